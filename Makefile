@@ -1,0 +1,63 @@
+# Everything sets itself up: a Python 3.11+, make and a package index are enough.
+# A board is any mpremote device string: make status PORT=/dev/ttyUSB0
+
+PYTHON   ?= python3
+PORT     ?= auto
+FIRMWARE ?=
+VENV     := .venv
+BIN      := $(VENV)/bin
+READY    := $(VENV)/ready
+OTACTL   := $(BIN)/otactl
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint fmt deploy status repl board bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ..." >&2; exit 3; }
+	@echo "setting up $(VENV) (once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(READY) ## a full update and a rollback on a virtual board (FIRMWARE=path for a file of yours)
+	@$(BIN)/python -m otactl.demo $(if $(FIRMWARE),--firmware "$(FIRMWARE)")
+
+test: $(READY) ## all tests
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: $(READY) typings/ready ## ruff and mypy, for the host and for the device
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy host/otactl host/vboard
+	@$(BIN)/mypy --config-file device/mypy.ini device/ota
+
+typings/ready: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target typings micropython-esp32-stubs
+	@touch $@
+
+fmt: $(READY) ## format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+deploy: $(READY) ## install the agent on the board at PORT
+	@$(OTACTL) deploy $(PORT)
+
+status: $(READY) ## what the board at PORT says of itself
+	@$(OTACTL) status $(PORT)
+
+repl: $(READY) ## a prompt on the board at PORT
+	@$(BIN)/mpremote connect $(PORT) repl
+
+board: $(READY) ## start a virtual board and print its port
+	@$(OTACTL) virtual-board
+
+bench: $(READY) ## ratios, measured in one run
+	@$(BIN)/python -m pytest tests/bench -s -p no:xdist
+
+clean: ## remove what these commands made
+	rm -rf $(VENV) typings build demo results .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,47 @@
+"""A board as it leaves the bench: a flash file with a partition table and an app, an address of its own."""
+
+from hashlib import sha256
+from pathlib import Path
+
+from vboard import images
+from vboard.chips import Chip
+from vboard.flash import SECTOR, Flash
+from vboard.table import LAYOUTS, TABLE_OFFSET, Table, TableError
+
+
+def flash(path: Path, chip: Chip, layout: str | Table, size: int, app: bytes | None) -> Flash:
+    """The flash of a board: the file as it is, or a new one with the layout and `app` (a small built one if None).
+
+    Raises ValueError for an unknown layout, TableError where the table or the app does not fit.
+    """
+    if isinstance(layout, str) and layout not in LAYOUTS:
+        raise ValueError(f"unknown layout {layout!r}: one of {', '.join(LAYOUTS)}, or a table of your own")
+    new = not path.exists()
+    made = Flash(path, size)
+    if new:
+        rows = LAYOUTS[layout] if isinstance(layout, str) else layout
+        rows.check(size)
+        first = rows.factory or rows.ota_slots[0]
+        image = app or images.build_app(chip.name)
+        if len(image) > first.size:
+            raise TableError("bad-size", f"the app has {len(image)} bytes, {first.label} only {first.size}")
+        program(made, TABLE_OFFSET, rows.to_bytes())
+        program(made, first.offset, image)
+    return made
+
+
+def program(flash: Flash, offset: int, data: bytes) -> None:
+    """Erase what `data` needs and write it, as the serial bootloader does for esptool."""
+    flash.erase(offset, -(-len(data) // SECTOR) * SECTOR, actor="host")
+    flash.program(offset, data, actor="host")
+
+
+def table(flash: Flash) -> Table:
+    """The table as the running app sees it, with the vfs that MicroPython adds."""
+    raw = flash.read(TABLE_OFFSET, SECTOR)
+    return Table.from_bytes(raw, flash.size, require_md5=True).with_auto_vfs(flash.size)
+
+
+def mac(folder: Path) -> bytes:
+    """A locally administered address that stays the same for a folder."""
+    return b"\x02" + sha256(str(folder.resolve()).encode()).digest()[:5]

@@ -1,0 +1,174 @@
+"""The virtual board's way out: relays its TCP connections, so that names, routes and a lost link can be played.
+
+The board connects here with a ticket (from `Gateway.ticket`), the gateway opens the real connection and answers one
+byte: 0, or the error number that lwIP would give (facts 6.3). While it relays it keeps the certificate that the
+server shows in the clear TLS 1.2 handshake, for the board's own idea of the date to be held against.
+"""
+
+import secrets
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from cryptography import x509
+
+from vboard.wlan import Station
+
+ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH = 111, 116, 118
+_CHUNK = 16384
+_HANDSHAKE_LIMIT = 32768
+
+
+@dataclass
+class _Route:
+    host: str
+    port: int
+    timeout: float | None
+    epoch: int
+    shown: bytearray = field(default_factory=bytearray)  # the start of what the server sent
+
+
+class Gateway:
+    """Listens on a port of this machine's loopback for one board; `close` ends all of its connections."""
+
+    def __init__(self, station: Callable[[], Station]) -> None:
+        self._station = station
+        self._routes: dict[str, _Route] = {}
+        self._open: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=16)
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, name="vboard-gateway", daemon=True).start()
+
+    def ticket(self, host: str, port: int, timeout: float | None) -> str:
+        name = secrets.token_hex(8)
+        self._routes[name] = _Route(host, port, timeout, self._station().epoch)
+        return name
+
+    def certificate_dates(self, ticket: str) -> tuple[datetime, datetime] | None:
+        """When the server's certificate is valid from and to; None where none was seen."""
+        der = _first_certificate(bytes(self._routes[ticket].shown))
+        if der is None:
+            return None
+        certificate = x509.load_der_x509_certificate(der)
+        return certificate.not_valid_before_utc, certificate.not_valid_after_utc
+
+    def close(self) -> None:
+        self._listener.close()
+        for connection in list(self._open):
+            _shut(connection)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, board: socket.socket) -> None:
+        self._open.add(board)
+        server = None
+        try:
+            route = self._routes[board.recv(16, socket.MSG_WAITALL).decode()]
+            try:
+                server = self._connect(route)
+            except OSError as error:
+                board.sendall(bytes([_lwip(error)]))
+                return
+            self._open.add(server)
+            board.sendall(b"\0")
+            self._relay(board, server, route)
+        except (OSError, KeyError, UnicodeDecodeError):
+            pass  # either side went away: closing the other below is all there is to do
+        finally:
+            for connection in (board, server):
+                if connection:
+                    self._open.discard(connection)
+                    _shut(connection)
+
+    def _connect(self, route: _Route) -> socket.socket:
+        if not self._station().connected:
+            raise OSError(EHOSTUNREACH, "no link")
+        server = socket.create_connection((route.host, route.port), timeout=route.timeout or 20)
+        server.settimeout(None)
+        return server
+
+    def _relay(self, board: socket.socket, server: socket.socket, route: _Route) -> None:
+        """Copy both ways until one side ends. On a lost link nothing moves any more, and nobody is told."""
+        other = {board: server, server: board}
+        with selectors.DefaultSelector() as selector:
+            for connection in other:
+                selector.register(connection, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select(0.05):
+                    source = key.fileobj
+                    assert isinstance(source, socket.socket)
+                    if source is server and self._lost(route):
+                        time.sleep(0.05)
+                        continue
+                    data = source.recv(_CHUNK)
+                    if not data:
+                        return
+                    if source is server:
+                        self._note(route, data)
+                        self._pace(len(data))
+                    if not self._lost(route):
+                        other[source].sendall(data)
+
+    def _lost(self, route: _Route) -> bool:
+        return self._station().epoch != route.epoch
+
+    def _pace(self, n: int) -> None:
+        rate = self._station().network.bytes_per_s
+        if rate:
+            time.sleep(n / rate)
+
+    @staticmethod
+    def _note(route: _Route, data: bytes) -> None:
+        if len(route.shown) < _HANDSHAKE_LIMIT:
+            route.shown += data
+
+
+def _lwip(error: OSError) -> int:
+    if isinstance(error, TimeoutError):
+        return ETIMEDOUT
+    return ECONNREFUSED if isinstance(error, ConnectionRefusedError) else EHOSTUNREACH
+
+
+def _shut(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    connection.close()
+
+
+def _first_certificate(stream: bytes) -> bytes | None:
+    """The leaf certificate (DER) out of a server's side of a TLS 1.2 handshake (RFC 5246, 7.4.2); None if not there."""
+    handshake = b""
+    while len(stream) >= 5 and stream[0] == 22:
+        length = int.from_bytes(stream[3:5])
+        handshake += stream[5 : 5 + length]
+        stream = stream[5 + length :]
+    while len(handshake) >= 4:
+        kind, length = handshake[0], int.from_bytes(handshake[1:4])
+        body, handshake = handshake[4 : 4 + length], handshake[4 + length :]
+        if kind == 11 and len(body) == length:
+            size = int.from_bytes(body[3:6])
+            return body[6 : 6 + size]
+    return None
+
+
+def validity_problem(dates: tuple[datetime, datetime] | None, board_time: datetime) -> str | None:
+    """What mbedTLS says where the board's clock is outside a certificate's dates."""
+    if dates is None:
+        return None
+    if board_time.astimezone(UTC) < dates[0]:
+        return "The certificate validity starts in the future"
+    if board_time.astimezone(UTC) > dates[1]:
+        return "The certificate validity has expired"
+    return None

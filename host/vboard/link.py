@@ -1,0 +1,95 @@
+"""The supervisor's end of the wire to the MicroPython process (shims/_vb_link.py has the other and the format)."""
+
+import json
+import socket
+import struct
+from typing import Any
+
+from vboard.idf import IdfError
+from vboard.nvs import NvsError
+from vboard.soc import Soc
+
+_HEAD = struct.Struct("<BBHiiII")
+_ANSWER = struct.Struct("<iI")
+_READ, _WRITE, _ERASE, _FEED, _GET_BLOB, _SET_BLOB, _CALL = 1, 2, 3, 4, 5, 6, 9
+
+
+def _arguments(error: IdfError | NvsError) -> list[Any]:
+    """The arguments of the OSError that the program sees: a name only where the port gives one (facts 6.3)."""
+    return [error.code, error.name] if error.name else [error.code]
+
+
+class Gone(Exception):
+    """The process closed its end: it ended."""
+
+
+class Link:
+    """Serves one request at a time on `wire`. What the chip would raise goes back as an exception for the program."""
+
+    def __init__(self, wire: socket.socket, soc: Soc) -> None:
+        self._wire = wire
+        self._soc = soc
+        self._key = ""
+
+    def serve(self) -> None:
+        """Read one request and answer it.
+
+        No answer goes out after a call that ends the boot (`Soc.wants`): the chip does not come back from it.
+        Raises Gone when the process ended; vboard.idf.Abort when the request makes the chip panic.
+        """
+        op, flag, row, x, y, length, wanted = _HEAD.unpack(self._take(_HEAD.size))
+        data = self._take(length)
+        status, answer = 0, b""
+        try:
+            if op == _CALL:
+                name, args = json.loads(data)
+                answer = json.dumps(self._soc.call(name, args)).encode()
+            else:
+                status, answer = self._quick(op, flag, row, x, y, data, wanted)
+        except (IdfError, NvsError) as error:
+            status, answer = -1, json.dumps(["OSError", _arguments(error)]).encode()
+        except (ValueError, TypeError, OSError) as error:
+            status, answer = -1, json.dumps([type(error).__name__, error.args]).encode()
+        if self._soc.wants is None:
+            self._wire.sendall(_ANSWER.pack(status, len(answer)) + answer)
+
+    def _quick(
+        self, op: int, flag: int, row: int, x: int, y: int, data: bytes, wanted: int
+    ) -> tuple[int, bytes]:
+        soc = self._soc
+        if op == _READ:
+            if flag:
+                return 0, soc.flash.read(x, wanted)
+            return 0, soc.app.read(soc.rows(row), x, wanted)
+        if op == _WRITE:
+            write = soc.app.write_blocks if flag else soc.app.program
+            write(soc.rows(row), x, data, *([y] if flag else []))
+            return 0, b""
+        if op == _ERASE:
+            soc.app.erase(soc.rows(row), x, y)
+            return 0, b""
+        if op == _FEED:
+            soc.feed()
+            return 0, b""
+        if op == _SET_BLOB and x == 0:
+            self._key = data.decode()
+            return 0, b""
+        store, namespace = soc._store(), soc.namespace(flag)
+        if op == _SET_BLOB:
+            store.set_blob(namespace, self._key, data)
+            return 0, b""
+        value = store.get_blob(namespace, data.decode(), wanted)
+        return len(value), value
+
+    def _take(self, n: int) -> bytes:
+        try:
+            data = self._wire.recv(n, socket.MSG_WAITALL) if n else b""
+        except ConnectionError:
+            data = b""
+        if len(data) < n:
+            raise Gone
+        return data
+
+    def close(self) -> None:
+        self._wire.close()
+

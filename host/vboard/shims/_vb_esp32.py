@@ -1,0 +1,127 @@
+"""`esp32` as the port's C module offers it: Partition and NVS. Their rules live in vboard/idf.py and vboard/nvs.py."""
+
+from _vb_link import GET_BLOB, IOCTL, READ, SET_BLOB, WRITE, Missing, call, missing, request
+
+
+def _writable(buf):
+    if isinstance(buf, (bytes, str)):
+        raise TypeError("object with buffer protocol required")
+    return buf
+
+
+class Partition:
+    BOOT = 0
+    RUNNING = 1
+    TYPE_APP = 0
+    TYPE_DATA = 1
+
+    def __init__(self, id, block_size=4096):
+        row = call("partition", id)
+        self.__row = row[0]
+        self.__info = tuple(row[1])
+        self.__bs = block_size & 0xFFFF  # the C struct keeps it in 16 bits
+
+    @staticmethod
+    def find(type=0, subtype=0xFF, label=None, block_size=4096):
+        return [Partition("#%d" % n, block_size) for n in call("partition_find", type, subtype, label)]
+
+    def __repr__(self):
+        return "<Partition type=%d, subtype=%d, address=%d, size=%d, label=%s, encrypted=%d>" % self.__info
+
+    def info(self):
+        return self.__info
+
+    def readblocks(self, n, buf, offset=0):
+        request(READ, 0, self.__row, n * self.__bs + offset, self.__bs, None, _writable(buf))
+
+    def writeblocks(self, n, buf, offset=-1):
+        if offset < 0:
+            request(WRITE, 1, self.__row, n * self.__bs, self.__bs, buf, None)
+        else:
+            request(WRITE, 0, self.__row, n * self.__bs + offset, self.__bs, buf, None)
+
+    def ioctl(self, cmd, arg=0):
+        if cmd in (1, 2, 3):
+            return 0
+        if cmd == 4:
+            return self.__info[3] // self.__bs
+        if cmd == 5:
+            return self.__bs
+        if cmd == 6:
+            if self.__bs != 4096:
+                return -22
+            return request(IOCTL, cmd, self.__row, arg * self.__bs, self.__bs, None, None)
+        return None
+
+    def set_boot(self):
+        call("set_boot", self.__row)
+
+    def get_next_update(self):
+        return Partition("#%d" % call("next_update", self.__row))
+
+    @classmethod
+    def mark_app_valid_cancel_rollback(cls):
+        call("mark_valid")
+
+
+class NVS:
+    def __init__(self, namespace):
+        self.__ns = call("nvs_open", namespace)
+
+    def set_i32(self, key, value):
+        if not -0x80000000 <= value < 0x80000000:
+            raise OverflowError("overflow converting long int to machine word")
+        call("nvs_set_i32", self.__ns, key, value)
+
+    def get_i32(self, key):
+        return call("nvs_get_i32", self.__ns, key)
+
+    def set_blob(self, key, value):
+        # the key travels in front of the value, so that nothing is allocated here
+        request(SET_BLOB, self.__ns, len(key), 0, 0, key, None)
+        request(SET_BLOB, self.__ns, 0, 1, 0, value, None)
+
+    def get_blob(self, key, buf):
+        return request(GET_BLOB, self.__ns, 0, 0, 0, key, _writable(buf))
+
+    def erase_key(self, key):
+        call("nvs_erase_key", self.__ns, key)
+
+    def commit(self):
+        pass  # each value is written when it is set, as in IDF
+
+
+class esp32:
+    Partition = Partition
+    NVS = NVS
+    HEAP_DATA = 4
+    HEAP_EXEC = 1
+    WAKEUP_ALL_LOW = False
+    WAKEUP_ANY_HIGH = True
+    PCNT = Missing
+    RMT = Missing
+    ULP = Missing
+    gpio_deep_sleep_hold = missing
+    raw_temperature = missing
+    wake_on_ext0 = missing
+    wake_on_ext1 = missing
+    wake_on_touch = missing
+    wake_on_ulp = missing
+
+    @staticmethod
+    def idf_heap_info(capabilities):
+        return [(290000, 150000, 110000, 120000)]
+
+
+class esp:
+    @staticmethod
+    def flash_read(address, buf):
+        request(READ, 1, 0, address, 0, None, _writable(buf))
+
+    @staticmethod
+    def flash_size():
+        return call("flash_size")
+
+    flash_write = missing
+    flash_erase = missing
+    osdebug = missing

@@ -1,0 +1,225 @@
+"""`machine` as the esp32 port offers it, for what the virtual board has: resets, watchdog, RTC, pins, timers."""
+
+import micropython
+import time as _real_time
+
+from _vb_link import FEED, Missing, call, missing, park, request
+
+
+class Pin:
+    IN = 1
+    OUT = 3
+    OPEN_DRAIN = 7
+    PULL_DOWN = 1
+    PULL_UP = 2
+    IRQ_RISING = 1
+    IRQ_FALLING = 2
+    WAKE_LOW = 4
+    WAKE_HIGH = 5
+    DRIVE_0 = 0
+    DRIVE_1 = 1
+    DRIVE_2 = 2
+    DRIVE_3 = 3
+
+    def __init__(self, id, mode=-1, pull=-1, *, value=None, drive=None, hold=None):
+        if not call("pin_known", id):
+            raise ValueError("invalid pin")
+        self.__id = id
+        self.init(mode, pull, value=value)
+
+    def init(self, mode=-1, pull=-1, *, value=None, drive=None, hold=None):
+        call("pin_init", self.__id, mode, 0 if pull is None else pull)
+        if value is not None:
+            self.value(value)
+
+    def value(self, level=None):
+        if level is None:
+            return call("pin_get", self.__id)
+        call("pin_set", self.__id, 1 if level else 0)
+
+    __call__ = value
+
+    def on(self):
+        self.value(1)
+
+    def off(self):
+        self.value(0)
+
+    def irq(self, *args, **kw):
+        missing()
+
+
+class WDT:
+    def __init__(self, id=0, timeout=5000):
+        if id != 0:
+            raise ValueError()
+        if timeout <= 0:
+            raise ValueError("WDT timeout too short")
+        call("wdt", timeout)
+
+    def feed(self):
+        request(FEED, 0, 0, 0, 0, None, None)
+
+
+class RTC:
+    def __init__(self):
+        pass
+
+    def datetime(self, when=None):
+        if when is None:
+            t = _time().gmtime()
+            return (t[0], t[1], t[2], t[6], t[3], t[4], t[5], 0)
+        year, month, day, _, hour, minute, second = when[:7]
+        self.__set((year, month, day, hour, minute, second, 0, 0))
+
+    def init(self, when):
+        self.datetime(when)
+
+    def __set(self, when):
+        call("rtc_set", _time().mktime(when))
+        _time().reload()
+
+    def memory(self, data=None):
+        if data is None:
+            return bytes(call("rtc_memory", None))
+        data = bytes(data)
+        if len(data) > 2048:
+            raise ValueError("buffer too long")
+        call("rtc_memory", list(data))
+
+
+def _time():
+    import _vb_system
+
+    return _vb_system.time
+
+
+class Timer:
+    ONE_SHOT = 0
+    PERIODIC = 1
+    __running = {}  # id -> Timer
+    __thread = False
+
+    def __init__(self, id, **kw):
+        if not call("timer_known", id):
+            raise ValueError("invalid Timer number")
+        self.__id = id & 3
+        if kw:
+            self.init(**kw)
+
+    def init(self, *, mode=1, period=-1, callback=None, freq=None, tick_hz=1000, hard=False):
+        self.__callback = callback
+        self.__running[self.__id] = self
+        if not Timer.__thread:
+            Timer.__thread = True
+            _start_ticking(self.__running)
+        call("timer", self.__id, period if freq is None else int(1000 / freq), mode)
+
+    def deinit(self):
+        self.__running.pop(self.__id, None)
+        call("timer", self.__id, 0, 0)
+
+    def value(self):
+        missing()
+
+    def __fire(self):
+        if self.__callback:
+            self.__callback(self)
+
+
+def _start_ticking(running):
+    """Run timer callbacks as the chip does: a tick only schedules, the VM calls back between two bytecodes."""
+    import _thread
+
+    ticks = open(4, "r+b")
+    tick = bytearray(1)
+
+    def fire(id):
+        if id in running:
+            running[id].__fire()
+
+    def wait():
+        while ticks.readinto(tick):
+            try:
+                micropython.schedule(fire, tick[0])
+                ticks.write(tick)  # the supervisor now wakes the VM, should it wait in a call
+            except RuntimeError:
+                pass  # the queue is full: this tick is lost, as on the chip
+
+    _thread.start_new_thread(wait, ())
+
+
+class machine:
+    Pin = Pin
+    WDT = WDT
+    RTC = RTC
+    Timer = Timer
+    PWRON_RESET = 1
+    HARD_RESET = 2
+    WDT_RESET = 3
+    DEEPSLEEP_RESET = 4
+    SOFT_RESET = 5
+    SLEEP = 2
+    DEEPSLEEP = 4
+    PIN_WAKE = 2
+    EXT0_WAKE = 2
+    EXT1_WAKE = 3
+    TIMER_WAKE = 4
+    TOUCHPAD_WAKE = 5
+    ULP_WAKE = 6
+
+    @staticmethod
+    def reset():
+        call("reset")
+        park()
+
+    @staticmethod
+    def soft_reset():
+        raise SystemExit
+
+    @staticmethod
+    def reset_cause():
+        return call("reset_cause")
+
+    @staticmethod
+    def deepsleep(time_ms=0):
+        call("deepsleep", time_ms)
+        park()
+
+    @staticmethod
+    def lightsleep(time_ms=0):
+        _time().sleep_ms(time_ms)
+
+    sleep = lightsleep
+
+    @staticmethod
+    def wake_reason():
+        return 4 if call("reset_cause") == 4 else 0
+
+    @staticmethod
+    def unique_id():
+        return bytes(call("unique_id"))
+
+    @staticmethod
+    def freq(hz=None):
+        return 160000000 if hz is None else None
+
+    @staticmethod
+    def idle():
+        _real_time.sleep_ms(1)
+
+    @staticmethod
+    def disable_irq():
+        return 0
+
+    @staticmethod
+    def enable_irq(state):
+        pass
+
+
+for _name in (
+    "ADC ADCBlock Counter DAC Encoder I2C I2S PWM SDCard SPI Signal SoftI2C SoftSPI TouchPad UART"
+).split():
+    setattr(machine, _name, Missing)
+for _name in "bitstream dht_readinto time_pulse_us mem8 mem16 mem32 const _machine".split():
+    setattr(machine, _name, missing)

@@ -1,0 +1,153 @@
+"""`time`, `errno`, `os`, `micropython` and `sys` with the esp32 port's answers in place of the unix port's."""
+
+import errno as _errno
+import micropython as _micropython
+import os as _os
+import sys as _sys
+import time as _time
+from collections import namedtuple
+
+from _vb_link import call
+
+_EPOCH_2000 = const(946684800)
+_SLICE_MS = const(5)
+
+_board = call("board")
+
+
+class time:
+    """The clock is the board's RTC: 2000-01-01 after power-on, seconds since then. Sleeps let timers run."""
+
+    ticks_ms = _time.ticks_ms
+    ticks_us = _time.ticks_us
+    ticks_cpu = _time.ticks_cpu
+    ticks_add = _time.ticks_add
+    ticks_diff = _time.ticks_diff
+    sleep_us = _time.sleep_us
+    __ahead = call("rtc")  # how far the board's clock is ahead of the host's, in seconds
+
+    @staticmethod
+    def reload():
+        time.__ahead = call("rtc")
+
+    @staticmethod
+    def time():
+        return int(_time.time() + time.__ahead)
+
+    @staticmethod
+    def time_ns():
+        return time.time() * 1000000000
+
+    @staticmethod
+    def gmtime(seconds=None):
+        return _time.gmtime((time.time() if seconds is None else seconds) + _EPOCH_2000)[:8]
+
+    localtime = gmtime
+
+    @staticmethod
+    def mktime(when):
+        return _time.mktime(when[:8] + (0,)) - _EPOCH_2000
+
+    @staticmethod
+    def sleep_ms(ms):
+        end = _time.ticks_add(_time.ticks_ms(), ms)
+        while True:
+            left = _time.ticks_diff(end, _time.ticks_ms())
+            if left <= 0:
+                return
+            _time.sleep_ms(left if left < _SLICE_MS else _SLICE_MS)
+
+    @staticmethod
+    def sleep(seconds):
+        time.sleep_ms(int(seconds * 1000))
+
+
+class errno:
+    """newlib's numbers (facts 6.3), by the names that the esp32 port has."""
+
+    EPERM = 1
+    ENOENT = 2
+    EIO = 5
+    EBADF = 9
+    EAGAIN = 11
+    ENOMEM = 12
+    EACCES = 13
+    EEXIST = 17
+    ENODEV = 19
+    EISDIR = 21
+    EINVAL = 22
+    EOPNOTSUPP = 95
+    ECONNRESET = 104
+    ENOBUFS = 105
+    ECONNREFUSED = 111
+    EADDRINUSE = 112
+    ECONNABORTED = 113
+    ETIMEDOUT = 116
+    EHOSTUNREACH = 118
+    EINPROGRESS = 119
+    EALREADY = 120
+    ENOTCONN = 128
+
+
+errno.errorcode = {
+    getattr(errno, name): name for name in dir(errno) if name[0] == "E" and name != "errorcode"
+}
+_from_host = {
+    getattr(_errno, name): getattr(errno, name)
+    for name in dir(_errno)
+    if name[0] == "E" and hasattr(errno, name)
+}
+_from_host[32] = 128  # EPIPE: lwIP says ENOTCONN
+_from_host[107] = 128
+
+
+def esp_errno(e):
+    """The OSError that the esp32 port raises where the unix port raised `e`."""
+    if not e.args or not isinstance(e.args[0], int):
+        return e
+    return OSError(_from_host.get(e.args[0], e.args[0]), *e.args[1:])
+
+
+class _Copy:
+    """A module's stand-in: the names of the real one, some replaced."""
+
+    def __init__(self, module, names):
+        for name in names:
+            if hasattr(module, name):
+                setattr(self, name, getattr(module, name))
+
+
+os = _Copy(
+    _os,
+    "VfsFat VfsLfs2 chdir getcwd ilistdir listdir mkdir mount remove rename rmdir stat statvfs"
+    " umount unlink urandom sep".split(),
+)
+os.uname = lambda: namedtuple("", ("sysname", "nodename", "release", "version", "machine"))(
+    "esp32", "esp32", _board["release"], _board["version"], _board["machine"]
+)
+os.sync = lambda: None
+os.dupterm = lambda *args: None
+os.dupterm_notify = lambda *args: None
+
+micropython = _Copy(_micropython, [n for n in dir(_micropython) if n[:2] != "__"])
+
+
+def _kbd_intr(char):
+    # In-band, so that it holds for exactly the bytes that come after it.
+    _sys.stdout.write("\x10VB:kbd%d\x10" % (char != -1))
+    _micropython.kbd_intr(char)
+
+
+micropython.kbd_intr = _kbd_intr
+
+sys = _Copy(
+    _sys,
+    "byteorder exit modules path print_exception stderr stdin stdout version_info ps1 ps2 exc_info".split(),
+)
+sys.argv = []
+sys.maxsize = 0x7FFFFFFF
+sys.platform = "esp32"
+sys.version = "3.4.0; MicroPython " + _board["version"]
+sys.implementation = namedtuple("", [name for name, _ in _board["implementation"]])(
+    *[tuple(value) if isinstance(value, list) else value for _, value in _board["implementation"]]
+)
