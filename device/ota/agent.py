@@ -5,10 +5,12 @@
     agent.run("app")   # your program
 
 `check()`, `update()`, `rollback()` and `confirm()` raise OtaError with a stable code; `loop()` and
-`task()` look for updates for ever. docs/api.md has the whole story.
+`task()` look for updates for ever. docs/api.md tells it all.
 """
 
+import binascii
 import gc
+import hashlib
 import random
 import sys
 import time
@@ -20,22 +22,22 @@ from . import record, slots, trial
 from .errors import OtaError
 from .trial import say
 
-_CHIP_ID_AT = 12
-
 
 def start() -> None:
-    """Bring the board up: join, and finish a trial's checks or look for an update. Never raises
-    (but for KeyboardInterrupt): the application comes first (P11)."""
+    """Bring the board up: run a trial's checks, or else look once for an update.
+
+    Never raises, but for KeyboardInterrupt: the application comes first (P11).
+    """
     try:
-        config = _config.load()
+        trial.start()
         if trial.current:
-            trial.current.run(config)
+            trial.current.run(_config.load())
         else:
             update()
     except OtaError as e:
         if trial.current:
             trial.current.fail(e.code, e.detail)
-        say("up-to-date" if e.code == "up-to-date" else "error", str(e))
+        _report(e)
     except Exception as e:
         sys.print_exception(e)
         if trial.current:
@@ -44,27 +46,20 @@ def start() -> None:
 
 def run(module: str) -> None:
     """Import the application, and call its main() if it has one. On trial, an exception in it fails
-    the trial. Without such a module the agent looks for updates for ever by itself."""
-    if trial.current:
-        trial.current.app_started()
+    the trial. Without such a module the agent goes on looking for updates by itself."""
     try:
         app = __import__(module)
         if hasattr(app, "main"):
             app.main()
-    except ImportError as e:
-        if module not in str(e):
-            _crashed(e)
+    except Exception as e:
+        missing = isinstance(e, ImportError) and ("'%s'" % module) in str(e)
+        if trial.current and not missing:
+            sys.print_exception(e)
+            trial.current.fail("app-crashed", repr(e))
+        if not missing:
+            raise
         say("error", "no-app", module + ".py")
         loop()
-    except Exception as e:
-        _crashed(e)
-
-
-def _crashed(e: Exception) -> None:
-    if trial.current:
-        sys.print_exception(e)
-        trial.current.fail("app-crashed", repr(e))
-    raise e
 
 
 def healthy() -> None:
@@ -74,12 +69,10 @@ def healthy() -> None:
 
 
 def check() -> "dict | None":
-    """Look for a release without installing it: {version, sequence, size, url, sha256} or None.
-
-    Raises OtaError with the reason where there is one that this board refuses.
-    """
+    """The release that update() would install, or None: version, sequence, security_version, size,
+    sha256, url. Raises OtaError with the reason why this board refuses the newest one."""
     try:
-        return _Update(lambda *_: None).offer()
+        return _Pass(None).offer()
     except OtaError as e:
         if e.code == "up-to-date":
             return None
@@ -87,12 +80,10 @@ def check() -> "dict | None":
 
 
 def update(progress=None) -> None:
-    """Install the newest release and reset into it: returns only by raising OtaError.
-
-    `progress(phase, done, total)` is called for every block; phase is "resume", "download" or
-    "verify", the numbers are bytes. Raises OtaError up-to-date where there is nothing to do.
-    """
-    for wait in _Update(progress or _Lines()).steps():
+    """Install the newest release and reset into it: comes back only by raising OtaError, up-to-date
+    where there is nothing to do. `progress(phase, done, total)` is called for every block: phase is
+    "download" or "verify", the numbers are bytes."""
+    for wait in _Pass(progress).steps():
         if wait < 0:
             time.sleep_ms(-wait)
     machine.reset()
@@ -100,59 +91,65 @@ def update(progress=None) -> None:
 
 def loop() -> None:
     """Look for updates for ever, every interval_s with jitter. Ctrl-C ends it."""
-    while True:
-        for wait in _passes():
-            time.sleep_ms(wait)
+    for wait in _polling(None):
+        time.sleep_ms(wait)
 
 
 async def task(progress=None) -> None:
-    """The same as an asyncio task; each step blocks for one block at the most."""
+    """The same as an asyncio task; a step blocks while one block is fetched and written."""
     import asyncio
 
+    for wait in _polling(progress):
+        await asyncio.sleep_ms(wait)
+
+
+def _polling(progress):
+    """Passes for ever: a generator of the milliseconds to wait before the next step."""
     while True:
-        for wait in _passes(progress):
-            await asyncio.sleep_ms(wait)
+        interval_ms = 3600000
+        try:
+            config = _config.load()
+            jitter_ms = random.getrandbits(28) % (config["jitter_s"] * 1000 + 1)
+            interval_ms = config["interval_s"] * 1000 + jitter_ms
+            if not trial.current:
+                for wait in _Pass(progress).steps():
+                    yield max(-wait, 0)
+                machine.reset()
+        except OtaError as e:
+            _report(e)
+        except Exception as e:
+            sys.print_exception(e)
+        gc.collect()
+        for _ in range(0, interval_ms, 1000):  # in short waits: Ctrl-C and other tasks are served
+            yield 1000
 
 
-def _passes(progress=None):
-    """One pass of a polling loop: a generator of the milliseconds to wait before its next step."""
-    interval = 3600000
-    try:
-        config = _config.load()
-        interval = config["interval_s"] * 1000 + random.getrandbits(24) % (config["jitter_s"] * 1000 + 1)
-        if not trial.current:
-            for wait in _Update(progress or _Lines()).steps():
-                yield -wait if wait < 0 else 0
-            machine.reset()
-    except OtaError as e:
-        if e.code != "up-to-date":
-            say("error", str(e))
-    except Exception as e:
-        sys.print_exception(e)
-    while interval > 0:  # in short waits, so that Ctrl-C and other tasks are served
-        yield min(interval, 1000)
-        interval -= 1000
+def _report(e: OtaError) -> None:
+    if e.code == "up-to-date":
+        say(e.code, e.detail)
+    else:
+        say("error", str(e))
 
 
 def rollback() -> None:
-    """Go back to the release in the other slot and reset into it; it confirms itself as an update
-    does (P4). The release left behind is not installed again (P6). Raises OtaError."""
+    """Go back to the release in the other slot and reset into it. It has its own trial and confirms
+    itself (P4); the release left behind is not installed again (P6). Raises OtaError."""
     found, kept = slots.Slots(), record.Record()
     found.require_confirmed()
-    sequence, security, version = kept.previous
+    state = kept.state
+    if state["previous"]["security_version"] < state["floor_security"]:
+        raise OtaError("security-version", state["previous"]["security_version"])
     slot = found.next_slot()
-    if security < kept.floor_security:
-        raise OtaError("security-version", security)
-    if kept.sequence:
-        kept.remember(kept.sequence, "rollback")
-    kept.begin(sequence, security, version or "previous", 0, bytes(32), slot.info()[4])
-    kept.phase(record.READY)
+    kept.begin(dict(state["previous"], size=0, sha256=""), slot.info()[4])
+    kept.job["phase"] = "ready"
+    kept.save("job")
     try:
-        slot.set_boot()  # the chip checks the whole image
-    except OSError as e:
-        kept.fail("nothing-to-roll-back-to", str(e.args[0]), False)
-        raise OtaError("nothing-to-roll-back-to", e.args[0])
-    say("rollback", version or "previous")
+        found.set_boot(slot)
+    except OtaError as e:
+        kept.fail("no-rollback", e.detail, remember=False)
+        raise OtaError("no-rollback", e.detail)
+    kept.remember(state["installed"]["sequence"], "rollback")
+    say("rollback", kept.job["version"] or slot.info()[4])
     machine.reset()
 
 
@@ -164,196 +161,143 @@ def confirm() -> None:
 
 
 def status() -> dict:
-    """What runs, what is in the slots, how the last job went; plain values, ready for JSON."""
+    """What runs, what is in the slots, how the last job went: plain values, ready for JSON."""
+    from . import install
+
     found, kept = slots.Slots(), record.Record()
-    job = kept.job
-    slot = found.next_slot()
+    job = {key: kept.job[key] for key in ("phase", "version", "sequence", "size", "reason", "detail")}
+    job["offset"] = kept.offset
     return {
-        "chip": chip(found),
+        "chip": install.chip(found),
         "build": getattr(sys.implementation, "_build", None),
         "micropython": ".".join(str(n) for n in sys.implementation[1][:3]),
-        "running": found.running_label(),
+        "running": found.label,
         "boot": found.boot_label(),
-        "next": slot.info()[4],
+        "next": found.next_slot().info()[4],
         "trial": bool(trial.current),
         "slots": [_slot(p, found, kept) for p in found.all],
-        "installed": {"version": kept.version or None, "sequence": kept.sequence},
-        "job": {
-            "phase": record.PHASES[job.phase],
-            "version": job.version or None,
-            "sequence": job.sequence,
-            "offset": job.offset,
-            "size": job.size,
-            "reason": job.reason or None,
-            "detail": job.detail or None,
-        },
-        "failed": [{"sequence": sequence, "reason": reason} for sequence, reason in kept.failed],
+        "installed": kept.state["installed"],
+        "job": job,
+        "failed": [{"sequence": f[0], "reason": f[1]} for f in kept.state["failed"]],
     }
 
 
-def chip(found: slots.Slots) -> str:
-    """This board's chip, out of the header of the image that runs."""
-    from . import image
-
-    head = bytearray(16)
-    found.running.readblocks(0, head)
-    return image.chip_name(head[_CHIP_ID_AT] | head[_CHIP_ID_AT + 1] << 8)
-
-
 def _slot(p, found: slots.Slots, kept: record.Record) -> dict:
-    from . import image
+    from . import image, install
 
-    label, size = p.info()[4], p.info()[3]
+    name, size = p.info()[4], p.info()[3]
     head = bytearray(image.HEAD)
     p.readblocks(0, head)
-    facts = None
     try:
-        facts = image.check_head(head, chip(found), None)
-        facts = {"built": facts["built"], "idf": facts["idf"], "elf_sha256": facts["elf_sha256"][:16]}
-        running = label == found.running_label()
-        facts["version"] = (kept.version if running else kept.previous[2]) or None
-        if label == kept.job.slot and kept.job.phase in (record.READY, record.TRIAL, record.FAILED):
-            facts["version"] = kept.job.version or None
+        facts = image.check_head(head, install.chip(found), None)
+        which = "installed" if name == found.label else "previous"
+        ours = name == kept.job["slot"] and kept.job["phase"] in ("ready", "trial", "failed")
+        facts["release"] = (kept.job if ours else kept.state[which])["version"]
     except OtaError:
-        pass
-    state = slots.state_name(found.state(label))
-    return {"name": label, "size": size, "state": state, "image": facts}
+        facts = None
+    return {"name": name, "size": size, "state": found.state_name(name), "image": facts}
 
 
-class _Lines:
-    """Progress for a console: a line for every twentieth."""
+def _lines():
+    # Progress for a console: a line for every twentieth.
+    shown = [None]
 
-    def __init__(self) -> None:
-        self._shown = -1
-
-    def __call__(self, phase: str, done: int, total: int) -> None:
-        part = done * 20 // total if total else 0
-        if part != self._shown:
-            self._shown = part
+    def show(phase: str, done: int, total: int) -> None:
+        part = done * 20 // (total or 1)
+        if part != shown[0]:
+            shown[0] = part
             say(phase, "%d/%d" % (done, total))
 
+    return show
 
-class _Update:
+
+class _Pass:
     """One pass: find the newest release, hold it against the policy, install it."""
 
     def __init__(self, progress) -> None:
-        self._progress = progress
+        self._progress = progress or _lines()
         self._config = _config.load()
         self._slots = slots.Slots()
-        self._record = record.Record()
         self._slots.require_confirmed()
-        self._chip = chip(self._slots)
+        self._record = record.Record()
 
     def offer(self) -> dict:
-        """The newest release that this board takes. Raises OtaError with why it takes none."""
-        from . import diagnostics, http, network, release, signature
+        """The newest release, if this board takes it. Raises OtaError with why it does not."""
+        from . import http, install, network, release, signature
 
-        config, kept = self._config, self._record
+        config, state = self._config, self._record.state
         keys = signature.load_keys(config["keys"])
-        ca = diagnostics.read_ca(config)
-        network.join(config)
-        if config["url"].startswith("https:"):
-            network.set_clock(config)
-        response = http.get(
-            config["url"],
-            ca=ca,
-            allow_http=config["allow_http"],
-            connect_timeout_s=config["connect_timeout_s"],
-            read_timeout_s=config["read_timeout_s"],
-        )
+        response = network.fetch(config, config["url"])
         try:
             envelope = response.read(release.MAX_ENVELOPE + 1)
         finally:
             response.close()
-        del response
         payload = release.open_envelope(envelope, keys)
-        del envelope, keys
+        del envelope, keys, response
         build = getattr(sys.implementation, "_build", None)
-        target = release.choose(payload, config["product"], self._chip, build)
-        target["url"] = http.join(config["url"], target["url"])
+        target = release.choose(payload, config["product"], install.chip(self._slots), build)
         self._adopt(payload, target)
         release.apply_policy(
             payload,
             target,
-            installed_sequence=kept.sequence,
-            floor_sequence=kept.floor_sequence,
-            floor_security=kept.floor_security,
-            failed=[sequence for sequence, _ in kept.failed],
+            installed_sequence=state["installed"]["sequence"],
+            floor_sequence=state["floor_sequence"],
+            floor_security=state["floor_security"],
+            failed=[f[0] for f in state["failed"]],
             slot_size=self._slots.next_slot().info()[3],
         )
-        return {
-            "version": payload["version"],
-            "sequence": payload["sequence"],
-            "security_version": payload["security_version"],
-            "size": target["size"],
-            "sha256": target["sha256"],
-            "url": target["url"],
-        }
+        found = {key: payload[key] for key in ("version", "sequence", "security_version")}
+        found.update(size=target["size"], sha256=target["sha256"].lower())
+        found["url"] = http.join(config["url"], target["url"])
+        return found
 
     def _adopt(self, payload: dict, target: dict) -> None:
-        # A board that got this very image by cable has it: say so instead of installing it again.
-        import binascii
-
-        kept, size = self._record, target["size"]
-        if kept.sequence or size > self._slots.running.info()[3]:
+        # A board that got this very image by cable has it: say so, do not install it again.
+        size = target["size"]
+        if self._record.state["floor_sequence"] or size > self._slots.running.info()[3]:
             return
+        digest = hashlib.sha256()
         buf = memoryview(bytearray(slots.SECTOR))
-        for _, digest in slots.hash_slot(self._slots.running, size, buf):
+        for _ in slots.read_slot(self._slots.running, size, buf, digest):
             pass
-        if digest == binascii.unhexlify(target["sha256"]):
-            kept.installed(payload["sequence"], payload["security_version"], payload["version"])
+        if digest.digest() == binascii.unhexlify(target["sha256"]):
+            self._record.installed(payload)
 
     def steps(self):
-        """The pass as a generator of bytes done, or negative milliseconds to wait."""
-        import binascii
-
+        """The pass as a generator: bytes done, or negative milliseconds to wait."""
         from . import install, network
 
-        self._repeat_switch()
-        offer = self.offer()
+        offers = []
+
+        def look():
+            offers.append(self.offer())
+            return ()
+
+        yield from install.patiently(self._config["tries"], look)
+        offer = offers.pop()
         gc.collect()
-        kept, job = self._record, self._record.job
-        sha256 = binascii.unhexlify(offer["sha256"])
+        kept = self._record
         slot = self._slots.next_slot().info()[4]
-        same = job.sha256 == sha256 and job.slot == slot and job.sequence == offer["sequence"]
-        if not same or job.phase not in (record.WRITING, record.READY):
-            kept.begin(
-                offer["sequence"], offer["security_version"], offer["version"],
-                offer["size"], sha256, slot,
-            )  # fmt: skip
-            job = kept.job
-        say("release", job.version, "%d bytes" % job.size, "from", job.offset)
-        work = install.Install(self._config, self._slots, kept, offer["url"], self._chip)
-        del offer, sha256
+        if kept.job["phase"] == "trial":  # power took its otadata entry: the slot is whole
+            kept.job["phase"] = "ready"
+        same = kept.job["sha256"] == offer["sha256"] and kept.job["slot"] == slot
+        if not same or kept.job["phase"] not in ("writing", "ready"):
+            kept.begin(offer, slot)
+        job = kept.job
+        say("release", job["version"], job["size"], "bytes from", kept.offset)
         try:
+            work = install.Install(self._config, self._slots, kept, offer["url"])
             with network.FullPower(self._config):
                 for done in work.steps():
                     if done >= 0:
-                        # before READY it is the download that moves, or what is taken up of it
-                        phase = "verify" if job.phase == record.READY else "download"
-                        self._progress(phase, done, job.size)
+                        phase = "download" if job["phase"] == "writing" else "verify"
+                        self._progress(phase, done, job["size"])
                     yield done
         except OtaError as e:
-            self._give_up(e)
+            if job["phase"] == "writing" and install.passing(e):
+                job["reason"], job["detail"] = e.code, e.detail  # the next pass goes on from here
+                kept.save("job")
+            else:
+                kept.fail(e.code, e.detail, remember=False)
             raise
-        say("switch", job.version, "to", job.slot)
-
-    def _give_up(self, e: OtaError) -> None:
-        """Keep what can be resumed; say why of what cannot."""
-        from . import install
-
-        job = self._record.job
-        if install.passing(e) and job.offset:
-            job.reason, job.detail = e.code, e.detail
-            self._record.save_job()
-        else:
-            job.told = 1
-            self._record.fail(e.code, e.detail, remember=False)
-            job.told = 1
-            self._record.save_job()
-
-    def _repeat_switch(self) -> None:
-        """A switch that power took: the slot is whole, so no download is needed."""
-        job = self._record.job
-        if job.phase == record.TRIAL:  # not settled as failed at boot: its otadata entry is gone
-            self._record.phase(record.READY)
+        say("switch", job["version"], "to", job["slot"])

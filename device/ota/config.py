@@ -10,7 +10,7 @@ from .errors import OtaError
 
 PATH = "/etc/ota/config.json"
 
-_REQUIRED = object()
+_REQUIRED = object()  # fits no kind
 _SECONDS = (1, 86400)  # below 0.1 s the esp32 socket takes a time limit for "do not block"
 
 # name: (kinds that json.load may give, (least, most) of the number or of the length, default)
@@ -115,7 +115,7 @@ def _fill(raw: object, schema: dict, where: str) -> dict:
     filled = {}
     for key, (kinds, limits, default) in schema.items():
         value = raw.get(key, default)
-        if value is _REQUIRED or not _fits(value, kinds, limits):
+        if not _fits(value, kinds, limits):
             raise OtaError("config-invalid", where + key)
         filled[key] = value
     return filled

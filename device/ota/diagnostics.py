@@ -1,7 +1,7 @@
-"""The checks of a trial. Each is a function of (config, check) that returns True when it has passed
-and False to be asked again; it raises OtaError, or anything else, when it cannot pass any more.
+"""The checks of a trial. Each is a function of (config, check) that gives True when it has passed,
+False to be asked again, and raises when it cannot pass any more.
 
-The runner (trial.py) asks until the check's `timeout_s`; no check may wait long by itself.
+trial.py asks until the check's `timeout_s`; no check may wait long by itself.
 """
 
 import gc
@@ -10,42 +10,30 @@ import time
 
 from .errors import OtaError
 
+_held_since = {}  # pin -> ticks_ms of its first sample at the right level
+_PATIENT = ("wifi", "server")  # what is down may come up: their errors mean "ask again"
 
-def wifi(config: dict, check: dict) -> bool:
+
+def _wifi(config: dict, check: dict) -> bool:
     from . import network
 
-    if not config["wifi"]:  # Ethernet, or the program's own: whatever is up will do
-        return network.station().isconnected()
-    network.join(config, min(check["timeout_s"], 10))
+    network.join(config, 10)
+    return network.station().isconnected() or not config["wifi"]
+
+
+def _server(config: dict, check: dict) -> bool:
+    # The release server answers over verified TLS, with this firmware's TLS and clock.
+    from . import network
+
+    network.fetch(config, config["url"]).close()
     return True
 
 
-def server(config: dict, check: dict) -> bool:
-    """The release server answers over verified TLS, with this firmware's own TLS and clock."""
-    from . import http, network
-
-    network.join(config, min(check["timeout_s"], 10))
-    if config["url"].startswith("https:"):
-        network.set_clock(config)
-    http.get(
-        config["url"],
-        ca=read_ca(config),
-        allow_http=config["allow_http"],
-        connect_timeout_s=min(config["connect_timeout_s"], 10),
-        read_timeout_s=min(config["read_timeout_s"], 10),
-    ).close()
-    return True
-
-
-_held_since = {}  # pin -> ticks_ms of the first sample at the right level
-
-
-def gpio(config: dict, check: dict) -> bool:
-    """The pin is at its level without a break for hold_s."""
+def _gpio(config: dict, check: dict) -> bool:
+    # The pin is at its level without a break for hold_s.
     from machine import Pin
 
-    pull = {"up": Pin.PULL_UP, "down": Pin.PULL_DOWN, None: None}[check["pull"]]
-    pin = check["pin"]
+    pin, pull = check["pin"], {"up": Pin.PULL_UP, "down": Pin.PULL_DOWN, None: None}[check["pull"]]
     if Pin(pin, Pin.IN, pull).value() != check["level"]:
         _held_since.pop(pin, None)
         return False
@@ -53,15 +41,15 @@ def gpio(config: dict, check: dict) -> bool:
     return time.ticks_diff(time.ticks_ms(), since) >= check["hold_s"] * 1000
 
 
-def heap(config: dict, check: dict) -> bool:
+def _heap(config: dict, check: dict) -> bool:
     gc.collect()
     if gc.mem_free() < check["free"]:
         raise OtaError("heap", gc.mem_free())
     return True
 
 
-def filesystem(config: dict, check: dict) -> bool:
-    """A file can be written, read back and removed, and enough room is left."""
+def _filesystem(config: dict, check: dict) -> bool:
+    # A file can be written, read back and removed, and enough room is left.
     path = check["path"].rstrip("/") + "/.ota-check"
     with open(path, "w") as f:
         f.write("ok")
@@ -74,13 +62,13 @@ def filesystem(config: dict, check: dict) -> bool:
     return True
 
 
-def import_(config: dict, check: dict) -> bool:
+def _import(config: dict, check: dict) -> bool:
     __import__(check["module"])
     return True
 
 
-def call(config: dict, check: dict) -> bool:
-    """A function of the user's: true passes, false is asked again, an exception fails."""
+def _call(config: dict, check: dict) -> bool:
+    # A function of the user's: true passes, false is asked again, an exception fails.
     module, _, name = check["function"].partition(":")
     found = __import__(module)
     for part in module.split(".")[1:]:
@@ -89,16 +77,14 @@ def call(config: dict, check: dict) -> bool:
 
 
 _CHECKS = {
-    "wifi": wifi,
-    "server": server,
-    "gpio": gpio,
-    "heap": heap,
-    "filesystem": filesystem,
-    "import": import_,
-    "call": call,
+    "wifi": _wifi,
+    "server": _server,
+    "gpio": _gpio,
+    "heap": _heap,
+    "filesystem": _filesystem,
+    "import": _import,
+    "call": _call,
 }
-# A network that is down may come up again: these are asked until their time is over.
-_PATIENT = ("wifi", "server")
 
 
 def ask(config: dict, check: dict) -> "tuple[bool, str]":
@@ -107,19 +93,8 @@ def ask(config: dict, check: dict) -> "tuple[bool, str]":
     try:
         return _CHECKS[name](config, check), ""
     except OtaError as e:
-        if name in _PATIENT:
-            return False, str(e)
-        raise
+        if name not in _PATIENT:
+            raise
+        return False, str(e)
     except Exception as e:
         raise OtaError(type(e).__name__, e)
-
-
-def read_ca(config: dict) -> "bytes | None":
-    """The CA certificate as load_verify_locations takes it. Raises OtaError ca-missing."""
-    if not config["ca"]:
-        return None
-    try:
-        with open(config["ca"], "rb") as f:
-            return f.read()
-    except OSError:
-        raise OtaError("ca-missing", config["ca"])

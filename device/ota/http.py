@@ -24,7 +24,7 @@ except ImportError:  # MicroPython 1.22
 _LINE = const(2048)  # bytes; the signed URLs that GitHub redirects to take half of it
 _LINES = const(80)
 _MOST = const(1 << 29)  # bytes of body: a small integer, so that counting allocates nothing
-_ENDED = const(-1)
+_ENDED = const(-1)  # after the last chunk
 _TLS_EOF = const(-0x7280)  # MBEDTLS_ERR_SSL_CONN_EOF: closed without close_notify
 _TLS_UNVERIFIED = const(-0x2700)  # MBEDTLS_ERR_X509_CERT_VERIFY_FAILED
 _TIMED_OUT = (errno.ETIMEDOUT, errno.EAGAIN, errno.EINPROGRESS)
@@ -198,18 +198,21 @@ class Response:
         Raises OtaError stalled, dropped, tls, bad-response. What a failing call had read is
         lost: get() again from where the last good call ended.
         """
-        n = len(buf)
-        if self._chunked or self.length is None:  # byte by byte: the end may come at any
-            for i in range(n):
+        if self._chunked:  # byte by byte: a chunk may end at any
+            for i in range(len(buf)):
                 if not self._next():
                     return i
                 buf[i] = self._byte[0]
-            return n
-        n = min(n, self._left)
-        if n and self._recv(buf, n) != n:
+            return len(buf)
+        n = min(len(buf), self._left)
+        got = self._recv(buf, n) if n else 0
+        if got == n:
+            self._left -= n
+        elif self.length is None:
+            self._left = 0  # the end: a read after TLS's close_notify would wait for more
+        else:
             raise OtaError("dropped", "body")
-        self._left -= n
-        return n
+        return got
 
     def read(self, most: int) -> memoryview:
         """At most `most` bytes of the body: for small documents."""
@@ -220,16 +223,14 @@ class Response:
         try:
             got = self.sock.readinto(buf, n)
         except OSError as e:
-            if e.errno == _TLS_EOF:  # whether too early, the length or the signed hash will show
-                return 0
             raise _failed(e, self._doing)
         if got is None:  # EAGAIN, which some versions say for a time limit
             raise OtaError("stalled", self._doing)
         return got
 
     def _next(self) -> int:
-        # One byte more of a body of unknown length, into _byte: 1, or 0 at the body's end.
-        if self._left == 0 and self._chunked:
+        # One byte more of a chunked body, into _byte: 1, or 0 at the body's end.
+        if self._left == 0:
             line = self._line().strip() or self._line()  # a line end follows each chunk
             try:
                 self._left = int(line.split(b";")[0].strip(), 16) or _ENDED
@@ -239,14 +240,10 @@ class Response:
                 raise OtaError("bad-response", "chunk")
         if self._left == _ENDED:
             return 0
-        if self._recv(self._byte, 1):
-            if self._chunked:
-                self._left -= 1
-            return 1
-        if self._chunked:
+        if not self._recv(self._byte, 1):
             raise OtaError("dropped", "body")
-        self._left = _ENDED  # a read after close_notify would wait for more
-        return 0
+        self._left -= 1
+        return 1
 
     def _send(self, host: str, path: str, start: int, etag: "str | None") -> None:
         lines = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: micropython-ota\r\n"
@@ -329,7 +326,7 @@ class Response:
             self.length = size
         if self.length is not None and not 0 <= self.length < _MOST:
             raise ValueError
-        self._left = 0 if self._chunked else self.length or 0
+        self._left = 0 if self._chunked else _MOST if self.length is None else self.length
         self._doing = "body"
 
 

@@ -1,20 +1,21 @@
 """The way to the release server: join Wi-Fi, set the clock, power save off while downloading.
 
 A board on Ethernet, or one whose program joins by itself, has no `wifi` in its configuration: then
-nothing is touched here.
+no interface is touched here.
 """
 
 import time
 
 import network
 
+from . import http
 from .errors import OtaError
 
-_YEAR_OF_THIS_AGENT = 2026  # a clock before it was not set since power-on
-_POLL_MS = 100
+_BUILT_IN = 2026  # a clock that shows an earlier year was not set since power-on
+_FIRST_REFUSALS_MS = 5000  # the chip goes on trying: a first refusal need not be the last word
 # by number: some names came later than 1.22
 _NO_AP_FOUND = (201, 210, 211, 212)
-_WRONG_PASSWORD = (202, 204, 15)
+_WRONG_PASSWORD = (15, 202, 204)
 
 
 def station() -> network.WLAN:
@@ -24,41 +25,39 @@ def station() -> network.WLAN:
 def join(config: dict, timeout_s: float = 20) -> None:
     """Connect to the first of the configured networks that takes us; returns at once if one has.
 
-    Raises OtaError wifi-not-found, wifi-wrong-password, wifi-timeout.
+    Raises OtaError wifi-not-found, wifi-wrong-password, wifi-failed.
     """
-    if not config["wifi"]:
+    networks = config["wifi"]
+    wlan = station() if networks else None
+    if wlan is None or wlan.isconnected():
         return
-    wlan = station()
-    if wlan.isconnected():
-        return
-    if config["hostname"]:
-        network.hostname(config["hostname"])
-    if not wlan.active():
-        wlan.active(True)
     failure = None
-    for wifi in config["wifi"]:
-        failure = _try(wlan, wifi, int(timeout_s * 1000) // len(config["wifi"]))
+    for wifi in networks:
+        try:
+            if config["hostname"]:
+                network.hostname(config["hostname"])
+            wlan.active(True)
+            failure = _try(wlan, wifi, timeout_s * 1000 // len(networks))
+        except OSError as e:
+            failure = OtaError("wifi-failed", e.args[0])
         if failure is None:
             return
     raise failure
 
 
-def _try(wlan: network.WLAN, wifi: dict, timeout_ms: int) -> "OtaError | None":
-    ssid = wifi["ssid"]
-    wlan.connect(ssid, wifi["password"] or None)
+def _try(wlan: network.WLAN, wifi: dict, timeout_ms: float) -> "OtaError | None":
+    wlan.connect(wifi["ssid"], wifi["password"] or None)
     start = time.ticks_ms()
     while not wlan.isconnected():
-        # The chip goes on trying after each of these: a first refusal need not be the last word.
-        status = wlan.status()
-        waited = time.ticks_diff(time.ticks_ms(), start)
-        if waited > timeout_ms or (waited > 5000 and status in _NO_AP_FOUND + _WRONG_PASSWORD):
+        time.sleep_ms(100)
+        status, waited = wlan.status(), time.ticks_diff(time.ticks_ms(), start)
+        refused = status in _NO_AP_FOUND or status in _WRONG_PASSWORD
+        if waited > timeout_ms or (refused and waited > _FIRST_REFUSALS_MS):
             wlan.disconnect()
-            if status in _NO_AP_FOUND:
-                return OtaError("wifi-not-found", ssid)
-            if status in _WRONG_PASSWORD:
-                return OtaError("wifi-wrong-password", ssid)
-            return OtaError("wifi-timeout", ssid)
-        time.sleep_ms(_POLL_MS)
+            if refused:
+                found = "wifi-not-found" if status in _NO_AP_FOUND else "wifi-wrong-password"
+                return OtaError(found, wifi["ssid"])
+            return OtaError("wifi-failed", status)
     return None
 
 
@@ -66,23 +65,40 @@ def set_clock(config: dict) -> None:
     """Without the date no certificate can be judged. Raises OtaError clock-not-set.
 
     The time server is not authenticated: a false date can make an old certificate look good, which
-    is why the release is signed all the same (P8).
+    is one reason why the release is signed all the same (P8).
     """
-    if time.gmtime()[0] >= _YEAR_OF_THIS_AGENT:
-        return
-    if config["ntp_host"]:
+    tries = 3 if config["ntp_host"] else 0
+    while time.gmtime()[0] < _BUILT_IN:
+        if not tries:
+            raise OtaError("clock-not-set", time.gmtime()[0])
         import ntptime
 
-        ntptime.host = config["ntp_host"]
-        ntptime.timeout = 3
-        for _ in range(3):
-            try:
-                ntptime.settime()
-            except (OSError, OverflowError):
-                continue
-            if time.gmtime()[0] >= _YEAR_OF_THIS_AGENT:
-                return
-    raise OtaError("clock-not-set", time.gmtime()[0])
+        ntptime.host, ntptime.timeout = config["ntp_host"], 3
+        try:
+            ntptime.settime()
+        except (OSError, OverflowError):
+            tries -= 1
+
+
+def fetch(config: dict, url: str, **more) -> http.Response:
+    """GET `url` as the configuration says, on a network and a clock that are ready. Raises OtaError."""
+    join(config)
+    ca = None
+    if url.startswith("https:"):
+        set_clock(config)
+        try:
+            with open(config["ca"], "rb") as f:
+                ca = f.read()
+        except OSError:
+            raise OtaError("ca-missing", config["ca"])
+    return http.get(
+        url,
+        ca=ca,
+        allow_http=config["allow_http"],
+        connect_timeout_s=config["connect_timeout_s"],
+        read_timeout_s=config["read_timeout_s"],
+        **more,
+    )
 
 
 class FullPower:
@@ -90,7 +106,6 @@ class FullPower:
 
     def __init__(self, config: dict) -> None:
         self._wlan = station() if config["wifi"] else None
-        self._pm = 0
 
     def __enter__(self) -> None:
         if self._wlan:

@@ -1,1 +1,1 @@
-"""A virtual ESP32 board: NOR flash on a file, ESP-IDF's boot logic, and real MicroPython on top."""
+"""A virtual ESP32 board: NOR flash on a file, ESP-IDF's boot logic, real MicroPython on top."""

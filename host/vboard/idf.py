@@ -189,8 +189,11 @@ class App:
     def _guard(self, address: int, size: int) -> None:
         if address <= TABLE_OFFSET + TABLE_SIZE:
             raise Abort(f"write at 0x{address:x}, in the bootloader or the partition table")
-        if address < self._running.end and address + size > self._running.offset:
-            raise Abort(f"write at 0x{address:x}, in the running app ({self._running.label})")
+        running = self._running
+        if address in range(running.offset, running.end) or (
+            address < running.offset < address + size
+        ):
+            raise Abort(f"write at 0x{address:x}, in the running app ({running.label})")
 
 
 def _within(row: Row, offset: int, size: int, *, writing: bool = False) -> int:

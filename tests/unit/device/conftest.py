@@ -149,7 +149,7 @@ class Authority:
         self.path.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, kind: str) -> Path:
-        """A PEM file, certificate and key: "good", "expired", "future" or "other-host"."""
+        """A PEM file, certificate and key: "good", "expired", "future", "other-host", "localhost-only"."""
         path = self.folder / f"{self.name}-{kind}.pem"
         if path.exists():
             return path
@@ -159,7 +159,9 @@ class Authority:
             x509.DNSName("localhost"),
             x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
         ]
-        if kind == "other-host":
+        if kind == "localhost-only":
+            names = names[:1]
+        elif kind == "other-host":
             names = [x509.DNSName("updates.example.com")]
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (

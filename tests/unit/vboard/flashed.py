@@ -82,7 +82,7 @@ def otadata_of(flash: Flash, table: Table) -> tuple[Wanted, Wanted]:
 
 
 class Cut:
-    """Power that goes at operation number `at`, counted from now; of a program `torn` bytes still get written."""
+    """Power goes at operation number `at` from now; `torn` bytes of a program still get there."""
 
     def __init__(self, flash: Flash, at: int, torn: int = 0) -> None:
         self.flash, self.left, self.torn = flash, at, torn

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from vboard.flash import (
     BLOCK,
     ERASE_BLOCK_US,

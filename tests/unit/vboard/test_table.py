@@ -1,17 +1,13 @@
-"""The partition table: bytes, what bootloader and app refuse, CSV, and the layouts that come with the board."""
+"""The partition table: bytes, what bootloader and app refuse, CSV, and the ready-made layouts."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import pytest
-
 from vboard.table import LAYOUTS, Row, Table, TableError
 
 MIB = 1 << 20
-FIRMWARE = Path(
-    os.environ.get("FIRMWARE_DIR", Path(__file__).parents[4] / "shared" / "firmware")
-)
+FIRMWARE = Path(__file__).parents[4] / "shared" / "firmware"
 FACTORY = LAYOUTS["factory"]
 
 
@@ -101,7 +97,7 @@ def test_the_stock_ota_layout_is_micropythons():
         (patched((0x04, b"\x01")), "bad-md5", "Incorrect MD5"),
         (patched((0x7F, b"\0")), "bad-md5", "Incorrect MD5"),
         (patched((0x80, b"\xff\xff\x00")), "bad-magic", "partition 4"),
-        (patched((0x4A, b"\x20")), "outside-flash", "partition 2 invalid - offset 0x10000"),
+        (patched((0x4B, b"\x01")), "outside-flash", "partition 2 invalid - offset 0x10000"),
         (patched((0x47, b"\xff")), "outside-flash", "exceeds flash chip size 0x400000"),
         (FACTORY.to_bytes()[:0x60] * 32, "no-end", "no terminating entry"),
     ],
@@ -245,7 +241,7 @@ class TestCsv:
             ("x, data, ota, , 0x1000", "bad-size", "otadata is always 0x2000"),
             ("x, data, nvs, , 0x2000", "bad-size", "NVS needs 0x3000"),
             ("x, data, fat, 0x8000, 1M", "overlap", "x begins at 0x8000, before 0x9000 is free"),
-            ("x, data, fat, 0xa000, 1M", "overlap", "before 0x10a000 is free"),
+            ("x, data, fat, 0xa000, 1M", "overlap", "x begins at 0xa000, before 0xc000"),
             ("first, data, fat, , 1M", "duplicate", "label first stands in the table twice"),
             ("longer-than-sixteen, data, fat, , 1M", "label", "1 to 16 characters"),
             (", data, fat, , 1M", "label", "1 to 16 characters"),
