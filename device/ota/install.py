@@ -16,14 +16,16 @@ from .errors import OtaError
 
 _JOURNAL = const(65536)  # bytes between two notes of the offset: the most that is fetched twice
 _PLENTY = const(300000)  # free heap at which a 64 KiB block, which erases faster, is no burden
-_PASSING = ("dns", "connect", "stalled", "dropped", "tls", "wifi-not-found", "wifi-failed")
+_PASSING = (
+    "dns", "connect", "stalled", "dropped", "tls", "bad-range", "wifi-not-found", "wifi-failed",
+)  # fmt: skip
 
 
 def passing(e: OtaError) -> bool:
     """Whether another try, a little later, may cure it."""
     if e.code == "http-status":
         return e.detail in ("408", "429") or e.detail[0] == "5"
-    return e.code in _PASSING
+    return e.code in _PASSING and e.detail != "ca"
 
 
 def patiently(tries: int, attempt):
@@ -80,21 +82,29 @@ class Install:
         """One connection: from the offset to the end, or to whatever breaks it."""
         job, kept, size = self._record.job, self._record, self._size
         start = kept.offset
-        response = network.fetch(
-            self._config, self._url, start=start, etag=job["etag"], size=size
-        )
+        try:
+            response = network.fetch(
+                self._config, self._url, start=start, etag=job["etag"], size=size
+            )
+        except OtaError as e:
+            if e.code == "bad-range":  # another file by now, or no idea of ranges: all of it then
+                self._restart()
+            raise
         try:
             if response.total is not None and response.total != size:
                 raise OtaError("size-mismatch", "%d not %d" % (response.total, size))
             if response.start != start:  # no Range here, or another file: from the beginning
-                kept.offset = 0
-                self._hash = hashlib.sha256()
+                self._restart()
             if kept.offset == 0:
                 yield from self._first(response)
             yield from self._rest(response)
         finally:
             response.close()
         kept.progress(size)
+
+    def _restart(self) -> None:
+        self._record.offset = 0
+        self._hash = hashlib.sha256()
 
     def _first(self, response):
         # P1: the head is checked before the first erase.

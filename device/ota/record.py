@@ -1,9 +1,12 @@
 """What must outlive a reset, in NVS namespace `ota`.
 
-`job` is the update at hand: one blob, so one write moves it whole, written before the flash
-operation that it announces. `offset` counts the job's bytes that are in flash for certain; it moves
-often, so it has an entry of its own, which costs NVS a sixth of the wear. `state` is what the board
-has come to: installed release, floors (P7), failed releases (P6). What cannot be read is as new.
+`job` is the update at hand: one write moves it whole, before the flash operation that it announces.
+`offset` counts the job's bytes that are in flash for certain; it moves often, so it has an entry of
+its own, which costs NVS a sixth of the wear. `state` is what the board has come to: installed
+release, floors (P7), failed releases (P6). What cannot be read is as new.
+
+Each of the two lies in one of two blobs, written in turn: ESP-IDF 5 can lose both the old and the
+new value of a blob when power goes inside its update, so the good copy is never the one written to.
 """
 
 import json
@@ -12,7 +15,7 @@ from esp32 import NVS
 
 from .errors import OtaError
 
-_ROOM = 640  # bytes of the largest blob
+_ROOM = 704  # bytes of the largest blob
 _FAILED_KEPT = 6
 _NO_JOB = {
     "phase": "idle",  # writing, ready (the slot is whole), trial, confirmed, failed
@@ -44,6 +47,7 @@ class Record:
 
     def __init__(self) -> None:
         self._nvs = NVS("ota")
+        self._turn = {}  # which -> number of its newest copy
         self.job = self._load("job", _NO_JOB)
         self.state = self._load("state", _NO_STATE)
         try:
@@ -102,18 +106,24 @@ class Record:
 
     def save(self, which: str) -> None:
         """Raises OtaError record."""
+        turn = self._turn.get(which, 0) + 1
         try:
-            self._nvs.set_blob(which, json.dumps(getattr(self, which)))
+            self._nvs.set_blob(which + str(turn & 1), json.dumps([turn, getattr(self, which)]))
             self._nvs.commit()
         except OSError as e:
             raise OtaError("record", e.args[0])
+        self._turn[which] = turn
 
-    def _load(self, key: str, default: dict) -> dict:
-        found = dict(default)
+    def _load(self, which: str, default: dict) -> dict:
+        newest = dict(default)
         raw = bytearray(_ROOM)
-        try:
-            n = self._nvs.get_blob(key, raw)
-            found.update(json.loads(bytes(raw[:n])))
-        except (OSError, ValueError, TypeError):
-            pass
-        return found
+        for key in (which + "0", which + "1"):
+            try:
+                turn, found = json.loads(bytes(raw[: self._nvs.get_blob(key, raw)]))
+                if turn > self._turn.get(which, 0):
+                    newest = dict(default)
+                    newest.update(found)
+                    self._turn[which] = turn
+            except (OSError, ValueError, TypeError):
+                pass
+        return newest

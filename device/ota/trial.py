@@ -16,7 +16,7 @@ from .errors import OtaError
 
 _TICK_MS = const(1000)
 _MAX_SWITCHES = const(3)
-_MAX_RESTARTS = const(5)  # a program that soft-resets for ever must not stay on trial for ever
+_MAX_RESTARTS = const(20)  # a program that soft-resets for ever must not stay on trial for ever
 
 current: "Trial | None" = None  # the trial of this boot
 _started = False

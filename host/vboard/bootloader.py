@@ -71,7 +71,7 @@ class _Bootloader:
         self._log = log
         self._app_count = len(table.all_ota)
         self._slots = {row.slot_index: row for row in table.all_ota}
-        self._initial = False  # otadata has never been written: the first boot fills it in
+        self._unwritten: Row | None = None  # otadata without a number yet: this boot gives it one
 
     def run(self, deep_sleep_partition: str | None) -> Row | None:
         if deep_sleep_partition is not None:
@@ -100,7 +100,8 @@ class _Bootloader:
         if (first.invalid and second.invalid) or not self._app_count:
             if self._table.factory:
                 return _FACTORY
-            self._initial = all(entry.blank or not entry.crc_ok for entry in (first, second))
+            if all(entry.blank or not entry.crc_ok for entry in (first, second)):
+                self._unwritten = otadata
             return 0
         index = active(first, second)
         if index < 0:
@@ -127,8 +128,8 @@ class _Bootloader:
     def _load(self, start: int) -> Row | None:
         for index, row in self._candidates(start):
             if self._verifies(row):
-                if index != _FACTORY and self._initial and self._table.otadata:
-                    self._write(self._table.otadata, 0, Entry.make(index + 1, State.VALID))
+                if self._unwritten:
+                    self._write(self._unwritten, 0, Entry.make(index + 1, State.VALID))
                 return row
             name = (
                 "Factory app partition" if index == _FACTORY else f"OTA app partition slot {index}"

@@ -66,8 +66,8 @@ def build_app(
 ) -> bytes:
     """A sound app image for `chip_name` (as esptool spells it: esp32, esp32s3, esp32c3).
 
-    `size`: about how many bytes, 2 KiB at least. Images of one seed and size are equal, of two seeds differ all
-    through.
+    `size`: about how many bytes, 2 KiB at least. Images of one seed and size are equal, of two
+    seeds they differ all through.
     """
     wanted = size or _DEFAULT_SIZE
     noise = random.Random(f"{seed}/{chip_name}/{wanted}").randbytes(wanted)

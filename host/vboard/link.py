@@ -29,7 +29,6 @@ class Link:
     def __init__(self, wire: socket.socket, soc: Soc) -> None:
         self._wire = wire
         self._soc = soc
-        self._key = ""
 
     def serve(self) -> None:
         """Read one request and answer it.
@@ -71,14 +70,11 @@ class Link:
         if op == _FEED:
             soc.feed()
             return 0, b""
-        if op == _SET_BLOB and x == 0:
-            self._key = data.decode()
-            return 0, b""
-        store, namespace = soc._store(), soc.namespace(flag)
+        namespace, key = soc.namespace(flag), data[:row].decode()
         if op == _SET_BLOB:
-            store.set_blob(namespace, self._key, data)
+            soc.store().set_blob(namespace, key, data[row:])
             return 0, b""
-        value = store.get_blob(namespace, data.decode(), wanted)
+        value = soc.store().get_blob(namespace, key, wanted)
         return len(value), value
 
     def _take(self, n: int) -> bytes:

@@ -28,6 +28,7 @@ _APP_ALIGN = 0x10000  # a page of the MMU: code is mapped, not copied
 _NVS_MIN = 0x3000
 _OTADATA_SIZE = 0x2000
 _LABEL_MAX = 16
+_ADDRESSES = 1 << 32
 
 
 class TableError(Exception):
@@ -92,8 +93,8 @@ class Row:
 
     def check(self) -> None:
         """Raises TableError (label, alignment, bad-size) for what gen_esp32part.py refuses."""
-        if not 0 < len(self.label) <= _LABEL_MAX:
-            raise TableError("label", f"label {self.label!r}: 1 to {_LABEL_MAX} characters")
+        if not 0 < len(self.label) <= _LABEL_MAX or not self.label.isascii():
+            raise TableError("label", f"label {self.label!r}: 1 to {_LABEL_MAX} ASCII characters")
         align = alignment(self.type)
         if self.offset % align:
             raise TableError(
@@ -104,6 +105,8 @@ class Row:
             raise TableError(
                 "alignment", f"{self.label}: size 0x{self.size:x} is not of whole sectors"
             )
+        if self.end > _ADDRESSES:
+            raise TableError("bad-size", f"{self.label}: ends at 0x{self.end:x}, beyond 4 GiB")
         if self.is_data(OTADATA) and self.size != _OTADATA_SIZE:
             raise TableError(
                 "bad-size", f"{self.label}: otadata is always 0x{_OTADATA_SIZE:x} bytes"

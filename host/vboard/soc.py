@@ -193,7 +193,7 @@ class Soc:
 
     # --- NVS ------------------------------------------------------------------------------------------------------
 
-    def _store(self) -> Nvs:
+    def store(self) -> Nvs:
         if self.nvs is None:
             raise NvsError(-4353, "ESP_ERR_NVS_NOT_INITIALIZED")
         return self.nvs
@@ -202,17 +202,17 @@ class Soc:
         return self._namespaces[handle]
 
     def call_nvs_open(self, name: str) -> int:
-        self._namespaces.append(self._store().namespace(name))
+        self._namespaces.append(self.store().namespace(name))
         return len(self._namespaces) - 1
 
     def call_nvs_set_i32(self, handle: int, key: str, value: int) -> None:
-        self._store().set_i32(self.namespace(handle), key, value)
+        self.store().set_i32(self.namespace(handle), key, value)
 
     def call_nvs_get_i32(self, handle: int, key: str) -> int:
-        return self._store().get_i32(self.namespace(handle), key)
+        return self.store().get_i32(self.namespace(handle), key)
 
     def call_nvs_erase_key(self, handle: int, key: str) -> None:
-        self._store().erase_key(self.namespace(handle), key)
+        self.store().erase_key(self.namespace(handle), key)
 
     # --- machine --------------------------------------------------------------------------------------------------
 

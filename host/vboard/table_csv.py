@@ -69,6 +69,9 @@ def _row(line: str, end: int) -> Row:
     if not subtype_text and kind != TYPE_APP:
         subtype_text = "0x06"  # "undefined", whatever the type
     subtype = _number(subtype_text, _SUBTYPES.get(kind, {}))
+    for number in (kind, subtype):
+        if number not in range(0x100):
+            raise ValueError(f"{number} is no type or subtype: 0 to 255")
     align = alignment(kind)
     offset = _number(offset_text) if offset_text else -(-end // align) * align
     flags = 0

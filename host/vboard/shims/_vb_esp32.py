@@ -32,13 +32,13 @@ class Partition:
         return self.__info
 
     def readblocks(self, n, buf, offset=0):
-        request(READ, 0, self.__row, n * self.__bs + offset, self.__bs, None, _writable(buf))
+        request(READ, 0, self.__row, n * self.__bs + offset, self.__bs, b"", b"", _writable(buf))
 
     def writeblocks(self, n, buf, offset=-1):
         if offset < 0:
-            request(WRITE, 1, self.__row, n * self.__bs, self.__bs, buf, None)
+            request(WRITE, 1, self.__row, n * self.__bs, self.__bs, b"", buf, None)
         else:
-            request(WRITE, 0, self.__row, n * self.__bs + offset, self.__bs, buf, None)
+            request(WRITE, 0, self.__row, n * self.__bs + offset, self.__bs, b"", buf, None)
 
     def ioctl(self, cmd, arg=0):
         if cmd in (1, 2, 3):
@@ -50,7 +50,7 @@ class Partition:
         if cmd == 6:
             if self.__bs != 4096:
                 return -22
-            return request(IOCTL, cmd, self.__row, arg * self.__bs, self.__bs, None, None)
+            return request(IOCTL, cmd, self.__row, arg * self.__bs, self.__bs, b"", b"", None)
         return None
 
     def set_boot(self):
@@ -77,12 +77,10 @@ class NVS:
         return call("nvs_get_i32", self.__ns, key)
 
     def set_blob(self, key, value):
-        # the key travels in front of the value, so that nothing is allocated here
-        request(SET_BLOB, self.__ns, len(key), 0, 0, key, None)
-        request(SET_BLOB, self.__ns, 0, 1, 0, value, None)
+        request(SET_BLOB, self.__ns, len(key), 0, 0, key, value, None)
 
     def get_blob(self, key, buf):
-        return request(GET_BLOB, self.__ns, 0, 0, 0, key, _writable(buf))
+        return request(GET_BLOB, self.__ns, len(key), 0, 0, key, b"", _writable(buf))
 
     def erase_key(self, key):
         call("nvs_erase_key", self.__ns, key)
@@ -116,7 +114,7 @@ class esp32:
 class esp:
     @staticmethod
     def flash_read(address, buf):
-        request(READ, 1, 0, address, 0, None, _writable(buf))
+        request(READ, 1, 0, address, 0, b"", b"", _writable(buf))
 
     @staticmethod
     def flash_size():

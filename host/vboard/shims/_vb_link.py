@@ -4,15 +4,24 @@ Request: op u8, flag u8, row u16, x i32, y i32, length of data u32, wanted u32, 
 length u32, then bytes. The flash, watchdog and blob calls allocate nothing, as their C counterparts on the chip do
 not: the headers are made once, data moves straight between the caller's buffer and the socket. Everything rare is
 one JSON call.
+
+On the chip such a call is C: neither Ctrl-C nor a timer's callback comes in between. Here the VM may do either at a
+jump or in a blocking read. So a request goes out in a straight line; callbacks wait while `busy()`; and what is left
+of an exchange that Ctrl-C broke off is thrown away before the next.
 """
 
 import json
+import select
 import struct
 
 _wire = open(3, "r+b")
+_poll = select.poll()
+_poll.register(_wire, select.POLLIN)
 _head = bytearray(20)
 _answer = bytearray(8)
 _raises = {"OSError": OSError, "ValueError": ValueError, "TypeError": TypeError}
+_busy = False
+_stale = False
 
 READ = const(1)
 WRITE = const(2)
@@ -23,56 +32,78 @@ SET_BLOB = const(6)
 CALL = const(9)
 
 
+def busy():
+    """Whether an exchange is under way in the code that a callback has interrupted."""
+    return _busy
+
+
 def _fill(buf, n):
     got = _wire.readinto(buf, n)
     while got < n:  # a long answer can arrive in parts
         got += _wire.readinto(memoryview(buf)[got:], n - got)
 
 
-def _send(data):
-    n = len(data)
-    sent = _wire.write(data)
-    while sent < n:
-        sent += _wire.write(memoryview(data)[sent:])
+def _discard():
+    while _poll.poll(20):
+        _wire.read(65536)
 
 
-def request(op, flag, row, x, y, data, into):
-    """One exchange. Gives the answer's status (a result, 0 or more); raises OSError as the chip would."""
-    struct.pack_into(
-        "<BBHiiII", _head, 0, op, flag, row, x, y,
-        0 if data is None else len(data), 0 if into is None else len(into),
-    )
-    _wire.write(_head)
-    if data is not None:
-        _send(data)
-    _wire.readinto(_answer)
-    length = _answer[4] | _answer[5] << 8 | _answer[6] << 16
-    if _answer[3] & 0x80:  # a negative status: the answer is JSON [exception, args]
-        _raise(length)
-    if length:
-        _fill(into, length)
+def request(op, flag, row, x, y, key, data, into):
+    """One exchange. Gives the answer's status (a result, 0 or more); raises OSError as the chip would.
+
+    `key` and `data` go out one after the other; `row` is the partition, or the length of a key.
+    """
+    global _busy, _stale
+    if _stale:
+        _discard()
+    _busy = _stale = True
+    try:
+        wanted = 0 if into is None else len(into)
+        struct.pack_into("<BBHiiII", _head, 0, op, flag, row, x, y, len(key) + len(data), wanted)
+        _wire.write(_head)
+        _wire.write(key)
+        _wire.write(data)
+        _wire.readinto(_answer)
+        length = _answer[4] | _answer[5] << 8 | _answer[6] << 16
+        if _answer[3] & 0x80:  # a negative status: the answer is JSON [exception, args]
+            _raise(length)
+        if length:
+            _fill(into, length)
+        _stale = False
+    finally:
+        _busy = False
     return _answer[0] | _answer[1] << 8 | _answer[2] << 16
 
 
 def _raise(length):
+    global _stale
     buf = bytearray(length)
     _fill(buf, length)
+    _stale = False
     kind, args = json.loads(buf)
     raise _raises[kind](*args)
 
 
 def call(name, *args):
     """A rare call: `name` with JSON-able arguments, gives its JSON-able result, raises as `request` does."""
+    global _busy, _stale
     body = json.dumps([name, args])
-    struct.pack_into("<BBHiiII", _head, 0, CALL, 0, 0, 0, 0, len(body), 0)
-    _wire.write(_head)
-    _send(body)
-    _wire.readinto(_answer)
-    _, length = struct.unpack("<iI", _answer)
-    if _answer[3] & 0x80:
-        _raise(length)
-    buf = bytearray(length)
-    _fill(buf, length)
+    if _stale:
+        _discard()
+    _busy = _stale = True
+    try:
+        struct.pack_into("<BBHiiII", _head, 0, CALL, 0, 0, 0, 0, len(body), 0)
+        _wire.write(_head)
+        _wire.write(body)
+        _wire.readinto(_answer)
+        length = _answer[4] | _answer[5] << 8 | _answer[6] << 16
+        if _answer[3] & 0x80:
+            _raise(length)
+        buf = bytearray(length)
+        _fill(buf, length)
+        _stale = False
+    finally:
+        _busy = False
     return json.loads(buf)
 
 

@@ -3,7 +3,7 @@
 import micropython
 import time as _real_time
 
-from _vb_link import FEED, Missing, call, missing, park, request
+from _vb_link import FEED, Missing, busy, call, missing, park, request
 
 
 class Pin:
@@ -58,7 +58,7 @@ class WDT:
         call("wdt", timeout)
 
     def feed(self):
-        request(FEED, 0, 0, 0, 0, None, None)
+        request(FEED, 0, 0, 0, 0, b"", b"", None)
 
 
 class RTC:
@@ -135,7 +135,9 @@ def _start_ticking(running):
     tick = bytearray(1)
 
     def fire(id):
-        if id in running:
+        if busy():  # later, then: on the chip a callback never comes in the middle of a C call
+            micropython.schedule(fire, id)
+        elif id in running:
             running[id].__fire()
 
     def wait():

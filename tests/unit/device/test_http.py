@@ -7,6 +7,7 @@ import http.server
 import random
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -423,9 +424,33 @@ def test_a_stranger_s_certificate_is_untrusted_whatever_else_is_wrong(
     assert server.requests == []
 
 
-def test_host_names_are_verified_too(fetch: Run, serve: Serve) -> None:
-    server = serve(plain(b"x"))
+def test_the_host_in_the_url_is_the_one_verified(
+    fetch: Run, serve: Serve, authority: Authority
+) -> None:
+    server = serve(plain(b"x"), context=authority.context("localhost-only"))
     assert fetch(f"https://localhost:{server.port}/")["got"] == 1
+    assert fetch(f"https://127.0.0.1:{server.port}/")["error"] == "cert-host"
+
+
+@pytest.mark.parametrize("kind", ["bundle", "der"])
+def test_ca_files_of_several_certificates_and_in_der(
+    kind: str,
+    fetch: Run,
+    serve: Serve,
+    authority: Authority,
+    other_authority: Authority,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "ca"
+    if kind == "der":
+        path.write_bytes(ssl.PEM_cert_to_DER_cert(authority.path.read_text()))
+    else:
+        texts = [a.path.read_text() for a in (other_authority, authority)]
+        path.write_text("# two\n" + "\r\nmore\r\n".join(texts))
+    server = serve(plain(b"x"))
+    other = serve(plain(b"x"), context=other_authority.context())
+    assert fetch(f"{server.base}/x", ca=str(path))["got"] == 1
+    assert fetch(f"{other.base}/x", ca=str(path))["got"] == (kind == "bundle")
 
 
 @pytest.mark.parametrize(
@@ -483,19 +508,14 @@ def test_no_socket_is_left_open(mpy: Run, serve: Serve, authority: Authority) ->
         ca = open(args["ca"], "rb").read()
         gc.collect()
         before = len(os.listdir("/proc/self/fd"))
-        codes = [attempt(http.get, url, ca=ca)["code"] for url in args["urls"]]
+        codes = [attempt(http.get, url, ca=ca, allow_http=True)["code"] for url in args["urls"]]
         print(json.dumps([codes, len(os.listdir("/proc/self/fd")) - before]))
     """
-    urls = [
-        f"{server.base}/404",
-        f"{server.base}/redirect",
-        f"{bad.base}/",
-        "https://127.0.0.1:1/",
-    ]
-    assert mpy(script, ca=str(authority.path), urls=urls) == [
-        ["http-status", "http-status", "cert-expired", "connect"],
-        0,
-    ]
+    plain_server = serve(answer, tls=False)
+    urls = [f"{s.base}/{path}" for s in (plain_server, server) for path in ("404", "redirect")]
+    urls = [*urls, f"{bad.base}/", "https://127.0.0.1:1/"]
+    codes = ["http-status"] * 4 + ["cert-expired", "connect"]
+    assert mpy(script, ca=str(authority.path), urls=urls) == [codes, 0]
 
 
 # Redirects
@@ -677,7 +697,7 @@ def test_interim_answers_are_passed_over(fetch: Run, serve: Serve) -> None:
 def test_what_is_no_answer_is_refused(
     data: bytes | str, code: str, detail: str, fetch: Run, serve: Serve
 ) -> None:
-    server = serve(raw(data, "cut"))
+    server = serve(raw(data))
     got = fetch(f"{server.base}/x")
     assert (got.get("error"), got.get("detail")) == (code, detail)
 
@@ -708,6 +728,8 @@ URLS: list[tuple[str, list[Any] | None]] = [
     ("https://host:0/", None),
     ("https://host:65536/", None),
     ("https://user:secret@host/", None),
+    ("https://user@host/", None),
+    ("https://host?x=/", None),
     ("https://[::1]/", None),
     ("ftp://host/", None),
     ("host/a", None),

@@ -1,8 +1,11 @@
 """A flash made up for a test: a table, app images in slots, otadata as wanted."""
 
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 
+from vboard.appimage import verify
+from vboard.chips import CHIPS
 from vboard.flash import Flash, Operation, PowerLost
 from vboard.images import build_app
 from vboard.otadata import Entry, State, crc_of, read_entries
@@ -25,6 +28,17 @@ def damaged_app(chip: str = "esp32") -> bytes:
     image = bytearray(app(chip))
     image[1000] ^= 1
     return bytes(image)
+
+
+@lru_cache
+def unloadable_app(chip: str = "esp32") -> bytes:
+    """A whole image, but its second segment is meant for an address where the chip has no RAM."""
+    image = bytearray(app(chip))
+    info = verify(bytes(image), 0x10000, MIB, CHIPS[chip], app_side=True)
+    at = info.segments[1].offset - 8
+    image[at : at + 4] = (0x20000000).to_bytes(4, "little")
+    body = info.length - 32
+    return bytes(image[:body]) + sha256(image[:body]).digest()
 
 
 def spoiled(seq: int, state: State) -> Entry:

@@ -113,12 +113,17 @@ def test_wear_counts_the_erases_of_each_sector(flash):
     assert (flash.wear[2], flash.wear[3], flash.wear[15], flash.wear[16]) == (1, 2, 1, 0)
 
 
-def test_busy_time_is_that_of_a_real_chip(flash):
+def test_erasing_takes_the_time_of_a_real_chip(flash):
     flash.erase(0, BLOCK + SECTOR, actor="app")
     assert flash.busy_us == ERASE_BLOCK_US + ERASE_SECTOR_US
-    flash.program(250, bytes(12), actor="app")  # over a page's edge: two program commands
-    flash.program(1024, bytes(256), actor="app")
-    assert flash.busy_us == ERASE_BLOCK_US + ERASE_SECTOR_US + 3 * PROGRAM_PAGE_US
+
+
+@pytest.mark.parametrize(
+    ("address", "size", "pages"), [(0, 1, 1), (1024, 256, 1), (250, 12, 2), (255, 258, 3)]
+)
+def test_programming_takes_a_command_for_each_page_it_touches(flash, address, size, pages):
+    flash.program(address, bytes(size), actor="app")
+    assert flash.busy_us == pages * PROGRAM_PAGE_US
 
 
 def test_power_lost_before_an_operation_leaves_it_undone_and_unrecorded(flash):

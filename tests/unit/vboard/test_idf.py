@@ -85,10 +85,10 @@ class TestFinding:
 
     def test_the_next_slot_goes_by_number_and_passes_over_gaps(self, flash):
         table = Table(
-            tuple(Row(0, 0x10 + n, 0x10000 + (n << 16), 0x10000, f"a{n}") for n in (5, 0, 2))
+            tuple(Row(0, 0x10 + n, 0x10000 + (n << 16), 0x10000, f"a{n}") for n in (5, 2, 0))
         )
         app_ = App(flash, ESP32, table, table.rows[0])
-        assert [app_.next_update(table.rows[n]).label for n in (1, 2, 0)] == ["a2", "a5", "a0"]
+        assert [app_.next_update(table.rows[n]).label for n in (0, 1, 2)] == ["a0", "a5", "a2"]
 
 
 class TestErrors:

@@ -15,6 +15,7 @@ from flashed import (
     row,
     spoiled,
 )
+from vboard.bootloader import boot
 from vboard.chips import CHIPS
 from vboard.idf import App, IdfError
 from vboard.otadata import Entry, State, crc_of

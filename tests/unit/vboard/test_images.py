@@ -1,4 +1,4 @@
-"""Built images, apps taken out of firmware files, and the trailer that says how a firmware behaves."""
+"""Built images, apps taken out of firmware files, and the trailer of a firmware's behaviour."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ FIRMWARE = Path(__file__).resolve().parents[4] / "shared/firmware"
 
 
 def full_flash(app: bytes, *, base: int = 0x1000, layout: str = "ota") -> bytes:
-    """A bootloader (an image without description), a table and the app, as makeimg.py joins them."""
+    """A bootloader (an image without description), a table and the app, as makeimg.py joins."""
     bootloader = bytearray(build_app("esp32", size=4000))
     bootloader[32:36] = bytes(4)
     table = LAYOUTS[layout]
@@ -119,6 +119,11 @@ def test_no_whole_trailer_is_no_behaviour(kept: int) -> None:
     cut = with_behaviour(image, panic=True)[: len(image) + kept]
     assert behaviour_of(reader(cut), len(image)) == {}
     assert behaviour_of(reader(cut.ljust(len(image) + 100, b"\xff")), len(image)) == {}
+
+
+def test_a_trailer_of_another_format_is_no_behaviour() -> None:
+    image = with_behaviour(build_app("esp32"), panic=True).replace(b"VBOARD\0\1", b"VBOARD\0\2")
+    assert behaviour_of(reader(image), measure(image)) == {}
 
 
 def test_the_end_of_the_flash_is_no_behaviour() -> None:

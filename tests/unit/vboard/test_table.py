@@ -139,6 +139,12 @@ def test_a_row_keeps_flags_and_a_label_of_all_sixteen_characters():
     assert not Row(1, 2, 0x9000, 0x6000, "nvs", 0x1).readonly
 
 
+def test_a_label_ends_at_its_first_nul():
+    raw = bytearray(Row(1, 2, 0x9000, 0x6000, "nvs").to_bytes())
+    raw[16:20] = b"left"
+    assert Row.from_bytes(bytes(raw)).label == "nvs"
+
+
 def test_a_full_table_fits_and_one_more_row_does_not():
     rows = tuple(Row(0x40, 0, 0x10000 + n * 0x1000, 0x1000, f"p{n}") for n in range(95))
     full = Table(rows[:94])
@@ -243,8 +249,12 @@ class TestCsv:
             ("x, data, fat, 0x8000, 1M", "overlap", "x begins at 0x8000, before 0x9000 is free"),
             ("x, data, fat, 0xa000, 1M", "overlap", "x begins at 0xa000, before 0xc000"),
             ("first, data, fat, , 1M", "duplicate", "label first stands in the table twice"),
-            ("longer-than-sixteen, data, fat, , 1M", "label", "1 to 16 characters"),
-            (", data, fat, , 1M", "label", "1 to 16 characters"),
+            ("longer-than-sixteen, data, fat, , 1M", "label", "1 to 16 ASCII characters"),
+            (", data, fat, , 1M", "label", "1 to 16 ASCII characters"),
+            ("grün, data, fat, , 1M", "label", "1 to 16 ASCII characters"),
+            ("x, 300, 0, , 1M", "csv", "line 2: 300 is no type or subtype: 0 to 255"),
+            ("x, data, -1, , 1M", "csv", "line 2: -1 is no type or subtype"),
+            ("x, data, fat, , 4096M", "bad-size", "ends at 0x10000c000, beyond 4 GiB"),
         ],
     )
     def test_what_cannot_be_a_table_is_refused_by_name(self, line, code, text):

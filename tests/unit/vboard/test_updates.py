@@ -1,7 +1,19 @@
 """Bootloader and app together: whole updates, and power lost at each of their operations."""
 
 import pytest
-from flashed import ABORTED, BLANK, MIB, NEW, PENDING, VALID, Cut, flashed, otadata_of, row
+from flashed import (
+    ABORTED,
+    BLANK,
+    MIB,
+    NEW,
+    PENDING,
+    VALID,
+    Cut,
+    flashed,
+    otadata_of,
+    row,
+    unloadable_app,
+)
 from vboard.bootloader import boot
 from vboard.chips import CHIPS
 from vboard.flash import Flash, PowerLost
@@ -55,6 +67,14 @@ def test_the_old_app_can_confirm_a_damaged_new_one_by_mistake(tmp_path):
     assert otadata_of(flash, OTA) == ((1, VALID), (2, VALID))
     for _ in range(2):
         assert started(flash) == OTA_0
+
+
+def test_set_boot_accepts_code_that_only_the_bootloader_finds_it_cannot_load(tmp_path):
+    flash = flashed(tmp_path, good="ota_0", otadata=((1, VALID), BLANK))
+    flash.program(OTA_1.offset, unloadable_app(), actor="host")
+    App(flash, ESP32, OTA, OTA_0).set_boot(OTA_1)
+    assert started(flash) == OTA_0
+    assert otadata_of(flash, OTA) == ((1, VALID), (2, PENDING))
 
 
 def test_setting_the_active_slot_again_can_put_it_on_trial_again(tmp_path):

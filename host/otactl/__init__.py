@@ -1,0 +1,1 @@
+"""Host tools of the over-the-air update agent: sign, serve, deploy, update."""

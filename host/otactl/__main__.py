@@ -1,0 +1,8 @@
+"""`otactl`, also as `python -m otactl`."""
+
+import sys
+
+from otactl.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

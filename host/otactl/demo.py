@@ -1,0 +1,199 @@
+"""`make demo`: one board from nothing to an update that is confirmed and one that is rolled back.
+
+What it shows is checked in the flash image by means that are not the agent's (vboard.otadata, the bytes of the slot),
+and any step that did not happen makes the exit status 1.
+"""
+
+import argparse
+import asyncio
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table as Rows
+
+from otactl import cli, firmware
+from otactl.errors import OtactlError
+from otactl.serve import Server
+from otactl.workspace import Workspace
+from vboard import images
+from vboard.board import Board
+from vboard.otadata import State, active, read_entries, slot_of
+from vboard.wlan import Network
+
+_SLOW = 700_000  # bytes a second: so that the bar can be seen to move
+_APP_SIZE = 1_100_000
+_PROGRAM = '# app.py: a program of yours\nprint("app: hello from", __import__("sys").implementation.version)\n'
+
+_screen = Console(highlight=False, soft_wrap=True)
+
+
+class StepFailed(Exception):
+    """A step of the demo did not happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    text: str
+    seconds: float
+    proof: str
+
+
+def _title(text: str) -> None:
+    _screen.print(f"\n[bold]{text}[/bold]")
+
+
+def _otactl(*words: str | Path, expect: int = 0) -> None:
+    line = [str(word) for word in words]
+    _screen.print(f"[dim]$[/dim] otactl {' '.join(line)}")
+    code = cli.main(line)
+    if code != expect:
+        raise StepFailed(f"otactl {line[0]} ended with {code}, not {expect}")
+
+
+def _require(truth: bool, what: str) -> str:
+    if not truth:
+        raise StepFailed(f"not so: {what}")
+    return what
+
+
+def _boots(board: Board, slot: str, image: bytes) -> str:
+    """What the flash says: otadata's active entry is VALID and names `slot`, which holds `image`; it also runs."""
+    table = board.table
+    row = table.find(slot)
+    otadata = table.otadata
+    if row is None or otadata is None:
+        raise StepFailed(f"the board has no {slot}")
+    entries = read_entries(board.flash, otadata)
+    entry = entries[active(*entries)]
+    named = table.ota_slots[slot_of(entry.seq, len(table.ota_slots))]
+    _require(named == row and entry.state == State.VALID, f"otadata boots {slot}, confirmed")
+    _require(board.flash.read(row.offset, len(image)) == image, f"{slot} holds the published image")
+    _require(board.slot == slot, f"{slot} runs")
+    return f"{slot}: seq {entry.seq} VALID, image byte for byte"
+
+
+class _Releases:
+    """The server of the demo, in a thread of its own."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._server = Server(workspace.releases, workspace.tls, "127.0.0.1", 0, lambda _: None)
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result(10)
+        self.port = self._server.port
+
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+
+def _images(user: Path | None) -> tuple[str, list[bytes]]:
+    """The chip, and the images of 1.0.0, 1.1.0 and of 1.2.0, whose radio finds no network."""
+    if user is None:
+        chip = "esp32"
+        base = [images.build_app(chip, size=_APP_SIZE, seed=seed) for seed in (1, 2, 3)]
+    else:
+        found = firmware.load(user)
+        if found.note:
+            _screen.print(f"{user.name}: {found.note}")
+        chip, base = found.chip, [found.app] * 3
+    says: list[dict[str, object]] = [{"release": "1.0.0"}, {"release": "1.1.0"}, {"release": "1.2.0", "no_wifi": True}]
+    return chip, [images.with_behaviour(image, **facts) for image, facts in zip(base, says, strict=True)]
+
+
+def run(folder: Path, user: Path | None) -> list[Step]:
+    """The whole story in `folder`. Raises StepFailed, OtactlError, TimeoutError."""
+    steps: list[Step] = []
+
+    def step(text: str, action: Callable[[], str]) -> None:
+        began = time.monotonic()
+        proof = action()
+        steps.append(Step(text, time.monotonic() - began, proof))
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    chip, (first, second, third) = _images(user)
+    files = [folder / f"firmware-{version}.bin" for version in ("1.0.0", "1.1.0", "1.2.0")]
+    for path, image in zip(files, (first, second, third), strict=True):
+        path.write_bytes(image)
+    place = folder / "workspace"
+    network = Network(bytes_per_s=_SLOW)
+
+    _title(f"1  A virtual {chip} board with 1.0.0 in slot ota_0")
+    with Board(folder / "board", chip=chip, app=first, network=network) as board:
+        board.power_on()
+        step("board starts", lambda: (board.wait_repl(), _boots(board, "ota_0", first))[1])
+        port = board.port
+        _screen.print(f"serial port {port}")
+
+        _title("2  A workspace, and the agent on the board")
+        _otactl("init", "-w", place, "localhost", "--ssid", "virtual", "--password", "password", "--port", "8443")
+        workspace = Workspace.find(place)
+        releases = _Releases(workspace)
+        settings = place / "otactl.toml"
+        text = settings.read_text().replace("localhost:8443", f"localhost:{releases.port}")
+        settings.write_text(text.replace("deadline_s = 180", "deadline_s = 60\nsettle_s = 2").replace(
+            '{ check = "wifi" }', '{ check = "wifi", timeout_s = 6 }'))  # fmt: skip
+        _otactl("publish", "-w", place, files[0], "--version", "1.0.0")
+
+        def deploy() -> str:
+            _otactl("deploy", "-w", place, port)
+            return "agent, keys and configuration"
+
+        step("agent deployed", deploy)
+
+        _title("3  Release 1.1.0: download, trial, confirmation")
+        _otactl("publish", "-w", place, files[1], "--version", "1.1.0")
+
+        def update() -> str:
+            _otactl("update", port)
+            board.wait(lambda: board.boots[-1].slot == "ota_1", 20, "boot of ota_1")
+            return _boots(board, "ota_1", second)
+
+        step("1.1.0 installed, tried and confirmed", update)
+
+        _title("4  Release 1.2.0 fails its self-test: its Wi-Fi finds no network")
+        _otactl("publish", "-w", place, files[2], "--version", "1.2.0")
+
+        def rollback() -> str:
+            boots = len(board.boots)
+            _otactl("update", port, expect=1)
+            tried = [boot.slot for boot in board.boots[boots:]]
+            _require("ota_0" in tried, "1.2.0 was booted")
+            return _boots(board, "ota_1", second)
+
+        step("1.2.0 tried, failed, rolled back to 1.1.0", rollback)
+        _otactl("status", port)
+        releases.stop()
+    return steps
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make demo")
+    parser.add_argument("--firmware", type=Path, help="a firmware file of yours (app image or full-flash file)")
+    parser.add_argument("--folder", type=Path, default=Path("demo"))
+    args = parser.parse_args()
+    began = time.monotonic()
+    try:
+        steps = run(args.folder.resolve(), args.firmware)
+    except (StepFailed, OtactlError, TimeoutError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    rows = Rows(title="\nWhat happened, judged from the flash image", title_justify="left")
+    for column in ("step", "seconds", "what the flash says"):
+        rows.add_column(column, justify="right" if column == "seconds" else "left")
+    for one in steps:
+        rows.add_row(one.text, f"{one.seconds:.1f}", one.proof)
+    _screen.print(rows)
+    _screen.print(f"All of it in {time.monotonic() - began:.0f} s; the board's console is in {args.folder}/board/console.log")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
