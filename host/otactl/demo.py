@@ -19,6 +19,7 @@ from rich.table import Table as Rows
 
 from otactl import cli, firmware
 from otactl.errors import OtactlError
+from otactl.link import Link
 from otactl.serve import Server
 from otactl.workspace import Workspace
 from vboard import images
@@ -28,7 +29,7 @@ from vboard.wlan import Network
 
 _SLOW = 700_000  # bytes a second: so that the bar can be seen to move
 _APP_SIZE = 1_100_000
-_PROGRAM = '# app.py: a program of yours\nprint("app: hello from", __import__("sys").implementation.version)\n'
+_PROGRAM = "# app.py: a program of yours\nprint('app: hello')\n"
 
 _screen = Console(highlight=False, soft_wrap=True)
 
@@ -143,8 +144,12 @@ def run(folder: Path, user: Path | None) -> list[Step]:
         _otactl("publish", "-w", place, files[0], "--version", "1.0.0")
 
         def deploy() -> str:
+            with Link(str(port)) as link:
+                link.put("/app.py", _PROGRAM.encode())
+            seen = len(board.text)
             _otactl("deploy", "-w", place, port)
-            return "agent, keys and configuration"
+            board.wait_text("ota: up-to-date 1.0.0", 20, since=seen)  # its first look: 1.0.0 is what it has
+            return "the agent runs and knows its release"
 
         step("agent deployed", deploy)
 
@@ -152,8 +157,9 @@ def run(folder: Path, user: Path | None) -> list[Step]:
         _otactl("publish", "-w", place, files[1], "--version", "1.1.0")
 
         def update() -> str:
+            seen = len(board.text)
             _otactl("update", port)
-            board.wait(lambda: board.boots[-1].slot == "ota_1", 20, "boot of ota_1")
+            board.wait_text("ota: up-to-date 1.1.0", 20, since=seen)  # the boot after the confirmation
             return _boots(board, "ota_1", second)
 
         step("1.1.0 installed, tried and confirmed", update)

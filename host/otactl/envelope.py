@@ -1,8 +1,12 @@
-"""Signed releases: DSSE envelopes (github.com/secure-systems-lab/dsse) round a JSON payload."""
+"""Signed releases: a DSSE envelope round a JSON payload.
+
+Source: github.com/secure-systems-lab/dsse, envelope.md and protocol.md. The signature covers the
+payload's exact bytes and its type, so nothing is parsed as a release before a key vouched for it.
+"""
 
 import base64
-import binascii
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -16,10 +20,11 @@ MAX_SIZE = 8192  # bytes; boards read no more
 
 def pae(kind: str, body: bytes) -> bytes:
     """DSSE's pre-authentication encoding: what is signed."""
-    return b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(body), body)
+    name = kind.encode()
+    return b"DSSEv1 %d %s %d %s" % (len(name), name, len(body), body)
 
 
-def seal(payload: dict[str, Any], signers: list[rsa.RSAPrivateKey]) -> bytes:
+def seal(payload: dict[str, Any], signers: Sequence[rsa.RSAPrivateKey]) -> bytes:
     """The envelope's bytes. Raises ReleaseError where a board would not read that much."""
     body = json.dumps(payload, sort_keys=True, separators=(",", ":")).encode()
     message = pae(PAYLOAD_TYPE, body)
@@ -36,21 +41,41 @@ def seal(payload: dict[str, Any], signers: list[rsa.RSAPrivateKey]) -> bytes:
     }
     data = json.dumps(envelope, indent=1).encode() + b"\n"
     if len(data) > MAX_SIZE:
-        raise ReleaseError(f"the release file would have {len(data)} bytes, boards read {MAX_SIZE}: fewer targets")
+        raise ReleaseError(
+            f"the release file would have {len(data)} bytes, boards read {MAX_SIZE}: "
+            "publish fewer targets in one release"
+        )
     return data
 
 
-def unseal(data: bytes, trusted: list[rsa.RSAPublicKey]) -> dict[str, Any]:
+def unseal(data: bytes, trusted: Sequence[rsa.RSAPublicKey]) -> dict[str, Any]:
     """The payload, if one of `trusted` signed it. Raises ReleaseError."""
     try:
         envelope = json.loads(data)
+        kind = envelope["payloadType"]
         body = base64.b64decode(envelope["payload"], validate=True)
-        message = pae(envelope["payloadType"], body)
-        signatures = {s["keyid"]: base64.b64decode(s["sig"], validate=True) for s in envelope["signatures"]}
-    except (ValueError, KeyError, TypeError, binascii.Error):
+        signatures = [
+            (s["keyid"], base64.b64decode(s["sig"], validate=True)) for s in envelope["signatures"]
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise ReleaseError("not a signed release: its JSON is damaged") from None
-    for key in trusted:
-        if (found := signatures.get(keys.keyid(key))) and keys.verify(key, found, message):
-            payload: dict[str, Any] = json.loads(body)
-            return payload
-    raise ReleaseError("the release is not signed by this workspace's key")
+    if kind != PAYLOAD_TYPE:
+        raise ReleaseError(f"not a release, but a signed {str(kind)[:64]!r}")
+    known = {keys.keyid(key): key for key in trusted}
+    message = pae(kind, body)
+    for name, signature in signatures:
+        if name in known and keys.verify(known[name], signature, message):
+            return _payload(body)
+    if any(name in known for name, _ in signatures):
+        raise ReleaseError("the release's signature is wrong: it was altered after it was signed")
+    raise ReleaseError("the release is not signed by a key of this workspace")
+
+
+def _payload(body: bytes) -> dict[str, Any]:
+    try:
+        payload = json.loads(body)
+    except ValueError:
+        payload = None
+    if not isinstance(payload, dict):
+        raise ReleaseError("the signed payload is no release: it is not a JSON object")
+    return payload

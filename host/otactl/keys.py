@@ -1,10 +1,12 @@
-"""Release keys: RSA-3072, as `espsecure generate-signing-key --version 2 --scheme rsa3072` makes them.
+"""Release keys: RSA-3072, as `espsecure generate-signing-key --version 2 --scheme rsa3072` makes.
 
-Signatures are RSASSA-PSS, SHA-256, salt 32. The keyid is the digest that Secure Boot V2 knows a public key by:
-SHA-256 over modulus, exponent and two Montgomery constants, all little-endian (ESP-IDF secure_boot.h).
+Signatures are RSASSA-PSS, SHA-256, salt 32. The keyid is the digest by which Secure Boot V2 knows
+a public key: SHA-256 over modulus, exponent and two Montgomery constants, all little-endian.
+Source: ESP-IDF esp_rom/include/*/rom/secure_boot.h (ets_secure_boot_sig_block_t).
 """
 
 import json
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,15 +15,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from otactl.errors import UsageError
-from otactl.files import write_private
+from otactl.files import write_atomic, write_private
 
 BITS = 3072
 EXPONENT = 65537
+PUBLIC_SUFFIX = ".pub.json"
+_SIZE = BITS // 8  # bytes of a modulus and of a signature
 _PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
 
 
 def generate(path: Path) -> rsa.RSAPrivateKey:
-    """A new key, as PEM that only its owner can read. Raises FileExistsError: a key is never overwritten."""
+    """A new key as PEM that only its owner can read, and its public half beside it.
+
+    Raises FileExistsError: a key is never overwritten.
+    """
     key = rsa.generate_private_key(public_exponent=EXPONENT, key_size=BITS)
     pem = key.private_bytes(
         serialization.Encoding.PEM,
@@ -29,38 +36,78 @@ def generate(path: Path) -> rsa.RSAPrivateKey:
         serialization.NoEncryption(),
     )
     write_private(path, pem)
+    write_atomic(public_file(path), for_board([key.public_key()]).encode())
     return key
 
 
+def public_file(path: Path) -> Path:
+    """Where the public half of the key at `path` lies: keys/release.pem, keys/release.pub.json."""
+    return path.with_name(path.stem + PUBLIC_SUFFIX)
+
+
 def load(path: Path) -> rsa.RSAPrivateKey:
-    """Raises UsageError naming the file where it is missing or no RSA-3072 key with exponent 65537."""
+    """Raises UsageError naming the file where it is missing or is no RSA-3072 key, exponent 65537."""
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except FileNotFoundError:
-        raise UsageError(f"no release key at {path}: run `otactl init`, or copy your key there") from None
-    except (ValueError, TypeError) as error:
+        raise UsageError(
+            f"no release key at {path}: run `otactl init`, or copy your key there"
+        ) from None
+    except (OSError, ValueError, TypeError) as error:
         raise UsageError(f"{path} is not an unencrypted PEM private key: {error}") from None
     if not isinstance(key, rsa.RSAPrivateKey) or key.key_size != BITS:
         raise UsageError(f"{path} is not an RSA-{BITS} key; boards verify no other kind")
     if key.public_key().public_numbers().e != EXPONENT:
-        raise UsageError(f"{path} has a public exponent other than {EXPONENT}; boards verify no other")
+        raise UsageError(f"{path} has a public exponent other than {EXPONENT}: boards refuse it")
     return key
 
 
+def trusted(folder: Path) -> list[rsa.RSAPublicKey]:
+    """The public keys in `folder`, from every *.pub.json and from the private keys beside them.
+
+    More than one while an old key is being replaced. Raises UsageError where there is none.
+    """
+    found = [key for path in sorted(folder.glob(f"*{PUBLIC_SUFFIX}")) for key in _public(path)]
+    found += [
+        load(path).public_key()
+        for path in sorted(folder.glob("*.pem"))
+        if not public_file(path).exists()
+    ]
+    if not found:
+        raise UsageError(f"no release key in {folder}: run `otactl init`, or copy your keys there")
+    return list({keyid(key): key for key in found}.values())
+
+
+def _public(path: Path) -> list[rsa.RSAPublicKey]:
+    try:
+        found = {
+            name: rsa.RSAPublicNumbers(EXPONENT, int(n, 16)).public_key()
+            for name, n in json.loads(path.read_text()).items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} is no public key file: {error}") from None
+    for name, key in found.items():
+        if key.key_size != BITS or keyid(key) != name:
+            raise UsageError(f"{path}: the key does not belong to its keyid {name[:16]}…")
+    return list(found.values())
+
+
 def keyid(key: rsa.RSAPublicKey) -> str:
-    """64 hex digits."""
+    """64 hex digits, as `espsecure digest-sbv2-public-key` writes them in binary."""
     n = key.public_numbers().n
     r = (1 << 2 * BITS) % n
     m = -pow(n, -1, 1 << 32) % (1 << 32)
-    block = n.to_bytes(384, "little") + EXPONENT.to_bytes(4, "little")
-    return sha256(block + r.to_bytes(384, "little") + m.to_bytes(4, "little")).hexdigest()
+    block = n.to_bytes(_SIZE, "little") + EXPONENT.to_bytes(4, "little")
+    return sha256(block + r.to_bytes(_SIZE, "little") + m.to_bytes(4, "little")).hexdigest()
 
 
 def sign(key: rsa.RSAPrivateKey, message: bytes) -> bytes:
+    """The signature, 384 bytes."""
     return key.sign(message, _PSS, hashes.SHA256())
 
 
 def verify(key: rsa.RSAPublicKey, signature: bytes, message: bytes) -> bool:
+    """Whether `key` made `signature` over `message`, with a salt of exactly 32 bytes."""
     try:
         key.verify(signature, message, _PSS, hashes.SHA256())
     except InvalidSignature:
@@ -68,6 +115,7 @@ def verify(key: rsa.RSAPublicKey, signature: bytes, message: bytes) -> bool:
     return True
 
 
-def for_board(keys: list[rsa.RSAPublicKey]) -> str:
+def for_board(keys: Iterable[rsa.RSAPublicKey]) -> str:
     """keys.json, as device/ota/signature.py reads it: keyid -> modulus, in hex."""
-    return json.dumps({keyid(key): f"{key.public_numbers().n:0768x}" for key in keys}, indent=1) + "\n"
+    moduli = {keyid(key): f"{key.public_numbers().n:0{_SIZE * 2}x}" for key in keys}
+    return json.dumps(moduli, indent=1) + "\n"

@@ -1,6 +1,9 @@
 """The workspace: a folder with the release key, the TLS files, otactl.toml and releases/."""
 
+import contextlib
+import ipaddress
 import json
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,15 +12,17 @@ from urllib.parse import urlsplit
 
 from otactl import envelope, keys, tls
 from otactl.errors import OtactlError, UsageError
-from otactl.files import write_atomic
+from otactl.files import locked, write_atomic
 
 SETTINGS = "otactl.toml"
+MAX_INT = 0x7FFFFFFF  # what a board's NVS holds
 _DEFAULT_PORT = 8443
+_CHANNEL = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}\Z")  # a file name
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """`url`: where boards find releases/. `board`: what goes into a board's config.json besides url and product."""
+    """`url`: where boards find releases/. `board`: what else goes into a board's config.json."""
 
     root: Path
     product: str
@@ -31,19 +36,30 @@ class Workspace:
         for folder in (start.resolve(), *start.resolve().parents):
             if (folder / SETTINGS).is_file():
                 return cls._load(folder)
-        raise UsageError(f"no workspace at {start} (no {SETTINGS}): make one with `otactl init`")
+        raise UsageError(
+            f"no workspace at {start} (no {SETTINGS}): make one with `otactl init`, or name it "
+            "with --workspace"
+        )
 
     @classmethod
     def _load(cls, root: Path) -> "Workspace":
         path = root / SETTINGS
         try:
-            raw = tomllib.loads(path.read_text())
-            found = cls(root, raw["product"], raw["url"], raw.get("channel", "stable"), raw.get("board", {}))
-        except tomllib.TOMLDecodeError as error:
+            raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:  # not TOML, or not UTF-8
             raise UsageError(f"{path}: {error}") from None
-        except KeyError as error:
-            raise UsageError(f"{path}: {error.args[0]} is missing") from None
-        if urlsplit(found.url).scheme not in ("http", "https") or not urlsplit(found.url).hostname:
+        for name in ("product", "url"):
+            if name not in raw:
+                raise UsageError(f"{path}: {name} is missing")
+        for name, kind in (("product", str), ("url", str), ("channel", str), ("board", dict)):
+            if not isinstance(raw.get(name, kind()), kind):
+                raise UsageError(f"{path}: {name} must be a {'table' if kind is dict else 'text'}")
+        found = cls(
+            root, raw["product"], raw["url"], raw.get("channel", "stable"), raw.get("board", {})
+        )
+        if not _CHANNEL.match(found.channel):
+            raise UsageError(f"{path}: channel {found.channel!r} is no name for a file")
+        if not _is_address(found.url):
             raise UsageError(f"{path}: url {found.url!r} is not an http(s) address")
         return found
 
@@ -54,6 +70,11 @@ class Workspace:
     @property
     def key_file(self) -> Path:
         return self.root / "keys" / "release.pem"
+
+    @property
+    def trusted(self) -> Path:
+        """The folder with the keys that boards trust: every *.pub.json in it."""
+        return self.root / "keys"
 
     @property
     def tls(self) -> Path:
@@ -68,39 +89,63 @@ class Workspace:
         return f"{self.url.rstrip('/')}/{self.channel}.json"
 
     @property
+    def host(self) -> str:
+        """The name or address in `url`."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
     def port(self) -> int:
         parts = urlsplit(self.url)
         return parts.port or (443 if parts.scheme == "https" else 80)
 
+    def publishing(self) -> contextlib.AbstractContextManager[None]:
+        """Held while a release is made: two at once would both want the same sequence."""
+        return locked(self.root / ".publishing")
+
     def next_sequence(self) -> int:
-        """One more than any that was ever given out, also by a copy of this workspace that published here."""
-        return max([self._counter(), *self._published()]) + 1
+        """One more than any that was given out here, also by a copy of this workspace.
+
+        Raises UsageError where the numbers that a board can keep are used up.
+        """
+        found = max([self._counter(), *self._published()]) + 1
+        if found > MAX_INT:
+            raise UsageError(f"{self.root / 'sequence'}: boards know numbers up to {MAX_INT}")
+        return found
 
     def take_sequence(self, number: int) -> None:
         """Never to be given out again, whatever becomes of the release that it was for."""
         write_atomic(self.root / "sequence", f"{number}\n".encode())
 
     def _counter(self) -> int:
+        path = self.root / "sequence"
         try:
-            return int((self.root / "sequence").read_text())
+            return int(path.read_text())
         except FileNotFoundError:
             return 0
-        except ValueError:
-            raise UsageError(f"{self.root / 'sequence'} holds no number: put the last one used there") from None
+        except (OSError, ValueError):
+            raise UsageError(f"{path} holds no number: put the last one used there") from None
 
     def _published(self) -> list[int]:
-        public = [keys.load(self.key_file).public_key()]
+        public = keys.trusted(self.trusted)
         found = []
         for path in [*self.releases.glob("*.json"), *self.releases.glob("*/release.json")]:
             try:
                 found.append(int(envelope.unseal(path.read_bytes(), public)["sequence"]))
-            except (OtactlError, ValueError, KeyError, TypeError):
+            except (OtactlError, OSError, ValueError, KeyError, TypeError):
                 continue  # another key's, or no release: it sets no bound here
         return found
 
     def board_config(self) -> dict[str, Any]:
         """What goes to /etc/ota/config.json."""
         return {"url": self.channel_url, "product": self.product, **self.board}
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        return False
 
 
 def create(
@@ -111,29 +156,43 @@ def create(
     port: int = _DEFAULT_PORT,
     wifi: dict[str, str] | None = None,
 ) -> Workspace:
-    """A new workspace. `names`: what boards call this machine, the first goes into their configuration.
+    """A new workspace. `names`: what boards call this machine; the first one they are told.
 
     Raises UsageError where there is one already: its key may be the only one that boards trust.
     """
     if (root / SETTINGS).exists() or (root / "keys" / "release.pem").exists():
-        raise UsageError(f"{root} is a workspace already; its key is what your boards trust, so it stays")
+        raise UsageError(
+            f"{root} is a workspace already; its key is what your boards trust, so it stays"
+        )
+    if not product or len(product) > 64:
+        raise UsageError("--product: a name of 1 to 64 characters")
     for folder in (root, root / "keys", root / "tls", root / "releases"):
         folder.mkdir(parents=True, exist_ok=True)
-    keys.generate(root / "keys" / "release.pem")
-    tls.make_ca(root / "tls", product)
     known = list(dict.fromkeys([*names, *tls.own_names()]))
+    if not (root / "tls" / "ca.pem").exists():  # left by a run that was broken off
+        tls.make_ca(root / "tls", product)
     tls.make_server(root / "tls", known)
-    (root / ".gitignore").write_text("keys/\ntls/*.key\notactl.toml\n")
+    keys.generate(root / "keys" / "release.pem")
+    write_atomic(root / ".gitignore", b"keys/*.pem\ntls/*.key\notactl.toml\n.publishing\n")
+    write_atomic(root / SETTINGS, _settings(product, known[0], port, wifi).encode(), 0o600)
+    return Workspace.find(root)
+
+
+def _settings(product: str, host: str, port: int, wifi: dict[str, str] | None) -> str:
+    try:
+        address = f"[{host}]" if ipaddress.ip_address(host).version == 6 else host
+    except ValueError:
+        address = host
     lines = [
-        "# What boards call themselves, and where they find releases/.",
+        "# What the boards are called, and where they find releases/.",
         f"product = {json.dumps(product)}",
         'channel = "stable"',
-        f"url = {json.dumps(f'https://{known[0]}:{port}')}",
+        f"url = {json.dumps(f'https://{address}:{port}')}",
         "",
         "# Goes into every board's /etc/ota/config.json; docs/api.md lists all that may stand here.",
     ]
     if wifi:
-        lines += ["[board.wifi]", *(f"{key} = {json.dumps(value)}" for key, value in wifi.items()), ""]
+        lines += ["[board.wifi]", *(f"{k} = {json.dumps(v)}" for k, v in wifi.items()), ""]
     else:
         lines += ["# [board.wifi]", '# ssid = "..."', '# password = "..."', ""]
     lines += [
@@ -141,5 +200,4 @@ def create(
         "deadline_s = 180",
         'checks = [{ check = "wifi" }, { check = "server" }]',
     ]
-    write_atomic(root / SETTINGS, ("\n".join(lines) + "\n").encode(), 0o600)
-    return Workspace.find(root)
+    return "\n".join(lines) + "\n"

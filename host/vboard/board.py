@@ -258,9 +258,9 @@ class Board:
         self._process = process
         self._link = Link(process.wire, soc)
         self._console = Console(soc.firmware.banner, raw, process.type, process.interrupt)
+        soc.on_boot = self._console.release
         self._selector.register(process.console, selectors.EVENT_READ, self._from_board)
         self._selector.register(process.wire, selectors.EVENT_READ, self._request)
-        self._selector.register(process.ticks, selectors.EVENT_READ, process.wake)
 
     # --- how a boot ends ------------------------------------------------------------------------------------------
 
@@ -275,7 +275,6 @@ class Board:
             self._from_board()
             self._selector.unregister(self._process.console)
             self._selector.unregister(self._process.wire)
-            self._selector.unregister(self._process.ticks)
             self._process.end()
         self._process = self._link = None
 
@@ -359,8 +358,8 @@ class Board:
             self._stop()
             self._plan(WDT)
             return
-        for number in self.soc.ticks(now):
-            self._process.tick(number)
+        if self.soc.tick(now):
+            self._process.wake()
 
     def _from_host(self, data: bytes) -> None:
         if self._console and self._process:

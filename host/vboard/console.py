@@ -37,19 +37,30 @@ class Console:
         self._banner = banner
         self._to_board = to_board
         self._interrupt = interrupt
+        self._released = False
+        self._typed = b""
         self._held = b""
         self._last = b""
         self._starting = False
         self._binary = False
 
     def from_host(self, data: bytes) -> None:
-        """Pass what a host program typed on to the board."""
+        """Pass what a host program typed on to the board; kept until `release`."""
+        if not self._released:
+            self._typed += data
+            return
         if self._binary:
             self._to_board(data)
             return
         for piece in re.split(rb"(\x03)", data):
             if piece and not (piece == _CTRL_C and self._interrupt()):
                 self._to_board(piece)
+
+    def release(self) -> None:
+        """boot.py begins: from here on Ctrl-C reaches a program (facts 6.6)."""
+        self._released = True
+        typed, self._typed = self._typed, b""
+        self.from_host(typed)
 
     def from_board(self, data: bytes) -> bytes:
         """Take what the process wrote; give what the chip would have sent."""
@@ -99,7 +110,9 @@ class Console:
     def _first_prompt(self, data: bytes) -> bytes:
         """The process's own banner and prompt give way to the firmware's, or to the raw REPL's."""
         data, self._held = self._held + data, b""
-        if not data.endswith(b">>> " if not self.at_repl else _RAW_BANNER + b">"):
+        prompt = _RAW_BANNER + b">" if self.at_repl else b">>> "
+        shown = data.find(prompt)
+        if shown < 0:
             self._held = data
             return b""
         if self.raw and not self.at_repl:
@@ -109,4 +122,6 @@ class Console:
         self.at_repl = True
         self._starting = False
         self._last = b""
-        return _RAW_BANNER + b">" if self.raw else self._banner + _HELP_LINE + b">>> "
+        # What was typed ahead has its answer behind the prompt already.
+        first = prompt if self.raw else self._banner + _HELP_LINE + prompt
+        return first + self._text(data[shown + len(prompt) :])

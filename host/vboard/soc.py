@@ -99,7 +99,9 @@ class Soc:
         self.wdt_s: float | None = None
         self.wdt_due = 0.0
         self.tickers: dict[int, Ticker] = {}
+        self._fired: set[int] = set()
         self.friendly = True
+        self.on_boot: Callable[[], None] = lambda: None  # told when boot.py begins
         self.wants: tuple[str, float] | None = None  # ("reset" | "soft" | "sleep", seconds)
         self._namespaces: list[int] = []
         self._hostname = hostname
@@ -114,6 +116,7 @@ class Soc:
     def soft_reset(self) -> None:
         """What is gone after a soft reset: timers. The watchdog stays armed (facts 6.9)."""
         self.tickers.clear()
+        self._fired.clear()
         self._namespaces.clear()
         self.cause = SOFT
         self.wants = None
@@ -130,15 +133,21 @@ class Soc:
     def watchdog_bites(self, now: float) -> bool:
         return self.wdt_s is not None and now >= self.wdt_due
 
-    def ticks(self, now: float) -> list[int]:
-        """The timers whose time has come."""
-        fired = []
+    def tick(self, now: float) -> bool:
+        """Whether a timer's time has come that the program has not been told of yet."""
+        news = False
         for number, ticker in list(self.tickers.items()):
             if now + _EVENT_GRAIN_S >= ticker.due:
-                fired.append(number)
+                self._fired.add(number)
+                news = True
                 ticker.due = max(now, ticker.due + ticker.period_s)
                 if not ticker.repeats:
                     del self.tickers[number]
+        return news
+
+    def call_timers_fired(self) -> list[int]:
+        fired = sorted(self._fired)
+        self._fired.clear()
         return fired
 
     def feed(self) -> None:
@@ -218,6 +227,9 @@ class Soc:
 
     def call_board(self) -> dict[str, Any]:
         return self.firmware.describe()
+
+    def call_booting(self) -> None:
+        self.on_boot()
 
     def call_friendly(self) -> bool:
         return self.friendly

@@ -30,6 +30,17 @@ def _install():
     sys.path[:] = ["", ".frozen", "/lib"]
 
 
+def _make_room_for_names():
+    """The names of the shims are in ROM on a chip; here they fill the VM's table of strings, which grows by doubling
+    in one piece. It grows now, while the heap is whole, and not in the middle of the program's."""
+    holder = type("", (), {})
+    for n in range(1000):
+        before = gc.mem_alloc()
+        setattr(holder, "_vb%d" % n, None)
+        if gc.mem_alloc() - before > 5000:
+            return
+
+
 def _mount():
     try:
         bdev = _vb_esp32.Partition("vfs")
@@ -76,7 +87,12 @@ def start(names):
     """Everything up to the REPL; `names` is the namespace of __main__."""
     _install()
     _mount()
+    _make_room_for_names()
     gc.collect()
-    if _run("boot.py", names) and _vb_link.call("friendly"):
-        _run("main.py", names)
+    try:
+        _vb_link.call("booting")
+        if _run("boot.py", names) and _vb_link.call("friendly"):
+            _run("main.py", names)
+    except KeyboardInterrupt as e:  # between the two
+        sys.print_exception(e)
     sys.stdout.write("\x10VB:repl\x10")

