@@ -1,5 +1,6 @@
 """Drive a deployed board over its REPL: status, update, confirm, rollback."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +13,20 @@ _ASK = """
 try:
     from ota import agent
     from ota.errors import OtaError
-except ImportError:
-    raise RuntimeError("no agent")
+except ImportError as e:
+    raise RuntimeError("no agent: " + str(e))
 def _try(f, *a):
     try:
         return {"ok": f(*a)}
     except OtaError as e:
         return {"code": e.code, "detail": e.detail}
+def _deadline_s():
+    from ota import config
+    return config.load()["trial"]["deadline_s"]
+def _told(f, *a):
+    r = _try(f, *a)
+    if "code" in r:
+        print("ota: refused", r["code"], r["detail"])
 """
 _UPDATE = """
 _last = [-1]
@@ -26,10 +34,13 @@ def _progress(phase, done, total):
     if done - _last[0] >= 16384 or done < _last[0] or done == total:
         _last[0] = done
         print("ota:", phase, "%d/%d" % (done, total))
-_r = _try(agent.update, _progress)
-print("ota: refused", _r["code"], _r["detail"])
+_told(agent.update, _progress)
 """
-_REBOOT_S = 20
+_RESET_S = 30  # for a confirmation, a reset and the boot after it
+_SLACK_S = 90  # over the trial's deadline: the watchdog's bite, two boots, a wait between retries
+_STATUS_S = 30  # it looks into every slot
+
+Watch = Callable[["Event"], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,65 +61,92 @@ class Outcome:
     detail: str = ""
 
 
-def _ask(link: Link, call: str, timeout_s: float = 30) -> Any:
+def status(link: Link) -> dict[str, Any]:
+    """agent.status(). Raises BoardError, RigError."""
+    found: dict[str, Any] = _ask(link, "agent.status", _STATUS_S)
+    return found
+
+
+def update(link: Link, watch: Watch) -> Outcome:
+    """Start an update and follow it through the trial to its end.
+
+    A board that is already trying a release is followed in that. Raises BoardError where it has
+    no agent or no configuration, or the agent breaks; RigError where it falls silent.
+    """
+    silence_s = _ask(link, "_deadline_s") + _SLACK_S
+    link.start(_ASK + _UPDATE)
+    outcome = _follow(link, watch, silence_s)
+    if outcome.reason == "unconfirmed":
+        link.restart_program()
+        outcome = _follow(link, watch, silence_s)
+    return outcome
+
+
+def rollback(link: Link, watch: Watch) -> Outcome:
+    """Back to the release in the other slot, followed through its trial. Raises as `update`."""
+    silence_s = _ask(link, "_deadline_s") + _SLACK_S
+    link.start(_ASK + "_told(agent.rollback)\n")
+    return _follow(link, watch, silence_s)
+
+
+def confirm(link: Link, watch: Watch) -> Outcome:
+    """End a running trial well. Raises BoardError where there is none."""
+    if not status(link)["trial"]:
+        raise BoardError(sentence("not-on-trial"))
+    link.start(_ASK + "_told(agent.confirm)\n")
+    return _follow(link, watch, _RESET_S)
+
+
+def _ask(link: Link, call: str, limit_s: float = 10) -> Any:
     try:
-        answer = link.value(f"_try({call})", _ASK, timeout_s=timeout_s)
+        answer = link.value(f"_try({call})", _ASK, limit_s=limit_s)
     except BoardError as error:
         if "no agent" in str(error):
-            raise BoardError("the agent is not on this board: run `otactl deploy`") from None
+            raise BoardError(f"no agent on the board at {link.device}: `otactl deploy`") from None
         raise
     if "code" in answer:
         raise BoardError(sentence(answer["code"], answer["detail"]))
     return answer["ok"]
 
 
-def status(link: Link) -> dict[str, Any]:
-    """agent.status(). Raises BoardError, RigError."""
-    found: dict[str, Any] = _ask(link, "agent.status")
-    return found
+def _follow(link: Link, watch: Watch, silence_s: float) -> Outcome:
+    for event in _events(link, silence_s):
+        watch(event)
+        first, *more = [*event.facts, ""]
+        rest = " ".join(event.facts[1:])
+        if event.name == "confirmed":
+            return Outcome("confirmed", first)
+        if event.name == "up-to-date":
+            return Outcome("up-to-date", first)
+        if event.name == "rolled-back":
+            return Outcome("rolled-back", first, more[0], " ".join(event.facts[2:]))
+        if event.name == "refused" and first == "up-to-date":
+            return Outcome("up-to-date", rest)
+        if event.name == "refused":
+            return Outcome("refused", "", first, rest)
+    raise RigError(
+        f"the board at {link.device} has told nothing for {silence_s:g} s: see `otactl status`; "
+        "its bootloader goes back to the old release if the new one hangs"
+    )
 
 
-def update(link: Link, watch: Callable[[Event], None], *, trial_s: float = 200) -> Outcome:
-    """Start an update and follow it through the trial to its end. Raises RigError where the board falls silent."""
-    _ask(link, "agent.status")  # a board without agent says so here
-    link.start(_ASK + _UPDATE)
-    return _follow(link, watch, trial_s)
+def _events(link: Link, silence_s: float) -> Iterator[Event]:
+    """The agent's lines, until none has come for `silence_s`; a chatting program is no sign of it.
 
-
-def rollback(link: Link, watch: Callable[[Event], None], *, trial_s: float = 200) -> Outcome:
-    """Back to the release in the other slot, followed through its trial."""
-    _ask(link, "agent.status")
-    link.start(_ASK + '_r = _try(agent.rollback)\nprint("ota: refused", _r["code"], _r["detail"])\n')
-    return _follow(link, watch, trial_s)
-
-
-def confirm(link: Link, watch: Callable[[Event], None]) -> Outcome:
-    """End a running trial well. Raises BoardError where there is none."""
-    if not status(link)["trial"]:
-        raise BoardError(sentence("not-on-trial"))
-    link.start(_ASK + "agent.confirm()")
-    return _follow(link, watch, _REBOOT_S)
-
-
-def events(link: Link, silence_s: float) -> Iterator[Event]:
-    for line in link.lines(silence_s):
+    Raises BoardError where the agent's call ended without one of its own endings.
+    """
+    last = ""
+    heard = time.monotonic()
+    while (left := heard + silence_s - time.monotonic()) > 0:
+        line = link.line(left)
+        if line is None:
+            if link.ended:
+                raise BoardError(
+                    f"the agent on the board at {link.device} broke: {last or 'no word'}"
+                )
+            continue
+        last = line or last
         words = line.partition("ota: ")[2].split()
         if words:
+            heard = time.monotonic()
             yield Event(words[0], words[1:])
-
-
-def _follow(link: Link, watch: Callable[[Event], None], silence_s: float) -> Outcome:
-    for event in events(link, silence_s):
-        watch(event)
-        facts = [*event.facts, "", "", ""]
-        if event.name == "confirmed":
-            return Outcome("confirmed", facts[0])
-        if event.name == "rolled-back":
-            return Outcome("rolled-back", facts[0], facts[1], " ".join(event.facts[2:]))
-        if event.name == "refused":
-            name = "up-to-date" if facts[0] == "up-to-date" else "refused"
-            return Outcome(name, facts[1] if name == "up-to-date" else "", facts[0], " ".join(event.facts[1:]))
-    raise RigError(
-        f"the board at {link.device} has said nothing for {silence_s:g} s: see `otactl status`; its bootloader "
-        "goes back to the old release if the new one hangs"
-    )

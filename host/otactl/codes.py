@@ -3,7 +3,10 @@
 CODES: dict[str, tuple[str, str]] = {
     # before anything is fetched
     "config-missing": ("The board has no configuration.", "Run `otactl deploy`."),
-    "config-not-json": ("The board's configuration is not JSON.", "Mend /etc/ota/config.json, or deploy again."),
+    "config-not-json": (
+        "The board's configuration is not JSON.",
+        "Mend /etc/ota/config.json, or deploy again.",
+    ),
     "config-invalid": (
         "The board's configuration has a wrong or unknown entry.",
         "Mend the entry named, or deploy again.",
@@ -15,89 +18,227 @@ CODES: dict[str, tuple[str, str]] = {
         "The board's partition table has no two OTA slots.",
         "Flash an OTA build once by cable: docs/install.md.",
     ),
-    "unconfirmed": ("The board is still trying the last release.", "Wait for its trial to end, or `otactl confirm`."),
-    "record": ("The board's NVS cannot be written.", "Check that the table has an nvs partition with room."),
+    "unconfirmed": (
+        "The board is still trying the last release.",
+        "Wait for its trial to end, or `otactl confirm`.",
+    ),
+    "record": (
+        "The board's NVS cannot be written.",
+        "Check that the table has an nvs partition with room.",
+    ),
     "timer": ("No hardware timer is free for the trial.", "Leave one timer to the agent."),
     # network
-    "wifi-not-found": ("The Wi-Fi network was not found.", "Check the name, the distance and 2.4 GHz."),
-    "wifi-wrong-password": ("The Wi-Fi password is wrong.", "Set it in otactl.toml and deploy again."),
+    "wifi-not-found": (
+        "The Wi-Fi network was not found.",
+        "Check the name, the distance and 2.4 GHz.",
+    ),
+    "wifi-wrong-password": (
+        "The Wi-Fi password is wrong.",
+        "Set it in otactl.toml and deploy again.",
+    ),
     "wifi-failed": ("The board could not join Wi-Fi.", "Try again; look at the access point."),
     "clock-not-set": (
         "The board does not know the date, so it cannot judge certificates.",
         "Let it reach a time server (ntp_host), or `otactl deploy` to set the clock until power goes.",
     ),
-    "bad-url": ("The address of the release is malformed.", "Mend `url` in otactl.toml and deploy again."),
-    "http-not-allowed": ("The address is plain HTTP.", "Use https, or set allow_http if the network is yours."),
-    "dns": ("The server's name does not resolve.", "Check `url`; an address, or name.local, works without DNS."),
-    "connect": ("The server does not answer.", "Is `otactl serve` running, and its port open in the firewall?"),
+    "bad-url": (
+        "The address of the release is malformed.",
+        "Mend `url` in otactl.toml and deploy again.",
+    ),
+    "http-not-allowed": (
+        "The address is plain HTTP.",
+        "Use https, or set allow_http if the network is yours.",
+    ),
+    "dns": (
+        "The server's name does not resolve.",
+        "Check `url`; an address, or name.local, works without DNS.",
+    ),
+    "connect": (
+        "The server does not answer.",
+        "Is `otactl serve` running, and its port open in the firewall?",
+    ),
     "tls": ("The TLS connection failed.", "Check that the server speaks TLS 1.2."),
-    "cert-untrusted": ("The server's certificate is not from the CA on the board.", "Deploy with the right workspace."),
+    "cert-untrusted": (
+        "The server's certificate is not from the CA on the board.",
+        "Deploy with the right workspace.",
+    ),
     "cert-host": (
         "The server's certificate is for another name.",
         "`otactl init --renew NAME` with the name that boards use.",
     ),
     "cert-expired": ("The server's certificate has expired.", "`otactl init --renew`."),
-    "cert-not-yet-valid": ("The server's certificate is not valid yet.", "Set the clocks of board and server."),
-    "http-status": ("The server refused the file.", "Look at the server; 404: was the release published?"),
+    "cert-not-yet-valid": (
+        "The server's certificate is not valid yet.",
+        "Set the clocks of board and server.",
+    ),
+    "http-status": (
+        "The server refused the file.",
+        "Look at the server; 404: was the release published?",
+    ),
     "too-many-redirects": ("The server redirects without end.", "Mend the server."),
-    "redirect-to-http": ("The server redirects to plain HTTP.", "Mend the server, or set allow_http."),
+    "redirect-to-http": (
+        "The server redirects to plain HTTP.",
+        "Mend the server, or set allow_http.",
+    ),
     "bad-response": ("The server's answer is not HTTP as it should be.", "Mend the server."),
     "bad-range": ("The server answered with another part than asked for.", "Mend the server."),
     "stalled": ("The connection stood still for too long.", "Try again: it goes on where it was."),
     "dropped": ("The connection broke.", "Try again: it goes on where it was."),
     # the release
-    "envelope-too-big": ("The release file is larger than 8 KiB.", "Publish it with fewer targets."),
+    "envelope-too-big": (
+        "The release file is larger than 8 KiB.",
+        "Publish it with fewer targets.",
+    ),
     "envelope-not-json": ("The release file is damaged.", "Publish it again; check the server."),
     "envelope-type": ("The release file is of another kind.", "Check `url`."),
-    "unknown-key": ("The release is signed with a key that the board does not know.", "Deploy that key, or use ours."),
-    "bad-signature": ("The release's signature is wrong: it was altered.", "Publish it again; find out who did it."),
-    "schema": ("The release is written in a form that this agent does not know.", "Update the agent: deploy again."),
-    "bad-release": ("The release lacks an entry, or has a wrong one.", "Publish it again with `otactl publish`."),
+    "unknown-key": (
+        "The release is signed with a key that the board does not know.",
+        "Deploy that key, or use ours.",
+    ),
+    "bad-signature": (
+        "The release's signature is wrong: it was altered.",
+        "Publish it again; find out who did it.",
+    ),
+    "schema": (
+        "The release is written in a form that this agent does not know.",
+        "Update the agent: deploy again.",
+    ),
+    "bad-release": (
+        "The release lacks an entry, or has a wrong one.",
+        "Publish it again with `otactl publish`.",
+    ),
     "wrong-product": ("The release is for another product.", "Check `product` in otactl.toml."),
-    "unknown-kind": ("The release has a target that this agent does not know.", "Update the agent: deploy again."),
-    "no-target": ("The release has nothing for this chip and build.", "Publish it with firmware for this chip too."),
+    "unknown-kind": (
+        "The release has a target that this agent does not know.",
+        "Update the agent: deploy again.",
+    ),
+    "no-target": (
+        "The release has nothing for this chip and build.",
+        "Publish it with firmware for this chip too.",
+    ),
     "up-to-date": ("The board has the newest release.", ""),
-    "older": ("The release is older than what the board has had.", "Publish a new one: sequences only rise."),
-    "failed-before": ("The release failed its trial on this board.", "Publish a new one that mends it."),
+    "older": (
+        "The release is older than what the board has had.",
+        "Publish a new one: sequences only rise.",
+    ),
+    "failed-before": (
+        "The release failed its trial on this board.",
+        "Publish a new one that mends it.",
+    ),
     "security-version": (
         "The release's security version is below the board's.",
         "Publish it with a higher --security-version.",
     ),
-    "too-big": ("The image is larger than the board's slot.", "Use a smaller build, or a table with larger slots."),
+    "too-big": (
+        "The image is larger than the board's slot.",
+        "Use a smaller build, or a table with larger slots.",
+    ),
     # the image
-    "size-mismatch": ("The file is not as long as the release says.", "Publish again; check the server's copy."),
-    "hash-mismatch": ("The file is not the one that was signed.", "Publish again; check the server's copy."),
+    "size-mismatch": (
+        "The file is not as long as the release says.",
+        "Publish again; check the server's copy.",
+    ),
+    "hash-mismatch": (
+        "The file is not the one that was signed.",
+        "Publish again; check the server's copy.",
+    ),
     "not-an-image": ("The file is no ESP32 image.", "Publish it again with `otactl publish`."),
-    "full-flash": ("The file is a full-flash image.", "Publish it with `otactl publish`, which takes the app out."),
+    "full-flash": (
+        "The file is a full-flash image.",
+        "Publish it with `otactl publish`, which takes the app out.",
+    ),
     "no-descriptor": ("The image is no app.", "Publish the app image."),
     "wrong-chip": ("The image is for another chip.", "Publish firmware for this chip."),
-    "chip-revision": ("The image is for other revisions of the chip.", "Publish firmware for this revision."),
+    "chip-revision": (
+        "The image is for other revisions of the chip.",
+        "Publish firmware for this revision.",
+    ),
     # flash
-    "flash-write": ("The flash could not be written.", "Try again; if it stays so, the flash is worn."),
-    "read-back": ("The flash does not hold what was written.", "Try again; if it stays so, the flash is worn."),
-    "set-boot": ("The chip refused the image.", "Check with `esptool image-info` that it is whole."),
+    "flash-write": (
+        "The flash could not be written.",
+        "Try again; if it stays so, the flash is worn.",
+    ),
+    "read-back": (
+        "The flash does not hold what was written.",
+        "Try again; if it stays so, the flash is worn.",
+    ),
+    "set-boot": (
+        "The chip refused the image.",
+        "Check with `esptool image-info` that it is whole.",
+    ),
     "running-slot": ("The update would overwrite what runs.", "Report this."),
     # trials
-    "check-wifi": ("The new release could not join Wi-Fi.", "Mend it and publish the next version."),
-    "check-server": ("The new release could not reach the release server.", "Mend it and publish the next version."),
-    "check-gpio": ("A pin did not hold its level under the new release.", "Look at the hardware and the program."),
-    "check-heap": ("The new release leaves too little memory.", "Mend it and publish the next version."),
-    "check-filesystem": ("The new release could not use the filesystem.", "Free some room; mend it."),
-    "check-import": ("A module does not import under the new release.", "Mend it and publish the next version."),
-    "check-call": ("Your check failed under the new release.", "Mend it and publish the next version."),
-    "deadline": ("The trial's time ran out.", "The application did not call ota.healthy(), or a check hung."),
-    "app-crashed": ("The application raised an exception on trial.", "Mend it and publish the next version."),
-    "agent-crashed": ("The agent raised an exception on trial.", "Report this with the board's console."),
-    "trial-watchdog": ("The new release hung: the watchdog reset it.", "Mend it and publish the next version."),
+    "check-wifi": (
+        "The new release could not join Wi-Fi.",
+        "Mend it and publish the next version.",
+    ),
+    "check-server": (
+        "The new release could not reach the release server.",
+        "Mend it and publish the next version.",
+    ),
+    "check-gpio": (
+        "A pin did not hold its level under the new release.",
+        "Look at the hardware and the program.",
+    ),
+    "check-heap": (
+        "The new release leaves too little memory.",
+        "Mend it and publish the next version.",
+    ),
+    "check-filesystem": (
+        "The new release could not use the filesystem.",
+        "Free some room; mend it.",
+    ),
+    "check-import": (
+        "A module does not import under the new release.",
+        "Mend it and publish the next version.",
+    ),
+    "check-call": (
+        "Your check failed under the new release.",
+        "Mend it and publish the next version.",
+    ),
+    "deadline": (
+        "The trial's time ran out.",
+        "The application did not call ota.healthy(), or a check hung.",
+    ),
+    "app-crashed": (
+        "The application raised an exception on trial.",
+        "Mend it and publish the next version.",
+    ),
+    "agent-crashed": (
+        "The agent raised an exception on trial.",
+        "Report this with the board's console.",
+    ),
+    "trial-watchdog": (
+        "The new release hung: the watchdog reset it.",
+        "Mend it and publish the next version.",
+    ),
     "trial-power": ("Power went during the trial.", "Publish it again under the next version."),
-    "trial-crash": ("The new release reset by itself during the trial.", "Mend it and publish the next version."),
-    "trial-restarts": ("The new release restarted itself over and over.", "Mend it and publish the next version."),
-    "image-damaged": ("The bootloader found the new image damaged.", "Publish it again under the next version."),
-    "switch-lost": ("Power went at the switch three times.", "Publish it again under the next version."),
-    "confirm": ("The confirmation could not be written.", "Try again; if it stays so, the flash is worn."),
+    "trial-crash": (
+        "The new release reset by itself during the trial.",
+        "Mend it and publish the next version.",
+    ),
+    "trial-restarts": (
+        "The new release restarted itself over and over.",
+        "Mend it and publish the next version.",
+    ),
+    "image-damaged": (
+        "The bootloader found the new image damaged.",
+        "Publish it again under the next version.",
+    ),
+    "switch-lost": (
+        "Power went at the switch three times.",
+        "Publish it again under the next version.",
+    ),
+    "confirm": (
+        "The confirmation could not be written.",
+        "Try again; if it stays so, the flash is worn.",
+    ),
     "not-on-trial": ("There is no trial to confirm.", ""),
     "rollback": ("It was rolled back by request.", "Publish the next version to go forward."),
-    "no-rollback": ("The other slot holds no image to go back to.", "Install a release by update."),
+    "no-rollback": (
+        "The other slot holds no image to go back to.",
+        "Install a release by update.",
+    ),
 }
 
 

@@ -5,12 +5,11 @@ and any step that did not happen makes the exit status 1.
 """
 
 import argparse
-import asyncio
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,21 +78,6 @@ def _boots(board: Board, slot: str, image: bytes) -> str:
     return f"{slot}: seq {entry.seq} VALID, image byte for byte"
 
 
-class _Releases:
-    """The server of the demo, in a thread of its own."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._server = Server(workspace.releases, workspace.tls, "127.0.0.1", 0, lambda _: None)
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
-        asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result(10)
-        self.port = self._server.port
-
-    def stop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-
-
 def _images(user: Path | None) -> tuple[str, list[bytes]]:
     """The chip, and the images of 1.0.0, 1.1.0 and of 1.2.0, whose radio finds no network."""
     if user is None:
@@ -127,7 +111,8 @@ def run(folder: Path, user: Path | None) -> list[Step]:
     network = Network(bytes_per_s=_SLOW)
 
     _title(f"1  A virtual {chip} board with 1.0.0 in slot ota_0")
-    with Board(folder / "board", chip=chip, app=first, network=network) as board:
+    with ExitStack() as opened:
+        board = opened.enter_context(Board(folder / "board", chip=chip, app=first, network=network))
         board.power_on()
         step("board starts", lambda: (board.wait_repl(), _boots(board, "ota_0", first))[1])
         port = board.port
@@ -136,7 +121,7 @@ def run(folder: Path, user: Path | None) -> list[Step]:
         _title("2  A workspace, and the agent on the board")
         _otactl("init", "-w", place, "localhost", "--ssid", "virtual", "--password", "password", "--port", "8443")
         workspace = Workspace.find(place)
-        releases = _Releases(workspace)
+        releases = opened.enter_context(Server(workspace.releases, workspace.tls, "127.0.0.1", 0, lambda _: None))
         settings = place / "otactl.toml"
         text = settings.read_text().replace("localhost:8443", f"localhost:{releases.port}")
         settings.write_text(text.replace("deadline_s = 180", "deadline_s = 60\nsettle_s = 2").replace(
@@ -176,7 +161,6 @@ def run(folder: Path, user: Path | None) -> list[Step]:
 
         step("1.2.0 tried, failed, rolled back to 1.1.0", rollback)
         _otactl("status", port)
-        releases.stop()
     return steps
 
 

@@ -1,9 +1,14 @@
-"""Firmware files: find the app image in what a person downloaded, and have esptool check it."""
+"""Firmware files: find the app image in what a person downloaded, and have esptool check it.
+
+Source of the offsets: ESP-IDF esp_app_format.h, esp_app_desc.h, esp_flash_partitions.h; that a
+full-flash file begins at the bootloader's offset: MicroPython ports/esp32/makeimg.py.
+"""
 
 import contextlib
 import io
 import struct
 from dataclasses import dataclass
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +19,30 @@ from otactl.errors import ReleaseError
 
 CHIPS = {
     0: "esp32", 2: "esp32s2", 5: "esp32c3", 9: "esp32s3", 12: "esp32c2", 13: "esp32c6",
-    16: "esp32h2", 18: "esp32p4", 20: "esp32c61", 23: "esp32c5",
+    16: "esp32h2", 18: "esp32p4", 20: "esp32c61", 23: "esp32c5", 25: "esp32h21", 28: "esp32h4",
 }  # fmt: skip
 _MAGIC = 0xE9
-_DESC_MAGIC = 0xABCD5432
+_HEAD = 24  # bytes of an image's header
+_CHIP_ID = 12
 _DESC_OFFSET = 32
-_TABLE_OFFSETS = (0x7000, 0x8000, 0x6000)  # in a file that starts at the bootloader: 0x1000, 0, 0x2000
+_DESC_MAGIC = b"\x32\x54\xcd\xab"
+_DATE, _TIME, _IDF = _DESC_OFFSET + 96, _DESC_OFFSET + 80, _DESC_OFFSET + 112
 _TABLE_IN_FLASH = 0x8000
+_TABLE_SIZE = 0xC00
+_BASES = (0x1000, 0x0, 0x2000)  # flash offsets that a full-flash file may begin at
 _ROW = struct.Struct("<2sBBLL16sL")
+_ROW_MAGIC, _MD5_MAGIC = b"\xaa\x50", b"\xeb\xeb"
+_SECTOR = 4096
+_DIGEST = 32  # bytes of the SHA-256 behind an image
 _OTHERS = {
     b"\x7fELF": "an ELF file; publish the .bin or .app-bin of the same build",
     b"UF2\n": "a UF2 file; publish the .bin or .app-bin of the same build",
     b"PK\x03\x04": "a ZIP archive; unpack it first",
     b"\x1f\x8b": "a gzip file; unpack it first",
+    b"\xcf\xb6\x88\x07": "an encrypted image (esp_encrypted_img); publish it before encryption",
+    _ROW_MAGIC: "a partition table; publish the app",
     b"<": "a web page; the download went wrong",
+    b"\xff" * 16: "blank flash contents",
 }
 
 
@@ -49,70 +64,94 @@ def load(path: Path) -> Firmware:
     except OSError as error:
         raise ReleaseError(f"{path}: {error.strerror}") from None
     app, note = extract(data, str(path))
-    chip = CHIPS.get(int.from_bytes(app[12:14], "little"))
-    if chip is None:
-        raise ReleaseError(f"{path}: made for chip id {int.from_bytes(app[12:14], 'little')}, which is not known")
-    length = check(app, chip, str(path))
-    if len(app) > length and not app[length:].strip(b"\xff\0"):
-        app = app[:length]  # padding of a slot that was read back
-    built = f"{_text(app, 128, 16)} {_text(app, 112, 16)}".strip()
-    return Firmware(app, chip, _text(app, 144, 32), built, note)
+    number = int.from_bytes(app[_CHIP_ID : _CHIP_ID + 2], "little")
+    if number not in CHIPS:
+        raise ReleaseError(f"{path}: made for chip id {number}, which otactl does not know")
+    chip = CHIPS[number]
+    app = _trim(app, check(app, chip, str(path)))
+    built = f"{_text(app, _DATE, 16)} {_text(app, _TIME, 16)}".strip()
+    return Firmware(app, chip, _text(app, _IDF, 32), built, note)
 
 
 def extract(data: bytes, name: str) -> tuple[bytes, str]:
-    """(app image, note) of a file that is one, or of a full-flash file. Raises ReleaseError."""
+    """(app image, note) of a file that is one, or of a full-flash file.
+
+    The app of a full-flash file is that of its first app partition, with what follows it there.
+    Raises ReleaseError that says what the file is instead.
+    """
     if _is_app(data):
         return data, ""
-    for table_at in _TABLE_OFFSETS:
-        base = _TABLE_IN_FLASH - table_at
-        for row in _rows(data[table_at : table_at + 0xC00]):
-            _, kind, _, offset, size, label, _ = row
-            if kind:
-                continue
+    for base in _BASES:
+        at = _TABLE_IN_FLASH - base
+        for offset, size, label in _app_rows(data[at : at + _TABLE_SIZE]):
             app = data[offset - base : offset - base + size]
+            where = f"its partition {label} at {offset:#x}"
             if not _is_app(app):
-                raise ReleaseError(f"{name}: a full-flash file whose app partition holds no app image")
-            where = label.rstrip(b"\0").decode("latin-1")
-            return app, f"a full-flash file: took the app out of its partition {where} at {offset:#x}"
-    for magic, what in _OTHERS.items():
-        if data.startswith(magic):
-            raise ReleaseError(f"{name}: {what}")
-    if data[:1] == bytes([_MAGIC]):
-        raise ReleaseError(f"{name}: an ESP image without application descriptor (a bootloader?); need the app")
-    raise ReleaseError(f"{name}: not ESP32 firmware ({'empty' if not data else 'begins ' + data[:4].hex()})")
+                raise ReleaseError(f"{name}: a full-flash file, but {where} holds no app image")
+            return app, f"a full-flash file: took the app out of {where}"
+    raise ReleaseError(f"{name}: {_what_else(data)}")
 
 
 def check(app: bytes, chip: str, name: str) -> int:
-    """esptool's checks: structure, checksum, SHA-256. Gives the image's length in bytes. Raises ReleaseError."""
+    """esptool's checks: structure, checksum, SHA-256. Gives the image's length in bytes.
+
+    Raises ReleaseError.
+    """
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             image: Any = LoadFirmwareImage(chip, app)
             sound = image.checksum == image.calculate_checksum()
     except (FatalError, struct.error, IndexError, ValueError) as error:
-        raise ReleaseError(f"{name}: damaged or cut short, esptool says: {error}") from None
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise ReleaseError(f"{name}: damaged or cut short; esptool says: {reason}") from None
     if not sound:
-        raise ReleaseError(f"{name}: damaged: its checksum is wrong; download or build it again")
+        raise ReleaseError(f"{name}: damaged, its checksum is wrong; download or build it again")
     if image.append_digest:
         if image.stored_digest != image.calc_digest:
-            raise ReleaseError(f"{name}: damaged: its SHA-256 is wrong; download or build it again")
-        return int(image.data_length) + 32
-    end = max(s.file_offs + len(s.data) for s in image.segments) if image.segments else 24
+            raise ReleaseError(
+                f"{name}: damaged or cut short, its SHA-256 is wrong; download or build it again"
+            )
+        return int(image.data_length) + _DIGEST
+    end = max((s.file_offs + len(s.data) for s in image.segments), default=_HEAD)
     return (int(end) + 16) & ~15
 
 
+def _trim(app: bytes, length: int) -> bytes:
+    """Without the padding of a slot; what else follows an image (a signature block) stays."""
+    rest = app[length:]
+    if not rest.strip(b"\xff\0"):
+        return app[:length]
+    used = length + len(rest.rstrip(b"\xff"))
+    return app[: -(-used // _SECTOR) * _SECTOR]
+
+
 def _is_app(data: bytes) -> bool:
-    descriptor = data[_DESC_OFFSET : _DESC_OFFSET + 4]
-    return data[:1] == bytes([_MAGIC]) and descriptor == _DESC_MAGIC.to_bytes(4, "little")
+    return data[:1] == bytes([_MAGIC]) and data[_DESC_OFFSET : _DESC_OFFSET + 4] == _DESC_MAGIC
 
 
-def _rows(table: bytes) -> list[tuple[Any, ...]]:
-    rows = [_ROW.unpack_from(table, at) for at in range(0, len(table) - _ROW.size + 1, _ROW.size)]
-    found = []
-    for row in rows:
-        if row[0] != b"\xaa\x50":
-            break
-        found.append(row)
+def _app_rows(table: bytes) -> list[tuple[int, int, str]]:
+    """(offset, size, label) of each app row; none where this is no whole partition table."""
+    found: list[tuple[int, int, str]] = []
+    for at in range(0, len(table) - _ROW.size + 1, _ROW.size):
+        magic, kind, _, offset, size, label, _ = _ROW.unpack_from(table, at)
+        if magic == _MD5_MAGIC:
+            return found if md5(table[:at]).digest() == table[at + 16 : at + 32] else []
+        if magic != _ROW_MAGIC:
+            break  # the end of a table without checksum
+        if kind == 0:
+            found.append((offset, size, label.rstrip(b"\0").decode("latin-1")))
     return found
+
+
+def _what_else(data: bytes) -> str:
+    for magic, what in _OTHERS.items():
+        if data.startswith(magic):
+            return what
+    if data[:1] == bytes([_MAGIC]):
+        return "an ESP image without application descriptor (a bootloader?); publish the app"
+    if not data:
+        return "an empty file"
+    return f"not ESP32 firmware (it begins with {data[:8].hex(' ')})"
 
 
 def _text(data: bytes, offset: int, size: int) -> str:

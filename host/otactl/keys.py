@@ -46,7 +46,7 @@ def public_file(path: Path) -> Path:
 
 
 def load(path: Path) -> rsa.RSAPrivateKey:
-    """Raises UsageError naming the file where it is missing or is no RSA-3072 key, exponent 65537."""
+    """Raises UsageError naming the file where it is missing or no RSA-3072 key, exponent 65537."""
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except FileNotFoundError:

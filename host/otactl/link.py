@@ -1,199 +1,293 @@
-"""The only door to mpremote: a board's REPL, with a time limit on everything."""
+"""The only door to mpremote: a board's REPL, with a time limit on everything.
+
+mpremote's own limits have holes: it empties the input of a board that never stops printing for
+ever, waits for ever to write to one that does not read, and takes each byte of an endless output
+for a sign of life. So it gets a port that raises when the time for the whole call is over.
+"""
 
 import base64
 import contextlib
 import io
 import json
+import math
 import re
 import struct
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from hashlib import sha256
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import serial
-import serial.tools.list_ports
-from mpremote.transport import TransportError, TransportExecError
+from mpremote.transport import TransportError
 from mpremote.transport_serial import SerialTransport
 
+from otactl import ports
 from otactl.errors import BoardError, RigError
 
 _READ_S = 5.0  # a board that stops in the middle of a word
-_CHUNK = 2048  # bytes of a file at a time: a quarter more as base64 in one command
-_SHORT = re.compile(r"([auc])(\d+)\Z")
-_SHORT_PREFIX = {"a": "/dev/ttyACM", "u": "/dev/ttyUSB", "c": "COM"}
+_WRITE_S = 5.0
+# A program deep in a C call (a connect to a server that is not there) hears Ctrl-C only after it.
+_ENTER_S = 40.0
+_TRY_S = 6.0
+_CALL_S = 10.0
+_POLL_S = 0.01
+_CHUNK = 2048  # bytes of a file at a time: a third more as base64 in one command
+_NO_ROOM = re.compile(r"ENOSPC|\[Errno 28\]|OSError: 28\b")
+_BROKEN = (TransportError, OSError, serial.SerialException, struct.error)
+
+_OPEN = """
+import os, hashlib
+from binascii import a2b_base64 as _b
+_f = open({part!r}, "wb")
+_h = hashlib.sha256()
+def _w(s):
+    s = _b(s)
+    _f.write(s)
+    _h.update(s)
+"""
+_CLOSE = """
+_f.close()
+if _h.digest() != {digest!r}:
+    raise ValueError("garbled on the way")
+try:
+    os.rename({part!r}, {path!r})
+except OSError:  # FAT renames onto no file that is there
+    os.remove({path!r})
+    os.rename({part!r}, {path!r})
+"""
+
+
+class _Timed:
+    """A serial port for mpremote on which calls raise TransportError once `until` has passed."""
+
+    def __init__(self, port: Any) -> None:
+        self.port = port
+        self.until = math.inf
+
+    def _check(self) -> None:
+        if time.monotonic() > self.until:
+            raise TransportError("time is up")
+
+    def read(self, size: int = 1) -> bytes:
+        self._check()
+        data: bytes = self.port.read(size)
+        return data
+
+    def write(self, data: bytes) -> int:
+        self._check()
+        written: int = self.port.write(data)
+        return written
+
+    def inWaiting(self) -> int:
+        self._check()
+        waiting: int = self.port.in_waiting
+        return waiting
 
 
 class Link:
-    """An open port with the board at its raw REPL; leaving starts the board's program again by a soft reset."""
+    """An open port, with the board at its raw REPL inside `with`.
 
-    def __init__(self, device: str, *, timeout_s: float = 10) -> None:
-        """`device` as mpremote takes it: auto, a path, id:SERIAL, socket://…, u0. Raises RigError."""
+    Leaving starts the board's program again by a soft reset, unless it is running.
+    """
+
+    def __init__(self, device: str) -> None:
+        """`device` as mpremote takes it: auto, a path, id:SERIAL, socket://…, u0.
+
+        Raises RigError.
+        """
         self.device = device
-        self._timeout_s = timeout_s
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._serial = self._open()
-        self._lines = b""
+        self._path = ""
+        self._transport = self._open(ports.candidates(device))
+        self._received = b""
+        self._ends = 0  # of output and of errors, seen in what came from started code
+        self._away = False  # whether the board runs by itself, not at our prompt
 
-    def __enter__(self) -> "Link":
-        self.enter_repl()
+    def __enter__(self) -> Self:
+        try:
+            self.enter_repl()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
-        with contextlib.suppress(OSError, serial.SerialException):
-            self.restart_program()
+        if not self._away or self.ended:
+            with contextlib.suppress(*_BROKEN):
+                self.restart_program()
         self.close()
 
-    # --- the port -------------------------------------------------------------------------------------------------
+    # --- the port ------------------------------------------------------------------------------
 
-    def _open(self) -> SerialTransport:
-        path = self._path()
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                return SerialTransport(path, timeout=_READ_S)
-        except (TransportError, OSError, serial.SerialException) as error:
-            raise RigError(
-                f"cannot open {self.device}: {error}; is it plugged in, and no other program at it?"
-            ) from None
-
-    def _path(self) -> str:
-        if self.device == "auto" or self.device.startswith("id:"):
-            return self._search()
-        if short := _SHORT.match(self.device):
-            return _SHORT_PREFIX[short[1]] + short[2]
-        path = self.device.removeprefix("port:")
-        if path.startswith("/dev/pts/"):
-            # mpremote reads such a path without time limits (facts 7.6); by another name it does not
-            self._folder = tempfile.TemporaryDirectory(prefix="otactl-")
-            link = Path(self._folder.name) / "port"
-            link.symlink_to(path)
-            return str(link)
-        return path
-
-    def _search(self) -> str:
-        ports = sorted(serial.tools.list_ports.comports(), key=lambda port: port.device)
-        found = [p for p in ports if p.vid is not None]
-        if self.device != "auto":
-            found = [p for p in found if p.serial_number == self.device[3:]]
-        if not found:
-            raise RigError(f"no board found for {self.device!r}: plug one in, or name its port")
-        return str(found[0].device)
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError, serial.SerialException):
-            self._serial.close()
-        if self._folder:
-            self._folder.cleanup()
-            self._folder = None
-
-    # --- the REPL -------------------------------------------------------------------------------------------------
-
-    def enter_repl(self) -> None:
-        """Interrupt what runs and take the raw REPL by a soft reset: boot.py runs again, main.py does not.
-
-        Without the reset an interrupted import would leave half a module behind, and the program its memory.
-        Raises RigError.
-        """
-        for attempt in (1, 2, 3):
+    def _open(self, paths: list[str]) -> SerialTransport:
+        reasons = []
+        for path in paths:
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
-                    self._serial.enter_raw_repl(timeout_overall=self._timeout_s / 3)
-                return
-            except (TransportError, OSError, serial.SerialException) as error:
-                problem = error
-                time.sleep(0.2 * attempt)
-        raise RigError(
-            f"the board at {self.device} does not answer ({problem}): reset it, or see whether it is a MicroPython board"
-        )
+                    transport = SerialTransport(path, timeout=_READ_S)
+                transport.serial.write_timeout = _WRITE_S
+            except (*_BROKEN, ValueError) as error:
+                reasons.append(f"{path}: {ports.why_not(path, error)}")
+                continue
+            # else it reads a /dev/pts/ path without looking whether something came (facts 7.6)
+            transport.is_pty = False
+            transport.serial = _Timed(transport.serial)
+            self._path = path
+            return transport
+        raise RigError("cannot open " + "; ".join(reasons))
 
-    def run(self, code: str, *, timeout_s: float | None = None) -> str:
-        """Run `code`, give what it prints. Raises BoardError with the last line of the board's traceback, RigError."""
-        limit = timeout_s or self._timeout_s
+    def close(self) -> None:
+        """Give the port back."""
+        port = self._transport.serial.port
+        with contextlib.suppress(OSError, serial.SerialException):
+            self._transport.serial = port
+            self._transport.close()
+        with contextlib.suppress(OSError, serial.SerialException):
+            port.close()
+        self._transport.serial = _Timed(port)
+
+    def _within(self, limit_s: float) -> None:
+        self._transport.serial.until = time.monotonic() + limit_s
+
+    # --- the REPL ------------------------------------------------------------------------------
+
+    def enter_repl(self) -> None:
+        """Interrupt what runs and take the raw REPL by a soft reset: boot.py runs, main.py not.
+
+        Without the reset an interrupted import would leave half a module behind, and the program
+        its memory. Raises RigError.
+        """
+        self._within(_ENTER_S)
+        give_up = time.monotonic() + _ENTER_S
+        while True:
+            try:
+                with contextlib.redirect_stdout(io.StringIO()):
+                    self._transport.enter_raw_repl(timeout_overall=_TRY_S)
+                break
+            except _BROKEN as error:
+                if time.monotonic() > give_up or isinstance(error, serial.SerialException):
+                    raise RigError(
+                        f"the board at {self.device} does not answer ({error}): reset it, or see "
+                        "whether it is a MicroPython board"
+                    ) from None
+        self._away, self._ends, self._received = False, 0, b""
+
+    def run(self, code: str, *, limit_s: float = _CALL_S) -> str:
+        """Run `code` and give what it prints, within `limit_s` in all.
+
+        Raises BoardError with the last line of the board's traceback, RigError.
+        """
+        self._within(limit_s)
         try:
-            out, error = self._serial.exec_raw(code, timeout=limit)
-        except (TransportError, OSError, serial.SerialException, struct.error) as problem:
-            raise RigError(f"the board at {self.device} stopped answering ({problem}): reset it") from None
+            out, error = self._transport.exec_raw(code, timeout=limit_s)
+        except _BROKEN as problem:
+            raise self._silent(problem) from None
         if error:
             raise BoardError(error.decode(errors="replace").strip().splitlines()[-1])
         text: str = out.decode(errors="replace")
         return text
 
-    def value(self, expression: str, setup: str = "", *, timeout_s: float | None = None) -> Any:
-        """A JSON-able value from the board."""
-        text = self.run(f"{setup}\nimport json\nprint(json.dumps({expression}))", timeout_s=timeout_s)
+    def value(self, expression: str, setup: str = "", *, limit_s: float = _CALL_S) -> Any:
+        """What `expression` gives on the board after `setup`; it must fit in JSON."""
+        code = f"{setup}\nimport json\nprint(json.dumps({expression}))"
+        text = self.run(code, limit_s=limit_s)
         try:
             return json.loads(text.strip().splitlines()[-1])
         except (ValueError, IndexError):
-            raise RigError(f"the board at {self.device} answered {text[-80:]!r}, which is no JSON") from None
+            raise RigError(
+                f"the board at {self.device} answered {text[-80:]!r}, which is no JSON"
+            ) from None
 
     def start(self, code: str) -> None:
-        """Run `code` and do not wait: its lines come out of `lines`. Raises RigError."""
+        """Run `code` and do not wait: read on with `line`. Raises RigError."""
+        self._within(_CALL_S)
         try:
-            self._serial.exec_raw_no_follow(code)
-        except (TransportError, OSError, serial.SerialException, struct.error) as problem:
-            raise RigError(f"the board at {self.device} stopped answering ({problem}): reset it") from None
+            self._transport.exec_raw_no_follow(code)
+        except _BROKEN as problem:
+            raise self._silent(problem) from None
+        self._away, self._ends = True, 0
 
     def restart_program(self) -> None:
-        """Leave the raw REPL and soft-reset: boot.py and main.py run, as mpremote's own soft reset does not."""
-        self._serial.serial.write(b"\r\x02")
-        time.sleep(0.1)
-        self._serial.serial.write(b"\x04")
-        self._serial.serial.flush()
+        """Leave the raw REPL and soft-reset: boot.py runs, and main.py too. Raises OSError."""
+        self._within(_WRITE_S)
+        self._transport.serial.write(b"\r\x02")
+        time.sleep(0.1)  # the friendly prompt drops what comes while it prints its banner
+        self._transport.serial.write(b"\x04")
+        self._away, self._ends = True, 0
 
-    # --- the console ----------------------------------------------------------------------------------------------
+    def _silent(self, problem: BaseException) -> RigError:
+        return RigError(f"the board at {self.device} stopped answering ({problem}): reset it")
 
-    def lines(self, silence_s: float) -> Iterator[str]:
-        """What the board says, line by line, until it says nothing for `silence_s` seconds.
+    # --- the console ---------------------------------------------------------------------------
+
+    @property
+    def ended(self) -> bool:
+        """Whether the code given to `start` has come to its end, well or by an exception."""
+        return self._ends >= 2
+
+    def line(self, timeout_s: float) -> str | None:
+        """The next line of the board's console; None when none comes in time, or `ended`.
 
         A port that goes away with a reset (USB in the chip itself) is opened again.
         """
-        heard = time.monotonic()
-        while time.monotonic() < heard + silence_s:
-            try:
-                waiting = self._serial.serial.in_waiting
-                data = self._serial.serial.read(waiting) if waiting else b""
-            except (OSError, serial.SerialException):
-                self._reopen()
-                continue
-            if not data:
-                time.sleep(0.02)
-                continue
-            heard = time.monotonic()
-            *whole, self._lines = (self._lines + data).replace(b"\x04", b"\n").split(b"\n")
-            for line in whole:
-                yield line.decode(errors="replace").strip("\r> ")
+        until = time.monotonic() + timeout_s
+        while b"\n" not in self._received:
+            if self.ended or time.monotonic() > until:
+                return None
+            self._receive()
+        line, _, self._received = self._received.partition(b"\n")
+        return line.decode(errors="replace").strip("\r> ")
+
+    def lines(self, timeout_s: float) -> Iterator[str]:
+        """Lines until none comes for `timeout_s`, or `ended`."""
+        while (line := self.line(timeout_s)) is not None:
+            yield line
+
+    def _receive(self) -> None:
+        port = self._transport.serial.port
+        try:
+            waiting = port.in_waiting
+            data = port.read(waiting) if waiting else b""
+        except (OSError, serial.SerialException, TypeError):  # TypeError: pyserial, once closed
+            self._reopen()
+            return
+        if not data:
+            time.sleep(_POLL_S)
+        self._ends += data.count(b"\x04")
+        self._received += data.replace(b"\x04", b"\n")
 
     def _reopen(self) -> None:
         self.close()
         time.sleep(0.5)
         with contextlib.suppress(RigError):
-            self._serial = self._open()
+            self._transport = self._open([self._path])
 
-    # --- files ----------------------------------------------------------------------------------------------------
+    # --- files ---------------------------------------------------------------------------------
 
     def put(self, path: str, data: bytes) -> None:
         """Write a file whole: under another name first, so that a cut leaves the old one.
 
-        Raises BoardError with the code vfs-full where there is no room.
+        What arrived is held against its SHA-256. Raises BoardError, with the code vfs-full where
+        there is no room; RigError.
         """
         part = path + ".new"
         try:
-            self.run(f"f = open({part!r}, 'wb')\nfrom binascii import a2b_base64 as _b")
+            self.run(_OPEN.format(part=part))
             for at in range(0, len(data), _CHUNK):
-                self.run(f"f.write(_b({base64.b64encode(data[at : at + _CHUNK])!r})) and None")
-            self.run(f"f.close()\nimport os\nos.rename({part!r}, {path!r})")
+                self.run(f"_w({base64.b64encode(data[at : at + _CHUNK])!r})")
+            self.run(_CLOSE.format(part=part, path=path, digest=sha256(data).digest()))
         except BoardError as error:
-            with contextlib.suppress(BoardError):
-                self.run(f"f.close()\nimport os\nos.remove({part!r})")
-            if "ENOSPC" in str(error) or "28" in str(error):
+            for tidy in ("_f.close()", f"os.remove({part!r})"):
+                with contextlib.suppress(BoardError):
+                    self.run(tidy)
+            if _NO_ROOM.search(str(error)):
                 raise BoardError(
-                    f"vfs-full: no room on the board for {path} ({len(data)} bytes): delete files of yours, then again"
+                    f"vfs-full: no room on the board for {path} ({len(data)} bytes): delete files "
+                    "of yours there, then again"
                 ) from None
             raise BoardError(f"cannot write {path} on the board: {error}") from None
-
-
-__all__ = ["Link", "TransportExecError"]

@@ -1,6 +1,7 @@
-"""Make a release: check the firmware, copy it under releases/, sign, and let the channel point at it last."""
+"""Make a release: check the firmware, copy it, sign, and let the channel point at it last."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -10,10 +11,12 @@ from typing import Any
 from otactl import envelope, firmware, keys
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import write_atomic
-from otactl.workspace import Workspace
+from otactl.firmware import Firmware
+from otactl.workspace import MAX_INT, Workspace
 
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}\Z")
-_MAX_INT = 0x7FFFFFFF  # what a board's NVS holds
+_MOST_BUILD = 64  # characters; boards read no more
+_RELEASE = "release.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Published:
 
 def publish(
     workspace: Workspace,
-    files: list[Path],
+    files: Sequence[Path],
     version: str,
     *,
     build: str | None = None,
@@ -36,50 +39,76 @@ def publish(
 ) -> Published:
     """One target a file, each for another chip; `build` is a glob on sys.implementation._build.
 
-    The security version is that of the release before unless given, and never lower. Raises ReleaseError, UsageError.
+    The security version is that of the release before unless given, and never lower. Nothing is
+    written before everything has been checked. Raises ReleaseError, UsageError, RigError.
     """
     if not _VERSION.match(version):
         raise UsageError(f"version {version!r}: letters, digits and .+_- only, 32 at the most")
-    folder = workspace.releases / version
-    if folder.exists():
-        raise ReleaseError(f"{version} is published already ({folder}): boards may have it, choose another version")
+    if build is not None and not 0 < len(build) <= _MOST_BUILD:
+        raise UsageError(f"build {build!r}: 1 to {_MOST_BUILD} characters")
     loaded = [firmware.load(path) for path in files]
     chips = [one.chip for one in loaded]
     if len(set(chips)) < len(chips):
         raise UsageError("two files for the same chip: one release has one image for each")
     key = keys.load(workspace.key_file)
-    security = _security_version(workspace, security_version)
-    sequence = workspace.next_sequence()
-    targets = []
-    for one in loaded:
-        target: dict[str, Any] = {
-            "kind": "firmware",
-            "chip": one.chip,
-            "url": f"{version}/{one.chip}.bin",
-            "size": len(one.app),
-            "sha256": sha256(one.app).hexdigest(),
-        }
-        targets.append(target | ({"build": build} if build else {}))
-    sealed = envelope.seal(
-        {
-            "schema": 1,
-            "product": workspace.product,
-            "version": version,
-            "sequence": sequence,
-            "security_version": security,
-            "published": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-            "targets": targets,
-        },
-        [key],
-    )
-    workspace.take_sequence(sequence)
-    folder.mkdir(parents=True)
-    for one in loaded:
-        write_atomic(folder / f"{one.chip}.bin", one.app)
-    write_atomic(folder / "release.json", sealed)
-    write_atomic(workspace.channel_file, sealed)  # last: a board never sees a release without its files
-    notes = [f"{path.name}: {one.note}" for path, one in zip(files, loaded, strict=True) if one.note]
+    with workspace.publishing():
+        folder = workspace.releases / version
+        if (folder / _RELEASE).exists():
+            raise ReleaseError(
+                f"{version} is published already ({folder}), boards may have it: "
+                "choose another version"
+            )
+        security = _security_version(workspace, security_version)
+        sequence = workspace.next_sequence()
+        targets = [_target(one, version, build) for one in loaded]
+        sealed = envelope.seal(
+            {
+                "schema": 1,
+                "product": workspace.product,
+                "version": version,
+                "sequence": sequence,
+                "security_version": security,
+                "published": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "targets": targets,
+            },
+            [key],
+        )
+        workspace.take_sequence(sequence)
+        folder.mkdir(parents=True, exist_ok=True)  # may be left by a run that was broken off
+        for one in loaded:
+            write_atomic(folder / f"{one.chip}.bin", one.app)
+        write_atomic(folder / _RELEASE, sealed)
+        write_atomic(workspace.channel_file, sealed)  # last: no release without its files
+    notes = [
+        f"{path.name}: {one.note}" for path, one in zip(files, loaded, strict=True) if one.note
+    ]
     return Published(version, sequence, targets, notes)
+
+
+def current(workspace: Workspace) -> dict[str, Any] | None:
+    """The payload of the channel's newest release, its signature checked; None: none published.
+
+    Raises ReleaseError, UsageError.
+    """
+    try:
+        data = workspace.channel_file.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        return envelope.unseal(data, keys.trusted(workspace.trusted))
+    except ReleaseError as error:
+        raise ReleaseError(f"{workspace.channel_file}: {error}") from None
+
+
+def _target(one: Firmware, version: str, build: str | None) -> dict[str, Any]:
+    target: dict[str, Any] = {
+        "kind": "firmware",
+        "chip": one.chip,
+        "url": f"{version}/{one.chip}.bin",
+        "size": len(one.app),
+        "sha256": sha256(one.app).hexdigest(),
+    }
+    return target | ({"build": build} if build else {})
 
 
 def _security_version(workspace: Workspace, asked: int | None) -> int:
@@ -88,15 +117,10 @@ def _security_version(workspace: Workspace, asked: int | None) -> int:
     if asked is None:
         return before
     if asked < before:
-        raise ReleaseError(f"security version {asked} is below the newest release's {before}: boards would refuse it")
-    if asked > _MAX_INT:
-        raise UsageError(f"security version {asked}: at the most {_MAX_INT}")
+        raise ReleaseError(
+            f"security version {asked} is below the newest release's {before}: "
+            "boards would refuse it"
+        )
+    if asked > MAX_INT:
+        raise UsageError(f"security version {asked}: {MAX_INT} at the most")
     return asked
-
-
-def current(workspace: Workspace) -> dict[str, Any] | None:
-    """The payload of the channel's newest release, its signature checked; None where nothing is published."""
-    if not workspace.channel_file.exists():
-        return None
-    public = keys.load(workspace.key_file).public_key()
-    return envelope.unseal(workspace.channel_file.read_bytes(), [public])

@@ -1,11 +1,18 @@
-"""Serve releases/ over HTTPS: static files with Range and If-Range, and a word on what each board fetches."""
+"""Serve releases/ over HTTPS: static files with Range and If-Range, and a word on each download.
+
+aiohttp's own FileResponse knows If-Range with dates only, and tells nobody how far it is; a tag of
+the content is what lets a board go on with a download at another server.
+"""
 
 import asyncio
+import os
 import ssl
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest
+from io import BufferedReader
 from pathlib import Path
 
 from aiohttp import web
@@ -17,7 +24,7 @@ _CHUNK = 16384
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Progress of one answer. `start`: where in the file it begins; `done` and `size` count from the file's start."""
+    """Progress of one answer; `start`, `done` and `size` count bytes from the file's start."""
 
     peer: str
     path: str
@@ -30,69 +37,96 @@ class Transfer:
 
 
 Watch = Callable[[Transfer], None]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def application(releases: Path, watch: Watch) -> web.Application:
-    """The server without its socket; `watch` is called for every chunk."""
+    """The server without its socket; `watch` is called for every chunk, and for refusals."""
     app = web.Application()
-    app.router.add_get("/{path:.*}", _handler(releases.resolve(), watch))
+    app.router.add_get("/{path:.*}", _Files(releases.resolve(), watch).answer)
     return app
 
 
-def _handler(root: Path, watch: Watch) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    etags: dict[tuple[Path, int, int], str] = {}
+class _Files:
+    def __init__(self, root: Path, watch: Watch) -> None:
+        self._root = root
+        self._watch = watch
+        self._etags: dict[tuple[Path, int, int], str] = {}
 
-    def etag_of(path: Path) -> str:
-        # Of the content: a copy of releases/ on another server answers a resumed download with the same one.
-        found = path.stat()
-        key = (path, found.st_mtime_ns, found.st_size)
-        if key not in etags:
-            etags[key] = f'"{sha256(path.read_bytes()).hexdigest()[:32]}"'
-        return etags[key]
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """GET and HEAD of one file."""
+        file = self._open(request)
+        with file:
+            # of what is open: the channel may be replaced by a newer one at any moment
+            found = os.fstat(file.fileno())
+            etag = self._etag(file, found)
+            if etag in [
+                tag.strip() for tag in request.headers.get("If-None-Match", "").split(",")
+            ]:
+                raise web.HTTPNotModified(headers={"ETag": etag})
+            return await self._send(request, file, found.st_size, etag)
 
-    async def handle(request: web.Request) -> web.StreamResponse:
-        path = (root / request.match_info["path"]).resolve()
-        if not path.is_relative_to(root) or not path.is_file():
-            watch(Transfer(request.remote or "?", request.path, 404, 0, 0, 0, 0.0, True))
-            raise web.HTTPNotFound(text="no such release file\n")
-        size = path.stat().st_size
-        etag = etag_of(path)
-        first, last = _range(request, size, etag)
-        headers = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Length": str(last - first)}
-        headers["Cache-Control"] = "no-cache"
+    def _open(self, request: web.Request) -> BufferedReader:
+        wanted = request.match_info["path"]
+        hidden = any(part.startswith(".") for part in wanted.split("/"))
+        try:
+            path = (self._root / wanted).resolve()
+            if hidden or not path.is_relative_to(self._root):
+                raise FileNotFoundError
+            return path.open("rb")
+        except (OSError, ValueError):  # a folder, a NUL byte, a name too long: not there either
+            self._refused(request, 404, 0)
+            raise web.HTTPNotFound(text="no such release file\n") from None
+
+    def _etag(self, file: BufferedReader, found: os.stat_result) -> str:
+        key = (Path(file.name), found.st_mtime_ns, found.st_size)
+        if key not in self._etags:
+            self._etags[key] = f'"{file_digest(file, "sha256").hexdigest()[:32]}"'
+        return self._etags[key]
+
+    async def _send(
+        self, request: web.Request, file: BufferedReader, size: int, etag: str
+    ) -> web.StreamResponse:
+        try:
+            first, last = _range(request, size, etag)
+        except web.HTTPRequestRangeNotSatisfiable:
+            self._refused(request, 416, size)
+            raise
+        headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "no-cache"}
+        headers["Content-Length"] = str(last - first)
         partial = last - first < size
         if partial:
             headers["Content-Range"] = f"bytes {first}-{last - 1}/{size}"
         response = web.StreamResponse(status=206 if partial else 200, headers=headers)
-        response.content_type = "application/json" if path.suffix == ".json" else "application/octet-stream"
+        text = request.path.endswith(".json")
+        response.content_type = "application/json" if text else "application/octet-stream"
         await response.prepare(request)
         if request.method == "HEAD":
             return response
-        began = time.monotonic()
+        began, peer, name = time.monotonic(), request.remote or "?", request.path.lstrip("/")
 
-        def report(done: int, over: bool) -> None:
+        def report(over: bool) -> None:
             spent = time.monotonic() - began
-            name = str(path.relative_to(root))
-            watch(Transfer(request.remote or "?", name, response.status, first, done, size, spent, over))
+            self._watch(Transfer(peer, name, response.status, first, at, size, spent, over))
 
         at = first
+        file.seek(first)
         try:
-            with path.open("rb") as file:
-                file.seek(first)
-                while at < last:
-                    chunk = file.read(min(_CHUNK, last - at))
-                    await response.write(chunk)
-                    at += len(chunk)
-                    report(at, False)
+            while at < last and (chunk := file.read(min(_CHUNK, last - at))):
+                await response.write(chunk)
+                at += len(chunk)
+                report(over=False)
         finally:
-            report(at, True)
+            report(over=True)
         return response
 
-    return handle
+    def _refused(self, request: web.Request, status: int, size: int) -> None:
+        peer, name = request.remote or "?", request.path.lstrip("/")
+        self._watch(Transfer(peer, name, status, 0, 0, size, 0.0, over=True))
 
 
 def _range(request: web.Request, size: int, etag: str) -> tuple[int, int]:
-    """(first, past the last) byte to send. Raises 416. If-Range with another file's tag: the whole file."""
+    """(first, past the last) byte to send; the whole file where If-Range names another. Raises 416."""
     if_range = request.headers.get("If-Range")
     if "Range" not in request.headers or if_range not in (None, etag):
         return 0, size
@@ -100,29 +134,33 @@ def _range(request: web.Request, size: int, etag: str) -> tuple[int, int]:
         wanted = request.http_range
     except ValueError:
         return 0, size  # several ranges, or another unit: the whole file is a right answer
-    first, stop = wanted.start or 0, wanted.stop
+    first = wanted.start or 0
     if first < 0:
         first = max(0, size + first)
-    last = size if stop is None else min(stop, size)
+    last = size if wanted.stop is None else min(wanted.stop, size)
     if first >= last:
         raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"})
     return first, last
 
 
 def context(tls: Path) -> ssl.SSLContext:
-    """Raises UsageError where the workspace's certificate is missing."""
+    """Raises UsageError where the workspace's certificate is missing or does not fit its key."""
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         made.load_cert_chain(tls / "server.pem", tls / "server.key")
     except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"no usable server certificate in {tls} ({error}): `otactl init --renew`") from None
+        raise UsageError(
+            f"no usable server certificate in {tls} ({error}): `otactl init --renew`"
+        ) from None
     return made
 
 
 class Server:
     """A running server; `port` is known once it is started (0 asks for a free one)."""
 
-    def __init__(self, releases: Path, tls: Path | None, host: str, port: int, watch: Watch) -> None:
+    def __init__(
+        self, releases: Path, tls: Path | None, host: str, port: int, watch: Watch
+    ) -> None:
         self._app = application(releases, watch)
         self._context = context(tls) if tls else None
         self._host, self.port = host, port
@@ -134,12 +172,31 @@ class Server:
         site = web.TCPSite(self._runner, self._host, self.port, ssl_context=self._context)
         try:
             await site.start()
-        except OSError as error:
-            raise RigError(f"cannot listen on port {self.port}: {error.strerror}; try --port") from None
+        except (OSError, OverflowError) as error:
+            await self._runner.cleanup()
+            raise RigError(
+                f"cannot listen on {self._host} port {self.port}: {error}; try --port or --host"
+            ) from None
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
         await self._runner.cleanup()
+
+    def __enter__(self) -> "Server":
+        """Serve from a thread of its own, for as long as the `with` lasts."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="otactl-serve", daemon=True
+        )
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self.start(), self._loop).result()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self.stop(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
     def run(self, started: Callable[[int], None]) -> None:
         """Serve until Ctrl-C."""

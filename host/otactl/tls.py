@@ -23,7 +23,9 @@ _SERVER_DAYS = 2 * 365
 _SOON = timedelta(days=30)
 # A board whose clock is a little behind must not find the certificate in its future.
 _BACKDATED = timedelta(days=2)
-_HOST = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_-]{1,63})*\Z", re.I)
+_HOST = re.compile(
+    r"(\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_-]{1,63})*\Z", re.IGNORECASE
+)
 
 
 def own_names() -> list[str]:

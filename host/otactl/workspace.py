@@ -189,7 +189,7 @@ def _settings(product: str, host: str, port: int, wifi: dict[str, str] | None) -
         'channel = "stable"',
         f"url = {json.dumps(f'https://{address}:{port}')}",
         "",
-        "# Goes into every board's /etc/ota/config.json; docs/api.md lists all that may stand here.",
+        "# Goes into every board's /etc/ota/config.json; docs/api.md lists all that may be here.",
     ]
     if wifi:
         lines += ["[board.wifi]", *(f"{k} = {json.dumps(v)}" for k, v in wifi.items()), ""]

@@ -93,7 +93,9 @@ class Gateway:
     def _connect(self, route: _Route) -> socket.socket:
         if not self._station().connected:
             raise OSError(EHOSTUNREACH, "no link")
-        server = socket.create_connection((route.host, route.port), timeout=route.timeout or 20)
+        asked = (route.host, route.port)
+        where = self._station().network.routes.get(asked, asked)
+        server = socket.create_connection(where, timeout=route.timeout or 20)
         server.settimeout(None)
         return server
 

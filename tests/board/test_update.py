@@ -1,0 +1,136 @@
+"""Updates end to end on the virtual board, judged from the flash image."""
+
+import pytest
+import rig as rigs
+from rig import NEW, OLD, Rig, boots, image, slot_bytes, started, status, update_code
+from vboard.otadata import State
+
+
+def test_update_is_tried_confirmed_and_booted(rig: Rig) -> None:
+    board = started(rig.board())
+    rig.publish("1.1.0", NEW)
+    board.reset()
+    board.wait_text("ota: confirmed 1.1.0", 40)
+    board.wait_text("ota: up-to-date 1.1.0", 20)
+    assert boots(board) == ("ota_1", State.VALID)
+    assert slot_bytes(board, "ota_1", len(NEW)) == NEW
+    assert slot_bytes(board, "ota_0", len(OLD)) == OLD
+    assert status(board)["installed"] == {"version": "1.1.0", "sequence": 2, "security_version": 0}
+
+
+def test_board_that_came_with_the_release_adopts_it_without_an_erase(rig: Rig) -> None:
+    board = started(rig.board())
+    board.wait_text("ota: up-to-date 1.0.0", 20)
+    assert not rigs.touched(board, "ota_1")
+    assert status(board)["installed"]["version"] == "1.0.0"
+
+
+def test_two_updates_use_the_slots_in_turn(rig: Rig) -> None:
+    board = started(rig.board())
+    rig.publish("1.1.0", NEW)
+    board.reset()
+    board.wait_text("ota: up-to-date 1.1.0", 40)
+    third = image(3)
+    rig.publish("1.2.0", third)
+    board.reset()
+    board.wait_text("ota: up-to-date 1.2.0", 40)
+    assert boots(board) == ("ota_0", State.VALID)
+    assert slot_bytes(board, "ota_0", len(third)) == third
+    assert slot_bytes(board, "ota_1", len(NEW)) == NEW
+
+
+FAULTS = {
+    "no Wi-Fi": ({"no_wifi": True}, "check-wifi"),
+    "panic at boot": ({"panic": True}, "trial-crash"),
+}
+
+
+@pytest.mark.parametrize(("behaviour", "reason"), FAULTS.values(), ids=FAULTS)
+def test_release_that_fails_its_trial_is_rolled_back_and_not_tried_again(
+    rig: Rig, behaviour: dict[str, bool], reason: str
+) -> None:
+    board = started(rig.board())
+    rig.publish("1.1.0", image(2, **behaviour))
+    board.reset()
+    board.wait_text("ota: rolled-back 1.1.0 " + reason, 40)
+    board.wait_text("ota: error failed-before 1.1.0", 20)
+    assert boots(board) == ("ota_0", State.VALID)
+    assert board.slot == "ota_0"
+    assert status(board)["failed"] == [{"sequence": 2, "reason": reason}]
+    assert update_code(board) == "failed-before"  # P6
+    rig.publish("1.2.0", NEW)
+    board.reset()
+    board.wait_text("ota: up-to-date 1.2.0", 40)  # the next sequence is
+
+
+HANGS = {
+    "application hangs in Python": ("while True: pass", "healthy", "deadline"),
+    "application raises": ("raise RuntimeError('broken')", "settle", "app-crashed"),
+    "application never says that it is healthy": ("print('up')", "healthy", "deadline"),
+}
+
+
+@pytest.mark.parametrize(("program", "ends", "reason"), HANGS.values(), ids=HANGS)
+def test_application_that_fails_on_trial_rolls_back(rig: Rig, program: str, ends: str, reason: str) -> None:
+    board = started(rig.board())
+    with rigs.repl(board) as link:  # the old release runs it well: it fails under the new one only
+        code = f"import esp32\nif esp32.Partition(1).info()[4] == 'ota_1':\n    {program}\n"
+        link.put("/app.py", code.encode())
+    checks = [{"check": "healthy", "timeout_s": 4}] if ends == "healthy" else []
+    rigs.configure(board, trial={**rigs.TRIAL, "checks": checks})
+    rig.publish("1.1.0", NEW)
+    board.reset()
+    board.wait_text("ota: rolled-back 1.1.0 " + reason, 40)
+    assert boots(board) == ("ota_0", State.VALID)
+
+
+def test_healthy_ends_the_trial_well(rig: Rig) -> None:
+    board = started(rig.board())
+    with rigs.repl(board) as link:
+        link.put("/app.py", b"from ota import agent\nimport time\ntime.sleep(2)\nagent.healthy()\n")
+    rigs.configure(board, trial={**rigs.TRIAL, "checks": [{"check": "healthy", "timeout_s": 10}]})
+    rig.publish("1.1.0", NEW)
+    board.reset()
+    board.wait_text("ota: confirmed 1.1.0", 40)
+    board.wait_text("ota: up-to-date 1.1.0", 20)
+    assert boots(board) == ("ota_1", State.VALID)
+
+
+def test_watchdog_rolls_back_a_trial_that_hangs_where_no_callback_runs(rig: Rig) -> None:
+    board = started(rig.board())
+    with rigs.repl(board) as link:
+        # a C call that never comes back: nothing of Python runs any more, timers neither
+        code = b"import esp32\nif esp32.Partition(1).info()[4] == 'ota_1':\n    pow(3, 10**12000, 10**9000 + 1)\n"
+        link.put("/app.py", code)
+    rig.publish("1.1.0", NEW)
+    rigs.configure(board, trial={**rigs.TRIAL, "settle_s": 15})
+    board.reset()
+    board.wait_text("Task watchdog got triggered", 60)
+    board.wait_text("ota: rolled-back 1.1.0 trial-watchdog", 20)
+    assert boots(board) == ("ota_0", State.VALID)
+
+
+def test_nothing_is_downloaded_while_a_trial_runs(rig: Rig) -> None:
+    board = started(rig.board())
+    rigs.configure(board, trial={**rigs.TRIAL, "settle_s": 15})
+    rig.publish("1.1.0", NEW)
+    board.reset()
+    board.wait_text("ota: check server ok", 40)
+    before = len(board.flash.trace)
+    rig.publish("1.2.0", image(3))
+    assert update_code(board) == "unconfirmed"  # P2
+    assert not rigs.touched(board, "ota_0", before)
+
+
+def test_rollback_on_request_is_a_trial_of_the_old_release(rig: Rig) -> None:
+    board = started(rig.board())
+    rig.publish("1.1.0", NEW)
+    board.reset()
+    board.wait_text("ota: up-to-date 1.1.0", 40)
+    seen = len(board.text)
+    with rigs.repl(board) as link:
+        link.start("from ota import agent\nagent.rollback()")
+        board.wait_text("ota: confirmed 1.0.0", 40, since=seen)
+        board.wait_text("ota: error failed-before 1.1.0", 20, since=seen)
+    assert boots(board) == ("ota_0", State.VALID)
+    assert status(board)["installed"]["version"] == "1.0.0"

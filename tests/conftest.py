@@ -1,0 +1,44 @@
+"""Fixtures of the board tests; tests/rig.py says what they are made of."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import rig as rigs
+from otactl.workspace import Workspace
+
+FIRMWARE = Path(__file__).resolve().parents[2] / "shared" / "firmware"
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace with keys, never published in: tests work on copies."""
+    return rigs.make_workspace(tmp_path_factory.mktemp("place") / "workspace")
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory, place: Workspace) -> Path:
+    """Flash of an ESP32 with the agent, its configuration and keys."""
+    return rigs.make_template(tmp_path_factory.mktemp("template"), place)
+
+
+@pytest.fixture
+def rig(tmp_path: Path, place: Workspace, template: Path) -> Iterator[rigs.Rig]:
+    """A workspace of the test's own, served, with 1.0.0 (rig.OLD, which boards run) published."""
+    shutil.copytree(place.root, tmp_path / "workspace")
+    made = rigs.Rig(tmp_path, template, Workspace.find(tmp_path / "workspace"))
+    try:
+        made.serve()
+        made.publish("1.0.0", rigs.OLD)
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def firmware() -> Path:
+    """Real MicroPython images, where they are beside the project."""
+    if not FIRMWARE.is_dir():
+        pytest.skip("no real firmware beside the project (../shared/firmware)")
+    return FIRMWARE
