@@ -6,6 +6,7 @@ All boards believe that releases come from https://releases.test:8443; where tha
 
 import json
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
@@ -117,8 +118,9 @@ class Rig:
         """A board, off. `deployed`: with the agent, OLD in ota_0 and room for NEW in ota_1."""
         folder = self.root / f"board-{len(list(self.root.glob('board-*')))}"
         folder.mkdir()
+        flash = settings.pop("flash", self._template)
         if deployed:
-            shutil.copy(self._template, folder / "flash.bin")
+            shutil.copy(flash, folder / "flash.bin")
         board = Board(folder, app=settings.pop("app", OLD), network=settings.pop("network", self.network), **settings)
         return self._opened.enter_context(board)
 
@@ -132,6 +134,12 @@ def started(board: Board, *, clock: bool = True) -> Board:
     board.power_on()
     board.wait_text("ota: ", 20, since=seen)
     return board
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @contextmanager

@@ -170,7 +170,7 @@ def status() -> dict:
     return {
         "chip": install.chip(found),
         "build": getattr(sys.implementation, "_build", None),
-        "micropython": ".".join(str(n) for n in sys.implementation[1][:3]),
+        "micropython": ".".join(str(n) for n in sys.implementation.version[:3]),
         "running": found.label,
         "boot": found.boot_label(),
         "next": found.next_slot().info()[4],
@@ -226,13 +226,16 @@ class _Pass:
         from . import http, install, network, release, signature
 
         config, state = self._config, self._record.state
+        gc.collect()
+        # first of all: later the heap may have no room for it in one piece
+        envelope = memoryview(bytearray(release.MAX_ENVELOPE + 1))
         keys = signature.load_keys(config["keys"])
         response = network.fetch(config, config["url"])
         try:
-            envelope = response.read(release.MAX_ENVELOPE + 1)
+            envelope = envelope[: response.readinto(envelope)]
         finally:
             response.close()
-        payload = release.open_envelope(envelope, keys)
+        payload = release.open_envelope(envelope, keys)  # type: ignore[arg-type]
         del envelope, keys, response
         build = getattr(sys.implementation, "_build", None)
         target = release.choose(payload, config["product"], install.chip(self._slots), build)

@@ -10,7 +10,7 @@ import time
 
 from .errors import OtaError
 
-_held_since = {}  # pin -> ticks_ms of its first sample at the right level
+_held_since: dict = {}  # pin -> ticks_ms of its first sample at the right level
 _PATIENT = ("wifi", "server")  # what is down may come up: their errors mean "ask again"
 
 
@@ -34,7 +34,8 @@ def _gpio(config: dict, check: dict) -> bool:
     from machine import Pin
 
     pin, pull = check["pin"], {"up": Pin.PULL_UP, "down": Pin.PULL_DOWN, None: None}[check["pull"]]
-    if Pin(pin, Pin.IN, pull).value() != check["level"]:
+    level = Pin(pin, Pin.IN, pull).value()  # type: ignore[arg-type]
+    if level != check["level"]:
         _held_since.pop(pin, None)
         return False
     since = _held_since.setdefault(pin, time.ticks_ms())

@@ -31,7 +31,6 @@ def join(config: dict, timeout_s: float = 20) -> None:
     wlan = station() if networks else None
     if wlan is None or wlan.isconnected():
         return
-    failure = None
     for wifi in networks:
         try:
             if config["hostname"]:
@@ -42,7 +41,7 @@ def join(config: dict, timeout_s: float = 20) -> None:
             failure = OtaError("wifi-failed", e.args[0])
         if failure is None:
             return
-    raise failure
+    raise failure  # type: ignore[misc]
 
 
 def _try(wlan: network.WLAN, wifi: dict, timeout_ms: float) -> "OtaError | None":

@@ -47,7 +47,7 @@ class Record:
 
     def __init__(self) -> None:
         self._nvs = NVS("ota")
-        self._turn = {}  # which -> number of its newest copy
+        self._turn: "dict[str, int]" = {}  # which -> number of its newest copy
         self.job = self._load("job", _NO_JOB)
         self.state = self._load("state", _NO_STATE)
         try:

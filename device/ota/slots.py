@@ -29,17 +29,17 @@ class Slots:
 
     def __init__(self) -> None:
         """Raises OtaError no-ota-slots where the partition table has no two OTA slots."""
-        self._otadata = Partition.find(Partition.TYPE_DATA, subtype=0)
+        self._otadata = Partition.find(Partition.TYPE_DATA, subtype=0)  # type: ignore[call-arg]
         apps = Partition.find(Partition.TYPE_APP)
         self.all = [p for p in apps if _OTA_0 <= p.info()[1] <= _OTA_LAST]
         if not self._otadata or len(self.all) < 2:
             raise OtaError("no-ota-slots", len(self.all))
-        self.running = Partition(Partition.RUNNING)
+        self.running = Partition(Partition.RUNNING)  # type: ignore[arg-type]
         self.label = self.running.info()[4]  # of the slot that runs
 
     def boot_label(self) -> str:
         """The partition that the next reset tries first."""
-        return Partition(Partition.BOOT).info()[4]
+        return Partition(Partition.BOOT).info()[4]  # type: ignore[arg-type]
 
     def next_slot(self) -> Partition:
         """The slot that an update goes to: never the one that runs."""
@@ -82,7 +82,7 @@ class Slots:
     def write(self, slot: Partition, block: int, buf: "bytearray | memoryview") -> None:
         """Erase and write whole sectors from sector number `block` on. Allocates nothing."""
         try:
-            slot.writeblocks(block, buf)
+            slot.writeblocks(block, buf)  # type: ignore[arg-type]
         except OSError as e:
             raise OtaError("flash-write", e.args[0])
 
@@ -134,7 +134,7 @@ def read_slot(slot: Partition, size: int, buf: memoryview, digest):
     while done < size:
         n = min(len(buf), size - done)
         part = buf if n == len(buf) else buf[:n]
-        slot.readblocks(done // SECTOR, part)
+        slot.readblocks(done // SECTOR, part)  # type: ignore[call-overload]
         digest.update(part)
         done += n
         yield done

@@ -142,7 +142,7 @@ class Trial:
                 self._deadline_ms = min(self._deadline_ms, until)
             else:
                 self._run_one(config, check)
-        self._passed = time.ticks_ms()
+        self._passed = time.ticks_ms()  # type: ignore[assignment]
         self._confirm_if_ready()
 
     def _run_one(self, config: dict, check: dict) -> None:

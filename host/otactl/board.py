@@ -97,9 +97,9 @@ def confirm(link: Link, watch: Watch) -> Outcome:
     return _follow(link, watch, _RESET_S)
 
 
-def _ask(link: Link, call: str, limit_s: float = 10) -> Any:
+def _ask(link: Link, call: str, timeout_s: float = 10) -> Any:
     try:
-        answer = link.value(f"_try({call})", _ASK, limit_s=limit_s)
+        answer = link.value(f"_try({call})", _ASK, timeout_s=timeout_s)
     except BoardError as error:
         if "no agent" in str(error):
             raise BoardError(f"no agent on the board at {link.device}: `otactl deploy`") from None

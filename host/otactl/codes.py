@@ -1,4 +1,7 @@
-"""Sentences for the agent's codes (P10): what happened, and what to do next. docs/errors.md is made from this table."""
+"""Sentences for the agent's codes (P10): what happened, and what to do next.
+
+docs/errors.md is made from this table.
+"""
 
 CODES: dict[str, tuple[str, str]] = {
     # before anything is fetched
@@ -39,7 +42,7 @@ CODES: dict[str, tuple[str, str]] = {
     "wifi-failed": ("The board could not join Wi-Fi.", "Try again; look at the access point."),
     "clock-not-set": (
         "The board does not know the date, so it cannot judge certificates.",
-        "Let it reach a time server (ntp_host), or `otactl deploy` to set the clock until power goes.",
+        "Let it reach a time server (ntp_host), or `otactl deploy` to set it until power goes.",
     ),
     "bad-url": (
         "The address of the release is malformed.",

@@ -144,8 +144,8 @@ def _check_board(facts: dict[str, Any], workspace: Workspace) -> None:
         if target.get("chip") == chip and target["size"] > min(slots):
             raise BoardError(
                 f"too-big: release {release['version']} has {target['size']} bytes for {chip}, a "
-                f"slot of this board holds {min(slots)}; publish a smaller build, or flash a table "
-                "with larger slots (docs/install.md)"
+                f"slot of this board holds {min(slots)}; publish a smaller build, or flash a "
+                "table with larger slots (docs/install.md)"
             )
 
 
@@ -161,7 +161,7 @@ class _Deployment:
             self._link.run(f"_folder({folder!r})")
         self._remove_stale(set(modules))
         wanted = {f"{AGENT}/{name}": data for name, data in modules.items()} | settings
-        present = self._link.value(f"[_hash(p) for p in {list(wanted)!r}]", limit_s=_HASHING_S)
+        present = self._link.value(f"[_hash(p) for p in {list(wanted)!r}]", timeout_s=_HASHING_S)
         for (path, data), digest in zip(wanted.items(), present, strict=True):
             if digest == sha256(data).hexdigest():
                 self._done.unchanged += 1

@@ -151,8 +151,8 @@ class Link:
             port.close()
         self._transport.serial = _Timed(port)
 
-    def _within(self, limit_s: float) -> None:
-        self._transport.serial.until = time.monotonic() + limit_s
+    def _within(self, timeout_s: float) -> None:
+        self._transport.serial.until = time.monotonic() + timeout_s
 
     # --- the REPL ------------------------------------------------------------------------------
 
@@ -177,14 +177,14 @@ class Link:
                     ) from None
         self._away, self._ends, self._received = False, 0, b""
 
-    def run(self, code: str, *, limit_s: float = _CALL_S) -> str:
-        """Run `code` and give what it prints, within `limit_s` in all.
+    def run(self, code: str, *, timeout_s: float = _CALL_S) -> str:
+        """Run `code` and give what it prints, within `timeout_s` in all.
 
         Raises BoardError with the last line of the board's traceback, RigError.
         """
-        self._within(limit_s)
+        self._within(timeout_s)
         try:
-            out, error = self._transport.exec_raw(code, timeout=limit_s)
+            out, error = self._transport.exec_raw(code, timeout=timeout_s)
         except _BROKEN as problem:
             raise self._silent(problem) from None
         if error:
@@ -192,10 +192,10 @@ class Link:
         text: str = out.decode(errors="replace")
         return text
 
-    def value(self, expression: str, setup: str = "", *, limit_s: float = _CALL_S) -> Any:
+    def value(self, expression: str, setup: str = "", *, timeout_s: float = _CALL_S) -> Any:
         """What `expression` gives on the board after `setup`; it must fit in JSON."""
         code = f"{setup}\nimport json\nprint(json.dumps({expression}))"
-        text = self.run(code, limit_s=limit_s)
+        text = self.run(code, timeout_s=timeout_s)
         try:
             return json.loads(text.strip().splitlines()[-1])
         except (ValueError, IndexError):

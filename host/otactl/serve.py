@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from hashlib import file_digest
 from io import BufferedReader
 from pathlib import Path
+from typing import Self
 
 from aiohttp import web
 
@@ -126,7 +127,10 @@ class _Files:
 
 
 def _range(request: web.Request, size: int, etag: str) -> tuple[int, int]:
-    """(first, past the last) byte to send; the whole file where If-Range names another. Raises 416."""
+    """(first, past the last) byte to send: of the whole file where If-Range names another one.
+
+    Raises HTTPRequestRangeNotSatisfiable.
+    """
     if_range = request.headers.get("If-Range")
     if "Range" not in request.headers or if_range not in (None, etag):
         return 0, size
@@ -182,18 +186,25 @@ class Server:
     async def stop(self) -> None:
         await self._runner.cleanup()
 
-    def __enter__(self) -> "Server":
+    def __enter__(self) -> Self:
         """Serve from a thread of its own, for as long as the `with` lasts."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="otactl-serve", daemon=True
         )
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self.start(), self._loop).result()
+        try:
+            asyncio.run_coroutine_threadsafe(self.start(), self._loop).result()
+        except BaseException:
+            self._end_thread()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         asyncio.run_coroutine_threadsafe(self.stop(), self._loop).result()
+        self._end_thread()
+
+    def _end_thread(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -1,0 +1,36 @@
+# main.py: an asyncio program that looks for updates while it runs, and shows a download.
+import asyncio
+import sys
+
+import machine
+
+from ota import agent
+
+
+def progress(phase, done, total):
+    # Called for every block. phase is "download" or "verify", the numbers are bytes.
+    if done == total:
+        print("app:", phase, "done,", total, "bytes")
+
+
+async def work():
+    while True:
+        # your program
+        await asyncio.sleep_ms(500)
+
+
+async def main():
+    updates = asyncio.create_task(agent.task(progress))  # keep a name for it
+    print("app: running")
+    await work()
+    await updates
+
+
+agent.start()
+try:
+    asyncio.run(main())
+except Exception as e:
+    # run() is not there to see it: on trial a reset brings the old release back, and at any other
+    # time the program starts again, and with it the look for a mended release.
+    sys.print_exception(e)
+    machine.reset()
