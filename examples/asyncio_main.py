@@ -3,7 +3,6 @@ import asyncio
 import sys
 
 import machine
-
 from ota import agent
 
 

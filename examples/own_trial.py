@@ -15,7 +15,6 @@ import sys
 import time
 
 import machine
-
 from ota import agent
 
 

@@ -226,16 +226,13 @@ class _Pass:
         from . import http, install, network, release, signature
 
         config, state = self._config, self._record.state
-        gc.collect()
-        # first of all: later the heap may have no room for it in one piece
-        envelope = memoryview(bytearray(release.MAX_ENVELOPE + 1))
         keys = signature.load_keys(config["keys"])
         response = network.fetch(config, config["url"])
         try:
-            envelope = envelope[: response.readinto(envelope)]
+            envelope = response.read(release.MAX_ENVELOPE + 1)
         finally:
             response.close()
-        payload = release.open_envelope(envelope, keys)  # type: ignore[arg-type]
+        payload = release.open_envelope(envelope, keys)
         del envelope, keys, response
         build = getattr(sys.implementation, "_build", None)
         target = release.choose(payload, config["product"], install.chip(self._slots), build)

@@ -214,10 +214,16 @@ class Response:
             raise OtaError("dropped", "body")
         return got
 
-    def read(self, most: int) -> memoryview:
+    def read(self, most: int) -> bytes:
         """At most `most` bytes of the body: for small documents."""
-        buf = bytearray(most if self.length is None else min(most, self.length))
-        return memoryview(buf)[: self.readinto(buf)]
+        # In pieces: the heap may have no room for `most` bytes at a stretch.
+        body, piece = b"", bytearray(min(most, 512))
+        while len(body) < most:
+            n = self.readinto(piece)
+            body += piece[: min(n, most - len(body))]
+            if n < len(piece):
+                break
+        return body
 
     def _recv(self, buf: "bytearray | memoryview", n: int) -> int:
         try:

@@ -169,7 +169,6 @@ CODES: dict[str, tuple[str, str]] = {
         "The chip refused the image.",
         "Check with `esptool image-info` that it is whole.",
     ),
-    "running-slot": ("The update would overwrite what runs.", "Report this."),
     # trials
     "check-wifi": (
         "The new release could not join Wi-Fi.",

@@ -23,6 +23,7 @@ CHIPS = {
 }  # fmt: skip
 _MAGIC = 0xE9
 _HEAD = 24  # bytes of an image's header
+_SEGMENT_HEAD = 8
 _CHIP_ID = 12
 _DESC_OFFSET = 32
 _DESC_MAGIC = b"\x32\x54\xcd\xab"
@@ -101,7 +102,7 @@ def check(app: bytes, chip: str, name: str) -> int:
         with contextlib.redirect_stdout(io.StringIO()):
             image: Any = LoadFirmwareImage(chip, app)
             sound = image.checksum == image.calculate_checksum()
-    except (FatalError, struct.error, IndexError, ValueError) as error:
+    except (FatalError, struct.error, IndexError, TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise ReleaseError(f"{name}: damaged or cut short; esptool says: {reason}") from None
     if not sound:
@@ -112,8 +113,9 @@ def check(app: bytes, chip: str, name: str) -> int:
                 f"{name}: damaged or cut short, its SHA-256 is wrong; download or build it again"
             )
         return int(image.data_length) + _DIGEST
-    end = max((s.file_offs + len(s.data) for s in image.segments), default=_HEAD)
-    return (int(end) + 16) & ~15
+    # esptool's file_offs is that of a segment's header, not of its data
+    ends = [s.file_offs + _SEGMENT_HEAD + len(s.data) for s in image.segments]
+    return (int(max(ends, default=_HEAD)) + 16) & ~15
 
 
 def _trim(app: bytes, length: int) -> bytes:

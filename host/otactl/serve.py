@@ -117,6 +117,11 @@ class _Files:
                 await response.write(chunk)
                 at += len(chunk)
                 report(over=False)
+                # write() may return without a pause: then no other board gets its turn, and that
+                # this one has gone is never heard
+                await asyncio.sleep(0)
+        except ConnectionError:
+            pass  # the board went away: the last report says how far it came
         finally:
             report(over=True)
         return response

@@ -22,7 +22,7 @@ from vboard.bootloader import boot as second_stage
 from vboard.chips import CHIPS
 from vboard.console import Console
 from vboard.firmware import Firmware
-from vboard.flash import Flash
+from vboard.flash import Flash, PowerLost
 from vboard.gateway import Gateway
 from vboard.idf import Abort
 from vboard.link import Gone, Link
@@ -285,6 +285,9 @@ class Board:
         except Gone:
             self._ended()
             return
+        except PowerLost:
+            self.power_off()
+            return
         except Abort as abort:
             self._emit(f"\r\nabort() was called: {abort}\r\n".encode())
             self._stop()
@@ -350,7 +353,10 @@ class Board:
         if self._next_boot and now >= self._next_boot[0]:
             cause = self._next_boot[1]
             self._next_boot = None
-            self._boot(cause)
+            try:
+                self._boot(cause)
+            except PowerLost:
+                self.power_off()
         if not self.soc or not self._process:
             return
         if self.soc.watchdog_bites(now):

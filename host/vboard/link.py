@@ -11,7 +11,7 @@ from vboard.soc import Soc
 
 _HEAD = struct.Struct("<BBHiiII")
 _ANSWER = struct.Struct("<iI")
-_READ, _WRITE, _ERASE, _FEED, _GET_BLOB, _SET_BLOB, _CALL = 1, 2, 3, 4, 5, 6, 9
+_READ, _WRITE, _ERASE, _FEED, _GET_BLOB, _SET_BLOB, _SET_I32, _CALL = 1, 2, 3, 4, 5, 6, 7, 9
 
 
 def _arguments(error: IdfError | NvsError) -> list[Any]:
@@ -73,6 +73,9 @@ class Link:
         namespace, key = soc.namespace(flag), data[:row].decode()
         if op == _SET_BLOB:
             soc.store().set_blob(namespace, key, data[row:])
+            return 0, b""
+        if op == _SET_I32:
+            soc.store().set_i32(namespace, key, x)
             return 0, b""
         value = soc.store().get_blob(namespace, key, wanted)
         return len(value), value

@@ -214,9 +214,6 @@ class Soc:
         self._namespaces.append(self.store().namespace(name))
         return len(self._namespaces) - 1
 
-    def call_nvs_set_i32(self, handle: int, key: str, value: int) -> None:
-        self.store().set_i32(self.namespace(handle), key, value)
-
     def call_nvs_get_i32(self, handle: int, key: str) -> int:
         return self.store().get_i32(self.namespace(handle), key)
 

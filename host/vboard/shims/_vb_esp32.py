@@ -1,6 +1,6 @@
 """`esp32` as the port's C module offers it: Partition and NVS. Their rules live in vboard/idf.py and vboard/nvs.py."""
 
-from _vb_link import GET_BLOB, IOCTL, READ, SET_BLOB, WRITE, Missing, call, missing, request
+from _vb_link import GET_BLOB, IOCTL, READ, SET_BLOB, SET_I32, WRITE, Missing, call, missing, request
 
 
 def _writable(buf):
@@ -71,7 +71,7 @@ class NVS:
     def set_i32(self, key, value):
         if not -0x80000000 <= value < 0x80000000:
             raise OverflowError("overflow converting long int to machine word")
-        call("nvs_set_i32", self.__ns, key, value)
+        request(SET_I32, self.__ns, len(key), value, 0, key, b"", None)
 
     def get_i32(self, key):
         return call("nvs_get_i32", self.__ns, key)

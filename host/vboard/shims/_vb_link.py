@@ -29,6 +29,7 @@ IOCTL = const(3)
 FEED = const(4)
 GET_BLOB = const(5)
 SET_BLOB = const(6)
+SET_I32 = const(7)
 CALL = const(9)
 
 

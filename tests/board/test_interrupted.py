@@ -1,0 +1,85 @@
+"""Broken connections, and resuming in the same run: over the project's server with a connection that is cut."""
+
+import rig as rigs
+from rig import Rig, boots, image, slot_bytes, started
+from vboard.flash import Operation, PowerLost
+from vboard.otadata import State
+
+BIG = image(5, size=600 << 10)
+
+
+def test_wifi_lost_in_mid_download_resumes_from_the_byte_where_it_broke(rig: Rig) -> None:
+    board = started(rig.board())
+    rig.publish("1.1.0", BIG)
+    rig.network.bytes_per_s = 400_000
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ota: download 21", 30, since=seen)  # 200,000 bytes and more
+    rig.network.bytes_per_s = None
+    board.drop_wifi(0.5)
+    board.wait_text("ota: up-to-date 1.1.0", 60, since=seen)
+    assert boots(board) == ("ota_1", State.VALID)
+    assert slot_bytes(board, "ota_1", len(BIG)) == BIG
+    parts = [t for t in rig.transfers if t.path.endswith("esp32.bin") and t.status == 206]
+    assert parts and parts[-1].start >= 196_608
+    assert parts[-1].done == len(BIG)
+
+
+def test_reset_in_mid_download_goes_on_from_the_journal(rig: Rig) -> None:
+    board = started(rig.board())
+    rig.publish("1.1.0", BIG)
+    rig.network.bytes_per_s = 400_000
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ota: download 31", 30, since=seen)
+    rig.network.bytes_per_s = None
+    board.power_off()
+    board.power_on()
+    board.wait_text("ota: up-to-date 1.1.0", 60, since=seen)
+    assert slot_bytes(board, "ota_1", len(BIG)) == BIG
+    resumed = [t for t in rig.transfers if t.path.endswith("esp32.bin") and t.start]
+    assert len(resumed) == 1
+    assert resumed[0].start % 4096 == 0
+    assert resumed[0].start >= 300_000 - 65536 - 4096
+
+
+def test_switch_lost_to_power_is_repeated_without_a_download(rig: Rig) -> None:
+    board = started(rig.board())
+    rig.publish("1.1.0", BIG)
+    # power goes between the erase and the program of the new otadata entry
+    row = board.table.otadata
+    assert row
+
+    def cut(op: Operation, _: bytes | None) -> None:
+        if op.kind == "program" and op.address == row.offset + 4096:
+            board.flash.before = None
+            raise PowerLost
+
+    board.flash.before = cut
+    board.reset()
+    board.wait(lambda: board.flash.before is None and board.soc is None, 40, "power cut")
+    fetched = len(rig.transfers)
+    board.power_on()
+    board.wait_text("ota: up-to-date 1.1.0", 40)
+    assert boots(board) == ("ota_1", State.VALID)
+    assert not [t for t in rig.transfers[fetched:] if t.path.endswith(".bin")]
+
+
+def test_damage_to_what_was_downloaded_is_noticed(rig: Rig) -> None:
+    board = started(rig.board())
+    rig.publish("1.1.0", BIG)
+    rig.network.bytes_per_s = 400_000
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ota: download 31", 30, since=seen)
+    rig.network.bytes_per_s = None
+    row = board.table.find("ota_1")
+    assert row
+    board.power_off()
+    board.flash.program(row.offset + 100_000, bytes(16), actor="host")
+    board.power_on()
+    board.wait_text("ota: error hash-mismatch 1.1.0", 60, since=seen)
+    assert boots(board) == ("ota_0", State.VALID)
+    board.reset()  # the next pass takes all of it anew
+    board.wait_text("ota: up-to-date 1.1.0", 60, since=seen)
+    assert slot_bytes(board, "ota_1", len(BIG)) == BIG

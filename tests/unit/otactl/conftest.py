@@ -1,0 +1,47 @@
+"""A workspace made once and copied, real firmware, and images made up for a test."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from otactl import workspace
+from otactl.workspace import Workspace
+from vboard.images import build_app
+
+FIRMWARE = Path(__file__).resolve().parents[4] / "shared" / "firmware"
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a workspace for 127.0.0.1; never published in."""
+    root = tmp_path_factory.mktemp("made") / "workspace"
+    workspace.create(root, product="lamp", names=["127.0.0.1"], port=8443)
+    return root
+
+
+@pytest.fixture
+def place(made: Path, tmp_path: Path) -> Workspace:
+    """A workspace of the test's own."""
+    shutil.copytree(made, tmp_path / "workspace")
+    return Workspace.find(tmp_path / "workspace")
+
+
+@pytest.fixture
+def firmware_file(tmp_path: Path) -> Callable[..., Path]:
+    """firmware_file(chip, seed=..., size=...) -> the path of a sound app image."""
+
+    def make(chip: str = "esp32", seed: int = 0, size: int = 20_000) -> Path:
+        path = tmp_path / f"{chip}-{seed}.bin"
+        path.write_bytes(build_app(chip, seed=seed, size=size))
+        return path
+
+    return make
+
+
+@pytest.fixture
+def real_firmware() -> Path:
+    """The folder with MicroPython's own builds."""
+    if not FIRMWARE.is_dir():
+        pytest.skip("no real firmware beside the project (../shared/firmware)")
+    return FIRMWARE

@@ -1,0 +1,246 @@
+"""The server, over real sockets and real TLS."""
+
+import http.client
+import logging
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from otactl.errors import RigError, UsageError
+from otactl.files import write_atomic
+from otactl.serve import Server, Transfer
+from otactl.workspace import Workspace
+
+BODY = bytes(range(256)) * 300  # several chunks
+
+
+class Client:
+    """One request a connection, as boards do it."""
+
+    def __init__(self, place: Workspace, server: Server) -> None:
+        self.place, self.server = place, server
+        self.seen: list[Transfer] = []
+
+    def connect(self) -> http.client.HTTPSConnection:
+        context = ssl.create_default_context(cafile=str(self.place.tls / "ca.pem"))
+        return http.client.HTTPSConnection(
+            "127.0.0.1", self.server.port, context=context, timeout=10
+        )
+
+    def get(self, path: str = "/1.0.0/esp32.bin", method: str = "GET", **headers: str):
+        connection = self.connect()
+        try:
+            names = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, headers=names)
+            answer = connection.getresponse()
+            return answer, answer.read()
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def client(place: Workspace) -> Iterator[Client]:
+    (place.releases / "1.0.0").mkdir()
+    (place.releases / "1.0.0" / "esp32.bin").write_bytes(BODY)
+    (place.releases / "stable.json").write_text("{}")
+    seen: list[Transfer] = []
+    with Server(place.releases, place.tls, "127.0.0.1", 0, seen.append) as server:
+        made = Client(place, server)
+        made.seen = seen
+        yield made
+
+
+def test_a_file_comes_whole_with_length_and_a_strong_tag(client: Client) -> None:
+    answer, body = client.get()
+    assert (answer.status, body) == (200, BODY)
+    assert answer.headers["Content-Length"] == str(len(BODY))
+    assert answer.headers["Accept-Ranges"] == "bytes"
+    assert answer.headers["ETag"].startswith('"')
+
+
+@pytest.mark.parametrize(
+    ("wanted", "first", "last"),
+    [
+        ("bytes=0-", 0, len(BODY)),
+        ("bytes=4096-", 4096, len(BODY)),
+        ("bytes=10-19", 10, 20),
+        ("bytes=10-999999", 10, len(BODY)),
+        ("bytes=-100", len(BODY) - 100, len(BODY)),
+        (f"bytes={len(BODY) - 1}-", len(BODY) - 1, len(BODY)),
+    ],
+)
+def test_a_range_is_answered_with_that_part(client: Client, wanted, first: int, last: int) -> None:
+    answer, body = client.get(Range=wanted)
+    assert body == BODY[first:last]
+    if last - first == len(BODY):
+        assert answer.status == 200
+    else:
+        assert answer.status == 206
+        assert answer.headers["Content-Range"] == f"bytes {first}-{last - 1}/{len(BODY)}"
+
+
+@pytest.mark.parametrize("wanted", [f"bytes={len(BODY)}-", "bytes=999999-1000000"])
+def test_a_range_past_the_end_is_refused_with_the_size(client: Client, wanted: str) -> None:
+    answer, _ = client.get(Range=wanted)
+    assert (answer.status, answer.headers["Content-Range"]) == (416, f"bytes */{len(BODY)}")
+    assert client.seen[-1].status == 416
+
+
+@pytest.mark.parametrize("wanted", ["bytes=0-1,5-9", "lines=1-2", "bytes=x-", "bytes=9-3"])
+def test_a_range_of_a_kind_not_known_gives_the_whole_file(client: Client, wanted: str) -> None:
+    answer, body = client.get(Range=wanted)
+    assert (answer.status, body) == (200, BODY)
+
+
+def test_if_range_with_the_tag_of_the_file_goes_on(client: Client) -> None:
+    tag = client.get()[0].headers["ETag"]
+    answer, body = client.get(Range="bytes=5000-", If_Range=tag)
+    assert (answer.status, body) == (206, BODY[5000:])
+
+
+@pytest.mark.parametrize("tag", ['"other"', "W/{tag}", "Wed, 21 Oct 2099 07:28:00 GMT", "garbage"])
+def test_if_range_with_anything_else_gives_the_whole_file(client: Client, tag: str) -> None:
+    own = client.get()[0].headers["ETag"]
+    answer, body = client.get(Range="bytes=5000-", If_Range=tag.format(tag=own))
+    assert (answer.status, body) == (200, BODY)
+
+
+def test_a_file_replaced_under_the_same_name_gets_another_tag(client: Client) -> None:
+    path = client.place.releases / "1.0.0" / "esp32.bin"
+    before = client.get()[0].headers["ETag"]
+    write_atomic(path, BODY[::-1])
+    answer, body = client.get(Range="bytes=5000-", If_Range=before)
+    assert (answer.status, body) == (200, BODY[::-1])
+
+
+def test_the_tag_is_of_the_content_so_that_a_copy_elsewhere_has_the_same(client: Client) -> None:
+    (client.place.releases / "copy.bin").write_bytes(BODY)
+    assert client.get("/copy.bin")[0].headers["ETag"] == client.get()[0].headers["ETag"]
+
+
+def test_a_client_that_has_the_file_already_is_told_so(client: Client) -> None:
+    tag = client.get()[0].headers["ETag"]
+    answer, body = client.get(If_None_Match=f'"x", {tag}')
+    assert (answer.status, body) == (304, b"")
+
+
+def test_head_gives_the_headers_alone(client: Client) -> None:
+    answer, body = client.get(method="HEAD")
+    assert (answer.status, body) == (200, b"")
+    assert answer.headers["Content-Length"] == str(len(BODY))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/absent.bin",
+        "/",
+        "/1.0.0",
+        "/1.0.0/",
+        "/../otactl.toml",
+        "/%2e%2e/otactl.toml",
+        "/1.0.0/..%2f..%2fkeys/release.pem",
+        "/%2Fetc/passwd",
+        "//etc/passwd",
+        "/a%00b",
+        "/.hidden",
+        "/" + "x" * 5000,
+    ],
+)
+def test_nothing_but_release_files_comes_out(client: Client, path: str) -> None:
+    (client.place.releases / ".hidden").write_text("half a release")
+    answer, body = client.get(path)
+    assert (answer.status, body) == (404, b"no such release file\n")
+    assert client.seen[-1].status == 404
+
+
+def test_a_link_that_leads_out_is_not_followed(client: Client) -> None:
+    (client.place.releases / "link.pem").symlink_to(client.place.key_file)
+    assert client.get("/link.pem")[0].status == 404
+
+
+def test_an_empty_file_is_served(client: Client) -> None:
+    (client.place.releases / "empty.bin").write_bytes(b"")
+    answer, body = client.get("/empty.bin")
+    assert (answer.status, body, answer.headers["Content-Length"]) == (200, b"", "0")
+
+
+def test_other_methods_are_refused(client: Client) -> None:
+    assert client.get(method="POST")[0].status == 405
+
+
+def test_progress_is_told_to_the_end(client: Client) -> None:
+    client.get(Range="bytes=4096-")
+    client.get("/stable.json")  # its turn comes after the report on the first
+    told = [one for one in client.seen if one.path == "1.0.0/esp32.bin"]
+    assert [one.over for one in told] == [False] * (len(told) - 1) + [True]
+    assert all(one.start == 4096 and one.size == len(BODY) for one in told)
+    assert [one.done for one in told] == sorted(one.done for one in told)
+    assert told[-1].done == len(BODY)
+    assert told[-1].peer == "127.0.0.1"
+
+
+def test_a_client_that_goes_away_does_no_harm(client: Client, caplog) -> None:
+    big = client.place.releases / "big.bin"
+    big.write_bytes(bytes(8 << 20))
+    with caplog.at_level(logging.WARNING):
+        connection = client.connect()
+        connection.request("GET", "/big.bin")
+        connection.getresponse().read(1000)
+        assert connection.sock is not None
+        connection.sock.shutdown(socket.SHUT_RDWR)
+        connection.close()
+        assert client.get()[1] == BODY
+    while not any(one.path == "big.bin" and one.over for one in client.seen):
+        client.get("/stable.json")
+    broken = next(one for one in client.seen if one.path == "big.bin" and one.over)
+    assert broken.done < broken.size
+    assert not caplog.records, caplog.text
+
+
+def test_a_client_that_speaks_no_tls_does_no_harm(client: Client, caplog) -> None:
+    with caplog.at_level(logging.WARNING):
+        with socket.create_connection(("127.0.0.1", client.server.port)) as raw:
+            raw.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            raw.recv(100)
+        assert client.get()[1] == BODY
+    assert not caplog.records, caplog.text
+
+
+def test_without_tls_it_speaks_plain_http(client: Client) -> None:
+    with Server(client.place.releases, None, "127.0.0.1", 0, lambda _: None) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection.request("GET", "/1.0.0/esp32.bin")
+        assert connection.getresponse().read() == BODY
+        connection.close()
+
+
+def test_a_port_in_use_says_so(client: Client) -> None:
+    busy = Server(
+        client.place.releases, client.place.tls, "127.0.0.1", client.server.port, lambda _: None
+    )
+    with pytest.raises(RigError, match=f"port {client.server.port}.*--port"), busy:
+        pass
+
+
+def test_an_address_that_is_not_ours_says_so(client: Client) -> None:
+    other = Server(client.place.releases, None, "203.0.113.1", 0, lambda _: None)
+    with pytest.raises(RigError, match="203.0.113.1"), other:
+        pass
+
+
+@pytest.mark.parametrize("name", ["server.pem", "server.key"])
+def test_a_broken_certificate_says_how_to_get_another(place: Workspace, name: str) -> None:
+    (place.tls / name).write_text("x")
+    with pytest.raises(UsageError, match="--renew"):
+        Server(place.releases, place.tls, "127.0.0.1", 0, lambda _: None)
+
+
+def test_a_certificate_and_key_that_do_not_belong_together_are_noticed(
+    place: Workspace, tmp_path: Path
+) -> None:
+    (place.tls / "server.key").write_bytes((place.tls / "ca.key").read_bytes())
+    with pytest.raises(UsageError, match="--renew"):
+        Server(place.releases, place.tls, "127.0.0.1", 0, lambda _: None)

@@ -1,0 +1,170 @@
+"""Workspaces: made, found, read; sequences that only rise."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from otactl import envelope, keys, workspace
+from otactl.errors import RigError, UsageError
+from otactl.files import locked, write_atomic
+from otactl.workspace import Workspace
+
+GOOD = 'product = "lamp"\nurl = "https://h:8443"\n'
+
+
+def release(place: Workspace, sequence: int) -> bytes:
+    return envelope.seal({"sequence": sequence}, [keys.load(place.key_file)])
+
+
+def test_a_new_workspace_has_what_the_verbs_need(place: Workspace) -> None:
+    files = {str(p.relative_to(place.root)) for p in place.root.rglob("*") if p.is_file()}
+    assert files >= {
+        "otactl.toml",
+        ".gitignore",
+        "keys/release.pem",
+        "keys/release.pub.json",
+        "tls/ca.pem",
+        "tls/ca.key",
+        "tls/server.pem",
+        "tls/server.key",
+    }
+    assert place.releases.is_dir()
+    assert (place.product, place.url, place.channel) == (
+        "lamp",
+        "https://127.0.0.1:8443",
+        "stable",
+    )
+    assert (place.host, place.port) == ("127.0.0.1", 8443)
+    assert place.channel_url == "https://127.0.0.1:8443/stable.json"
+
+
+def test_secrets_are_for_the_owner_only(place: Workspace) -> None:
+    for name in ("otactl.toml", "keys/release.pem", "tls/ca.key", "tls/server.key"):
+        assert stat.S_IMODE((place.root / name).stat().st_mode) & 0o077 == 0, name
+
+
+def test_it_is_found_from_a_folder_inside(place: Workspace) -> None:
+    (place.releases / "1.0.0").mkdir()
+    assert Workspace.find(place.releases / "1.0.0") == place
+
+
+def test_outside_of_one_the_way_to_make_one_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="otactl init"):
+        Workspace.find(tmp_path)
+
+
+def test_a_second_init_leaves_the_key_alone(place: Workspace) -> None:
+    before = place.key_file.read_bytes()
+    with pytest.raises(UsageError, match="is a workspace already"):
+        workspace.create(place.root, product="lamp", names=[])
+    (place.root / "otactl.toml").unlink()
+    with pytest.raises(UsageError, match="is a workspace already"):
+        workspace.create(place.root, product="lamp", names=[])
+    assert place.key_file.read_bytes() == before
+
+
+def test_an_init_that_was_broken_off_can_be_repeated(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="neither a host name"):
+        workspace.create(tmp_path, product="lamp", names=["a b"])
+    assert workspace.create(tmp_path, product="lamp", names=["a.b"]).host == "a.b"
+
+
+def test_settings_survive_characters_that_toml_and_urls_give_a_meaning(tmp_path: Path) -> None:
+    wifi = {"ssid": 'my "net" \\ é', "password": "p#=w'"}
+    made = workspace.create(tmp_path, product='l"p', names=["::1"], port=9, wifi=wifi)
+    assert (made.product, made.host, made.port) == ('l"p', "::1", 9)
+    assert made.board_config()["wifi"] == wifi
+
+
+def test_the_board_table_goes_into_the_boards_configuration(place: Workspace) -> None:
+    config = place.board_config()
+    assert config["url"] == place.channel_url
+    assert config["product"] == "lamp"
+    assert config["trial"]["checks"] == [{"check": "wifi"}, {"check": "server"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("product =", "otactl.toml"),
+        (b"\xff\xfe".decode("latin-1"), "otactl.toml"),
+        ('product = "lamp"', "url is missing"),
+        ('url = "https://h"', "product is missing"),
+        ('product = 5\nurl = "https://h"', "product must be a text"),
+        ('product = "p"\nurl = ["https://h"]', "url must be a text"),
+        (GOOD + "board = 5", "board must be a table"),
+        (GOOD + 'channel = "../x"', "no name for a file"),
+        (GOOD + 'channel = ""', "no name for a file"),
+        ('product = "p"\nurl = "ftp://h"', "not an http"),
+        ('product = "p"\nurl = "https://"', "not an http"),
+        ('product = "p"\nurl = "https://h:99999"', "not an http"),
+        ('product = "p"\nurl = "https://h:x"', "not an http"),
+    ],
+)
+def test_wrong_settings_are_named(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "otactl.toml").write_text(text, encoding="latin-1")
+    with pytest.raises(UsageError, match=why):
+        Workspace.find(tmp_path)
+
+
+@pytest.mark.parametrize("product", ["", "x" * 65])
+def test_a_product_name_that_boards_refuse_is_refused_here(tmp_path: Path, product: str) -> None:
+    with pytest.raises(UsageError, match="--product"):
+        workspace.create(tmp_path, product=product, names=[])
+    assert not (tmp_path / "keys").exists()
+
+
+def test_the_first_sequence_is_one(place: Workspace) -> None:
+    assert place.next_sequence() == 1
+
+
+def test_a_sequence_that_was_taken_is_not_given_again(place: Workspace) -> None:
+    place.take_sequence(7)
+    assert Workspace.find(place.root).next_sequence() == 8
+
+
+@pytest.mark.parametrize("where", ["stable.json", "beta.json", "1.0.0/release.json"])
+def test_the_sequence_rises_above_all_that_is_published(place: Workspace, where: str) -> None:
+    place.take_sequence(3)
+    path = place.releases / where
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(release(place, 41))
+    assert place.next_sequence() == 42
+
+
+def test_a_release_that_is_not_ours_sets_no_bound(place: Workspace) -> None:
+    (place.releases / "stable.json").write_text("{}")
+    assert place.next_sequence() == 1
+
+
+def test_a_damaged_counter_is_not_taken_for_zero(place: Workspace) -> None:
+    (place.root / "sequence").write_text("x")
+    with pytest.raises(UsageError, match="holds no number"):
+        place.next_sequence()
+
+
+def test_numbers_end_where_a_boards_memory_for_them_ends(place: Workspace) -> None:
+    place.take_sequence(workspace.MAX_INT - 1)
+    assert place.next_sequence() == workspace.MAX_INT
+    place.take_sequence(workspace.MAX_INT)
+    with pytest.raises(UsageError, match="up to 2147483647"):
+        place.next_sequence()
+
+
+def test_a_lock_is_held_by_one_and_let_go_after_an_exception(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with locked(path), pytest.raises(RigError, match="at work"), locked(path, wait_s=0):
+        raise AssertionError("two hold the lock")
+    with pytest.raises(KeyError), locked(path):
+        raise KeyError
+    with locked(path, wait_s=0):
+        pass
+
+
+def test_a_file_that_cannot_be_written_whole_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomic(path, b"old")
+    with pytest.raises(TypeError):
+        write_atomic(path, "no bytes")  # type: ignore[arg-type]
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
