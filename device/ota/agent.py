@@ -23,6 +23,9 @@ from .errors import OtaError
 from .trial import say
 
 
+_SPOILED = 3  # downloads of an image in vain before its release counts as failed
+
+
 def start() -> None:
     """Bring the board up: run a trial's checks, or else look once for an update.
 
@@ -137,18 +140,23 @@ def rollback() -> None:
     found, kept = slots.Slots(), record.Record()
     found.require_confirmed()
     state = kept.state
-    if state["previous"]["security_version"] < state["floor_security"]:
-        raise OtaError("security-version", state["previous"]["security_version"])
+    back = state["previous"]
+    if back is None:
+        raise OtaError("no-rollback")
+    if back["security_version"] < state["floor_security"]:
+        raise OtaError("security-version", back["security_version"])
     slot = found.next_slot()
-    kept.begin(dict(state["previous"], size=0, sha256=""), slot.info()[4])
+    kept.begin(dict(back, size=0, sha256=""), slot.info()[4])
     kept.job["phase"] = "ready"
     kept.save("job")
+    kept.remember(state["installed"]["sequence"], "rollback")
     try:
         found.set_boot(slot)
     except OtaError as e:
+        kept.state["failed"].pop()
+        kept.save("state")
         kept.fail("no-rollback", e.detail, remember=False)
         raise OtaError("no-rollback", e.detail)
-    kept.remember(state["installed"]["sequence"], "rollback")
     say("rollback", kept.job["version"] or slot.info()[4])
     machine.reset()
 
@@ -178,6 +186,7 @@ def status() -> dict:
         "slots": [_slot(p, found, kept) for p in found.all],
         "installed": kept.state["installed"],
         "job": job,
+        "refused": kept.state["refused"],
         "failed": [{"sequence": f[0], "reason": f[1]} for f in kept.state["failed"]],
     }
 
@@ -192,7 +201,7 @@ def _slot(p, found: slots.Slots, kept: record.Record) -> dict:
         facts = image.check_head(head, install.chip(found), None)
         which = "installed" if name == found.label else "previous"
         ours = name == kept.job["slot"] and kept.job["phase"] in ("ready", "trial", "failed")
-        facts["release"] = (kept.job if ours else kept.state[which])["version"]
+        facts["release"] = ((kept.job if ours else kept.state[which]) or {}).get("version")
     except OtaError:
         facts = None
     return {"name": name, "size": size, "state": found.state_name(name), "image": facts}
@@ -264,7 +273,21 @@ class _Pass:
             self._record.installed(payload)
 
     def steps(self):
-        """The pass as a generator: bytes done, or negative milliseconds to wait."""
+        """The pass as a generator: bytes done, or negative milliseconds to wait. Why it ends without
+        an update outlives a reset (P10)."""
+        refused = None
+        try:
+            yield from self._steps()
+        except OtaError as e:
+            if e.code != "up-to-date":
+                refused = [e.code, e.detail]
+            raise
+        finally:
+            if self._record.state["refused"] != refused:
+                self._record.state["refused"] = refused
+                self._record.save("state")
+
+    def _steps(self):
         from . import install, network
 
         offers = []
@@ -282,6 +305,9 @@ class _Pass:
             kept.job["phase"] = "ready"
         same = kept.job["sha256"] == offer["sha256"] and kept.job["slot"] == slot
         if not same or kept.job["phase"] not in ("writing", "ready"):
+            if kept.state["previous"]:  # is about to be overwritten
+                kept.state["previous"] = None
+                kept.save("state")
             kept.begin(offer, slot)
         job = kept.job
         say("release", job["version"], job["size"], "bytes from", kept.offset)
@@ -298,6 +324,8 @@ class _Pass:
                 job["reason"], job["detail"] = e.code, e.detail  # the next pass goes on from here
                 kept.save("job")
             else:
-                kept.fail(e.code, e.detail, remember=False)
+                if e.code in ("hash-mismatch", "read-back", "set-boot"):  # each has cost a slot's wear
+                    job["spoiled"] += 1
+                kept.fail(e.code, e.detail, remember=job["spoiled"] >= _SPOILED)
             raise
         say("switch", job["version"], "to", job["slot"])

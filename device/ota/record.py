@@ -28,17 +28,19 @@ _NO_JOB = {
     "etag": None,  # of the file that the bytes in flash came from
     "switches": 0,
     "restarts": 0,  # soft resets of a trial
+    "spoiled": 0,  # downloads of this very image that were not what was signed, or did not hold
     "reason": None,
     "detail": None,
     "told": True,
 }
 _NO_RELEASE = {"version": None, "sequence": 0, "security_version": 0}
-_NO_STATE = {
+_NO_STATE: dict = {
     "installed": _NO_RELEASE,
-    "previous": _NO_RELEASE,  # what the other slot holds
+    "previous": None,  # the release in the other slot, if it is whole and was confirmed once
     "floor_sequence": 0,
     "floor_security": 0,
     "failed": [],  # [sequence, reason], the oldest first
+    "refused": None,  # [code, detail] of the last pass, if it ended so
 }
 
 
@@ -46,7 +48,10 @@ class Record:
     """Loaded when made. What changes `job` or `state` calls `save`, unless it says that it has."""
 
     def __init__(self) -> None:
-        self._nvs = NVS("ota")
+        try:
+            self._nvs = NVS("ota")
+        except OSError as e:
+            raise OtaError("record", e.args[0])
         self._turn: "dict[str, int]" = {}  # which -> number of its newest copy
         self.job = self._load("job", _NO_JOB)
         self.state = self._load("state", _NO_STATE)
@@ -58,7 +63,9 @@ class Record:
     def begin(self, offer: dict, slot: str) -> None:
         """A new job takes the place of whatever was there. Written."""
         self.progress(0)
+        spoiled = self.job["spoiled"] if self.job["sha256"] == offer["sha256"] else 0
         self.job = dict(_NO_JOB)
+        self.job["spoiled"] = spoiled
         for key in ("sequence", "security_version", "version", "size", "sha256"):
             self.job[key] = offer[key]
         self.job["phase"], self.job["slot"] = "writing", slot

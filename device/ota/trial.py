@@ -43,12 +43,15 @@ def start() -> None:
 
 
 def _fell_back(found: slots.Slots, kept: record.Record) -> None:
-    # RUNNING is not BOOT. A switch that only waits for its reset looks the same, but is NEW.
+    # RUNNING is not BOOT. A switch that only waits for its reset looks the same: it is NEW, and
+    # what came in between was a soft reset.
     state = found.state(found.boot_label())
-    if state in (slots.NEW, slots.PENDING):
-        if state == slots.PENDING and kept.job["phase"] in ("ready", "trial"):
-            kept.fail("image-damaged")
-        machine.reset()  # the bootloader takes the entry back, or goes on with the switch
+    if state == slots.NEW and machine.reset_cause() == machine.SOFT_RESET:
+        machine.reset()
+    if kept.job["phase"] in ("ready", "trial") and kept.job["slot"] == found.boot_label():
+        kept.fail("image-damaged")
+    if state == slots.PENDING:
+        machine.reset()  # the bootloader takes the entry back
     found.reclaim()
     say("reclaimed", found.label)
 
@@ -101,8 +104,8 @@ class Trial:
             self._deadline_ms, watchdog_s = limits["deadline_s"] * 1000, limits["watchdog_s"]
         except OtaError:
             pass  # agent.start() meets it again, and fails the trial with it
-        self._watchdog = machine.WDT(timeout=watchdog_s * 1000)
         self._timer = _timer()
+        self._watchdog = machine.WDT(timeout=watchdog_s * 1000)
         self._timer.init(mode=machine.Timer.PERIODIC, period=_TICK_MS, callback=self._tick)
         say("trial", self.version, "in", self._slots.label)
         job = self._record.job
@@ -132,7 +135,7 @@ class Trial:
     def run(self, config: dict) -> None:
         """All checks in their order, each within its time; returns when the application may start.
 
-        From then on it has settle_s to crash in, or `healthy`'s timeout_s to call ota.healthy().
+        From then on it has settle_s to crash in, or `healthy`'s timeout_s to call agent.healthy().
         """
         self._settle_ms = config["trial"]["settle_s"] * 1000
         for check in config["trial"]["checks"]:

@@ -200,7 +200,7 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "deadline": (
         "The trial's time ran out.",
-        "The application did not call ota.healthy(), or a check hung.",
+        "The application did not call agent.healthy(), or a check hung.",
     ),
     "app-crashed": (
         "The application raised an exception on trial.",

@@ -80,9 +80,9 @@ def test_neither_downloading_nor_verifying_a_block_allocates(rig: Rig) -> None:
     assert int(verify) == 16384 + 10 * 4096
 
 
-def test_update_completes_on_a_heap_of_112_kib(rig: Rig) -> None:
+def test_update_completes_on_a_heap_of_136_kib(rig: Rig) -> None:
     rig.publish("1.1.0", NEW)
-    board = started(rig.board(heap_kib=112))
+    board = started(rig.board(heap_kib=136))
     board.wait_text("ota: up-to-date 1.1.0", 60)
 
 

@@ -134,3 +134,34 @@ def test_rollback_on_request_is_a_trial_of_the_old_release(rig: Rig) -> None:
         board.wait_text("ota: error failed-before 1.1.0", 20, since=seen)
     assert boots(board) == ("ota_0", State.VALID)
     assert status(board)["installed"]["version"] == "1.0.0"
+
+
+def test_rollback_never_boots_a_failed_release_under_the_old_ones_name(rig: Rig) -> None:
+    board = started(rig.board())
+    rig.publish("1.1.0", NEW)
+    board.reset()
+    board.wait_text("ota: up-to-date 1.1.0", 40)
+    rig.publish("1.2.0", image(3, no_wifi=True))  # overwrites 1.0.0 in ota_0
+    board.reset()
+    board.wait_text("ota: rolled-back 1.2.0", 40)
+    board.wait_text("ota: error failed-before 1.2.0", 20)
+    out = rigs.ask(
+        board,
+        "from ota import agent\nfrom ota.errors import OtaError\n"
+        "try:\n    agent.rollback()\nexcept OtaError as e:\n    print(e.code)",
+    )
+    assert out.strip() == "no-rollback"
+    assert boots(board) == ("ota_1", State.VALID)
+
+
+def test_refusal_is_kept_across_a_reset_for_status(rig: Rig) -> None:
+    board = started(rig.board())
+    rig.forge(product="toaster")
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ota: error wrong-product toaster", 20, since=seen)
+    board.power_off()
+    rig.network.access_points.clear()
+    board.power_on()
+    board.wait_repl()
+    assert status(board)["refused"] == ["wifi-not-found", "virtual"]

@@ -4,7 +4,7 @@ from _vb_link import GET_BLOB, IOCTL, READ, SET_BLOB, SET_I32, WRITE, Missing, c
 
 
 def _writable(buf):
-    if isinstance(buf, (bytes, str)):
+    if isinstance(buf, bytes) or isinstance(buf, str):  # a tuple of types would be an allocation
         raise TypeError("object with buffer protocol required")
     return buf
 

@@ -1,0 +1,258 @@
+"""Deployment on the virtual board: what is written, what is left alone, which boards are refused."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from otactl import agent, deploy, keys, publish
+from otactl.deploy import Deployed
+from otactl.errors import BoardError, OtactlError, ReleaseError, RigError, UsageError
+from otactl.link import Link
+from otactl.workspace import Workspace
+from vboard.board import Board
+
+MODULES = sorted(path.stem for path in agent.SOURCES.glob("*.py"))
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[Board]:
+    with Board(tmp_path / "board") as board:
+        board.power_on()
+        board.wait_repl()
+        yield board
+
+
+def run(board: Board, place: Workspace, **more: bool) -> Deployed:
+    with Link(str(board.port)) as link:
+        return deploy.deploy(link, place, **more)
+
+
+def text(board: Board, path: str) -> str:
+    with Link(str(board.port)) as link:
+        return str(link.value(f"open({path!r}).read()"))
+
+
+def names(board: Board, path: str) -> list[str]:
+    with Link(str(board.port)) as link:
+        return sorted(link.value(f"os.listdir({path!r})", "import os"))
+
+
+def write(board: Board, **files: str) -> None:
+    with Link(str(board.port)) as link:
+        for name, content in files.items():
+            link.put(f"/{name}.py", content.encode())
+
+
+def test_a_new_board_gets_all_of_it(board: Board, place: Workspace) -> None:
+    said: list[str] = []
+    with Link(str(board.port)) as link:
+        done = deploy.deploy(link, place, say=said.append)
+    assert len(done.written) == len(said) == len(MODULES) + 5
+    assert done.advice == []
+    assert names(board, "/lib/ota") == [f"{name}.mpy" for name in MODULES]
+    assert json.loads(text(board, "/etc/ota/config.json")) == place.board_config()
+    assert text(board, "/etc/ota/keys.json") == keys.for_board(keys.trusted(place.trusted))
+    assert text(board, "/etc/ota/ca.pem") == (place.tls / "ca.pem").read_text()
+    assert text(board, "/boot.py") == agent.hook("boot.py")
+    assert text(board, "/main.py") == agent.hook("main.py")
+
+
+def test_a_second_time_nothing_is_written(board: Board, place: Workspace) -> None:
+    run(board, place)
+    done = run(board, place)
+    assert (done.written, done.removed, done.advice) == ([], [], [])
+    assert done.unchanged == len(MODULES) + 5
+
+
+def test_only_what_changed_is_written(board: Board, place: Workspace) -> None:
+    run(board, place)
+    settings = place.root / "otactl.toml"
+    settings.write_text(settings.read_text().replace("deadline_s = 180", "deadline_s = 90"))
+    assert run(board, Workspace.find(place.root)).written == ["/etc/ota/config.json"]
+
+
+def test_py_and_mpy_twins_never_stay_side_by_side(board: Board, place: Workspace) -> None:
+    run(board, place, as_py=True)
+    assert names(board, "/lib/ota") == [f"{name}.py" for name in MODULES]
+    done = run(board, place)
+    assert len(done.removed) == len(MODULES)
+    assert names(board, "/lib/ota") == [f"{name}.mpy" for name in MODULES]
+
+
+def test_modules_that_the_agent_no_longer_has_go_other_files_stay(
+    board: Board, place: Workspace
+) -> None:
+    run(board, place)
+    with Link(str(board.port)) as link:
+        link.put("/lib/ota/old.mpy", b"x")
+        link.put("/lib/ota/notes.txt", b"x")
+        link.put("/lib/mine.py", b"x")
+    assert run(board, place).removed == ["/lib/ota/old.mpy"]
+    assert "notes.txt" in names(board, "/lib/ota")
+    assert "mine.py" in names(board, "/lib")
+
+
+def test_programs_of_the_users_stay_and_the_lines_to_add_are_told(
+    board: Board, place: Workspace
+) -> None:
+    write(board, boot="import network\n", main="print('mine')\n")
+    done = run(board, place)
+    assert text(board, "/boot.py") == "import network\n"
+    assert text(board, "/main.py") == "print('mine')\n"
+    assert len(done.advice) == 2
+    assert "import ota.trial\n    ota.trial.start()" in done.advice[0]
+    assert "from ota import agent\n    agent.start()" in done.advice[1]
+
+
+def test_programs_that_follow_the_advice_are_left_alone(board: Board, place: Workspace) -> None:
+    boot = "import ota.trial\nota.trial.start()\n"
+    write(board, boot=boot, main="from ota import agent\nagent.start()\nprint('mine')\n")
+    assert run(board, place).advice == []
+    assert text(board, "/boot.py") == boot
+
+
+def test_a_boot_py_of_comments_alone_is_the_ports_own(board: Board, place: Workspace) -> None:
+    write(board, boot="# This file is executed on every boot\n#import esp\n\n")
+    assert "/boot.py" in run(board, place).written
+
+
+def test_a_package_that_hides_the_agent_is_told(board: Board, place: Workspace) -> None:
+    write(board, ota="x = 1\n")
+    assert any("/ota.py of yours hides /lib/ota" in line for line in run(board, place).advice)
+
+
+def test_the_clock_is_set(board: Board, place: Workspace) -> None:
+    run(board, place)
+    with Link(str(board.port)) as link:
+        assert link.value("time.gmtime()[0]", "import time") >= 2026
+
+
+def test_the_agent_runs_after_it(board: Board, place: Workspace) -> None:
+    seen = len(board.text)
+    run(board, place)
+    board.wait_text("ota: ", 30, since=seen)
+
+
+def test_a_new_key_is_trusted_beside_the_old_one(board: Board, place: Workspace) -> None:
+    extra = keys.generate(place.trusted / "next.pem").public_key()
+    run(board, place)
+    found = json.loads(text(board, "/etc/ota/keys.json"))
+    old = keys.load(place.key_file).public_key()
+    assert set(found) == {keys.keyid(old), keys.keyid(extra)}
+
+
+def test_the_private_key_need_not_be_there(board: Board, place: Workspace) -> None:
+    place.key_file.unlink()
+    run(board, place)
+
+
+# --- boards that are refused, with nothing written -------------------------------------------
+
+
+def refused(board: Board, place: Workspace, error: type[OtactlError], why: str) -> None:
+    with Link(str(board.port)) as link:
+        before = link.value("os.listdir('/')", "import os")
+        with pytest.raises(error, match=why) as caught:
+            deploy.deploy(link, place)
+        assert link.value("os.listdir('/')", "import os") == before
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"layout": "factory"}, "no-ota-slots: .* has 0 OTA slots.*docs/install.md"),
+        ({"micropython": "1.21.0"}, r"1\.21\.0 is too old.*1\.22 or newer.*bootloader"),
+    ],
+)
+def test_a_board_that_cannot_update_is_refused(
+    tmp_path: Path, place: Workspace, settings: dict, why: str
+) -> None:
+    with Board(tmp_path / "board", **settings) as board:
+        board.power_on()
+        board.wait_repl()
+        refused(board, place, BoardError, why)
+
+
+def test_a_release_too_big_for_the_slots_is_told(
+    board: Board, place: Workspace, firmware_file
+) -> None:
+    publish.publish(place, [firmware_file(size=0x1B0000 + 8192)], "1.0.0")
+    refused(board, place, BoardError, "too-big: release 1.0.0 has .* holds 1769472")
+
+
+def test_a_release_too_big_for_another_chip_is_no_hindrance(
+    board: Board, place: Workspace, firmware_file
+) -> None:
+    big = firmware_file("esp32s3", size=0x1B0000 + 8192)
+    publish.publish(place, [firmware_file("esp32"), big], "1.0.0")
+    run(board, place)
+
+
+def test_a_channel_that_is_not_ours_is_told(board: Board, place: Workspace) -> None:
+    place.channel_file.write_text("{}")
+    refused(board, place, ReleaseError, r"newest release cannot be read: .*stable\.json")
+
+
+@pytest.mark.parametrize(
+    ("line", "entry"),
+    [
+        ("[board]\nallow_htttp = true", "allow_htttp"),
+        ("[board]\ntries = 0", "tries"),
+        ("[board]\nwifi = 5", "wifi"),
+        ("[board.wifi]\nssid = ''", r"wifi\[0\]\.ssid"),
+        ('[board.trial]\nchecks = [{ check = "wfi" }]', r"trial\.checks\[0\]\.check"),
+        ("[board]\ninterval_s = 2026-01-01", "interval_s"),
+    ],
+)
+def test_a_wrong_setting_is_named_before_the_board_is_touched(
+    board: Board, place: Workspace, line: str, entry: str
+) -> None:
+    settings = place.root / "otactl.toml"
+    head = settings.read_text().partition("[board")[0].replace("# [board", "")
+    settings.write_text(head.rstrip("# ") + "\n" + line + "\n")
+    refused(board, Workspace.find(place.root), UsageError, f"otactl.toml: {entry} is wrong")
+
+
+def test_a_missing_ca_is_told(board: Board, place: Workspace) -> None:
+    (place.tls / "ca.pem").unlink()
+    refused(board, place, UsageError, "CA certificate of 127.0.0.1")
+
+
+def test_a_full_filesystem_is_told_with_its_code(board: Board, place: Workspace) -> None:
+    with Link(str(board.port)) as link:
+        free = link.value("os.statvfs('/')[0] * os.statvfs('/')[3]", "import os")
+        link.run(
+            f"f = open('/data', 'wb')\nfor _ in range({free // 4096 - 3}): f.write(bytes(4096))"
+        )
+        link.run("f.close()")
+        with pytest.raises(BoardError, match="vfs-full: no room on the board for /lib/ota/"):
+            deploy.deploy(link, place)
+
+
+# --- the agent's sources ---------------------------------------------------------------------
+
+
+def test_compiled_modules_are_small_and_of_the_version_that_boards_name() -> None:
+    files = agent.compiled()
+    assert agent.mpy_version(files) == 6
+    assert sum(map(len, files.values())) <= 32 << 10
+    assert agent.compiled() == files  # or every deployment would write all of them again
+
+
+def test_without_a_checkout_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(agent, "SOURCES", tmp_path)
+    monkeypatch.setattr(agent, "CHECKOUT", tmp_path)
+    for call in (agent.sources, agent.compiled, lambda: agent.hook("boot.py")):
+        with pytest.raises(RigError, match="checkout"):
+            call()
+
+
+def test_a_board_that_reads_another_bytecode_gets_py(
+    board: Board, place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent, "mpy_version", lambda _: 7)
+    done = run(board, place)
+    assert names(board, "/lib/ota") == [f"{name}.py" for name in MODULES]
+    assert any("installed as .py" in line for line in done.advice)
