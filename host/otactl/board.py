@@ -112,14 +112,14 @@ def _ask(link: Link, call: str, timeout_s: float = 10) -> Any:
 def _follow(link: Link, watch: Watch, silence_s: float) -> Outcome:
     for event in _events(link, silence_s):
         watch(event)
-        first, *more = [*event.facts, ""]
+        first, second = [*event.facts, "", ""][:2]  # a line may come in garbled
         rest = " ".join(event.facts[1:])
         if event.name == "confirmed":
             return Outcome("confirmed", first)
         if event.name == "up-to-date":
             return Outcome("up-to-date", first)
         if event.name == "rolled-back":
-            return Outcome("rolled-back", first, more[0], " ".join(event.facts[2:]))
+            return Outcome("rolled-back", first, second, " ".join(event.facts[2:]))
         if event.name == "refused" and first == "up-to-date":
             return Outcome("up-to-date", rest)
         if event.name == "refused":

@@ -19,7 +19,7 @@ from otactl.codes import sentence
 from otactl.serve import Transfer
 
 _MEASURED = ("download", "verify")
-_ENDINGS = ("refused", "up-to-date", "confirmed")  # the command says these itself
+_ENDINGS = ("refused", "up-to-date", "confirmed", "rolled-back")  # the command says these itself
 
 
 class Bars:

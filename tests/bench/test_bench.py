@@ -1,0 +1,58 @@
+"""`make bench`: ratios measured in one run. Nothing here passes or fails by a time."""
+
+import time
+
+import rig as rigs
+from rig import Rig, image, started
+
+SIZE = 1 << 20
+
+
+def test_flash_time_of_large_blocks(rig: Rig) -> None:
+    """What a chip's flash would be busy for, with 4 KiB and with 64 KiB blocks (datasheet times)."""
+    busy = {}
+    for heap_kib in (160, 600):
+        board = started(rig.board(heap_kib=heap_kib))
+        rig.publish(f"2.0.{heap_kib}", image(9, size=SIZE))
+        before, writes = board.flash.busy_us, len(board.flash.trace)
+        seen = len(board.text)
+        board.reset()
+        board.wait_text("ota: switch", 60, since=seen)
+        busy[heap_kib] = board.flash.busy_us - before
+        nvs = sum(op.actor == "nvs" for op in board.flash.trace[writes:])
+        erased = sum(op.actor == "nvs" and op.kind == "erase" for op in board.flash.trace[writes:])
+        print(f"\n{heap_kib} KiB heap: flash busy {busy[heap_kib] / 1e6:.1f} s for 1 MiB, {nvs} NVS operations, "
+              f"{erased} of them erases")  # fmt: skip
+    print(f"64 KiB blocks need {busy[600] / busy[160]:.2f} of the flash time of 4 KiB blocks")
+
+
+def test_price_of_the_signature(rig: Rig) -> None:
+    """RSA-3072 verification in pure Python against hashing 1 MiB, both in the same VM."""
+    board = started(rig.board())
+    out = rigs.ask(
+        board,
+        "import time, hashlib\nfrom ota import signature\n"
+        "n = list(signature.load_keys('/etc/ota/keys.json').values())[0]\n"
+        "t = time.ticks_us()\nfor _ in range(10):\n    signature.verify_pss(n, bytes(32), bytes(383) + b'\\x05')\n"
+        "a = time.ticks_diff(time.ticks_us(), t) // 10\nb = bytearray(4096)\nh = hashlib.sha256()\n"
+        "t = time.ticks_us()\nfor _ in range(256):\n    h.update(b)\n"
+        "print(a, time.ticks_diff(time.ticks_us(), t))",
+    )
+    verify, hashing = (int(word) for word in out.split())
+    print(f"\nverifying a signature takes {verify / hashing:.2f} of the time of hashing 1 MiB")
+
+
+def test_resume_saves_the_download(rig: Rig) -> None:
+    board = started(rig.board())
+    rig.publish("1.1.0", image(9, size=SIZE))
+    rig.network.bytes_per_s = 2_000_000
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ota: download 7", 30, since=seen)
+    rig.network.bytes_per_s = None
+    board.power_off()
+    began = time.monotonic()
+    board.power_on()
+    board.wait_text("ota: switch", 60, since=seen)
+    again = [t.done - t.start for t in rig.transfers if t.path.endswith("esp32.bin")][-1]
+    print(f"\nafter a cut the rest was {again / SIZE:.2f} of the image, in {time.monotonic() - began:.1f} s here")
