@@ -59,12 +59,6 @@ def _names(path):
         return os.listdir(path)
     except OSError:
         return []
-def _folder(path):
-    try:
-        os.mkdir(path)
-    except OSError as e:
-        if e.args[0] != 17:
-            raise
 """
 
 
@@ -158,7 +152,7 @@ class _Deployment:
     def run(self, facts: dict[str, Any], settings: dict[str, bytes], as_py: bool) -> Deployed:
         modules = self._modules(facts["mpy"], as_py)
         for folder in ("/lib", AGENT, "/etc", CONFIG):
-            self._link.run(f"_folder({folder!r})")
+            self._link.make_folder(folder)
         self._remove_stale(set(modules))
         wanted = {f"{AGENT}/{name}": data for name, data in modules.items()} | settings
         present = self._link.value(f"[_hash(p) for p in {list(wanted)!r}]", timeout_s=_HASHING_S)

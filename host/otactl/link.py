@@ -1,15 +1,9 @@
-"""The only door to mpremote: a board's REPL, with a time limit on everything.
-
-mpremote's own limits have holes: it empties the input of a board that never stops printing for
-ever, waits for ever to write to one that does not read, and takes each byte of an endless output
-for a sign of life. So it gets a port that raises when the time for the whole call is over.
-"""
+"""The only door to mpremote: a board's REPL, with a time limit on everything (timed.py)."""
 
 import base64
 import contextlib
 import io
 import json
-import math
 import re
 import struct
 import time
@@ -24,18 +18,27 @@ from mpremote.transport_serial import SerialTransport
 
 from otactl import ports
 from otactl.errors import BoardError, RigError
+from otactl.timed import TimedPort
 
 _READ_S = 5.0  # a board that stops in the middle of a word
 _WRITE_S = 5.0
 # A program deep in a C call (a connect to a server that is not there) hears Ctrl-C only after it.
 _ENTER_S = 40.0
-_TRY_S = 6.0
+_TRY_S = 1.5  # at first: what comes while a board resets is lost; each try waits twice as long
 _CALL_S = 10.0
 _POLL_S = 0.01
 _CHUNK = 2048  # bytes of a file at a time: a third more as base64 in one command
 _NO_ROOM = re.compile(r"ENOSPC|\[Errno 28\]|OSError: 28\b")
 _BROKEN = (TransportError, OSError, serial.SerialException, struct.error)
 
+_FOLDER = """
+import os
+try:
+    os.mkdir({path!r})
+except OSError as e:
+    if e.args[0] != 17:  # EEXIST
+        raise
+"""
 _OPEN = """
 import os, hashlib
 from binascii import a2b_base64 as _b
@@ -56,33 +59,6 @@ except OSError:  # FAT renames onto no file that is there
     os.remove({path!r})
     os.rename({part!r}, {path!r})
 """
-
-
-class _Timed:
-    """A serial port for mpremote on which calls raise TransportError once `until` has passed."""
-
-    def __init__(self, port: Any) -> None:
-        self.port = port
-        self.until = math.inf
-
-    def _check(self) -> None:
-        if time.monotonic() > self.until:
-            raise TransportError("time is up")
-
-    def read(self, size: int = 1) -> bytes:
-        self._check()
-        data: bytes = self.port.read(size)
-        return data
-
-    def write(self, data: bytes) -> int:
-        self._check()
-        written: int = self.port.write(data)
-        return written
-
-    def inWaiting(self) -> int:
-        self._check()
-        waiting: int = self.port.in_waiting
-        return waiting
 
 
 class Link:
@@ -136,7 +112,7 @@ class Link:
                 continue
             # else it reads a /dev/pts/ path without looking whether something came (facts 7.6)
             transport.is_pty = False
-            transport.serial = _Timed(transport.serial)
+            transport.serial = TimedPort(transport.serial)
             self._path = path
             return transport
         raise RigError("cannot open " + "; ".join(reasons))
@@ -149,7 +125,7 @@ class Link:
             self._transport.close()
         with contextlib.suppress(OSError, serial.SerialException):
             port.close()
-        self._transport.serial = _Timed(port)
+        self._transport.serial = TimedPort(port)
 
     def _within(self, timeout_s: float) -> None:
         self._transport.serial.until = time.monotonic() + timeout_s
@@ -163,11 +139,11 @@ class Link:
         its memory. Raises RigError.
         """
         self._within(_ENTER_S)
-        give_up = time.monotonic() + _ENTER_S
+        give_up, patience_s = time.monotonic() + _ENTER_S, _TRY_S
         while True:
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
-                    self._transport.enter_raw_repl(timeout_overall=_TRY_S)
+                    self._transport.enter_raw_repl(timeout_overall=patience_s)
                 break
             except _BROKEN as error:
                 if time.monotonic() > give_up or isinstance(error, serial.SerialException):
@@ -175,6 +151,7 @@ class Link:
                         f"the board at {self.device} does not answer ({error}): reset it, or see "
                         "whether it is a MicroPython board"
                     ) from None
+                patience_s *= 2
         self._away, self._ends, self._received = False, 0, b""
 
     def run(self, code: str, *, timeout_s: float = _CALL_S) -> str:
@@ -269,6 +246,13 @@ class Link:
 
     # --- files ---------------------------------------------------------------------------------
 
+    def make_folder(self, path: str) -> None:
+        """Make a folder unless it is there. Raises BoardError, RigError."""
+        try:
+            self.run(_FOLDER.format(path=path))
+        except BoardError as error:
+            raise _refusal(error, path) from None
+
     def put(self, path: str, data: bytes) -> None:
         """Write a file whole: under another name first, so that a cut leaves the old one.
 
@@ -285,9 +269,12 @@ class Link:
             for tidy in ("_f.close()", f"os.remove({part!r})"):
                 with contextlib.suppress(BoardError):
                     self.run(tidy)
-            if _NO_ROOM.search(str(error)):
-                raise BoardError(
-                    f"vfs-full: no room on the board for {path} ({len(data)} bytes): delete files "
-                    "of yours there, then again"
-                ) from None
-            raise BoardError(f"cannot write {path} on the board: {error}") from None
+            raise _refusal(error, f"{path} ({len(data)} bytes)") from None
+
+
+def _refusal(error: BoardError, what: str) -> BoardError:
+    if _NO_ROOM.search(str(error)):
+        return BoardError(
+            f"vfs-full: no room on the board for {what}: delete files of yours there, then again"
+        )
+    return BoardError(f"cannot write {what} on the board: {error}")

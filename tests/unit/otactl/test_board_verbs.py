@@ -83,7 +83,7 @@ def test_a_board_that_falls_silent_is_given_up_even_if_its_program_chats(
 ) -> None:
     monkeypatch.setattr(boards, "_SLACK_S", -59.5)  # half a second after a deadline of 60 s
     for console in (DOWNLOAD, DOWNLOAD + b"app: tick\r\n" * 100_000):
-        with pytest.raises(RigError, match="told nothing for 0.5 s"):
+        with pytest.raises(RigError, match=r"told nothing for 0\.5 s"):
             follow(boards.update, console)
 
 
@@ -130,6 +130,7 @@ def test_without_a_trial_there_is_nothing_to_confirm() -> None:
     ],
 )
 def test_a_board_that_cannot_start_says_why(verb, answer: bytes, why: str) -> None:
-    with scripted.on_terminal(scripted.well(lambda _: answer)) as device, Link(device) as link:
-        with pytest.raises(BoardError, match=why):
-            verb(link, lambda _: None)
+    refused = pytest.raises(BoardError, match=why)
+    script = scripted.well(lambda _: answer)
+    with scripted.on_terminal(script) as device, Link(device) as link, refused:
+        verb(link, lambda _: None)

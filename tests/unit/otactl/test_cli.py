@@ -15,7 +15,17 @@ from otactl.codes import CODES
 from otactl.workspace import Workspace
 
 HOST = Path(__file__).resolve().parents[3] / "host"
-VERBS = "init publish serve deploy update confirm rollback status virtual-board".split()
+VERBS = [
+    "init",
+    "publish",
+    "serve",
+    "deploy",
+    "update",
+    "confirm",
+    "rollback",
+    "status",
+    "virtual-board",
+]
 STATUS = {
     "chip": "esp32",
     "build": None,
@@ -217,10 +227,11 @@ def test_serving_ends_with_ctrl_c_and_without_a_word_on_stderr(
         first = server.stdout.readline()
         assert "serving" in first
         assert "https://127.0.0.1:" in first
+        second = server.stdout.readline()
+        assert "boards look at https://127.0.0.1:8443/stable.json" in second
         server.send_signal(signal.SIGINT)
         out, err = server.communicate(timeout=30)
-    assert (server.returncode, err) == (0, "")
-    assert "boards look at https://127.0.0.1:8443/stable.json" in out
+    assert (server.returncode, out, err) == (0, "", "")
 
 
 def test_serve_warns_when_boards_will_refuse_its_certificate(place: Workspace) -> None:
@@ -234,12 +245,11 @@ def test_serve_warns_when_boards_will_refuse_its_certificate(place: Workspace) -
 
 
 def test_ctrl_c_while_a_board_is_followed_is_one_line() -> None:
-    with deployed(b"ota: trial 1.1.0 in ota_1\r\n") as device:
-        with process("update", device) as update:
-            assert update.stdout is not None
-            assert "trial 1.1.0" in update.stdout.readline()
-            update.send_signal(signal.SIGINT)
-            _, err = update.communicate(timeout=30)
+    with deployed(b"ota: trial 1.1.0 in ota_1\r\n") as device, process("update", device) as update:
+        assert update.stdout is not None
+        assert "trial 1.1.0" in update.stdout.readline()
+        update.send_signal(signal.SIGINT)
+        _, err = update.communicate(timeout=30)
     assert (update.returncode, err) == (130, "otactl: stopped\n")
 
 

@@ -41,7 +41,10 @@ def checks() -> set[str]:
         if isinstance(node, ast.Dict)
         for key in node.keys
         if isinstance(key, ast.Constant) and isinstance(key.value, str)
-    } & {f"check-{name}" for name in "wifi server gpio heap filesystem import call".split()}
+    } & {
+        f"check-{name}"
+        for name in ["wifi", "server", "gpio", "heap", "filesystem", "import", "call"]
+    }
 
 
 def test_the_sources_are_read_at_all() -> None:

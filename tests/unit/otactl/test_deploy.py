@@ -227,7 +227,23 @@ def test_a_full_filesystem_is_told_with_its_code(board: Board, place: Workspace)
             f"f = open('/data', 'wb')\nfor _ in range({free // 4096 - 3}): f.write(bytes(4096))"
         )
         link.run("f.close()")
-        with pytest.raises(BoardError, match="vfs-full: no room on the board for /lib/ota/"):
+        with pytest.raises(BoardError, match=r"^vfs-full: no room on the board for /lib/ota"):
+            deploy.deploy(link, place)
+
+
+def test_a_filesystem_too_full_for_a_folder_is_told_with_its_code(
+    board: Board, place: Workspace
+) -> None:
+    with Link(str(board.port)) as link:
+        link.run(
+            "n = 0\ntry:\n"
+            "    while True:\n"
+            "        with open('/data%d' % n, 'wb') as f: f.write(bytes(4096))\n"
+            "        n += 1\n"
+            "except OSError: pass",
+            timeout_s=60,
+        )
+        with pytest.raises(BoardError, match=r"^vfs-full: no room on the board for /"):
             deploy.deploy(link, place)
 
 

@@ -72,8 +72,8 @@ def test_openssl_verifies_a_signature_of_ours(folder: Path, key, tmp_path: Path)
         ),
     ):
         (tmp_path / name).write_bytes(data)
-    command = "openssl dgst -sha256 -verify public.pem -signature signature".split()
-    options = "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32 message".split()
+    command = ["openssl", "dgst", "-sha256", "-verify", "public.pem", "-signature", "signature"]
+    options = ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:32", "message"]
     done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
 

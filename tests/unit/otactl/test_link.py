@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ from vboard.board import Board
 
 PLACES = [scripted.on_terminal, scripted.on_socket]
 ENDLESS = b"x" * 64
+
+
+def gives_up(why: str) -> AbstractContextManager:
+    return pytest.raises(RigError, match=why)
 
 
 @pytest.fixture
@@ -40,9 +45,12 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 @pytest.mark.usefixtures("hurried")
 def test_a_board_without_a_repl_is_given_up(place, script, more) -> None:
-    with place(script, **more) as device:
-        with pytest.raises(RigError, match="does not answer"), Link(device):
-            pass
+    with (
+        place(script, **more) as device,
+        pytest.raises(RigError, match="does not answer"),
+        Link(device),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -51,24 +59,23 @@ def test_a_board_without_a_repl_is_given_up(place, script, more) -> None:
 )
 @pytest.mark.usefixtures("hurried")
 def test_a_board_that_falls_silent_in_a_call_is_given_up(place, answer: bytes) -> None:
-    with place(scripted.well(lambda _: answer)) as device, Link(device) as link:
-        with pytest.raises(RigError, match="stopped answering"):
-            link.run("pass", timeout_s=0.5)
+    script = scripted.well(lambda _: answer)
+    with place(script) as device, Link(device) as link, gives_up("stopped answering"):
+        link.run("pass", timeout_s=0.5)
 
 
 @pytest.mark.usefixtures("hurried")
 def test_output_without_end_is_no_sign_of_life() -> None:
     script = scripted.well(lambda _: ENDLESS * 40_000)
-    with scripted.on_terminal(script) as device, Link(device) as link:
-        with pytest.raises(RigError, match="time is up"):
-            link.run("pass", timeout_s=0.5)
+    with scripted.on_terminal(script) as device, Link(device) as link, gives_up("time is up"):
+        link.run("pass", timeout_s=0.5)
 
 
 @pytest.mark.usefixtures("hurried")
 def test_a_board_that_takes_no_more_of_a_program_is_given_up() -> None:
-    with scripted.on_socket(scripted.well(lambda _: b"")) as device, Link(device) as link:
-        with pytest.raises(RigError, match="stopped answering"):
-            link.run("#" * 100_000)  # scripted.well grants one window only
+    script = scripted.well(lambda _: b"")  # grants one window only
+    with scripted.on_socket(script) as device, Link(device) as link, gives_up("stopped"):
+        link.run("#" * 100_000)
 
 
 def test_a_path_under_dev_pts_is_no_exception(hurried: None) -> None:
@@ -82,14 +89,14 @@ def test_a_path_under_dev_pts_is_no_exception(hurried: None) -> None:
 def test_a_port_is_given_back_after_a_failure() -> None:
     with scripted.on_terminal(scripted.silent) as device:
         for _ in range(2):
-            with pytest.raises(RigError, match="does not answer"), Link(device):
+            with gives_up("does not answer"), Link(device):
                 pass
 
 
 def test_an_answer_that_is_no_json_is_named() -> None:
-    with scripted.on_terminal(scripted.well(lambda _: b"what?\r\n\x04\x04>")) as device:
-        with Link(device) as link, pytest.raises(RigError, match="what.*no JSON"):
-            link.value("1")
+    script = scripted.well(lambda _: b"what?\r\n\x04\x04>")
+    with scripted.on_terminal(script) as device, Link(device) as link, gives_up(r"what.*no JSON"):
+        link.value("1")
 
 
 def test_a_full_filesystem_has_its_code_and_leaves_no_half_file() -> None:
@@ -100,9 +107,9 @@ def test_a_full_filesystem_has_its_code_and_leaves_no_half_file() -> None:
         full = program.startswith(b"_w(")
         return b"\x04OSError: [Errno 28] ENOSPC\r\n\x04>" if full else b"\x04\x04>"
 
-    with scripted.on_terminal(scripted.well(answer)) as device, Link(device) as link:
-        with pytest.raises(BoardError, match=r"vfs-full: no room .* /a.bin \(5000 bytes\)"):
-            link.put("/a.bin", bytes(5000))
+    full = pytest.raises(BoardError, match=r"vfs-full: no room .* /a\.bin \(5000 bytes\)")
+    with scripted.on_terminal(scripted.well(answer)) as device, Link(device) as link, full:
+        link.put("/a.bin", bytes(5000))
     assert ran[-1] == b"os.remove('/a.bin.new')"
 
 
@@ -111,9 +118,9 @@ def test_an_errno_that_only_contains_28_is_not_a_full_filesystem() -> None:
         wrong = program.startswith(b"_w(")
         return b"\x04OSError: 128\r\n\x04>" if wrong else b"\x04\x04>"
 
-    with scripted.on_terminal(scripted.well(answer)) as device, Link(device) as link:
-        with pytest.raises(BoardError, match="cannot write /a.bin.*128"):
-            link.put("/a.bin", b"x")
+    failed = pytest.raises(BoardError, match=r"cannot write /a\.bin.*128")
+    with scripted.on_terminal(scripted.well(answer)) as device, Link(device) as link, failed:
+        link.put("/a.bin", b"x")
 
 
 # --- ports -----------------------------------------------------------------------------------
@@ -185,15 +192,14 @@ def test_values_come_back(link: Link) -> None:
 
 
 def test_an_exception_on_the_board_is_its_last_line(link: Link) -> None:
-    with pytest.raises(BoardError, match="^ValueError: no$"):
+    with pytest.raises(BoardError, match=r"^ValueError: no$"):
         link.run("raise ValueError('no')")
     assert link.value("1") == 1
 
 
 def test_code_that_takes_too_long_is_given_up_and_the_board_comes_back(board: Board) -> None:
-    with Link(str(board.port)) as link:
-        with pytest.raises(RigError, match="stopped answering"):
-            link.run("while True: pass", timeout_s=0.5)
+    with Link(str(board.port)) as link, pytest.raises(RigError, match="stopped answering"):
+        link.run("while True: pass", timeout_s=0.5)
     with Link(str(board.port)) as link:
         assert link.value("1") == 1
 

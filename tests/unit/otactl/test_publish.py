@@ -126,6 +126,19 @@ def test_a_run_that_was_broken_off_can_be_repeated_under_a_new_sequence(
     assert publish.publish(place, [firmware_file()], "1.0.1").sequence == 2
 
 
+def test_the_channel_is_written_last(
+    place: Workspace, firmware_file, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+    whole = publish.write_atomic
+    monkeypatch.setattr(
+        publish, "write_atomic", lambda path, data: (written.append(path), whole(path, data))
+    )
+    publish.publish(place, [firmware_file("esp32"), firmware_file("esp32s3")], "1.0.0")
+    names = [path.name for path in written]
+    assert names == ["esp32.bin", "esp32s3.bin", "release.json", "stable.json"]
+
+
 def test_releases_made_at_once_get_sequences_of_their_own(place: Workspace, firmware_file) -> None:
     path = firmware_file()
     runs = [

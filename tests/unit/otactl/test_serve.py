@@ -227,7 +227,7 @@ def test_a_port_in_use_says_so(client: Client) -> None:
 
 def test_an_address_that_is_not_ours_says_so(client: Client) -> None:
     other = Server(client.place.releases, None, "203.0.113.1", 0, lambda _: None)
-    with pytest.raises(RigError, match="203.0.113.1"), other:
+    with pytest.raises(RigError, match=r"203\.0\.113\.1"), other:
         pass
 
 

@@ -160,7 +160,7 @@ def test_names_are_kept_as_certificates_carry_them(copy: Path, given: str, kept:
 @pytest.mark.parametrize("broken", ["ca.pem", "ca.key"])
 def test_a_broken_ca_says_where_and_what_to_do(copy: Path, broken: str) -> None:
     (copy / broken).write_text("nothing")
-    with pytest.raises(UsageError, match="no usable CA in .* `otactl init`"):
+    with pytest.raises(UsageError, match=r"no usable CA in .* `otactl init`"):
         tls.make_server(copy, NAMES)
 
 
