@@ -15,7 +15,7 @@ from typing import Any
 
 from otactl import envelope, keys, publish, tls, workspace
 from otactl.deploy import deploy
-from otactl.errors import BoardError
+from otactl.errors import BoardError, RigError
 from otactl.link import Link
 from otactl.serve import Server, Transfer
 from otactl.workspace import Workspace

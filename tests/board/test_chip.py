@@ -1,0 +1,236 @@
+"""What the chip does to a program on the virtual board: resets, watchdog, aborts, clock, pins, Wi-Fi, heap."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import rig as rigs
+from otactl.errors import BoardError
+from rig import ask
+from vboard.board import Board
+from vboard.images import build_app
+from vboard.soc import DEEPSLEEP, HARD, PWRON, SOFT, WDT
+from vboard.table import Table
+
+TABLE = "nvs,data,nvs,0x9000,0x5000\notadata,data,ota,,0x2000\na,app,ota_0,,1M\nb,app,ota_1,,1M\n"
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[Board]:
+    with Board(tmp_path / "board") as made:
+        made.power_on()
+        made.wait_repl()
+        yield made
+
+
+def begin(board: Board, code: str) -> None:
+    """Run `code` and do not wait for its end."""
+    with rigs.repl(board) as link:
+        link.start(code)
+
+
+def next_boot(board: Board, code: str) -> int:
+    """The reset cause of the boot that `code` leads to."""
+    count = len(board.boots)
+    begin(board, code)
+    return board.wait_boots(count + 1).cause
+
+
+RESETS = {
+    "machine.reset": ("import machine\nmachine.reset()", HARD),
+    "deep sleep": ("import machine\nmachine.deepsleep(50)", DEEPSLEEP),
+    "watchdog not fed": ("import machine\nmachine.WDT(timeout=300)\nwhile True: pass", WDT),
+    "watchdog after a soft reset": ("import machine\nmachine.WDT(timeout=500)\nmachine.soft_reset()", WDT),
+    "write to the running slot": ("from esp32 import Partition\nPartition(1).writeblocks(0, bytes(4096))", HARD),
+    "erase in the running slot": ("from esp32 import Partition\nPartition(1).ioctl(6, 3)", HARD),
+}
+
+
+@pytest.mark.parametrize(("code", "cause"), RESETS.values(), ids=RESETS)
+def test_chip_resets(board: Board, code: str, cause: int) -> None:
+    assert next_boot(board, code) == cause
+    board.wait_repl()
+    assert ask(board, "import machine\nprint(machine.reset_cause())").strip() == str(SOFT)  # the REPL's own
+
+
+def test_power_on_is_told_from_a_reset(board: Board) -> None:
+    assert [boot.cause for boot in board.boots] == [PWRON]
+
+
+def test_fed_watchdog_does_not_bite(board: Board) -> None:
+    ask(board, "import machine, time\nw = machine.WDT(timeout=400)\nfor _ in range(12):\n    time.sleep(0.1)\n    w.feed()")
+    assert len(board.boots) == 1
+
+
+def test_deep_sleep_wakes_the_slot_that_slept_whatever_set_boot_said(board: Board) -> None:
+    board.power_off()
+    row = board.table.find("ota_1")
+    assert row
+    board.program(row.offset, build_app("esp32", seed=5))
+    board.power_on()
+    board.wait_repl()
+    begin(board, "import machine\nfrom esp32 import Partition\nPartition('ota_1').set_boot()\nmachine.deepsleep(50)")
+    assert board.wait_boots(3).slot == "ota_0"
+    board.reset()
+    assert board.wait_boots(4).slot == "ota_1"
+
+
+def test_clock_survives_a_reset_and_not_a_power_loss(board: Board) -> None:
+    year = "import time\nprint(time.gmtime()[0])"
+    assert ask(board, year).strip() == "2000"
+    ask(board, "import machine\nmachine.RTC().datetime((2031, 5, 6, 1, 2, 3, 4, 0))\nmachine.RTC().memory(b'kept')")
+    board.reset()
+    board.wait_repl()
+    assert ask(board, year).strip() == "2031"
+    assert ask(board, "import machine\nprint(machine.RTC().memory())").strip() == "b'kept'"
+    board.power_on()
+    board.wait_repl()
+    assert ask(board, year).strip() == "2000"
+    assert ask(board, "import machine\nprint(machine.RTC().memory())").strip() == "b''"
+
+
+def test_clock_that_the_host_sets(board: Board) -> None:
+    board.set_clock(datetime(2040, 1, 1, tzinfo=UTC))
+    assert ask(board, "import machine\nprint(machine.RTC().datetime()[0])").strip() == "2040"
+
+
+def test_pins_have_the_level_that_the_host_holds(board: Board) -> None:
+    read = "from machine import Pin\nprint(Pin(4, Pin.IN, Pin.PULL_UP).value())"
+    assert ask(board, read).strip() == "1"
+    board.set_pin(4, 0)
+    assert ask(board, read).strip() == "0"
+
+
+WAITS = {
+    "in a busy loop": "a = time.ticks_ms()\nwhile time.ticks_diff(time.ticks_ms(), a) < 350: pass",
+    "in a sleep": "time.sleep(0.35)",
+    "in an asyncio program": "import asyncio\nasync def f():\n    await asyncio.sleep_ms(350)\nasyncio.run(f())",
+}
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_timer_calls_back(board: Board, wait: str) -> None:
+    out = ask(
+        board,
+        "import machine, time\nn = []\nt = machine.Timer(3)\n"
+        f"t.init(period=50, callback=n.append)\n{wait}\nt.deinit()\nprint(len(n))",
+    )
+    assert 3 <= int(out) <= 8
+
+
+def test_timer_calls_back_while_the_prompt_waits(board: Board) -> None:
+    ask(board, "import machine\nt = machine.Timer(3)\nt.init(period=50, callback=lambda _: print('tick'))")
+    board.wait_text("tick\r\ntick", 10)
+
+
+WIFI: dict[str, tuple[Callable[[Board], object], str]] = {
+    "joins": (lambda board: None, "True 1010"),
+    "wrong password": (lambda board: board.network.access_points.update(virtual="other"), "False 202"),
+    "no such network": (lambda board: board.network.access_points.clear(), "False 201"),
+}
+
+
+@pytest.mark.parametrize(("situation", "answer"), WIFI.values(), ids=WIFI)
+def test_wifi(board: Board, situation: Callable[[Board], object], answer: str) -> None:
+    situation(board)
+    out = ask(
+        board,
+        "import network, time\nw = network.WLAN(network.STA_IF)\nw.active(True)\nw.connect('virtual', 'password')\n"
+        "time.sleep(0.3)\nprint(w.isconnected(), w.status())",
+    )
+    assert out.strip() == answer
+
+
+def test_program_has_its_heap(tmp_path: Path) -> None:
+    for heap_kib in (96, 160):
+        with Board(tmp_path / str(heap_kib), heap_kib=heap_kib) as board:
+            board.power_on()
+            board.wait_repl()
+            free = int(ask(board, "import gc\ngc.collect()\nprint(gc.mem_free())"))
+            assert abs(free - heap_kib * 1024) < 6 * 1024
+
+
+def test_main_is_skipped_after_an_error_in_boot_and_after_a_raw_soft_reset(board: Board) -> None:
+    with rigs.repl(board) as link:
+        link.put("/main.py", b"print('main runs')\n")
+    seen = len(board.text)
+    with rigs.repl(board):
+        pass
+    assert "main runs" not in board.text[seen:]
+    board.reset()
+    board.wait_text("main runs", 10, since=seen)
+    with rigs.repl(board) as link:
+        link.put("/boot.py", b"raise ValueError('in boot')\n")
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ValueError: in boot", 10, since=seen)
+    board.wait_repl()
+    assert "main runs" not in board.text[seen:]
+
+
+def test_damaged_filesystem_is_told_and_not_formatted(board: Board) -> None:
+    row = board.table.find("vfs")
+    assert row
+    board.power_off()
+    for at in (0, 4096):
+        board.flash.program(row.offset + at, bytes(4096), actor="host")
+    board.power_on()
+    board.wait_text("The filesystem appears to be corrupted", 10)
+
+
+@pytest.mark.parametrize("chip", ["esp32", "esp32s3", "esp32c3"])
+def test_each_chip_boots_its_own_images_only(tmp_path: Path, chip: str) -> None:
+    with Board(tmp_path / chip, chip=chip) as board:
+        board.power_on()
+        board.wait_repl()
+        assert ask(board, "import sys\nprint(sys.implementation._build)").strip() == board.chip.build
+    other = "esp32s3" if chip == "esp32" else "esp32"
+    with Board(tmp_path / "other", chip=chip, app=build_app(other)) as board:
+        board.power_on()
+        board.wait_text("No bootable app partitions", 10)
+        assert board.wait_boots(2).slot is None
+
+
+def test_board_from_a_csv_table(tmp_path: Path) -> None:
+    with Board(tmp_path, layout=Table.from_csv(TABLE)) as board:
+        board.power_on()
+        board.wait_repl()
+        out = ask(board, "from esp32 import Partition\nprint(Partition(1).info()[4], Partition(0).info()[4])")
+        assert out.split() == ["a", "a"]
+
+
+def test_factory_board_has_no_boot_partition(tmp_path: Path) -> None:
+    with Board(tmp_path, layout="factory") as board:
+        board.power_on()
+        board.wait_repl()
+        with pytest.raises(BoardError, match="OSError"):
+            ask(board, "from esp32 import Partition\nPartition(0)")
+
+
+def test_two_boards_run_at_once(tmp_path: Path) -> None:
+    with Board(tmp_path / "a") as first, Board(tmp_path / "b") as second:
+        for board in (first, second):
+            board.power_on()
+        for board in (first, second):
+            board.wait_repl()
+        ids = {ask(board, "import machine\nprint(machine.unique_id())") for board in (first, second)}
+        assert len(ids) == 2
+
+
+def test_every_flash_operation_is_named(board: Board) -> None:
+    before = len(board.flash.trace)
+    ask(board, "from esp32 import Partition\nPartition('ota_1').writeblocks(2, bytes(4096))")
+    row = board.table.find("ota_1")
+    assert row
+    named = [(op.actor, op.kind, op.address - row.offset, op.size) for op in board.flash.trace[before:]]
+    assert named == [("app", "erase", 8192, 4096), ("app", "program", 8192, 4096)]
+
+
+def test_hung_board_does_not_hang_the_host(board: Board) -> None:
+    begin(board, "import micropython\nmicropython.kbd_intr(-1)\nwhile True: pass")
+    words = [sys.executable, "-m", "mpremote", "connect", str(board.port), "exec", "1"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert "could not enter raw repl" in done.stderr
