@@ -15,7 +15,6 @@ from typing import Any
 
 from otactl import envelope, keys, publish, tls, workspace
 from otactl.deploy import deploy
-from otactl.errors import BoardError, RigError
 from otactl.link import Link
 from otactl.serve import Server, Transfer
 from otactl.workspace import Workspace
@@ -122,7 +121,12 @@ class Rig:
         flash = settings.pop("flash", self._template)
         if deployed:
             shutil.copy(flash, folder / "flash.bin")
-        board = Board(folder, app=settings.pop("app", OLD), network=settings.pop("network", self.network), **settings)
+        board = Board(
+            folder,
+            app=settings.pop("app", OLD),
+            network=settings.pop("network", self.network),
+            **settings,
+        )
         return self._opened.enter_context(board)
 
     def close(self) -> None:

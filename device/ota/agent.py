@@ -22,7 +22,6 @@ from . import record, slots, trial
 from .errors import OtaError
 from .trial import say
 
-
 _SPOILED = 3  # downloads of an image in vain before its release counts as failed
 
 
@@ -173,7 +172,9 @@ def status() -> dict:
     from . import install
 
     found, kept = slots.Slots(), record.Record()
-    job = {key: kept.job[key] for key in ("phase", "version", "sequence", "size", "reason", "detail")}
+    job = {
+        key: kept.job[key] for key in ("phase", "version", "sequence", "size", "reason", "detail")
+    }
     job["offset"] = kept.offset
     return {
         "chip": install.chip(found),
@@ -324,7 +325,11 @@ class _Pass:
                 job["reason"], job["detail"] = e.code, e.detail  # the next pass goes on from here
                 kept.save("job")
             else:
-                if e.code in ("hash-mismatch", "read-back", "set-boot"):  # each has cost a slot's wear
+                if e.code in (
+                    "hash-mismatch",
+                    "read-back",
+                    "set-boot",
+                ):  # each has cost a slot's wear
                     job["spoiled"] += 1
                 kept.fail(e.code, e.detail, remember=job["spoiled"] >= _SPOILED)
             raise

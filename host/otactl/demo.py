@@ -15,16 +15,16 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table as Rows
+from vboard import images
+from vboard.board import Board
+from vboard.otadata import State, active, read_entries, slot_of
+from vboard.wlan import Network
 
 from otactl import cli, firmware
 from otactl.errors import OtactlError
 from otactl.link import Link
 from otactl.serve import Server
 from otactl.workspace import Workspace
-from vboard import images
-from vboard.board import Board
-from vboard.otadata import State, active, read_entries, slot_of
-from vboard.wlan import Network
 
 _SLOW = 700_000  # bytes a second: so that the bar can be seen to move
 _APP_SIZE = 1_100_000
@@ -73,7 +73,9 @@ def _boots(board: Board, slot: str, image: bytes) -> str:
     entry = entries[active(*entries)]
     named = table.ota_slots[slot_of(entry.seq, len(table.ota_slots))]
     _require(named == row and entry.state == State.VALID, f"otadata boots {slot}, confirmed")
-    _require(board.flash.read(row.offset, len(image)) == image, f"{slot} holds the published image")
+    _require(
+        board.flash.read(row.offset, len(image)) == image, f"{slot} holds the published image"
+    )
     _require(board.slot == slot, f"{slot} runs")
     return f"{slot}: seq {entry.seq} VALID, image byte for byte"
 
@@ -88,8 +90,14 @@ def _images(user: Path | None) -> tuple[str, list[bytes]]:
         if found.note:
             _screen.print(f"{user.name}: {found.note}")
         chip, base = found.chip, [found.app] * 3
-    says: list[dict[str, object]] = [{"release": "1.0.0"}, {"release": "1.1.0"}, {"release": "1.2.0", "no_wifi": True}]
-    return chip, [images.with_behaviour(image, **facts) for image, facts in zip(base, says, strict=True)]
+    says: list[dict[str, object]] = [
+        {"release": "1.0.0"},
+        {"release": "1.1.0"},
+        {"release": "1.2.0", "no_wifi": True},
+    ]
+    return chip, [
+        images.with_behaviour(image, **facts) for image, facts in zip(base, says, strict=True)
+    ]
 
 
 def run(folder: Path, user: Path | None) -> list[Step]:
@@ -112,16 +120,32 @@ def run(folder: Path, user: Path | None) -> list[Step]:
 
     _title(f"1  A virtual {chip} board with 1.0.0 in slot ota_0")
     with ExitStack() as opened:
-        board = opened.enter_context(Board(folder / "board", chip=chip, app=first, network=network))
+        board = opened.enter_context(
+            Board(folder / "board", chip=chip, app=first, network=network)
+        )
         board.power_on()
-        step("board starts", lambda: (board.wait_repl(), _boots(board, "ota_0", first))[1])
+        board.wait_repl()
+        step("board starts", lambda: _boots(board, "ota_0", first))
         port = board.port
         _screen.print(f"serial port {port}")
 
         _title("2  A workspace, and the agent on the board")
-        _otactl("init", "-w", place, "localhost", "--ssid", "virtual", "--password", "password", "--port", "8443")
+        _otactl(
+            "init",
+            "-w",
+            place,
+            "localhost",
+            "--ssid",
+            "virtual",
+            "--password",
+            "password",
+            "--port",
+            "8443",
+        )
         workspace = Workspace.find(place)
-        releases = opened.enter_context(Server(workspace.releases, workspace.tls, "127.0.0.1", 0, lambda _: None))
+        releases = opened.enter_context(
+            Server(workspace.releases, workspace.tls, "127.0.0.1", 0, lambda _: None)
+        )
         settings = place / "otactl.toml"
         text = settings.read_text().replace("localhost:8443", f"localhost:{releases.port}")
         settings.write_text(text.replace("deadline_s = 180", "deadline_s = 60\nsettle_s = 2").replace(
@@ -133,7 +157,9 @@ def run(folder: Path, user: Path | None) -> list[Step]:
                 link.put("/app.py", _PROGRAM.encode())
             seen = len(board.text)
             _otactl("deploy", "-w", place, port)
-            board.wait_text("ota: up-to-date 1.0.0", 20, since=seen)  # its first look: 1.0.0 is what it has
+            board.wait_text(
+                "ota: up-to-date 1.0.0", 20, since=seen
+            )  # its first look: 1.0.0 is what it has
             return "the agent runs and knows its release"
 
         step("agent deployed", deploy)
@@ -144,7 +170,9 @@ def run(folder: Path, user: Path | None) -> list[Step]:
         def update() -> str:
             seen = len(board.text)
             _otactl("update", port)
-            board.wait_text("ota: up-to-date 1.1.0", 20, since=seen)  # the boot after the confirmation
+            board.wait_text(
+                "ota: up-to-date 1.1.0", 20, since=seen
+            )  # the boot after the confirmation
             return _boots(board, "ota_1", second)
 
         step("1.1.0 installed, tried and confirmed", update)
@@ -166,7 +194,9 @@ def run(folder: Path, user: Path | None) -> list[Step]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo")
-    parser.add_argument("--firmware", type=Path, help="a firmware file of yours (app image or full-flash file)")
+    parser.add_argument(
+        "--firmware", type=Path, help="a firmware file of yours (app image or full-flash file)"
+    )
     parser.add_argument("--folder", type=Path, default=Path("demo"))
     args = parser.parse_args()
     began = time.monotonic()
@@ -181,7 +211,9 @@ def main() -> int:
     for one in steps:
         rows.add_row(one.text, f"{one.seconds:.1f}", one.proof)
     _screen.print(rows)
-    _screen.print(f"All of it in {time.monotonic() - began:.0f} s; the board's console is in {args.folder}/board/console.log")
+    _screen.print(
+        f"All of it in {time.monotonic() - began:.0f} s; the board's console is in {args.folder}/board/console.log"
+    )
     return 0
 
 

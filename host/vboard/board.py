@@ -22,7 +22,7 @@ from vboard.bootloader import boot as second_stage
 from vboard.chips import CHIPS
 from vboard.console import Console
 from vboard.firmware import Firmware
-from vboard.flash import Flash, PowerLost
+from vboard.flash import PowerLost
 from vboard.gateway import Gateway
 from vboard.idf import Abort
 from vboard.link import Gone, Link
@@ -230,7 +230,9 @@ class Board:
             return
         firmware = Firmware.in_slot(self.flash, booted.row, self.chip, self._micropython)
         if firmware.says("panic"):
-            self._emit(b"Guru Meditation Error: Core  0 panic'ed (LoadProhibited). Exception was unhandled.\r\n")
+            self._emit(
+                b"Guru Meditation Error: Core  0 panic'ed (LoadProhibited). Exception was unhandled.\r\n"
+            )
             self._plan(HARD, _RESET_LOOP_S)
             return
         if firmware.says("hang"):
@@ -334,7 +336,9 @@ class Board:
             events = self._selector.select(self._patience())
             with self._changed:
                 for key, _ in events:
-                    if key.fd in self._selector.get_map():  # an earlier event may have ended the process
+                    if (
+                        key.fd in self._selector.get_map()
+                    ):  # an earlier event may have ended the process
                         key.data()
                 self._on_time(time.monotonic())
                 self._changed.notify_all()

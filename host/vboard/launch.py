@@ -22,7 +22,11 @@ _SMALL_INT_0 = 1  # MicroPython's object for the number 0
 # A signal handler: mp_sched_schedule(callback, 0). The callback's address is filled in by shims/_vb_machine.py.
 _HANDLERS = {
     # mov rdi, callback; mov rsi, 0; mov rax, mp_sched_schedule; jmp rax
-    "x86_64": ("<2sQ2sQ2sQ2s", (b"\x48\xbf", 0, b"\x48\xbe", _SMALL_INT_0, b"\x48\xb8", None, b"\xff\xe0"), 2),
+    "x86_64": (
+        "<2sQ2sQ2sQ2s",
+        (b"\x48\xbf", 0, b"\x48\xbe", _SMALL_INT_0, b"\x48\xb8", None, b"\xff\xe0"),
+        2,
+    ),
     # ldr x0, callback; ldr x1, 0; ldr x16, mp_sched_schedule; br x16
     "aarch64": (
         "<IIIIQQQ",
@@ -44,7 +48,9 @@ def install_handlers(library: ctypes.CDLL) -> mmap.mmap:
     libc = ctypes.CDLL(None)
     libc.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
     libc.signal(TIMER, address)
-    libc.signal(KEYBOARD_INTERRUPT, ctypes.cast(library.mp_sched_keyboard_interrupt, ctypes.c_void_p))
+    libc.signal(
+        KEYBOARD_INTERRUPT, ctypes.cast(library.mp_sched_keyboard_interrupt, ctypes.c_void_p)
+    )
     for number in (TIMER, KEYBOARD_INTERRUPT):
         libc.siginterrupt(number, 1)
     return page

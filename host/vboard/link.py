@@ -91,4 +91,3 @@ class Link:
 
     def close(self) -> None:
         self._wire.close()
-

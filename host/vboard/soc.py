@@ -91,7 +91,13 @@ class Soc:
         gateway: Gateway,
         hostname: str = "mpy-esp32",
     ) -> None:
-        self.flash, self.chip, self.table, self.row, self.firmware = flash, chip, table, row, firmware
+        self.flash, self.chip, self.table, self.row, self.firmware = (
+            flash,
+            chip,
+            table,
+            row,
+            firmware,
+        )
         self.cause, self.mac, self.rtc, self.pins = cause, mac, rtc, pins
         self.station, self.gateway = station, gateway
         self.app = App(flash, chip, table, row)

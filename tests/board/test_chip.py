@@ -43,8 +43,14 @@ RESETS = {
     "machine.reset": ("import machine\nmachine.reset()", HARD),
     "deep sleep": ("import machine\nmachine.deepsleep(50)", DEEPSLEEP),
     "watchdog not fed": ("import machine\nmachine.WDT(timeout=300)\nwhile True: pass", WDT),
-    "watchdog after a soft reset": ("import machine\nmachine.WDT(timeout=500)\nmachine.soft_reset()", WDT),
-    "write to the running slot": ("from esp32 import Partition\nPartition(1).writeblocks(0, bytes(4096))", HARD),
+    "watchdog after a soft reset": (
+        "import machine\nmachine.WDT(timeout=500)\nmachine.soft_reset()",
+        WDT,
+    ),
+    "write to the running slot": (
+        "from esp32 import Partition\nPartition(1).writeblocks(0, bytes(4096))",
+        HARD,
+    ),
     "erase in the running slot": ("from esp32 import Partition\nPartition(1).ioctl(6, 3)", HARD),
 }
 
@@ -53,7 +59,9 @@ RESETS = {
 def test_chip_resets(board: Board, code: str, cause: int) -> None:
     assert next_boot(board, code) == cause
     board.wait_repl()
-    assert ask(board, "import machine\nprint(machine.reset_cause())").strip() == str(SOFT)  # the REPL's own
+    assert ask(board, "import machine\nprint(machine.reset_cause())").strip() == str(
+        SOFT
+    )  # the REPL's own
 
 
 def test_power_on_is_told_from_a_reset(board: Board) -> None:
@@ -61,7 +69,10 @@ def test_power_on_is_told_from_a_reset(board: Board) -> None:
 
 
 def test_fed_watchdog_does_not_bite(board: Board) -> None:
-    ask(board, "import machine, time\nw = machine.WDT(timeout=400)\nfor _ in range(12):\n    time.sleep(0.1)\n    w.feed()")
+    ask(
+        board,
+        "import machine, time\nw = machine.WDT(timeout=400)\nfor _ in range(12):\n    time.sleep(0.1)\n    w.feed()",
+    )
     assert len(board.boots) == 1
 
 
@@ -72,7 +83,10 @@ def test_deep_sleep_wakes_the_slot_that_slept_whatever_set_boot_said(board: Boar
     board.program(row.offset, build_app("esp32", seed=5))
     board.power_on()
     board.wait_repl()
-    begin(board, "import machine\nfrom esp32 import Partition\nPartition('ota_1').set_boot()\nmachine.deepsleep(50)")
+    begin(
+        board,
+        "import machine\nfrom esp32 import Partition\nPartition('ota_1').set_boot()\nmachine.deepsleep(50)",
+    )
     assert board.wait_boots(3).slot == "ota_0"
     board.reset()
     assert board.wait_boots(4).slot == "ota_1"
@@ -81,7 +95,10 @@ def test_deep_sleep_wakes_the_slot_that_slept_whatever_set_boot_said(board: Boar
 def test_clock_survives_a_reset_and_not_a_power_loss(board: Board) -> None:
     year = "import time\nprint(time.gmtime()[0])"
     assert ask(board, year).strip() == "2000"
-    ask(board, "import machine\nmachine.RTC().datetime((2031, 5, 6, 1, 2, 3, 4, 0))\nmachine.RTC().memory(b'kept')")
+    ask(
+        board,
+        "import machine\nmachine.RTC().datetime((2031, 5, 6, 1, 2, 3, 4, 0))\nmachine.RTC().memory(b'kept')",
+    )
     board.reset()
     board.wait_repl()
     assert ask(board, year).strip() == "2031"
@@ -122,13 +139,19 @@ def test_timer_calls_back(board: Board, wait: str) -> None:
 
 
 def test_timer_calls_back_while_the_prompt_waits(board: Board) -> None:
-    ask(board, "import machine\nt = machine.Timer(3)\nt.init(period=50, callback=lambda _: print('tick'))")
+    ask(
+        board,
+        "import machine\nt = machine.Timer(3)\nt.init(period=50, callback=lambda _: print('tick'))",
+    )
     board.wait_text("tick\r\ntick", 10)
 
 
 WIFI: dict[str, tuple[Callable[[Board], object], str]] = {
     "joins": (lambda board: None, "True 1010"),
-    "wrong password": (lambda board: board.network.access_points.update(virtual="other"), "False 202"),
+    "wrong password": (
+        lambda board: board.network.access_points.update(virtual="other"),
+        "False 202",
+    ),
     "no such network": (lambda board: board.network.access_points.clear(), "False 201"),
 }
 
@@ -186,7 +209,9 @@ def test_each_chip_boots_its_own_images_only(tmp_path: Path, chip: str) -> None:
     with Board(tmp_path / chip, chip=chip) as board:
         board.power_on()
         board.wait_repl()
-        assert ask(board, "import sys\nprint(sys.implementation._build)").strip() == board.chip.build
+        assert (
+            ask(board, "import sys\nprint(sys.implementation._build)").strip() == board.chip.build
+        )
     other = "esp32s3" if chip == "esp32" else "esp32"
     with Board(tmp_path / "other", chip=chip, app=build_app(other)) as board:
         board.power_on()
@@ -198,7 +223,10 @@ def test_board_from_a_csv_table(tmp_path: Path) -> None:
     with Board(tmp_path, layout=Table.from_csv(TABLE)) as board:
         board.power_on()
         board.wait_repl()
-        out = ask(board, "from esp32 import Partition\nprint(Partition(1).info()[4], Partition(0).info()[4])")
+        out = ask(
+            board,
+            "from esp32 import Partition\nprint(Partition(1).info()[4], Partition(0).info()[4])",
+        )
         assert out.split() == ["a", "a"]
 
 
@@ -216,7 +244,9 @@ def test_two_boards_run_at_once(tmp_path: Path) -> None:
             board.power_on()
         for board in (first, second):
             board.wait_repl()
-        ids = {ask(board, "import machine\nprint(machine.unique_id())") for board in (first, second)}
+        ids = {
+            ask(board, "import machine\nprint(machine.unique_id())") for board in (first, second)
+        }
         assert len(ids) == 2
 
 
@@ -225,7 +255,9 @@ def test_every_flash_operation_is_named(board: Board) -> None:
     ask(board, "from esp32 import Partition\nPartition('ota_1').writeblocks(2, bytes(4096))")
     row = board.table.find("ota_1")
     assert row
-    named = [(op.actor, op.kind, op.address - row.offset, op.size) for op in board.flash.trace[before:]]
+    named = [
+        (op.actor, op.kind, op.address - row.offset, op.size) for op in board.flash.trace[before:]
+    ]
     assert named == [("app", "erase", 8192, 4096), ("app", "program", 8192, 4096)]
 
 

@@ -1,6 +1,5 @@
 """Broken connections, and resuming in the same run: over the project's server with a connection that is cut."""
 
-import rig as rigs
 from rig import Rig, boots, image, slot_bytes, started
 from vboard.flash import Operation, PowerLost
 from vboard.otadata import State

@@ -65,7 +65,9 @@ def live_peak(rig: Rig, version: str, size: int) -> dict[str, int]:
 def test_working_memory_is_bounded_and_does_not_grow_with_the_image(rig: Rig) -> None:
     small = live_peak(rig, "1.1.0", 96 << 10)
     large = live_peak(rig, "1.2.0", 1500 << 10)
-    print(f"\nP9: live heap above the loaded modules: {large['download']} B downloading, {large['verify']} B verifying")
+    print(
+        f"\nP9: live heap above the loaded modules: {large['download']} B downloading, {large['verify']} B verifying"
+    )
     assert large["download"] <= 16 << 10
     assert large["verify"] <= 16 << 10
     assert abs(large["download"] - small["download"]) < 1024

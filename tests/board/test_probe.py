@@ -32,7 +32,11 @@ def test_answers_are_those_of_real_firmware(tmp_path: Path, release: str) -> Non
         board.wait_repl()
         words = ["connect", str(board.port), "resume", "run", str(REFERENCE / "probe.py")]
         done = subprocess.run(
-            [sys.executable, "-m", "mpremote", *words], capture_output=True, text=True, timeout=60
+            [sys.executable, "-m", "mpremote", *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
     assert done.returncode == 0, done.stderr
     real = answers((REFERENCE / f"real-board-v{release}.txt").read_text())

@@ -21,7 +21,9 @@ from vboard.images import build_app
 BAD_SHA = "00" * 32
 
 
-def refused(rig: Rig, board: Board, code: str, *, early: bool = True, tries: int | None = 1) -> None:
+def refused(
+    rig: Rig, board: Board, code: str, *, early: bool = True, tries: int | None = 1
+) -> None:
     """The agent answers `code`, and nothing that boots has changed; `early`: before P1 is through."""
     if tries:
         rigs.configure(board, tries=tries)
@@ -52,7 +54,10 @@ RELEASES: dict[str, tuple[dict[str, Any], str]] = {
     "smaller than it says": ({"target__size": len(NEW) + 4096}, "size-mismatch"),
     "whose file is no image": (first_bytes(b"GIF89a" + bytes(9000)), "not-an-image"),
     "whose file is a page of text": (first_bytes(b"<html>" * 2000), "not-an-image"),
-    "whose file is an image of another chip": (first_bytes(build_app("esp32s3", size=20000)), "wrong-chip"),
+    "whose file is an image of another chip": (
+        first_bytes(build_app("esp32s3", size=20000)),
+        "wrong-chip",
+    ),
     "whose file is cut short to a few bytes": (first_bytes(NEW[:200]), "not-an-image"),
 }
 
@@ -77,7 +82,9 @@ LATE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("changes", "code"), LATE.values(), ids=LATE)
-def test_release_is_refused_before_it_is_booted(rig: Rig, changes: dict[str, Any], code: str) -> None:
+def test_release_is_refused_before_it_is_booted(
+    rig: Rig, changes: dict[str, Any], code: str
+) -> None:
     board = started(rig.board())
     rig.forge(**changes)
     refused(rig, board, code, early=False)
@@ -149,10 +156,15 @@ CONFIGS: dict[str, tuple[bytes | None, str]] = {
         "config-invalid",
     ),
     "with a wrong type": (b'{"url": 5, "product": "demo"}', "config-invalid"),
-    "with an unknown key": (b'{"url": "https://a/b.json", "product": "demo", "urll": 1}', "config-invalid"),
-    "with plain HTTP": (b'{"url": "http://10.0.0.9:8443/a.json", "product": "demo", '
-                        b'"wifi": {"ssid": "virtual", "password": "password"}}', "http-not-allowed"),
-}  # fmt: skip
+    "with an unknown key": (
+        b'{"url": "https://a/b.json", "product": "demo", "urll": 1}',
+        "config-invalid",
+    ),
+    "with plain HTTP": (
+        b'{"url": "http://10.0.0.9:8443/a.json", "product": "demo"}',
+        "http-not-allowed",
+    ),
+}
 
 
 @pytest.mark.parametrize(("text", "code"), CONFIGS.values(), ids=CONFIGS)
@@ -204,7 +216,11 @@ def scripted(certificates: Path | None, serve: Callable[[socket.socket], None]) 
                 return
             try:
                 plain.settimeout(10)
-                made = context(certificates).wrap_socket(plain, server_side=True) if certificates else plain
+                made = (
+                    context(certificates).wrap_socket(plain, server_side=True)
+                    if certificates
+                    else plain
+                )
                 with made:
                     made.recv(4096)
                     serve(made)
@@ -231,7 +247,10 @@ SERVERS: dict[str, tuple[Callable[[socket.socket], None], str]] = {
     "stalls": (stalls, "stalled"),
     "drops": (says("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"), "dropped"),
     "says nothing": (lambda connection: None, "dropped"),
-    "redirects for ever": (says("HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n"), "too-many-redirects"),
+    "redirects for ever": (
+        says("HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n"),
+        "too-many-redirects",
+    ),
     "redirects to plain HTTP": (
         says("HTTP/1.1 302 Found\r\nLocation: http://releases.test:8443/x\r\n\r\n"),
         "redirect-to-http",
@@ -322,7 +341,10 @@ def test_board_without_ota_slots_is_refused_by_deploy_and_by_the_agent(rig: Rig)
     board = rig.board(deployed=False, layout="factory")
     board.power_on()
     board.wait_repl()
-    with rigs.repl(board) as link, pytest.raises(rigs.BoardError, match="no-ota-slots.*install.md"):
+    with (
+        rigs.repl(board) as link,
+        pytest.raises(rigs.BoardError, match=r"no-ota-slots.*install\.md"),
+    ):
         rigs.deploy(link, rig.workspace)
 
 

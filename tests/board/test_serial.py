@@ -57,13 +57,17 @@ def test_mounted_folder_is_imported_from_and_written_to(board: Board, tmp_path: 
     folder.mkdir()
     data = bytes(range(256)) * 8
     (folder / "blob").write_bytes(data)
-    (folder / "module.py").write_text("d = open('blob', 'rb').read()\nopen('copy', 'wb').write(d)\nprint(len(d))\n")
+    (folder / "module.py").write_text(
+        "d = open('blob', 'rb').read()\nopen('copy', 'wb').write(d)\nprint(len(d))\n"
+    )
     assert "2048" in mpremote(board, "mount", folder, "exec", "import module")
     assert (folder / "copy").read_bytes() == data
 
 
 def test_soft_reset_and_reset(board: Board) -> None:
-    assert "SOFT" in mpremote(board, "soft-reset", "exec", "import machine\nif machine.reset_cause() == 5: print('SOFT')")
+    assert "SOFT" in mpremote(
+        board, "soft-reset", "exec", "import machine\nif machine.reset_cause() == 5: print('SOFT')"
+    )
     boots = len(board.boots)
     mpremote(board, "reset")
     assert board.wait_boots(boots + 1).cause == HARD
@@ -83,11 +87,22 @@ def test_ctrl_c_reaches_a_running_program(board: Board, loop: str) -> None:
     mpremote(board, "exec", "--no-follow", "print('begins')\n" + loop)
     board.wait_text("begins", 10)
     assert mpremote(board, "resume", "exec", "print('back')") == "back\n"
-    assert mpremote(board, "exec", "from esp32 import Partition\nprint(Partition(1).info()[4])") == "ota_0\n"
+    assert (
+        mpremote(board, "exec", "from esp32 import Partition\nprint(Partition(1).info()[4])")
+        == "ota_0\n"
+    )
 
 
 def test_port_can_be_left_in_the_middle_of_a_program(board: Board) -> None:
-    words = [sys.executable, "-m", "mpremote", "connect", str(board.port), "exec", "print('on')\nwhile True: pass"]
+    words = [
+        sys.executable,
+        "-m",
+        "mpremote",
+        "connect",
+        str(board.port),
+        "exec",
+        "print('on')\nwhile True: pass",
+    ]
     running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     board.wait_text("on\r\n", 20)
     running.send_signal(signal.SIGKILL)

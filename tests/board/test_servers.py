@@ -52,7 +52,9 @@ def python_http_server(releases: Path, certificates: Path) -> Iterator[int]:
 def process(command: list[str], port: int, folder: Path) -> Iterator[int]:
     """A server of its own process, up once its port takes a TLS handshake."""
     with (folder / "server.log").open("wb") as log:
-        running = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        running = subprocess.Popen(
+            command, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        )
         try:
             _wait_tls(port, running)
             yield port
@@ -77,7 +79,12 @@ def openssl_s_server(releases: Path, certificates: Path) -> Iterator[int]:
     """`openssl s_server -WWW`: no Range, no Content-Length, and it just closes."""
     port = rigs.free_port()
     command = ["openssl", "s_server", "-accept", str(port), "-WWW", "-quiet"]
-    command += ["-cert", str(certificates / "server.pem"), "-key", str(certificates / "server.key")]
+    command += [
+        "-cert",
+        str(certificates / "server.pem"),
+        "-key",
+        str(certificates / "server.key"),
+    ]
     with process(command, port, releases) as ready:
         yield ready
 
@@ -88,7 +95,16 @@ def starlette_on_uvicorn(releases: Path, certificates: Path) -> Iterator[int]:
     port = rigs.free_port()
     app = "from starlette.staticfiles import StaticFiles\napp = StaticFiles(directory='.')\n"
     (releases / "static_app.py").write_text(app)
-    command = [sys.executable, "-m", "uvicorn", "static_app:app", "--port", str(port), "--log-level", "warning"]
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "static_app:app",
+        "--port",
+        str(port),
+        "--log-level",
+        "warning",
+    ]
     command += ["--ssl-certfile", str(certificates / "server.pem")]
     command += ["--ssl-keyfile", str(certificates / "server.key")]
     with process(command, port, releases) as ready:
@@ -123,7 +139,11 @@ def test_real_micropython_is_installed_byte_for_byte_and_refused_by_another_chip
     padded = -(-len(app) // 4096) * 4096
     assert right.flash.read(row.offset, padded) == app.ljust(padded, b"\xff")
     wrong = started(
-        rig.board(chip=other, flash=rigs.make_template(tmp_path / "other", rig.workspace, other), app=None)
+        rig.board(
+            chip=other,
+            flash=rigs.make_template(tmp_path / "other", rig.workspace, other),
+            app=None,
+        )
     )
     assert rigs.update_code(wrong) == "no-target"
     assert not rigs.touched(wrong, "ota_1")

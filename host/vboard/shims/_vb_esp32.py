@@ -1,6 +1,17 @@
 """`esp32` as the port's C module offers it: Partition and NVS. Their rules live in vboard/idf.py and vboard/nvs.py."""
 
-from _vb_link import GET_BLOB, IOCTL, READ, SET_BLOB, SET_I32, WRITE, Missing, call, missing, request
+from _vb_link import (
+    GET_BLOB,
+    IOCTL,
+    READ,
+    SET_BLOB,
+    SET_I32,
+    WRITE,
+    Missing,
+    call,
+    missing,
+    request,
+)
 
 
 def _writable(buf):
@@ -23,10 +34,15 @@ class Partition:
 
     @staticmethod
     def find(type=0, subtype=0xFF, label=None, block_size=4096):
-        return [Partition("#%d" % n, block_size) for n in call("partition_find", type, subtype, label)]
+        return [
+            Partition("#%d" % n, block_size) for n in call("partition_find", type, subtype, label)
+        ]
 
     def __repr__(self):
-        return "<Partition type=%d, subtype=%d, address=%d, size=%d, label=%s, encrypted=%d>" % self.__info
+        return (
+            "<Partition type=%d, subtype=%d, address=%d, size=%d, label=%s, encrypted=%d>"
+            % self.__info
+        )
 
     def info(self):
         return self.__info

@@ -10,7 +10,7 @@ import socket as _socket
 import tls as _tls
 
 from _vb_link import Missing, call, missing
-from _vb_system import _board, errno, esp_errno, time
+from _vb_system import errno, esp_errno, time
 
 
 class WLAN:
@@ -60,7 +60,9 @@ class WLAN:
 
     def ipconfig(self, *args, **kw):
         address, mask, gateway, dns = self.ifconfig()
-        return {"addr4": (address, mask), "gw4": gateway, "dns": dns}.get(args[0]) if args else None
+        return (
+            {"addr4": (address, mask), "gw4": gateway, "dns": dns}.get(args[0]) if args else None
+        )
 
 
 for _i, _name in enumerate("OPEN WEP WPA WPA2 WPA_WPA2 WPA2_ENT WPA3 WPA2_WPA3 WAPI OWE".split()):
@@ -244,7 +246,9 @@ class SSLContext:
     def get_ciphers(self):
         return self.__real.get_ciphers()
 
-    def wrap_socket(self, sock, *, server_side=False, do_handshake_on_connect=True, server_hostname=None):
+    def wrap_socket(
+        self, sock, *, server_side=False, do_handshake_on_connect=True, server_hostname=None
+    ):
         self.__real.verify_mode = self.verify_mode
         try:
             stream = self.__real.wrap_socket(
