@@ -208,24 +208,17 @@ def _slot(p, found: slots.Slots, kept: record.Record) -> dict:
     return {"name": name, "size": size, "state": found.state_name(name), "image": facts}
 
 
-def _lines():
+def _line(phase: str, done: int, total: int) -> None:
     # Progress for a console: a line for every twentieth.
-    shown = [None]
-
-    def show(phase: str, done: int, total: int) -> None:
-        part = done * 20 // (total or 1)
-        if part != shown[0]:
-            shown[0] = part
-            say(phase, "%d/%d" % (done, total))
-
-    return show
+    if done * 20 // total != (done - slots.SECTOR) * 20 // total:
+        say(phase, "%d/%d" % (done, total))
 
 
 class _Pass:
     """One pass: find the newest release, hold it against the policy, install it."""
 
     def __init__(self, progress) -> None:
-        self._progress = progress or _lines()
+        self._progress = progress or _line
         self._config = _config.load()
         self._slots = slots.Slots()
         self._slots.require_confirmed()

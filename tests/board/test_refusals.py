@@ -13,6 +13,8 @@ import pytest
 import rig as rigs
 from cryptography.hazmat.primitives.asymmetric import rsa
 from otactl import tls
+from otactl.deploy import deploy
+from otactl.errors import BoardError
 from otactl.serve import context
 from rig import NEW, OLD, Rig, image, otadata, slot_bytes, started, touched, update_code
 from vboard.board import Board
@@ -332,8 +334,8 @@ def test_filesystem_without_room_is_told_by_deploy_and_keeps_the_users_files(rig
         "import os\nopen('/keep.txt', 'w').close()\nn = os.statvfs('/')[3] - 4\n"
         "with open('/mine', 'wb') as f:\n    for _ in range(n):\n        f.write(bytes(4096))",
     )
-    with rigs.repl(board) as link, pytest.raises(rigs.BoardError, match="vfs-full"):
-        rigs.deploy(link, rig.workspace)
+    with rigs.repl(board) as link, pytest.raises(BoardError, match="vfs-full"):
+        deploy(link, rig.workspace)
     assert "keep.txt" in rigs.ask(board, "import os\nprint(os.listdir('/'))")
 
 
@@ -343,9 +345,9 @@ def test_board_without_ota_slots_is_refused_by_deploy_and_by_the_agent(rig: Rig)
     board.wait_repl()
     with (
         rigs.repl(board) as link,
-        pytest.raises(rigs.BoardError, match=r"no-ota-slots.*install\.md"),
+        pytest.raises(BoardError, match=r"no-ota-slots.*install\.md"),
     ):
-        rigs.deploy(link, rig.workspace)
+        deploy(link, rig.workspace)
 
 
 def test_a_good_release_installs_after_a_refused_one(rig: Rig) -> None:
