@@ -1,7 +1,7 @@
 """Fixtures of the board tests; tests/rig.py says what they are made of."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,3 +42,14 @@ def firmware() -> Path:
     if not FIRMWARE.is_dir():
         pytest.skip("no real firmware beside the project (../shared/firmware)")
     return FIRMWARE
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure names the one command that runs it again."""
+    report = yield
+    if report.failed:
+        report.sections.append(("to replay", f"make test ARGS='-n0 \"{item.nodeid}\"'"))
+    return report
