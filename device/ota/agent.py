@@ -35,7 +35,7 @@ def start() -> None:
         if trial.current:
             trial.current.run(_config.load())
         else:
-            update()
+            update(tries=1)  # the program does not wait for a server that is down
     except OtaError as e:
         if trial.current:
             trial.current.fail(e.code, e.detail)
@@ -81,11 +81,11 @@ def check() -> "dict | None":
         raise
 
 
-def update(progress=None) -> None:
+def update(progress=None, *, tries: "int | None" = None) -> None:
     """Install the newest release and reset into it: comes back only by raising OtaError, up-to-date
     where there is nothing to do. `progress(phase, done, total)` is called for every block: phase is
-    "download" or "verify", the numbers are bytes."""
-    for wait in _Pass(progress).steps():
+    "download" or "verify", the numbers are bytes. `tries` is how often the release is looked for."""
+    for wait in _Pass(progress, tries).steps():
         if wait < 0:
             time.sleep_ms(-wait)
     machine.reset()
@@ -217,9 +217,10 @@ def _line(phase: str, done: int, total: int) -> None:
 class _Pass:
     """One pass: find the newest release, hold it against the policy, install it."""
 
-    def __init__(self, progress) -> None:
+    def __init__(self, progress, tries: "int | None" = None) -> None:
         self._progress = progress or _line
         self._config = _config.load()
+        self._tries = tries or self._config["tries"]
         self._slots = slots.Slots()
         self._slots.require_confirmed()
         self._record = record.Record()
@@ -290,7 +291,7 @@ class _Pass:
             offers.append(self.offer())
             return ()
 
-        yield from install.patiently(self._config["tries"], look)
+        yield from install.patiently(self._tries, look)
         offer = offers.pop()
         gc.collect()
         kept = self._record

