@@ -80,6 +80,10 @@ class Board:
         self.pins = Pins()
         self.rtc = Rtc.at_power_on()
         self.boots: list[Boot] = []
+        # called with the reset cause before the bootloader reads the flash; may raise PowerLost
+        self.before_boot: Callable[[int], None] | None = None
+        # called with each boot once the bootloader has chosen
+        self.on_boot: Callable[[Boot], None] | None = None
         self.soc: Soc | None = None
         self.flash = factory.flash(folder / "flash.bin", self.chip, layout, flash_mib << 20, app)
         self._micropython = micropython
@@ -215,6 +219,8 @@ class Board:
 
     def _boot(self, cause: int) -> None:
         self._emit(f"\r\n{_ROM_REASON[cause]},boot:0x13 (SPI_FAST_FLASH_BOOT)\r\n".encode())
+        if self.before_boot:
+            self.before_boot(cause)
         asleep, self._asleep_on = self._asleep_on, None
         booted = second_stage(
             self.flash,
@@ -225,6 +231,8 @@ class Board:
         for line in booted.log:
             self._emit(line.encode() + b"\r\n")
         self.boots.append(Boot(cause, booted.row.label if booted.row else None))
+        if self.on_boot:
+            self.on_boot(self.boots[-1])
         if booted.row is None:
             self._plan(HARD, _RESET_LOOP_S)
             return
@@ -256,7 +264,7 @@ class Board:
 
     def _start(self, soc: Soc, raw: bool) -> None:
         soc.friendly = not raw
-        process = Process.start(self.heap_kib)
+        process = Process.start(self.heap_kib, self.flash.path)
         self._process = process
         self._link = Link(process.wire, soc)
         self._console = Console(soc.firmware.banner, raw, process.type, process.interrupt)

@@ -116,6 +116,11 @@ class Flash:
         pages = (end - 1) // PAGE - address // PAGE + 1
         self.busy_us += pages * PROGRAM_PAGE_US
 
+    def force(self, address: int, data: bytes) -> None:
+        """Make a range read as `data`, whatever it was: what a fault leaves. It leaves no trace."""
+        self._check(address, len(data))
+        self._map[address : address + len(data)] = data
+
     def flush(self) -> None:
         """Hand what changed to the disk. Other processes see every change without it."""
         self._map.flush()

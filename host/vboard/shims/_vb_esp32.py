@@ -10,6 +10,7 @@ from _vb_link import (
     Missing,
     call,
     missing,
+    read_flash,
     request,
 )
 
@@ -48,7 +49,11 @@ class Partition:
         return self.__info
 
     def readblocks(self, n, buf, offset=0):
-        request(READ, 0, self.__row, n * self.__bs + offset, self.__bs, b"", b"", _writable(buf))
+        at = n * self.__bs + offset
+        if 0 <= at and at + len(buf) <= self.__info[3]:
+            read_flash(self.__info[2] + at, _writable(buf))
+        else:
+            request(READ, 0, self.__row, at, self.__bs, b"", b"", _writable(buf))
 
     def writeblocks(self, n, buf, offset=-1):
         if offset < 0:
