@@ -10,7 +10,7 @@ READY    := $(VENV)/ready
 OTACTL   := $(BIN)/otactl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt deploy status repl board bench clean
+.PHONY: help demo test lint fmt deploy status repl board bench powercut clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ repl: $(READY) ## a prompt on the board at PORT
 
 board: $(READY) ## start a virtual board and print its port
 	@$(OTACTL) virtual-board
+
+powercut: $(READY) ## power gone at every flash operation of an update; pictures in results/ (REPLAY=point for one)
+	@PYTHONPATH=host:tests $(BIN)/python -m powercut $(if $(REPLAY),--replay '$(REPLAY)') $(ARGS)
 
 bench: $(READY) ## ratios, measured in one run
 	@$(BIN)/python -m pytest tests/bench -s -p no:xdist

@@ -145,10 +145,8 @@ def rollback() -> None:
     if back["security_version"] < state["floor_security"]:
         raise OtaError("security-version", back["security_version"])
     slot = found.next_slot()
-    kept.begin(dict(back, size=0, sha256=""), slot.info()[4])
-    kept.job["phase"] = "ready"
-    kept.save("job")
-    kept.remember(state["installed"]["sequence"], "rollback")
+    kept.remember(state["installed"]["sequence"], "rollback")  # first: or it would come again
+    kept.begin(dict(back, size=0, sha256=""), slot.info()[4], "ready")
     try:
         found.set_boot(slot)
     except OtaError as e:

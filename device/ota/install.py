@@ -66,7 +66,8 @@ class Install:
         job, kept = self._record.job, self._record
         sha256 = binascii.unhexlify(job["sha256"])
         if job["phase"] == "writing":
-            kept.offset -= kept.offset % slots.SECTOR
+            if kept.offset < self._size:
+                kept.offset -= kept.offset % slots.SECTOR
             # what is in flash is hashed again: a damaged prefix cannot get through
             yield from slots.read_slot(self._slot, kept.offset, self._view, self._hash)
             if kept.offset < self._size:
@@ -120,7 +121,6 @@ class Install:
 
     def _rest(self, response):
         kept, buf, block = self._record, self._buf, len(self._buf)
-        noted = kept.offset
         while kept.offset < self._size:
             # a larger block keeps to its own grid, where the chip erases 64 KiB at once
             n = min(block - kept.offset % block, self._size - kept.offset)
@@ -132,9 +132,8 @@ class Install:
             else:
                 self._fill(response, self._view[:n])
                 self._put(n)
-            if kept.offset - noted >= _JOURNAL:
-                noted = kept.offset
-                kept.progress(noted)
+            if kept.offset % _JOURNAL == 0:
+                kept.progress(kept.offset)
             yield kept.offset
 
     @staticmethod

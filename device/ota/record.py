@@ -60,7 +60,7 @@ class Record:
         except OSError:
             self.offset = 0
 
-    def begin(self, offer: dict, slot: str) -> None:
+    def begin(self, offer: dict, slot: str, phase: str = "writing") -> None:
         """A new job takes the place of whatever was there. Written."""
         self.progress(0)
         spoiled = self.job["spoiled"] if self.job["sha256"] == offer["sha256"] else 0
@@ -68,7 +68,7 @@ class Record:
         self.job["spoiled"] = spoiled
         for key in ("sequence", "security_version", "version", "size", "sha256"):
             self.job[key] = offer[key]
-        self.job["phase"], self.job["slot"] = "writing", slot
+        self.job["phase"], self.job["slot"] = phase, slot
         self.save("job")
 
     def progress(self, offset: int) -> None:

@@ -57,20 +57,37 @@ def _fell_back(found: slots.Slots, kept: record.Record) -> None:
 
 def _settle(found: slots.Slots, kept: record.Record) -> None:
     job = kept.job
-    if job["phase"] in ("ready", "trial"):
+    known = [f[1] for f in kept.state["failed"] if f[0] == job["sequence"]]
+    if known and job["phase"] in ("writing", "ready", "trial") and job["slot"] != found.label:
+        kept.fail(known[0])  # power went between the two writes of a failure
+    elif job["phase"] in ("ready", "trial"):
         if job["slot"] == found.label:
             kept.confirmed()  # power went between the confirmation and its record
-        elif found.state_name(job["slot"]) in ("aborted", "invalid"):
-            # The trial ended without a word: what reset the chip is all that is known.
-            causes = {machine.WDT_RESET: "trial-watchdog", machine.PWRON_RESET: "trial-power"}
-            kept.fail(causes.get(machine.reset_cause(), "trial-crash"))
-        elif job["switches"] >= _MAX_SWITCHES:
-            kept.fail("switch-lost")
-        # else power took the switch, and the slot is whole: agent.update() repeats it
+        else:
+            _came_back(found, kept)
     if job["phase"] == "failed" and not job["told"]:
         job["told"] = True
         kept.save("job")
         say("rolled-back", job["version"], job["reason"], job["detail"])
+
+
+def _came_back(found: slots.Slots, kept: record.Record) -> None:
+    # The switch was lost, or the trial ended without a word: what reset the chip is all that is
+    # known. Power may be lost a few times; the slot is whole, and agent.update() goes on from it.
+    job, cause = kept.job, machine.reset_cause()
+    tried = found.state_name(job["slot"]) in ("aborted", "invalid")
+    if tried and cause != machine.PWRON_RESET:
+        kept.fail("trial-watchdog" if cause == machine.WDT_RESET else "trial-crash")
+    elif job["switches"] >= _MAX_SWITCHES:
+        kept.fail("trial-power" if tried else "switch-lost")
+    elif not job["sha256"]:  # a rollback has nothing to download: it is repeated here
+        job["switches"] += 1
+        kept.save("job")
+        found.set_boot(found.by_label(job["slot"]))
+        machine.reset()
+    elif tried:
+        job["phase"], job["reason"] = "writing", "trial-power"
+        kept.save("job")
 
 
 def say(event: str, *facts: object) -> None:

@@ -111,7 +111,7 @@ class Flash:
             return
         self._begin(actor, "program", address, len(data), data)
         end = address + len(data)
-        self._map[address:end] = _and(self._map[address:end], data)
+        self._map[address:end] = and_(self._map[address:end], data)
         self.programs += 1
         pages = (end - 1) // PAGE - address // PAGE + 1
         self.busy_us += pages * PROGRAM_PAGE_US
@@ -154,7 +154,8 @@ class Flash:
         self.trace.append(operation)
 
 
-def _and(old: bytes, new: bytes) -> bytes:
+def and_(old: bytes, new: bytes) -> bytes:
+    """The bits that are 1 in both."""
     # on long integers: a loop over the bytes of a 1.7 MB image would take a second
     return (int.from_bytes(old, "little") & int.from_bytes(new, "little")).to_bytes(
         len(old), "little"

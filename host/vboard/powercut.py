@@ -10,7 +10,7 @@ would. The seed says which. Nothing is promised of a torn range but that bytes o
 import random
 from typing import Literal
 
-from vboard.flash import Flash, Operation, PowerLost
+from vboard.flash import Flash, Operation, PowerLost, and_
 
 How = Literal["before", "torn", "after"]
 
@@ -36,7 +36,7 @@ class PowerCut:
 
 def changed(operation: Operation, data: bytes | None, old: bytes, seed: int | None) -> bytes:
     """What `operation` leaves where `old` was; with a seed, what a torn one leaves."""
-    goal = bytes(a & b for a, b in zip(old, data, strict=True)) if data else b"\xff" * len(old)
+    goal = and_(old, data) if data else b"\xff" * len(old)
     if seed is None:
         return goal
     rng = random.Random(f"{seed}/{operation.kind}/{operation.address}/{operation.size}")

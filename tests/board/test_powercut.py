@@ -1,0 +1,161 @@
+"""A seeded slice of `make powercut`, and agents with a known fault, which the oracle must catch.
+
+The slice is a sample: `make powercut` runs every state.
+"""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from powercut.cuts import Cut, state_after
+from powercut.planner import Base, Bench, look, points
+from powercut.scenario import NAMES, Scenarios
+from powercut.stage import Stage
+from vboard.board import Board
+from vboard.powercut import PowerCut
+
+SEED = 20261121
+STATES = 36  # of each scenario: six scenarios, and a second cut in every third recovery
+
+Look = Callable[[str], Base]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Scenarios:
+    return Scenarios(tmp_path_factory.mktemp("powercut"))
+
+
+@pytest.fixture(scope="module")
+def base(made: Scenarios) -> Look:
+    """A scenario's uninterrupted run, made once."""
+    seen: dict[str, Base] = {}
+
+    def looked(name: str) -> Base:
+        if name not in seen:
+            seen[name] = look(made.make(name))
+        return seen[name]
+
+    return looked
+
+
+@pytest.mark.parametrize("part", range(2))
+@pytest.mark.parametrize("name", NAMES)
+def test_board_survives_a_power_cut_at(name: str, part: int, base: Look) -> None:
+    run = base(name)
+    assert not run.verdict.wrong
+    found = points(run, tears=1, seed=SEED)
+    chosen = random.Random(f"{SEED}/{name}").sample(found, STATES)[part::2]
+    bench = Bench(run)
+    results = [bench.try_point(point, int(n % 3 == 0), SEED) for n, point in enumerate(chosen)]
+    bench.close()
+    every = [one for first in results for one in (first, *first.second)]
+    wrong = [
+        f"make powercut REPLAY='{r.point}': {'; '.join(r.verdict.wrong)}"
+        for r in every
+        if r.verdict.wrong
+    ]
+    print(
+        f"\n{name}: {len(chosen)} of {len(found)} states, {len(every) - len(chosen)} second cuts, seed {SEED}"
+    )
+    assert not wrong, "\n".join(wrong)
+
+
+def test_live_power_cut_leaves_the_state_that_the_planner_works_out(
+    base: Look, tmp_path: Path
+) -> None:
+    run = base("first").run
+    scenario = base("first").scenario
+    at = next(n for n, step in enumerate(run.steps) if step.operation.actor == "bootloader") + 1
+    for cut in (Cut(3), Cut(at, 5), Cut(at)):
+        folder = tmp_path / str(cut)
+        folder.mkdir()
+        (folder / "flash.bin").write_bytes(run.start)
+        with Stage(scenario.place) as stage, Board(folder, network=stage.network) as board:
+            how = "before" if cut.seed is None else "torn"
+            board.flash.before = PowerCut(board.flash, cut.at, how, cut.seed or 0)
+            board.power_on()
+            board.wait(lambda b=board: b.flash.before is None and b.soc is None, 30, "power cut")
+            assert board.flash.read(0, board.flash.size) == state_after(run.start, run.steps, cut)
+
+
+SETS_BOOT_BEFORE_READ_BACK = """
+import hashlib
+from ota import slots
+def switch(self, slot, size, sha256, buf):
+    self.set_boot(slot)
+    yield from slots.read_slot(slot, size, buf, hashlib.sha256())
+slots.Slots.switch = switch
+"""
+CONFIRMS_BEFORE_DIAGNOSTICS = """
+from ota import trial
+run = trial.Trial.run
+def early(self, config):
+    self._slots.confirm()
+    run(self, config)
+trial.Trial.run = early
+"""
+DOWNLOADS_WHILE_PENDING = """
+from ota import agent, errors, slots
+slots.Slots.require_confirmed = lambda self: None
+def eager():
+    try:
+        agent.update(tries=1)
+    except errors.OtaError:
+        pass
+agent.start = eager
+"""
+FORGETS_THE_RECORD = """
+from ota import record
+record.Record.save = lambda self, which: None
+"""
+MARKS_VALID_WHEN_RUNNING_IS_NOT_BOOT = """
+from esp32 import Partition
+from ota import trial
+start = trial.start
+def careless():
+    Partition.mark_app_valid_cancel_rollback()
+    start()
+trial.start = careless
+"""
+NOTES_THE_OFFSET_BEFORE_IT_WRITES = """
+from ota import slots, record
+write = slots.Slots.write
+def ahead(self, slot, block, buf):
+    record.Record().progress(block * 4096 + len(buf))
+    write(self, slot, block, buf)
+slots.Slots.write = ahead
+"""
+TRUSTS_WHAT_IS_IN_FLASH = """
+from ota import slots
+slots.Slots.switch = lambda self, slot, size, sha256, buf: self.set_boot(slot) or iter(())
+"""
+
+
+@pytest.mark.parametrize(
+    ("patch", "scenario", "caught"),
+    [
+        pytest.param(patch, scenario, caught, id=name)
+        for name, patch, scenario, caught in (
+            ("sets boot before read-back", SETS_BOOT_BEFORE_READ_BACK, "weak", "P3: otadata names ota_1"),
+            ("confirms before diagnostics", CONFIRMS_BEFORE_DIAGNOSTICS, "failing", "ends on 6.6.6"),
+            ("downloads while pending", DOWNLOADS_WHILE_PENDING, "first", "P2: ota_0 is written"),
+            ("forgets the record", FORGETS_THE_RECORD, "failing", "it never settles"),
+            ("marks valid when RUNNING is not BOOT", MARKS_VALID_WHEN_RUNNING_IS_NOT_BOOT, "damaged", "P4: ota_1"),
+            ("notes the offset before it writes", NOTES_THE_OFFSET_BEFORE_IT_WRITES, "first", "ends on 1.0.0"),
+            ("does not read back", TRUSTS_WHAT_IS_IN_FLASH, "weak", "P3: otadata names ota_1"),
+        )
+    ],
+)  # fmt: skip
+def test_agent_with_a_known_fault_is_caught(
+    patch: str, scenario: str, caught: str, tmp_path: Path
+) -> None:
+    run = look(Scenarios(tmp_path, patch).make(scenario))
+    wrong = set(run.verdict.wrong)
+    bench = Bench(run)
+    for point in points(run, tears=1, seed=SEED):
+        if any(caught in w for w in wrong):
+            break
+        wrong.update(bench.try_point(point).verdict.wrong)
+    bench.close()
+    assert any(caught in w for w in wrong), wrong
