@@ -3,8 +3,8 @@
     board.flash.before = PowerCut(board.flash, at=41, how="torn", seed=7)
 
 A torn program leaves some of its bits done, a torn erase some of its bits gone: from the front
-on, as a chip that works byte by byte would, or all over, as one that drives all cells at once
-would. The seed says which. Nothing is promised of a torn range but that bytes outside keep.
+on, as a chip that works byte by byte would; all over, as one that drives all cells at once would;
+or all of it but for one word, the last to settle. The seed says which. Nothing is promised of a torn range but that bytes outside keep.
 """
 
 import random
@@ -40,7 +40,11 @@ def changed(operation: Operation, data: bytes | None, old: bytes, seed: int | No
     if seed is None:
         return goal
     rng = random.Random(f"{seed}/{operation.kind}/{operation.address}/{operation.size}")
-    if rng.random() < 0.5:  # from the front on; the byte where it stopped is half done
+    way = rng.randrange(3)
+    if way == 0:
+        at = rng.randrange(0, len(old), 4)
+        return goal[:at] + _mixed(old[at : at + 4], goal[at : at + 4], rng) + goal[at + 4 :]
+    if way == 1:  # from the front on; the byte where it stopped is half done
         at = rng.randrange(len(old))
         return goal[:at] + _mixed(old[at : at + 1], goal[at : at + 1], rng) + old[at + 1 :]
     return _mixed(old, goal, rng)

@@ -1,5 +1,7 @@
 """Broken connections, and resuming in the same run: over the project's server with a connection that is cut."""
 
+from collections import Counter
+
 from rig import Rig, boots, image, slot_bytes, started
 from vboard.flash import Operation, PowerLost
 from vboard.otadata import State
@@ -82,3 +84,47 @@ def test_damage_to_what_was_downloaded_is_noticed(rig: Rig) -> None:
     board.reset()  # the next pass takes all of it anew
     board.wait_text("ota: up-to-date 1.1.0", 60, since=seen)
     assert slot_bytes(board, "ota_1", len(BIG)) == BIG
+
+
+def test_release_published_meanwhile_replaces_the_job(rig: Rig) -> None:
+    board = started(rig.board())
+    rig.publish("1.1.0", BIG)
+    rig.network.bytes_per_s = 400_000
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ota: download 31", 30, since=seen)
+    board.power_off()
+    rig.network.bytes_per_s = None
+    newer = image(6, size=500 << 10)
+    rig.publish("1.2.0", newer)
+    fetched = len(rig.transfers)
+    board.power_on()
+    board.wait_text("ota: up-to-date 1.2.0", 60, since=seen)
+    assert boots(board) == ("ota_1", State.VALID)
+    assert slot_bytes(board, "ota_1", len(newer)) == newer
+    images = [t for t in rig.transfers[fetched:] if t.path.endswith("esp32.bin")]
+    assert [(t.path, t.start, t.done) for t in images] == [("1.2.0/esp32.bin", 0, len(newer))]
+
+
+def test_wear_of_an_update_is_bounded(rig: Rig) -> None:
+    """Erases and programs of one update of 600 KiB, by who makes them and where; printed for docs/reliability.md."""
+    board = started(rig.board())
+    rig.publish("1.1.0", BIG)
+    board.wait_text("app: runs", 20)
+    seen, begun = len(board.text), len(board.flash.trace)
+    board.reset()
+    board.wait_text("ota: up-to-date 1.1.0", 60, since=seen)
+    counted: Counter[tuple[str, str]] = Counter()
+    for op in board.flash.trace[begun:]:
+        row = next(r for r in board.table.rows if r.offset <= op.address < r.offset + r.size)
+        counted[row.label, op.kind] += 1
+    print(f"\nwear of an update of {len(BIG) >> 10} KiB: {dict(counted)}")
+    sectors, notes = -(-len(BIG) // 4096), len(BIG) // 65536
+    assert counted["ota_1", "erase"] == counted["ota_1", "program"] == sectors
+    assert counted["ota_0", "erase"] == counted["ota_0", "program"] == 0
+    # set_boot, NEW to PENDING_VERIFY, and the confirmation
+    assert counted["otadata", "erase"] == counted["otadata", "program"] == 3
+    # a note of the offset is one entry: the entry, the bit that makes it count, the bit that ends the last one
+    assert counted["nvs", "program"] <= 75 + 3 * notes
+    assert counted["nvs", "erase"] <= 1
+    assert counted["vfs", "erase"] == counted["vfs", "program"] == 0

@@ -51,9 +51,7 @@ def test_board_survives_a_power_cut_at(name: str, part: int, base: Look) -> None
     bench.close()
     every = [one for first in results for one in (first, *first.second)]
     wrong = [
-        f"make powercut REPLAY='{r.point}': {'; '.join(r.verdict.wrong)}"
-        for r in every
-        if r.verdict.wrong
+        f"make powercut REPLAY='{r.point}': {'; '.join(r.verdict.wrong)}" for r in every if r.verdict.wrong
     ]
     print(
         f"\n{name}: {len(chosen)} of {len(found)} states, {len(every) - len(chosen)} second cuts, seed {SEED}"
@@ -61,9 +59,7 @@ def test_board_survives_a_power_cut_at(name: str, part: int, base: Look) -> None
     assert not wrong, "\n".join(wrong)
 
 
-def test_live_power_cut_leaves_the_state_that_the_planner_works_out(
-    base: Look, tmp_path: Path
-) -> None:
+def test_live_power_cut_leaves_the_state_that_the_planner_works_out(base: Look, tmp_path: Path) -> None:
     run = base("first").run
     scenario = base("first").scenario
     at = next(n for n, step in enumerate(run.steps) if step.operation.actor == "bootloader") + 1
@@ -147,9 +143,7 @@ slots.Slots.switch = lambda self, slot, size, sha256, buf: self.set_boot(slot) o
         )
     ],
 )  # fmt: skip
-def test_agent_with_a_known_fault_is_caught(
-    patch: str, scenario: str, caught: str, tmp_path: Path
-) -> None:
+def test_agent_with_a_known_fault_is_caught(patch: str, scenario: str, caught: str, tmp_path: Path) -> None:
     run = look(Scenarios(tmp_path, patch).make(scenario))
     wrong = set(run.verdict.wrong)
     bench = Bench(run)

@@ -61,9 +61,7 @@ def _explore(made: Scenarios, asked: argparse.Namespace) -> int:
     states = sum(e.states for e in explored)
     ran = sum(len(e.results) for e in explored)
     part = "all of them" if ran == states else f"a part, chosen by seed {asked.seed}"
-    print(
-        f"first cuts: {ran} of {states} states, {part}; second cuts: a part, chosen by seed {asked.seed}"
-    )
+    print(f"first cuts: {ran} of {states} states, {part}; second cuts: a part, chosen by seed {asked.seed}")
     print(f"{time.monotonic() - began:.0f} s; {asked.out}/powercut.html, .json, .xml")
     wrong = [result for e in explored for result in e.wrong]
     for result in wrong:

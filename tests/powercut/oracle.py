@@ -69,9 +69,7 @@ def holds(scenario: Scenario, flash: bytes | bytearray, slot: Row) -> str:
 
 def _entries(scenario: Scenario, flash: bytes | bytearray) -> tuple[Entry, Entry]:
     at = row(scenario.table, "otadata").offset
-    first, second = (
-        Entry.from_bytes(bytes(flash[n : n + 32])) for n in (at, at + _OTADATA_SECTOR)
-    )
+    first, second = (Entry.from_bytes(bytes(flash[n : n + 32])) for n in (at, at + _OTADATA_SECTOR))
     return first, second
 
 
@@ -164,9 +162,7 @@ def _allowed(scenario: Scenario) -> tuple[str, ...]:
     return (scenario.ends, scenario.left) if scenario.either else (scenario.ends,)
 
 
-def _record(
-    scenario: Scenario, flash: bytes, status: dict[str, object], ended: str
-) -> Iterator[str]:
+def _record(scenario: Scenario, flash: bytes, status: dict[str, object], ended: str) -> Iterator[str]:
     """The agent's word against what is in NVS and otadata."""
     installed, failed = status["installed"], status["failed"]
     assert isinstance(installed, dict) and isinstance(failed, list)
@@ -196,7 +192,8 @@ def _states(scenario: Scenario, flash: bytes) -> dict[str, str]:
     for entry in _entries(scenario, flash):
         if entry.crc_ok and not entry.blank:
             label = slots[slot_of(entry.seq, len(slots))].label
-            name = State(entry.state).name.lower().replace("_verify", "")
+            known = entry.state in State.__members__.values()
+            name = State(entry.state).name.lower().replace("_verify", "") if known else "undefined"
             found[label] = max(found[label], (entry.seq, name))
     return {label: name for label, (_, name) in found.items()}
 

@@ -85,9 +85,7 @@ def _legend() -> str:
         ("--erase", "erase"),
         ("--program", "program"),
     )
-    marks = "".join(
-        f"<span class=key style='background:var({c})'></span>{text}" for c, text in keys
-    )
+    marks = "".join(f"<span class=key style='background:var({c})'></span>{text}" for c, text in keys)
     return (
         f"<p class=soft style='margin-top:1rem'>From left to right the flash operations of one uninterrupted run; "
         f"below, for a cut before each operation and for torn ones, what booted next. {marks}</p>"
@@ -130,24 +128,27 @@ def _bands(s: dict[str, Any], x: Any, top: int, height: int) -> str:
         fill = "var(--band)" if n % 2 == 0 else "none"
         found.append(
             f"<rect x='{left:.1f}' y='{top - 4}' width='{right - left:.1f}' height='{height - top}' fill='{fill}'/>"
-            f"<text x='{left + 3:.1f}' y='{top - 9}'>boot {n + 1}: {escape(str(boot['slot']))}</text>"
+            f"<text x='{_label_at(left, right)}' y='{top - 9}'>boot {n + 1}: {escape(str(boot['slot']))}</text>"
         )
     return "".join(found)
 
 
-def _lanes(top: int) -> str:
-    return "".join(
-        f"<text x='0' y='{top + n * _LANE_H + 13}'>{lane}</text>" for n, lane in enumerate(_LANES)
+def _label_at(left: float, right: float) -> str:
+    """Where a band's name begins; that of a narrow last one ends with the picture."""
+    return (
+        f"{right:.1f}' text-anchor='end" if right - left < 70 and right > _WIDTH - 30 else f"{left + 3:.1f}"
     )
+
+
+def _lanes(top: int) -> str:
+    return "".join(f"<text x='0' y='{top + n * _LANE_H + 13}'>{lane}</text>" for n, lane in enumerate(_LANES))
 
 
 def _tick(op: dict[str, Any], left: float, step: float, top: int) -> str:
     lane = op["partition"] if op["partition"] in _LANES else "slot"
     y = top + _LANES.index(lane) * _LANE_H + 2
     colour = "--erase" if op["kind"] == "erase" else "--program"
-    title = (
-        f"{op['actor']}: {op['kind']} {op['size']} bytes at {op['address']:#x} ({op['partition']})"
-    )
+    title = f"{op['actor']}: {op['kind']} {op['size']} bytes at {op['address']:#x} ({op['partition']})"
     return (
         f"<rect x='{left:.1f}' y='{y}' width='{max(step - 0.6, 0.8):.1f}' height='{_LANE_H - 5}' "
         f"fill='var({colour})'><title>{escape(title)}</title></rect>"
@@ -173,9 +174,7 @@ def _outcomes(s: dict[str, Any], x: Any, step: float, top: int) -> str:
             )
         for n, second in enumerate(cut.get("second", ())):
             y = top + 60 + 14 * n / max(len(cut["second"]), 1)
-            out.append(
-                _mark(s, second, left, y, width, 14 / max(len(cut["second"]), 1) - 0.5, 0.75)
-            )
+            out.append(_mark(s, second, left, y, width, 14 / max(len(cut["second"]), 1) - 0.5, 0.75))
     return "".join(out)
 
 
@@ -186,7 +185,9 @@ def _mark(
     if cut["wrong"]:
         colour = "--bad"
     how = "before" if cut["torn"] is None else f"torn ({cut['torn']})"
-    title = f"operation {cut['at']}, {how}: {cut['booted'] or 'nothing'} booted, {cut['boots']} boots to the end"
+    title = (
+        f"operation {cut['at']}, {how}: {cut['booted'] or 'nothing'} booted, {cut['boots']} boots to the end"
+    )
     return (
         f"<rect x='{x:.1f}' y='{y:.1f}' width='{w:.1f}' height='{h:.1f}' opacity='{solid}' fill='var({colour})'>"
         f"<title>{escape(title)}</title></rect>"

@@ -72,9 +72,7 @@ def table(explored: list[Exploration]) -> str:
                 e.base.scenario.name,
                 *(str(f[k]) for k in ("operations", "states", "ran", "second_states")),
             )
-            + tuple(
-                str(f[k]) for k in ("second_ran", "most_boots", "most_refetched", "violations")
-            )
+            + tuple(str(f[k]) for k in ("second_ran", "most_boots", "most_refetched", "violations"))
         )
     sums = [str(sum(int(r[n]) for r in rows[1:])) for n in range(1, 6)]
     most = [str(max(int(r[n]) for r in rows[1:])) for n in (6, 7)]
@@ -156,13 +154,13 @@ def _junit(explored: list[Exploration]) -> ElementTree.ElementTree:
             root, "testsuite", name=e.base.scenario.name, tests=tests, failures=wrong
         )
         for result in e.all:
-            case = ElementTree.SubElement(
-                suite, "testcase", classname="powercut", name=str(result.point)
-            )
+            case = ElementTree.SubElement(suite, "testcase", classname="powercut", name=str(result.point))
             if result.verdict.wrong:
                 text = "; ".join(result.verdict.wrong)
                 failure = ElementTree.SubElement(case, "failure", message=text[:200])
-                failure.text = f"{text}\n\nto replay: {replay(result)}\n\n{_printable(result.console[-3000:])}"
+                failure.text = (
+                    f"{text}\n\nto replay: {replay(result)}\n\n{_printable(result.console[-3000:])}"
+                )
     return ElementTree.ElementTree(root)
 
 

@@ -117,11 +117,7 @@ def _patched(scenario: Scenario, patch: str) -> bytes:
         with vfs.open(name, "wb") as file:
             file.write(text)
     at = row(scenario.table, "vfs")
-    return (
-        scenario.start[: at.offset]
-        + bytes(vfs.context.buffer)
-        + scenario.start[at.offset + at.size :]
-    )
+    return scenario.start[: at.offset] + bytes(vfs.context.buffer) + scenario.start[at.offset + at.size :]
 
 
 def row(table: Table, label: str) -> Row:

@@ -52,9 +52,7 @@ class Run:
     steps: list[Step] = field(default_factory=list)
     boots: list[Booted] = field(default_factory=list)
     keys: list[Key] = field(default_factory=list)
-    fetched: list[tuple[int, int]] = field(
-        default_factory=list
-    )  # (first byte, end) of image bytes sent
+    fetched: list[tuple[int, int]] = field(default_factory=list)  # (first byte, end) of image bytes sent
     status: dict[str, object] | None = None  # of the last boot
     known: Key | None = None  # reached here: how it goes on has been seen
     trouble: str = ""  # what the run broke off with
@@ -67,9 +65,7 @@ class Stage:
 
     def __init__(self, releases: Workspace) -> None:
         self._open = ExitStack()
-        self._folder = Path(
-            self._open.enter_context(tempfile.TemporaryDirectory(prefix="powercut-"))
-        )
+        self._folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="powercut-")))
         self._fetched: list[tuple[int, int]] = []
         server = Server(releases.releases, releases.tls, "127.0.0.1", 0, self._watch)
         port = self._open.enter_context(server).port
@@ -134,9 +130,7 @@ class Stage:
 class _Watcher:
     """Takes notes on the board's own thread."""
 
-    def __init__(
-        self, board: Board, run: Run, known: Callable[[Key], bool], fault: Fault | None
-    ) -> None:
+    def __init__(self, board: Board, run: Run, known: Callable[[Key], bool], fault: Fault | None) -> None:
         self._board, self._run, self._known, self._fault = board, run, known, fault
         board.before_boot, board.on_boot = self._starts, self._booted
         board.flash.before = self._operation
