@@ -137,7 +137,7 @@ def rollback() -> None:
     """Go back to the release in the other slot and reset into it. It has its own trial and confirms
     itself (P4); the release left behind is not installed again (P6). Raises OtaError."""
     found, kept = slots.Slots(), record.Record()
-    found.require_confirmed()
+    _require_confirmed(found)
     state = kept.state
     back = state["previous"]
     if back is None:
@@ -156,6 +156,12 @@ def rollback() -> None:
         raise OtaError("no-rollback", e.detail)
     say("rollback", kept.job["version"] or slot.info()[4])
     machine.reset()
+
+
+def _require_confirmed(found: slots.Slots) -> None:
+    if trial.current:
+        raise OtaError("unconfirmed", found.label)
+    found.require_confirmed()
 
 
 def confirm() -> None:
@@ -218,7 +224,7 @@ class _Pass:
         self._config = _config.load()
         self._tries = tries or self._config["tries"]
         self._slots = slots.Slots()
-        self._slots.require_confirmed()
+        _require_confirmed(self._slots)
         self._record = record.Record()
 
     def offer(self) -> dict:

@@ -18,6 +18,7 @@ SECTOR = const(4096)
 NEW = const(0)
 PENDING = const(1)  # PENDING_VERIFY: booted, not yet confirmed
 VALID = const(2)
+ABORTED = const(4)
 _NAMES = ("new", "pending", "valid", "invalid", "aborted")
 _BLANK = const(0xFFFFFFFF)
 _OTA_0 = const(0x10)
@@ -108,7 +109,7 @@ class Slots:
 
     def confirm(self) -> None:
         """P4: mark the running image valid and read that back. Raises not-on-trial, confirm."""
-        if not self.on_trial():
+        if self.fell_back():
             raise OtaError("not-on-trial", self.label)
         try:
             Partition.mark_app_valid_cancel_rollback()

@@ -32,13 +32,23 @@ def start() -> None:
     except OtaError:
         return  # no OTA slots: nothing can be on trial
     kept = record.Record()
-    if found.on_trial():
+    if _on_trial(found, kept.job):
         current = Trial(found, kept)
         current.arm()
     elif found.fell_back():
         _fell_back(found, kept)
     else:
         _settle(found, kept)
+
+
+def _on_trial(found: slots.Slots, job: dict) -> bool:
+    # Power can tear the state in otadata, which its checksum does not cover, so that the
+    # bootloader takes what was never confirmed for confirmed: the record knows better.
+    if found.on_trial() or found.fell_back() or job["slot"] != found.label:
+        return found.on_trial()
+    state = found.state(found.label)
+    torn = state is not None and state > slots.ABORTED
+    return job["phase"] == "ready" or (torn and job["phase"] in ("trial", "failed"))
 
 
 def _fell_back(found: slots.Slots, kept: record.Record) -> None:
@@ -125,6 +135,8 @@ class Trial:
         self._timer.init(mode=machine.Timer.PERIODIC, period=1000, callback=self._tick)
         say("trial", self.version, "in", self._slots.label)
         job = self._record.job
+        if job["phase"] == "failed" and job["slot"] == self._slots.label:
+            self.fail(job["reason"], job["detail"])
         if self._ours:
             job["restarts"] += job["phase"] == "trial"
             if job["restarts"] > _MAX_RESTARTS:
@@ -202,8 +214,8 @@ class Trial:
         try:
             if self._ours:
                 self._record.fail(reason, detail)
-            if self._slots.state(self._slots.label) == slots.NEW:
-                # a bootloader from before v1.21 knows no rollback: switch back by hand
+            if self._slots.state(self._slots.label) != slots.PENDING:
+                # torn, or NEW: a bootloader from before v1.21 knows no rollback. Back by hand
                 self._slots.next_slot().set_boot()
         finally:
             self._reset()
