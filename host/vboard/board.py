@@ -38,6 +38,7 @@ _ROM_REASON = {
     WDT: "rst:0x7 (TG0WDT_SYS_RESET)",
     DEEPSLEEP: "rst:0x5 (DEEPSLEEP_RESET)",
 }
+BOOTLOADER_WDT_S = 9.0
 _RESET_LOOP_S = 0.2  # between two boots of a board that finds nothing to boot, or panics
 
 
@@ -243,9 +244,11 @@ class Board:
             )
             self._plan(HARD, _RESET_LOOP_S)
             return
-        if firmware.says("hang"):
+        if hang := firmware.says("hang"):
+            if hang == "startup":  # the bootloader's watchdog runs until app_main (facts 2.4)
+                self._plan(WDT, BOOTLOADER_WDT_S)
             return
-        self._station = Station(self.network, self._mac, broken=firmware.says("no_wifi"))
+        self._station = Station(self.network, self._mac, broken=bool(firmware.says("no_wifi")))
         self.pins.reset()
         self.soc = Soc(
             self.flash,
@@ -369,8 +372,8 @@ class Board:
                 self.power_off()
         if not self.soc or not self._process:
             return
-        if self.soc.watchdog_bites(now):
-            self._emit(b"\r\nE task_wdt: Task watchdog got triggered. Aborting.\r\n")
+        if bite := self.soc.watchdog_bites(now):
+            self._emit(f"\r\n{bite}\r\n".encode())
             self._stop()
             self._plan(WDT)
             return

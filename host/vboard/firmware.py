@@ -62,8 +62,8 @@ class Firmware:
     def banner(self) -> bytes:
         return f"MicroPython {self.version}; {self.chip.machine}\r\n".encode()
 
-    def says(self, name: str) -> bool:
-        return bool((self.behaviour or {}).get(name))
+    def says(self, name: str) -> Any:
+        return (self.behaviour or {}).get(name)
 
     def describe(self) -> dict[str, Any]:
         """What the board's modules need to know at start-up (shims/_vb_system.py)."""

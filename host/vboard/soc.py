@@ -28,6 +28,7 @@ _PINS = {
 }
 _TIMERS = {"esp32": 4, "esp32s3": 4, "esp32c3": 2}
 _EVENT_GRAIN_S = 0.001
+_INTERRUPT_WDT_S = 0.3  # facts 6.9
 
 
 @dataclass
@@ -104,6 +105,8 @@ class Soc:
         self.nvs = self._mount_nvs()
         self.wdt_s: float | None = None
         self.wdt_due = 0.0
+        self._irq_off = 0  # how often disable_irq() was called and enable_irq() was not
+        self._irq_due = 0.0
         self.tickers: dict[int, Ticker] = {}
         self._fired: set[int] = set()
         self.friendly = True
@@ -123,6 +126,7 @@ class Soc:
         """What is gone after a soft reset: timers. The watchdog stays armed (facts 6.9)."""
         self.tickers.clear()
         self._fired.clear()
+        self._irq_off = 0
         self._namespaces.clear()
         self.cause = SOFT
         self.wants = None
@@ -131,17 +135,24 @@ class Soc:
 
     def due(self) -> float | None:
         """The next moment (time.monotonic) at which the watchdog or a timer must act."""
-        times = [t.due for t in self.tickers.values()]
+        times = [self._irq_due] if self._irq_off else [t.due for t in self.tickers.values()]
         if self.wdt_s is not None:
             times.append(self.wdt_due)
         return min(times, default=None)
 
-    def watchdog_bites(self, now: float) -> bool:
-        return self.wdt_s is not None and now >= self.wdt_due
+    def watchdog_bites(self, now: float) -> str | None:
+        """What the chip says as a watchdog resets it; None while none does."""
+        if self._irq_off and now >= self._irq_due:
+            return "Guru Meditation Error: Core  1 panic'ed (Interrupt wdt timeout on CPU1)."
+        if self.wdt_s is not None and now >= self.wdt_due:
+            return "E task_wdt: Task watchdog got triggered. Aborting."
+        return None
 
     def tick(self, now: float) -> bool:
         """Whether a timer's time has come that the program has not been told of yet."""
         news = False
+        if self._irq_off:
+            return news
         for number, ticker in list(self.tickers.items()):
             if now + _EVENT_GRAIN_S >= ticker.due:
                 self._fired.add(number)
@@ -255,6 +266,11 @@ class Soc:
     def call_wdt(self, timeout_ms: int) -> None:
         self.wdt_s = timeout_ms / 1000
         self.feed()
+
+    def call_irq(self, off: bool) -> None:
+        self._irq_off = max(0, self._irq_off + (1 if off else -1))
+        if off and self._irq_off == 1:
+            self._irq_due = time.monotonic() + _INTERRUPT_WDT_S
 
     def call_timer_known(self, number: int) -> bool:
         return -1 <= number < _TIMERS[self.chip.name]

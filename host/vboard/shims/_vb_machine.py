@@ -209,11 +209,12 @@ class machine:
 
     @staticmethod
     def disable_irq():
+        call("irq", True)
         return 0
 
     @staticmethod
     def enable_irq(state):
-        pass
+        call("irq", False)
 
 
 for _name in (
