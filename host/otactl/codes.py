@@ -214,7 +214,10 @@ CODES: dict[str, tuple[str, str]] = {
         "The new release hung: the watchdog reset it.",
         "Mend it and publish the next version.",
     ),
-    "trial-power": ("Power went during the trial.", "Publish it again under the next version."),
+    "trial-power": (
+        "Power went during each of three trials.",
+        "Look at the supply (a brown-out counts too), then publish it again under the next version.",
+    ),
     "trial-crash": (
         "The new release reset by itself during the trial.",
         "Mend it and publish the next version.",
