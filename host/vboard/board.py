@@ -25,10 +25,12 @@ from vboard.firmware import Firmware
 from vboard.flash import PowerLost
 from vboard.gateway import Gateway
 from vboard.idf import Abort
+from vboard.kept import DEEPSLEEP, HARD, PWRON, WDT, Pins, Rtc
 from vboard.link import Gone, Link
 from vboard.port import POLL_S, Port
 from vboard.process import Process
-from vboard.soc import DEEPSLEEP, HARD, PWRON, WDT, Pins, Rtc, Soc
+from vboard.seen import Seen
+from vboard.soc import Soc
 from vboard.table import Table
 from vboard.wlan import Network, Station
 
@@ -50,7 +52,7 @@ class Boot:
     slot: str | None
 
 
-class Board:
+class Board(Seen):
     """`folder` keeps flash.bin, console.log and `port`, a link to a terminal. Several boards may run at once."""
 
     def __init__(
@@ -75,6 +77,7 @@ class Board:
         if chip not in CHIPS:
             raise ValueError(f"unknown chip {chip!r}: one of {', '.join(CHIPS)}")
         folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(folder / "console.log")
         self.chip = CHIPS[chip]
         self.heap_kib = heap_kib
         self.network = network or Network()
@@ -92,8 +95,6 @@ class Board:
         self._mac = factory.mac(folder)
         self._station = Station(self.network, self._mac)
         self.gateway = Gateway(lambda: self._station)
-        self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         self._selector.register(self._wake_read, selectors.EVENT_READ, self._woken)
@@ -102,8 +103,6 @@ class Board:
         self._process: Process | None = None
         self._link: Link | None = None
         self._console: Console | None = None
-        self._text = bytearray()
-        self._log = (folder / "console.log").open("ab")
         self._next_boot: tuple[float, int] | None = None  # (when, cause)
         self._asleep_on: str | None = None
         self._closing = False
@@ -165,23 +164,6 @@ class Board:
         """The label of the partition that runs; None while nothing does."""
         with self._lock:
             return self.soc.row.label if self.soc else None
-
-    @property
-    def text(self) -> str:
-        """All that came out of the console since this object was made."""
-        with self._lock:
-            return self._text.decode(errors="replace")
-
-    def wait(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
-        """Until `condition()`; raises TimeoutError naming `what`, with the end of the console."""
-        with self._changed:
-            if not self._changed.wait_for(condition, timeout_s):
-                tail = self._text[-1500:].decode(errors="replace")
-                raise TimeoutError(f"no {what} within {timeout_s:g} s; the console ends:\n{tail}")
-
-    def wait_text(self, text: str, timeout_s: float = 20, since: int = 0) -> None:
-        """Until the console has shown `text` after its character number `since`."""
-        self.wait(lambda: text in self.text[since:], timeout_s, repr(text))
 
     def wait_boots(self, count: int, timeout_s: float = 20) -> Boot:
         """Until the board has booted `count` times in all; gives that boot."""
@@ -390,9 +372,7 @@ class Board:
             self._emit(self._console.from_board(data))
 
     def _emit(self, data: bytes) -> None:
-        self._text += data
-        self._log.write(data)
-        self._log.flush()
+        self._show(data)
         self._port.write(data)
 
     def _woken(self) -> None:

@@ -6,8 +6,7 @@ nothing of the wire (link.py). What outlives a reset (RTC, watchdog across a sof
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from vboard.chips import Chip
@@ -15,12 +14,11 @@ from vboard.firmware import Firmware
 from vboard.flash import Flash
 from vboard.gateway import Gateway, validity_problem
 from vboard.idf import App, IdfError
+from vboard.kept import EPOCH_2000, SOFT, Pins, Rtc, Ticker
 from vboard.nvs import Nvs, NvsError
 from vboard.table import Row, Table
 from vboard.wlan import Station
 
-EPOCH_2000 = datetime(2000, 1, 1, tzinfo=UTC)
-PWRON, HARD, WDT, DEEPSLEEP, SOFT = 1, 2, 3, 4, 5
 _PINS = {
     "esp32": {*range(20), 21, 22, 23, 25, 26, 27, *range(32, 40)},
     "esp32s3": {*range(22), *range(26, 49)},
@@ -29,48 +27,6 @@ _PINS = {
 _TIMERS = {"esp32": 4, "esp32s3": 4, "esp32c3": 2}
 _EVENT_GRAIN_S = 0.001
 _INTERRUPT_WDT_S = 0.3  # facts 6.9
-
-
-@dataclass
-class Rtc:
-    """The clock and memory that a reset leaves alone and a power loss does not. `ahead_s`: of this machine's clock."""
-
-    ahead_s: float = 0.0
-    memory: bytes = b""
-
-    @classmethod
-    def at_power_on(cls) -> "Rtc":
-        return cls(ahead_s=EPOCH_2000.timestamp() - time.time())
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self.ahead_s)
-
-    def set(self, when: datetime) -> None:
-        self.ahead_s = when.timestamp() - time.time()
-
-
-@dataclass
-class Pins:
-    """Levels that the host puts on inputs, and those that the program drives."""
-
-    held: dict[int, int] = field(default_factory=dict)
-    driven: dict[int, int] = field(default_factory=dict)
-    pulled: dict[int, int] = field(default_factory=dict)
-
-    def reset(self) -> None:
-        """A reset lets go of what the program drove and pulled; the host's levels stay."""
-        self.driven.clear()
-        self.pulled.clear()
-
-    def level(self, pin: int) -> int:
-        return self.held.get(pin, self.driven.get(pin, self.pulled.get(pin, 0)))
-
-
-@dataclass
-class Ticker:
-    period_s: float
-    repeats: bool
-    due: float
 
 
 class Soc:

@@ -23,9 +23,9 @@ from rig import NEW, OLD, Rig, boots, image, slot_bytes
 from vboard import board as boards
 from vboard.board import Board
 from vboard.flash import Operation, PowerLost
+from vboard.kept import HARD, WDT
 from vboard.nvs import Nvs, NvsError
 from vboard.otadata import State
-from vboard.soc import HARD, WDT
 from vboard.wlan import Network
 
 HEALTHY = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from vboard.board import Board
-from vboard.soc import HARD
+from vboard.kept import HARD
 
 LIMIT_S = 30
 

@@ -13,8 +13,8 @@ from otactl.workspace import Workspace
 from rig import CONFIG, image, make_workspace, repl
 from vboard.board import Board
 from vboard.flash import Flash, Operation
+from vboard.kept import HARD
 from vboard.nvs import Nvs
-from vboard.soc import HARD
 from vboard.table import Row, Table
 
 from powercut.cuts import Cut, state_after
