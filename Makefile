@@ -32,7 +32,7 @@ test: $(READY) ## all tests
 lint: $(READY) typings/ready ## ruff and mypy, for the host and for the device
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy host/otactl host/vboard
+	@$(BIN)/mypy host/otactl host/vboard host/faultserver
 	@$(BIN)/mypy --config-file device/mypy.ini device/ota
 
 typings/ready: $(READY)

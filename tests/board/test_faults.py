@@ -1,0 +1,254 @@
+"""Network faults, a row each: the right image gets in all the same, or the update ends with the row's code.
+
+Either way the running release and its otadata entry stay as they are, and the memory comes back. The rows of one
+worker share a board: each starts from what the row before it has left.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import rig as rigs
+from faultserver import faults
+from faultserver.exchange import Folder
+from faultserver.server import Event, FaultServer
+from otactl import tls
+from otactl.link import Link
+from otactl.workspace import Workspace
+from rig import ADDRESS, HOST, OLD, Rig, boots, image, slot_bytes, started, touched
+from vboard.board import Board
+from vboard.otadata import State
+
+INSTALLED = "installed"
+MIRROR, STRANGER = "mirror.test", "stranger.test"  # the certificate is for the first
+SIZE = 80 << 10
+LEAK = 256  # bytes that two equal passes may differ by
+
+# update() as it is, but for the reset at its end, as the memory is looked at first, and with shorter pauses.
+SETUP = """
+import gc
+from ota import agent
+from ota.errors import OtaError
+import time
+class machine:
+    reset = staticmethod(lambda: None)
+class short:
+    sleep_ms = staticmethod(lambda ms: time.sleep_ms(ms // 10))
+agent.machine, agent.time = machine, short
+def go():
+    gc.collect()
+    before = gc.mem_alloc()
+    try:
+        agent.update(lambda *_: None)
+        code = "installed"
+    except OtaError as e:
+        code = e.code
+    gc.collect()
+    print("CODE", code, gc.mem_alloc() - before)
+"""
+
+
+class Bench:
+    """A board, its releases, and the server that fails."""
+
+    def __init__(self, rig: Rig) -> None:
+        tls.make_server(rig.workspace.tls, [HOST, MIRROR])
+        rig.network.hosts.update({MIRROR: ADDRESS, STRANGER: ADDRESS})
+        self.rig, self.events, self._count = rig, list[Event](), 0
+        certificates = rig.workspace.tls
+        self.server = FaultServer(
+            Folder(rig.workspace.releases),
+            certificates / "server.pem",
+            certificates / "server.key",
+            watch=self.events.append,
+        )
+        rig.publish("1.0.0", OLD)
+        rig.route(self.server.port)
+        self.board = rig.board()
+
+    def publish(self) -> tuple[str, bytes]:
+        """The next release, which no slot holds."""
+        self._count += 1
+        version, data = f"2.{self._count}.0", image(100 + self._count, size=SIZE)
+        self.rig.publish(version, data)
+        return version, data
+
+    def run(self, link: Link, script: list[str], match: str = "*.bin") -> tuple[str, int]:
+        """One update with what goes wrong: its code, and the bytes that it has not given back."""
+        self.events.clear()
+        self.server.match = match
+        self.server.script([faults.parse(text) for text in script])
+        code, lost = link.run("go()", timeout_s=60).split()[-2:]
+        self.server.settle()
+        return code, int(lost)
+
+
+@pytest.fixture(scope="module")
+def bench(
+    tmp_path_factory: pytest.TempPathFactory, place: Workspace, template: Path
+) -> Iterator[Bench]:
+    import shutil
+
+    root = tmp_path_factory.mktemp("faults")
+    shutil.copytree(place.root, root / "workspace")
+    rig = Rig(root, template, Workspace.find(root / "workspace"))
+    made = Bench(rig)
+    try:
+        with made.server:
+            started(made.board).wait_text("ota: up-to-date 1.0.0", 20)
+            rigs.configure(made.board, read_timeout_s=1, connect_timeout_s=2, trial=dict(rigs.TRIAL, settle_s=0))
+            yield made
+    finally:
+        rig.close()
+
+
+Meanwhile = Callable[[Bench], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """`script`: what goes wrong, request by request. `spans`: the Range of each request for the file that must be.
+
+    `early`: the other slot stays untouched. `meanwhile` happens when the first bytes are in flash.
+    """
+
+    script: list[str]
+    outcome: str
+    spans: list[str] | None = None
+    early: bool = False
+    match: str = "*.bin"
+    other_host: str = MIRROR
+    meanwhile: Meanwhile | None = None
+
+
+def _wifi_for_a_moment(bench: Bench) -> None:
+    bench.board.drop_wifi(0.3)
+
+
+def _wifi_for_good(bench: Bench) -> None:
+    bench.rig.network.access_points.clear()
+    bench.board.drop_wifi(0)
+
+
+def _dns(bench: Bench) -> None:
+    bench.rig.network.hosts.pop(HOST)
+
+
+WHOLE, REST = "", "bytes=28672-"  # of 30,000 bytes that came, whole sectors are in flash
+SLOW = "trickle:30000:2"
+ROWS = {
+    "cut": Row(["cut:30000"], INSTALLED, [WHOLE, REST]),
+    "cut at the first byte": Row(["cut:0"], INSTALLED, [WHOLE, WHOLE]),
+    "cut again and again": Row(["cut:0"] * 3, "dropped", early=True),
+    "reset": Row(["reset:30000"], INSTALLED, [WHOLE, REST]),
+    "reset again and again": Row(["reset:0"] * 3, "dropped", early=True),
+    "stall": Row(["stall:30000"], INSTALLED, [WHOLE, REST]),
+    "stall again and again": Row(["stall:0"] * 3, "stalled", early=True),
+    "trickle": Row(["trickle:60000"], INSTALLED, [WHOLE]),
+    "trickle of headers": Row(["slow-headers:50"] * 3, "stalled", early=True),
+    "something that is not TLS in mid-stream": Row(["garble:30000"], INSTALLED, [WHOLE, REST]),
+    "wrong length, too small": Row(["short:10"], "size-mismatch", early=True),
+    "wrong length, too large": Row(["long:10"], "size-mismatch", early=True),
+    "too long": Row(["extra:10"], "size-mismatch", early=True),
+    "too long, and no length": Row(["no-length+extra:10"], INSTALLED, [WHOLE]),
+    "no length": Row(["no-length"], INSTALLED, [WHOLE]),
+    "no length and cut": Row(["no-length+cut:30000"], INSTALLED, [WHOLE, REST]),
+    "wrong length of the rest": Row(["cut:30000", "short:10"], INSTALLED, [WHOLE, REST, WHOLE]),
+    "wrong byte": Row(["flip:50000"], "hash-mismatch"),
+    "wrong byte in the head": Row(["flip:0"], "not-an-image", early=True),
+    "Range ignored": Row(["cut:30000", "no-range"], INSTALLED, [WHOLE, REST]),
+    "wrong Content-Range": Row(["cut:30000", "wrong-range"], INSTALLED, [WHOLE, REST, WHOLE]),
+    "wrong Content-Range always": Row(["wrong-range"] * 3, "bad-range", early=True),
+    "changed ETag half way": Row(["etag:30000"], INSTALLED, [WHOLE, REST]),
+    "changed ETag, Range ignored": Row(["etag:30000", "cut:9000"], INSTALLED),
+    "301": Row(["redirect:301"], INSTALLED, [WHOLE, WHOLE]),
+    "302": Row(["redirect:302"], INSTALLED, [WHOLE, WHOLE]),
+    "307": Row(["redirect:307"], INSTALLED, [WHOLE, WHOLE]),
+    "302 of the rest": Row(["cut:30000", "redirect:302"], INSTALLED, [WHOLE, REST, REST]),
+    "302 to another host": Row(["redirect:302:other-host"], INSTALLED, [WHOLE, WHOLE]),
+    "302 to a host of another name": Row(
+        ["redirect:302:other-host"], "cert-host", early=True, other_host=STRANGER
+    ),
+    "307 to http": Row(["redirect:307:http"], "redirect-to-http", early=True),
+    "redirect loop": Row(["redirect-loop"], "too-many-redirects", early=True),
+    "404": Row(["status:404"], "http-status", early=True),
+    "429 with Retry-After": Row(["status:429:1"], INSTALLED, [WHOLE, WHOLE]),
+    "500": Row(["status:500"], INSTALLED, [WHOLE, WHOLE]),
+    "500 always": Row(["status:500"] * 3, "http-status", early=True),
+    "503 with Retry-After": Row(["status:503:1"], INSTALLED, [WHOLE, WHOLE]),
+    "503 in mid-download": Row(["cut:30000", "status:503:1"], INSTALLED, [WHOLE, REST, REST]),
+    "chunked": Row(["chunked"], INSTALLED, [WHOLE]),
+    "chunked and cut": Row(["chunked+cut:30000"], INSTALLED),
+    "TLS alert": Row(["tls-alert"] * 3, "tls", early=True),
+    "TLS alert in mid-download": Row(["cut:30000", "tls-alert"], INSTALLED, [WHOLE, REST]),
+    "bad certificate": Row(["bad-cert"], "cert-untrusted", early=True),
+    "bad certificate in mid-download": Row(["cut:30000", "bad-cert"], "cert-untrusted"),
+    "connection refused": Row(["refuse"] * 3, "dropped", early=True),
+    "connection refused in mid-download": Row(
+        ["cut:30000", "refuse"], INSTALLED, [WHOLE, REST]
+    ),
+    "release file cut": Row(["cut:100"], INSTALLED, match="*.json"),
+    "release file with a wrong byte": Row(["flip:500"], "bad-signature", early=True, match="*.json"),
+    "release file chunked": Row(["chunked"], INSTALLED, match="*.json"),
+    "DNS failure in mid-download": Row([f"{SLOW}+cut:70000"], "dns", meanwhile=_dns),
+    "Wi-Fi lost for a moment in mid-download": Row([SLOW], INSTALLED, meanwhile=_wifi_for_a_moment),
+    "Wi-Fi lost for good in mid-download": Row([SLOW], "wifi-not-found", meanwhile=_wifi_for_good),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_fault(bench: Bench, row: Row) -> None:
+    board, network = bench.board, bench.rig.network
+    hosts, access_points = dict(network.hosts), dict(network.access_points)
+    version, data = bench.publish()
+    bench.server.other_host = row.other_host
+    with rigs.repl(board) as link:
+        link.run(SETUP)
+        assert bench.run(link, ["status:404"])[0] == "http-status"  # all modules are in by now
+        running, entries = board.slot, boots(board)
+        assert running and entries == (running, State.VALID)
+        other = "ota_1" if running == "ota_0" else "ota_0"
+        kept = slot_bytes(board, running, SIZE)
+        trace = len(board.flash.trace)
+        if row.meanwhile:
+            _when_writing(bench, other, trace, row.meanwhile)
+        try:
+            code, lost = bench.run(link, row.script, row.match)
+        finally:
+            network.hosts.update(hosts)
+            network.access_points.update(access_points)
+        assert code == row.outcome
+        assert bench.server.left == 0, "not all of the script has come to pass"
+        assert abs(lost) <= LEAK
+        assert slot_bytes(board, running, SIZE) == kept
+        assert not touched(board, running, trace)
+        spans = [e.span for e in bench.events if e.request.endswith(".bin") and e.status]
+        assert row.spans is None or spans == row.spans
+        if code != INSTALLED:
+            assert boots(board) == entries
+            assert not (row.early and touched(board, other, trace))
+            return
+    seen = len(board.text)
+    board.reset()
+    board.wait_text(f"ota: up-to-date {version}", 30, since=seen)
+    assert boots(board) == (other, State.VALID)
+    assert board.slot == other
+    assert slot_bytes(board, other, SIZE) == data
+    assert slot_bytes(board, running, SIZE) == kept
+
+
+def _when_writing(bench: Bench, slot: str, trace: int, then: Meanwhile) -> None:
+    """`then` once the slot is written to: it changes the network only, never the flash."""
+
+    def wait() -> None:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            if len(touched(bench.board, slot, trace)) > 4:
+                then(bench)
+                return
+            time.sleep(0.02)
+
+    threading.Thread(target=wait, daemon=True).start()
