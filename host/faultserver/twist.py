@@ -68,6 +68,8 @@ def spoil(reply: Reply, step: Step) -> Delivery:
     delivery = Delivery()
     for fault in step:
         _spoil(reply, fault, delivery)
+    if any(fault.kind in ("no-length", "chunked") for fault in step):
+        reply.length = None
     if delivery.stop is not None:
         delivery.stop = max(0, min(delivery.stop, len(reply.body) - 1))
     return delivery
@@ -89,13 +91,11 @@ def _spoil(reply: Reply, fault: Fault, delivery: Delivery) -> None:
     elif fault.kind == "extra":
         reply.body += bytes(n)
         reply.length = length + n
-    elif fault.kind == "no-length":
-        reply.length = None
     elif fault.kind == "flip" and length:
         at = min(n, length - 1)
         reply.body = reply.body[:at] + bytes([reply.body[at] ^ 0xFF]) + reply.body[at + 1 :]
     elif fault.kind == "chunked":
-        reply.body, reply.length = _chunked(reply.body), None
+        reply.body = _chunked(reply.body)
         reply.headers["Transfer-Encoding"] = "chunked"
 
 
