@@ -129,9 +129,7 @@ class FaultServer:
 
     def step_for(self, request: Request) -> Step:
         with self._lock:
-            due = (
-                self._script and not twist.in_loop(request) and fnmatch(request.path, self.match)
-            )
+            due = self._script and not twist.in_loop(request) and fnmatch(request.path, self.match)
             return self._script.popleft() if due else ()
 
     def context(self, step: Step) -> ssl.SSLContext:
