@@ -10,7 +10,7 @@ READY    := $(VENV)/ready
 OTACTL   := $(BIN)/otactl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt deploy status repl board bench powercut clean
+.PHONY: help demo test lint fmt deploy status repl board bench powercut soak clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,10 +29,14 @@ demo: $(READY) ## a full update and a rollback on a virtual board (FIRMWARE=path
 test: $(READY) ## all tests
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
+soak: $(READY) ## 200 random sequences of network faults (SEED=7 to choose them, ONLY=17 for one)
+	@SOAK=200 SEED="$(or $(SEED),$$(date +%s))" ONLY="$(ONLY)" \
+	    $(BIN)/python -m pytest -n 2 tests/board/test_soak.py $(ARGS)
+
 lint: $(READY) typings/ready ## ruff and mypy, for the host and for the device
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy host/otactl host/vboard
+	@$(BIN)/mypy host/otactl host/vboard host/faultserver
 	@$(BIN)/mypy --config-file device/mypy.ini device/ota
 
 typings/ready: $(READY)

@@ -1,6 +1,8 @@
 """Fixtures of the board tests; tests/rig.py says what they are made of."""
 
+import os
 import shutil
+from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -51,5 +53,17 @@ def pytest_runtest_makereport(
     """A failure names the one command that runs it again."""
     report = yield
     if report.failed:
-        report.sections.append(("to replay", f"make test ARGS='-n0 \"{item.nodeid}\"'"))
+        again = dict(item.user_properties).get("again", f"make test ARGS='-n0 \"{item.nodeid}\"'")
+        report.sections.append(("to replay", str(again)))
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What came of the soak (tests/board/test_soak.py), whichever worker it ran on."""
+    reports = [r for group in terminalreporter.stats.values() for r in group]
+    calls = [r for r in reports if getattr(r, "when", None) == "call"]
+    codes = Counter(str(v) for r in calls for name, v in r.user_properties if name == "soak")
+    if codes:
+        told = ", ".join(f"{n} {code}" for code, n in codes.most_common())
+        seed = os.environ.get("SEED") or "1"
+        terminalreporter.write_line(f"soak, seed {seed}: {codes.total()} sequences: {told}")

@@ -8,6 +8,7 @@ server shows in the clear TLS 1.2 handshake, for the board's own idea of the dat
 import secrets
 import selectors
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -82,6 +83,9 @@ class Gateway:
             self._open.add(server)
             board.sendall(b"\0")
             self._relay(board, server, route)
+        except ConnectionResetError:  # passed on as it came: close() sends RST then
+            board.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            board.close()
         except (OSError, KeyError, UnicodeDecodeError):
             pass  # either side went away: closing the other below is all there is to do
         finally:

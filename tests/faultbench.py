@@ -1,0 +1,97 @@
+"""A board whose releases come from the fault server, shared by tests/board/test_faults.py and test_soak.py."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import rig as rigs
+from faultserver import faults
+from faultserver.exchange import Folder
+from faultserver.server import Event, FaultServer
+from otactl import tls
+from otactl.link import Link
+from otactl.workspace import Workspace
+from rig import ADDRESS, HOST, OLD, Rig, image, started
+
+INSTALLED = "installed"
+MIRROR, STRANGER = "mirror.test", "stranger.test"  # the certificate is for the first
+SIZE = 80 << 10
+LEAK = 64  # bytes: a pass gives back all that it took, but for the length of a word or two
+
+# update() as it is, but for the reset at its end, as the memory is looked at first, and with shorter pauses.
+SETUP = """
+import gc
+from ota import agent
+from ota.errors import OtaError
+import time
+class machine:
+    reset = staticmethod(lambda: None)
+class short:
+    sleep_ms = staticmethod(lambda ms: time.sleep_ms(ms // 10))
+agent.machine, agent.time = machine, short
+def go():
+    try:
+        agent.update(lambda *_: None)
+        print("installed")
+    except OtaError as e:
+        print(e.code)
+"""
+# In a command of its own: what go() had on the stack is no longer looked at by the collector.
+TAKEN = "gc.collect()\nprint(gc.mem_alloc())"
+
+
+class Bench:
+    """A board, its releases, and the server that fails."""
+
+    def __init__(self, rig: Rig) -> None:
+        tls.make_server(rig.workspace.tls, [HOST, MIRROR])
+        rig.network.hosts.update({MIRROR: ADDRESS, STRANGER: ADDRESS})
+        self.rig, self.events, self._count = rig, list[Event](), 0
+        certificates = rig.workspace.tls
+        self.server = FaultServer(
+            Folder(rig.workspace.releases),
+            certificates / "server.pem",
+            certificates / "server.key",
+            watch=self.events.append,
+        )
+        rig.publish("1.0.0", OLD)
+        rig.route(self.server.port)
+        self.board = rig.board()
+
+    def publish(self) -> tuple[str, bytes]:
+        """The next release, which no slot holds."""
+        self._count += 1
+        version, data = f"2.{self._count}.0", image(100 + self._count, size=SIZE)
+        self.rig.publish(version, data)
+        return version, data
+
+    def run(self, link: Link, script: list[str], match: str = "*.bin") -> tuple[str, int]:
+        """One update with what goes wrong: its code, and the bytes that it has not given back."""
+        self.events.clear()
+        self.server.match = match
+        self.server.script([faults.parse(text) for text in script])
+        before = int(link.run(TAKEN))
+        code = link.run("go()", timeout_s=60).split()[-1]
+        self.server.settle()
+        return code, int(link.run(TAKEN)) - before
+
+
+@contextmanager
+def opened(root: Path, place: Workspace, template: Path) -> Iterator[Bench]:
+    """A bench whose board runs OLD, with short time limits."""
+    shutil.copytree(place.root, root / "workspace")
+    rig = Rig(root, template, Workspace.find(root / "workspace"))
+    made = Bench(rig)
+    try:
+        with made.server:
+            started(made.board).wait_text("ota: up-to-date 1.0.0", 20)
+            rigs.configure(
+                made.board,
+                read_timeout_s=1,
+                connect_timeout_s=2,
+                trial=dict(rigs.TRIAL, settle_s=0),
+            )
+            yield made
+    finally:
+        rig.close()
