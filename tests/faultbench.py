@@ -54,6 +54,7 @@ class Bench:
             certificates / "server.pem",
             certificates / "server.key",
             watch=self.events.append,
+            other_host=MIRROR,
         )
         rig.publish("1.0.0", OLD)
         rig.route(self.server.port)
