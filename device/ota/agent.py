@@ -172,9 +172,7 @@ def status() -> dict:
     from . import install
 
     found, kept = slots.Slots(), record.Record()
-    job = {
-        key: kept.job[key] for key in ("phase", "version", "sequence", "size", "reason", "detail")
-    }
+    job = {key: kept.job[key] for key in ("phase", "version", "sequence", "size", "reason", "detail")}
     job["offset"] = kept.offset
     return {
         "chip": install.chip(found),

@@ -87,9 +87,7 @@ def check(raw: object) -> dict:
     trial = config["trial"] = _fill(config["trial"], _TRIAL, "trial.")
     if trial["settle_s"] >= trial["deadline_s"]:  # no trial could ever end well
         raise OtaError("config-invalid", "trial.settle_s")
-    trial["checks"] = [
-        _check(item, f"trial.checks[{i}].") for i, item in enumerate(trial["checks"])
-    ]
+    trial["checks"] = [_check(item, f"trial.checks[{i}].") for i, item in enumerate(trial["checks"])]
     return config
 
 

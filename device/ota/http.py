@@ -319,11 +319,7 @@ class Response:
             first, last, self.total = _span(span)
             n = last + 1 - first
             # Nothing but the whole rest of the file from `start` will do.
-            if (
-                first != start
-                or self.length not in (None, n)
-                or self.total not in (None, last + 1)
-            ):
+            if first != start or self.length not in (None, n) or self.total not in (None, last + 1):
                 raise OtaError("bad-range", span[:40])
             self.start, self.length = start, n
         elif self.length is None and not self._chunked:

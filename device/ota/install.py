@@ -83,9 +83,7 @@ class Install:
         job, kept, size = self._record.job, self._record, self._size
         start = kept.offset
         try:
-            response = network.fetch(
-                self._config, self._url, start=start, etag=job["etag"], size=size
-            )
+            response = network.fetch(self._config, self._url, start=start, etag=job["etag"], size=size)
         except OtaError as e:
             if e.code == "bad-range":  # another file by now, or no idea of ranges: all of it then
                 self._restart()

@@ -141,9 +141,7 @@ def _events(link: Link, silence_s: float) -> Iterator[Event]:
         line = link.line(left)
         if line is None:
             if link.ended:
-                raise BoardError(
-                    f"the agent on the board at {link.device} broke: {last or 'no word'}"
-                )
+                raise BoardError(f"the agent on the board at {link.device} broke: {last or 'no word'}")
             continue
         last = line or last
         words = line.partition("ota: ")[2].split()

@@ -66,9 +66,7 @@ class _Verbs:
 
 
 def _in_workspace(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "-w", "--workspace", default=".", help="folder of the workspace (default: this one)"
-    )
+    verb.add_argument("-w", "--workspace", default=".", help="folder of the workspace (default: this one)")
 
 
 def _on_board(verb: argparse.ArgumentParser) -> None:
@@ -113,17 +111,11 @@ def _add_workspace_verbs(verbs: _Verbs) -> None:
         "init --product lamp --ssid Home laptop.local",
     )
     _in_workspace(init)
-    init.add_argument(
-        "names", nargs="*", help="names or addresses by which boards call this machine"
-    )
-    init.add_argument(
-        "--product", default="demo", help="boards take releases of their own product only"
-    )
+    init.add_argument("names", nargs="*", help="names or addresses by which boards call this machine")
+    init.add_argument("--product", default="demo", help="boards take releases of their own product only")
     init.add_argument("--port", type=_port, default=8443, help="of the server (default: 8443)")
     init.add_argument("--ssid", help="Wi-Fi network for the boards")
-    init.add_argument(
-        "--password", help="its password (or OTACTL_WIFI_PASSWORD in the environment)"
-    )
+    init.add_argument("--password", help="its password (or OTACTL_WIFI_PASSWORD in the environment)")
     init.add_argument(
         "--renew",
         action="store_true",
@@ -137,23 +129,15 @@ def _add_workspace_verbs(verbs: _Verbs) -> None:
         "publish ESP32_GENERIC-OTA.app-bin --version 1.1.0",
     )
     _in_workspace(publish)
-    publish.add_argument(
-        "firmware", nargs="+", help="app image or full-flash file, one for each chip"
-    )
+    publish.add_argument("firmware", nargs="+", help="app image or full-flash file, one for each chip")
     publish.add_argument("--version", required=True, help="the name for people")
-    publish.add_argument(
-        "--build", help="only for boards whose sys.implementation._build matches this glob"
-    )
-    publish.add_argument(
-        "--security-version", type=int, help="never goes down (default: as before)"
-    )
+    publish.add_argument("--build", help="only for boards whose sys.implementation._build matches this glob")
+    publish.add_argument("--security-version", type=int, help="never goes down (default: as before)")
     _as_json(publish)
 
     serve = verbs.add("serve", commands.serve, "serve releases/ over HTTPS", "serve --port 8443")
     _in_workspace(serve)
-    serve.add_argument(
-        "--host", default="0.0.0.0", help="address to listen on (default: all of IPv4)"
-    )
+    serve.add_argument("--host", default="0.0.0.0", help="address to listen on (default: all of IPv4)")
     serve.add_argument("--port", type=_port, help="default: that of the url in otactl.toml")
     serve.add_argument("--http", action="store_true", help="plain HTTP (boards need allow_http)")
 

@@ -108,10 +108,7 @@ def deploy_agent(args: argparse.Namespace) -> int:
     found = Workspace.find(Path(args.workspace))
     with Link(args.board) as link:
         done = deploy.deploy(link, found, as_py=args.py, say=print)
-    print(
-        f"deployed: {len(done.written)} written, {done.unchanged} unchanged, "
-        f"{len(done.removed)} removed"
-    )
+    print(f"deployed: {len(done.written)} written, {done.unchanged} unchanged, {len(done.removed)} removed")
     for advice in done.advice:
         print(advice)
     return 0

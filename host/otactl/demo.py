@@ -73,9 +73,7 @@ def _boots(board: Board, slot: str, image: bytes) -> str:
     entry = entries[active(*entries)]
     named = table.ota_slots[slot_of(entry.seq, len(table.ota_slots))]
     _require(named == row and entry.state == State.VALID, f"otadata boots {slot}, confirmed")
-    _require(
-        board.flash.read(row.offset, len(image)) == image, f"{slot} holds the published image"
-    )
+    _require(board.flash.read(row.offset, len(image)) == image, f"{slot} holds the published image")
     _require(board.slot == slot, f"{slot} runs")
     return f"{slot}: seq {entry.seq} VALID, image byte for byte"
 
@@ -95,9 +93,7 @@ def _images(user: Path | None) -> tuple[str, list[bytes]]:
         {"release": "1.1.0"},
         {"release": "1.2.0", "no_wifi": True},
     ]
-    return chip, [
-        images.with_behaviour(image, **facts) for image, facts in zip(base, says, strict=True)
-    ]
+    return chip, [images.with_behaviour(image, **facts) for image, facts in zip(base, says, strict=True)]
 
 
 def run(folder: Path, user: Path | None) -> list[Step]:
@@ -120,9 +116,7 @@ def run(folder: Path, user: Path | None) -> list[Step]:
 
     _title(f"1  A virtual {chip} board with 1.0.0 in slot ota_0")
     with ExitStack() as opened:
-        board = opened.enter_context(
-            Board(folder / "board", chip=chip, app=first, network=network)
-        )
+        board = opened.enter_context(Board(folder / "board", chip=chip, app=first, network=network))
         board.power_on()
         board.wait_repl()
         step("board starts", lambda: _boots(board, "ota_0", first))
@@ -157,9 +151,7 @@ def run(folder: Path, user: Path | None) -> list[Step]:
                 link.put("/app.py", _PROGRAM.encode())
             seen = len(board.text)
             _otactl("deploy", "-w", place, port)
-            board.wait_text(
-                "ota: up-to-date 1.0.0", 20, since=seen
-            )  # its first look: 1.0.0 is what it has
+            board.wait_text("ota: up-to-date 1.0.0", 20, since=seen)  # its first look: 1.0.0 is what it has
             return "the agent runs and knows its release"
 
         step("agent deployed", deploy)
@@ -170,9 +162,7 @@ def run(folder: Path, user: Path | None) -> list[Step]:
         def update() -> str:
             seen = len(board.text)
             _otactl("update", port)
-            board.wait_text(
-                "ota: up-to-date 1.1.0", 20, since=seen
-            )  # the boot after the confirmation
+            board.wait_text("ota: up-to-date 1.1.0", 20, since=seen)  # the boot after the confirmation
             return _boots(board, "ota_1", second)
 
         step("1.1.0 installed, tried and confirmed", update)

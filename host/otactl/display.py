@@ -110,13 +110,9 @@ def status_lines(found: dict[str, Any]) -> list[str]:
     build = found["build"] or "-"
     lines = [f"chip {found['chip']}  MicroPython {found['micropython']}  build {build}"]
     installed, job = found["installed"], found["job"]
-    lines.append(
-        f"installed {installed['version'] or 'unknown'} (sequence {installed['sequence']})"
-    )
+    lines.append(f"installed {installed['version'] or 'unknown'} (sequence {installed['sequence']})")
     for slot in found["slots"]:
-        marks = " ".join(
-            word for word in ("running", "boot", "next") if found[word] == slot["name"]
-        )
+        marks = " ".join(word for word in ("running", "boot", "next") if found[word] == slot["name"])
         image = slot["image"] or {}
         what = image.get("release") or image.get("built") or "no image"
         line = f"  {slot['name']:7} {slot['size']:#9x} {slot['state']:9} {what:22} {marks}"

@@ -54,9 +54,7 @@ def unseal(data: bytes, trusted: Sequence[rsa.RSAPublicKey]) -> dict[str, Any]:
         envelope = json.loads(data)
         kind = envelope["payloadType"]
         body = base64.b64decode(envelope["payload"], validate=True)
-        signatures = [
-            (s["keyid"], base64.b64decode(s["sig"], validate=True)) for s in envelope["signatures"]
-        ]
+        signatures = [(s["keyid"], base64.b64decode(s["sig"], validate=True)) for s in envelope["signatures"]]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ReleaseError("not a signed release: its JSON is damaged") from None
     if kind != PAYLOAD_TYPE:

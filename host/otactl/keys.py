@@ -50,9 +50,7 @@ def load(path: Path) -> rsa.RSAPrivateKey:
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except FileNotFoundError:
-        raise UsageError(
-            f"no release key at {path}: run `otactl init`, or copy your key there"
-        ) from None
+        raise UsageError(f"no release key at {path}: run `otactl init`, or copy your key there") from None
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(f"{path} is not an unencrypted PEM private key: {error}") from None
     if not isinstance(key, rsa.RSAPrivateKey) or key.key_size != BITS:
@@ -69,9 +67,7 @@ def trusted(folder: Path) -> list[rsa.RSAPublicKey]:
     """
     found = [key for path in sorted(folder.glob(f"*{PUBLIC_SUFFIX}")) for key in _public(path)]
     found += [
-        load(path).public_key()
-        for path in sorted(folder.glob("*.pem"))
-        if not public_file(path).exists()
+        load(path).public_key() for path in sorted(folder.glob("*.pem")) if not public_file(path).exists()
     ]
     if not found:
         raise UsageError(f"no release key in {folder}: run `otactl init`, or copy your keys there")

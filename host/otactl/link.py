@@ -176,9 +176,7 @@ class Link:
         try:
             return json.loads(text.strip().splitlines()[-1])
         except (ValueError, IndexError):
-            raise RigError(
-                f"the board at {self.device} answered {text[-80:]!r}, which is no JSON"
-            ) from None
+            raise RigError(f"the board at {self.device} answered {text[-80:]!r}, which is no JSON") from None
 
     def start(self, code: str) -> None:
         """Run `code` and do not wait: read on with `line`. Raises RigError."""

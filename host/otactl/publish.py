@@ -55,8 +55,7 @@ def publish(
         folder = workspace.releases / version
         if (folder / _RELEASE).exists():
             raise ReleaseError(
-                f"{version} is published already ({folder}), boards may have it: "
-                "choose another version"
+                f"{version} is published already ({folder}), boards may have it: choose another version"
             )
         security = _security_version(workspace, security_version)
         sequence = workspace.next_sequence()
@@ -79,9 +78,7 @@ def publish(
             write_atomic(folder / f"{one.chip}.bin", one.app)
         write_atomic(folder / _RELEASE, sealed)
         write_atomic(workspace.channel_file, sealed)  # last: no release without its files
-    notes = [
-        f"{path.name}: {one.note}" for path, one in zip(files, loaded, strict=True) if one.note
-    ]
+    notes = [f"{path.name}: {one.note}" for path, one in zip(files, loaded, strict=True) if one.note]
     return Published(version, sequence, targets, notes)
 
 
@@ -118,8 +115,7 @@ def _security_version(workspace: Workspace, asked: int | None) -> int:
         return before
     if asked < before:
         raise ReleaseError(
-            f"security version {asked} is below the newest release's {before}: "
-            "boards would refuse it"
+            f"security version {asked} is below the newest release's {before}: boards would refuse it"
         )
     if asked > MAX_INT:
         raise UsageError(f"security version {asked}: {MAX_INT} at the most")

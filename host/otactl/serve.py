@@ -61,9 +61,7 @@ class _Files:
             # of what is open: the channel may be replaced by a newer one at any moment
             found = os.fstat(file.fileno())
             etag = self._etag(file, found)
-            if etag in [
-                tag.strip() for tag in request.headers.get("If-None-Match", "").split(",")
-            ]:
+            if etag in [tag.strip() for tag in request.headers.get("If-None-Match", "").split(",")]:
                 raise web.HTTPNotModified(headers={"ETag": etag})
             return await self._send(request, file, found.st_size, etag)
 
@@ -158,18 +156,14 @@ def context(tls: Path) -> ssl.SSLContext:
     try:
         made.load_cert_chain(tls / "server.pem", tls / "server.key")
     except (OSError, ssl.SSLError) as error:
-        raise UsageError(
-            f"no usable server certificate in {tls} ({error}): `otactl init --renew`"
-        ) from None
+        raise UsageError(f"no usable server certificate in {tls} ({error}): `otactl init --renew`") from None
     return made
 
 
 class Server:
     """A running server; `port` is known once it is started (0 asks for a free one)."""
 
-    def __init__(
-        self, releases: Path, tls: Path | None, host: str, port: int, watch: Watch
-    ) -> None:
+    def __init__(self, releases: Path, tls: Path | None, host: str, port: int, watch: Watch) -> None:
         self._app = application(releases, watch)
         self._context = context(tls) if tls else None
         self._host, self.port = host, port
@@ -194,9 +188,7 @@ class Server:
     def __enter__(self) -> Self:
         """Serve from a thread of its own, for as long as the `with` lasts."""
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="otactl-serve", daemon=True
-        )
+        self._thread = threading.Thread(target=self._loop.run_forever, name="otactl-serve", daemon=True)
         self._thread.start()
         try:
             asyncio.run_coroutine_threadsafe(self.start(), self._loop).result()

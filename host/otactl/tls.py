@@ -23,9 +23,7 @@ _SERVER_DAYS = 2 * 365
 _SOON = timedelta(days=30)
 # A board whose clock is a little behind must not find the certificate in its future.
 _BACKDATED = timedelta(days=2)
-_HOST = re.compile(
-    r"(\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_-]{1,63})*\Z", re.IGNORECASE
-)
+_HOST = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_-]{1,63})*\Z", re.IGNORECASE)
 
 
 def own_names() -> list[str]:
@@ -144,9 +142,7 @@ def _ca(folder: Path) -> tuple[bytes, x509.Certificate, ec.EllipticCurvePrivateK
         certificate = x509.load_pem_x509_certificate(pem)
         key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
     except (OSError, ValueError, TypeError) as error:
-        raise UsageError(
-            f"no usable CA in {folder} ({error}): run `otactl init` in a new folder"
-        ) from None
+        raise UsageError(f"no usable CA in {folder} ({error}): run `otactl init` in a new folder") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise UsageError(f"{folder / 'ca.key'} is not an EC key")
     return pem, certificate, key

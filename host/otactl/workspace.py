@@ -54,9 +54,7 @@ class Workspace:
         for name, kind in (("product", str), ("url", str), ("channel", str), ("board", dict)):
             if not isinstance(raw.get(name, kind()), kind):
                 raise UsageError(f"{path}: {name} must be a {'table' if kind is dict else 'text'}")
-        found = cls(
-            root, raw["product"], raw["url"], raw.get("channel", "stable"), raw.get("board", {})
-        )
+        found = cls(root, raw["product"], raw["url"], raw.get("channel", "stable"), raw.get("board", {}))
         if not _CHANNEL.match(found.channel):
             raise UsageError(f"{path}: channel {found.channel!r} is no name for a file")
         if not _is_address(found.url):
@@ -161,9 +159,7 @@ def create(
     Raises UsageError where there is one already: its key may be the only one that boards trust.
     """
     if (root / SETTINGS).exists() or (root / "keys" / "release.pem").exists():
-        raise UsageError(
-            f"{root} is a workspace already; its key is what your boards trust, so it stays"
-        )
+        raise UsageError(f"{root} is a workspace already; its key is what your boards trust, so it stays")
     if not product or len(product) > 64:
         raise UsageError("--product: a name of 1 to 64 characters")
     for folder in (root, root / "keys", root / "tls", root / "releases"):

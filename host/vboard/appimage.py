@@ -32,9 +32,7 @@ _DESC = struct.Struct("<II8s32s32s16s16s32s32sHHB75s")
 _CHECKSUM_SEED = 0xEF
 _FOLD = 0x10000  # bytes XORed at a time
 _UNSET = (0, 0xFFFF)  # values of the maximum revision that set no limit
-_NOT_LOADED = (
-    0x10000000  # load addresses below are padding and reserved marks, which nothing loads
-)
+_NOT_LOADED = 0x10000000  # load addresses below are padding and reserved marks, which nothing loads
 
 Read = Callable[[int, int], bytes]
 """Gives `n` bytes at an offset from the image's first byte; fewer, or ValueError, past the end."""
@@ -97,8 +95,8 @@ class AppDesc:
         """None unless `data` begins with a description."""
         if len(data) < DESC_SIZE:
             return None
-        magic, secure, _, version, project, time, date, idf, elf, lowest, highest, page, _ = (
-            _DESC.unpack(data[:DESC_SIZE])
+        magic, secure, _, version, project, time, date, idf, elf, lowest, highest, page, _ = _DESC.unpack(
+            data[:DESC_SIZE]
         )
         if magic != DESC_MAGIC:
             return None
@@ -161,9 +159,7 @@ def measure(data: bytes | Read) -> int:
     return _body_length(_walk(read, header)) + HASH_SIZE * header.hash_appended
 
 
-def verify(
-    data: bytes | Read, part_offset: int, part_size: int, chip: Chip, *, app_side: bool
-) -> ImageInfo:
+def verify(data: bytes | Read, part_offset: int, part_size: int, chip: Chip, *, app_side: bool) -> ImageInfo:
     """Checks an image in a partition (flash offset and size, bytes) as the chip does.
 
     `app_side`: as esp_image_verify in the running app does (set_boot calls it); without it, as the
@@ -188,9 +184,7 @@ def verify(
         raise ImageError("no app description, and this chip needs its MMU page size")
     checksum = _checksum(image, segments)
     if checksum != image[body - 1]:
-        raise ImageError(
-            f"checksum failed: calculated {checksum:#04x}, read {image[body - 1]:#04x}"
-        )
+        raise ImageError(f"checksum failed: calculated {checksum:#04x}, read {image[body - 1]:#04x}")
     digest = hashlib.sha256(memoryview(image)[:body]).digest() if header.hash_appended else None
     if digest is not None and digest != image[body:length]:
         raise ImageError("image hash failed: image is corrupt")
@@ -216,13 +210,9 @@ def _check_chip(header: Header, chip: Chip) -> None:
         raise ImageError(f"mismatch chip ID, expected {chip.chip_id}, found {header.chip_id}")
     low, high, own = header.min_revision, header.max_revision, chip.revision
     if own < low:
-        raise ImageError(
-            f"chip revision check failed: required >= {_revision(low)}, found {_revision(own)}"
-        )
+        raise ImageError(f"chip revision check failed: required >= {_revision(low)}, found {_revision(own)}")
     if high not in _UNSET and own > high:
-        raise ImageError(
-            f"chip revision check failed: required <= {_revision(high)}, found {_revision(own)}"
-        )
+        raise ImageError(f"chip revision check failed: required <= {_revision(high)}, found {_revision(own)}")
 
 
 def _revision(number: int) -> str:
@@ -244,16 +234,12 @@ def _walk(read: Read, header: Header) -> tuple[Segment, ...]:
     return tuple(segments)
 
 
-def _check_placement(
-    number: int, segment: Segment, part_offset: int, chip: Chip, *, loads: bool
-) -> None:
+def _check_placement(number: int, segment: Segment, part_offset: int, chip: Chip, *, loads: bool) -> None:
     first, last = segment.load_address, segment.load_address + segment.size - 1
     if is_mapped(chip, first):
         at = part_offset + segment.offset
         if at % MMU_PAGE != first % MMU_PAGE:
-            raise ImageError(
-                f"segment {number}: load address {first:#010x} doesn't match data at {at:#x}"
-            )
+            raise ImageError(f"segment {number}: load address {first:#010x} doesn't match data at {at:#x}")
     elif loads and segment.size and first >= _NOT_LOADED and not is_ram(chip, first, last):
         raise ImageError(f"segment {number}: {first:#010x}-{last:#010x}: bad load address range")
 

@@ -336,9 +336,7 @@ class Board:
             events = self._selector.select(self._patience())
             with self._changed:
                 for key, _ in events:
-                    if (
-                        key.fd in self._selector.get_map()
-                    ):  # an earlier event may have ended the process
+                    if key.fd in self._selector.get_map():  # an earlier event may have ended the process
                         key.data()
                 self._on_time(time.monotonic())
                 self._changed.notify_all()

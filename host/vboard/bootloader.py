@@ -55,15 +55,11 @@ def boot(
         log.append("E boot: Failed to verify partition table")
         log.append("E boot: load partition table error!")
         return Booted(None, log)
-    return Booted(
-        _Bootloader(flash, chip, table, rollback_enabled, log).run(deep_sleep_partition), log
-    )
+    return Booted(_Bootloader(flash, chip, table, rollback_enabled, log).run(deep_sleep_partition), log)
 
 
 class _Bootloader:
-    def __init__(
-        self, flash: Flash, chip: Chip, table: Table, rollback: bool, log: list[str]
-    ) -> None:
+    def __init__(self, flash: Flash, chip: Chip, table: Table, rollback: bool, log: list[str]) -> None:
         self._flash = flash
         self._chip = chip
         self._table = table
@@ -89,8 +85,7 @@ class _Bootloader:
             return _FACTORY
         if otadata.size < _MIN_OTADATA_SIZE:
             self._error(
-                f"ota_info partition size {otadata.size} is too small "
-                f"(minimum {_MIN_OTADATA_SIZE} bytes)"
+                f"ota_info partition size {otadata.size} is too small (minimum {_MIN_OTADATA_SIZE} bytes)"
             )
             return None
         first, second = (
@@ -131,9 +126,7 @@ class _Bootloader:
                 if self._unwritten:
                     self._write(self._unwritten, 0, Entry.make(index + 1, State.VALID))
                 return row
-            name = (
-                "Factory app partition" if index == _FACTORY else f"OTA app partition slot {index}"
-            )
+            name = "Factory app partition" if index == _FACTORY else f"OTA app partition slot {index}"
             self._error(f"{name} is not bootable")
         if self._table.test and self._verifies(self._table.test):
             self._log.append("W boot: Falling back to test app as only bootable partition")

@@ -15,9 +15,7 @@ def flash(path: Path, chip: Chip, layout: str | Table, size: int, app: bytes | N
     Raises ValueError for an unknown layout, TableError where the table or the app does not fit.
     """
     if isinstance(layout, str) and layout not in LAYOUTS:
-        raise ValueError(
-            f"unknown layout {layout!r}: one of {', '.join(LAYOUTS)}, or a table of your own"
-        )
+        raise ValueError(f"unknown layout {layout!r}: one of {', '.join(LAYOUTS)}, or a table of your own")
     new = not path.exists()
     made = Flash(path, size)
     if new:
@@ -26,9 +24,7 @@ def flash(path: Path, chip: Chip, layout: str | Table, size: int, app: bytes | N
         first = rows.factory or rows.ota_slots[0]
         image = app or images.build_app(chip.name)
         if len(image) > first.size:
-            raise TableError(
-                "bad-size", f"the app has {len(image)} bytes, {first.label} only {first.size}"
-            )
+            raise TableError("bad-size", f"the app has {len(image)} bytes, {first.label} only {first.size}")
         program(made, TABLE_OFFSET, rows.to_bytes())
         program(made, first.offset, image)
     return made

@@ -131,9 +131,7 @@ class Flash:
 
     def _check(self, address: int, size: int) -> None:
         if address < 0 or size < 0 or address + size > self.size:
-            raise ValueError(
-                f"0x{size:x} bytes at 0x{address:x} are outside the flash of 0x{self.size:x}"
-            )
+            raise ValueError(f"0x{size:x} bytes at 0x{address:x} are outside the flash of 0x{self.size:x}")
 
     def _begin(
         self,
@@ -151,9 +149,7 @@ class Flash:
 
 def _and(old: bytes, new: bytes) -> bytes:
     # on long integers: a loop over the bytes of a 1.7 MB image would take a second
-    return (int.from_bytes(old, "little") & int.from_bytes(new, "little")).to_bytes(
-        len(old), "little"
-    )
+    return (int.from_bytes(old, "little") & int.from_bytes(new, "little")).to_bytes(len(old), "little")
 
 
 def _create_erased(path: Path, size: int) -> None:

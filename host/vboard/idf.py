@@ -62,9 +62,7 @@ class App:
         return [
             row
             for row in self._table.rows
-            if kind in (row.type, _ANY)
-            and subtype in (row.subtype, _ANY)
-            and label in (row.label, None)
+            if kind in (row.type, _ANY) and subtype in (row.subtype, _ANY) and label in (row.label, None)
         ]
 
     def boot_partition(self) -> Row | None:
@@ -190,9 +188,7 @@ class App:
         if address <= TABLE_OFFSET + TABLE_SIZE:
             raise Abort(f"write at 0x{address:x}, in the bootloader or the partition table")
         running = self._running
-        if address in range(running.offset, running.end) or (
-            address < running.offset < address + size
-        ):
+        if address in range(running.offset, running.end) or (address < running.offset < address + size):
             raise Abort(f"write at 0x{address:x}, in the running app ({running.label})")
 
 

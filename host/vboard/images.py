@@ -193,7 +193,5 @@ def _what_else(data: bytes) -> str:
     try:
         describe(data[:HEAD_SIZE])
     except ImageError:
-        return (
-            f"no ESP32 firmware (it begins with {data[:8].hex(' ')})" if data else "an empty file"
-        )
+        return f"no ESP32 firmware (it begins with {data[:8].hex(' ')})" if data else "an empty file"
     return "an ESP32 image without an app description: a bootloader alone"

@@ -48,9 +48,7 @@ def install_handlers(library: ctypes.CDLL) -> mmap.mmap:
     libc = ctypes.CDLL(None)
     libc.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
     libc.signal(TIMER, address)
-    libc.signal(
-        KEYBOARD_INTERRUPT, ctypes.cast(library.mp_sched_keyboard_interrupt, ctypes.c_void_p)
-    )
+    libc.signal(KEYBOARD_INTERRUPT, ctypes.cast(library.mp_sched_keyboard_interrupt, ctypes.c_void_p))
     for number in (TIMER, KEYBOARD_INTERRUPT):
         libc.siginterrupt(number, 1)
     return page

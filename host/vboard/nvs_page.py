@@ -106,18 +106,14 @@ class Page:
         while i < end:
             index, i = i, i + 1
             state = self._get(index)
-            item = (
-                Item.from_bytes(self._raw(index), index) if state == EntryState.WRITTEN else None
-            )
+            item = Item.from_bytes(self._raw(index), index) if state == EntryState.WRITTEN else None
             if item is None:
                 last = None
                 if state != EntryState.ERASED:
                     self.erase_item(index)
                 continue
             i = index + item.span
-            older = next(
-                (j for j, other in self.items.items() if other.identity == item.identity), None
-            )
+            older = next((j for j, other in self.items.items() if other.identity == item.identity), None)
             self.items[index] = item
             last = index
             if not self._is_complete(index, item):
@@ -191,9 +187,7 @@ class Page:
 
     # --- writing ---------------------------------------------------------------------------------
 
-    def write_item(
-        self, namespace: int, kind: Kind, key: bytes, value: bytes, chunk: int = NO_CHUNK
-    ) -> bool:
+    def write_item(self, namespace: int, kind: Kind, key: bytes, value: bytes, chunk: int = NO_CHUNK) -> bool:
         """Adds an item; False when the page has no room for it.
 
         Raises NvsError for a key or value that is too long.

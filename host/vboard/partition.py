@@ -84,9 +84,7 @@ class Row:
 
     def to_bytes(self) -> bytes:
         label = self.label.encode("latin-1")
-        return _ROW.pack(
-            ROW_MAGIC, self.type, self.subtype, self.offset, self.size, label, self.flags
-        )
+        return _ROW.pack(ROW_MAGIC, self.type, self.subtype, self.offset, self.size, label, self.flags)
 
     def is_data(self, subtype: int) -> bool:
         return (self.type, self.subtype) == (TYPE_DATA, subtype)
@@ -102,15 +100,11 @@ class Row:
                 f"{self.label}: offset 0x{self.offset:x} is not a multiple of 0x{align:x}",
             )
         if self.size <= 0 or (self.is_app and self.size % SECTOR):
-            raise TableError(
-                "alignment", f"{self.label}: size 0x{self.size:x} is not of whole sectors"
-            )
+            raise TableError("alignment", f"{self.label}: size 0x{self.size:x} is not of whole sectors")
         if self.end > _ADDRESSES:
             raise TableError("bad-size", f"{self.label}: ends at 0x{self.end:x}, beyond 4 GiB")
         if self.is_data(OTADATA) and self.size != _OTADATA_SIZE:
-            raise TableError(
-                "bad-size", f"{self.label}: otadata is always 0x{_OTADATA_SIZE:x} bytes"
-            )
+            raise TableError("bad-size", f"{self.label}: otadata is always 0x{_OTADATA_SIZE:x} bytes")
         if self.is_data(NVS) and not self.readonly and self.size < _NVS_MIN:
             raise TableError("bad-size", f"{self.label}: NVS needs 0x{_NVS_MIN:x} bytes")
 

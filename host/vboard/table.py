@@ -71,9 +71,7 @@ class Table:
                 rows.append(row)
             else:
                 magic = int.from_bytes(raw[:2], "little")
-                raise TableError(
-                    "bad-magic", f"partition {number} invalid magic number 0x{magic:x}"
-                )
+                raise TableError("bad-magic", f"partition {number} invalid magic number 0x{magic:x}")
         else:
             raise TableError("no-end", "partition table has no terminating entry, not valid")
         if require_md5 and not md5_seen:

@@ -85,9 +85,7 @@ def _row(line: str, end: int) -> Row:
 def _number(text: str, names: dict[str, int] | None = None) -> int:
     if names and text in names:
         return names[text]
-    digits, unit = (
-        (text[:-1], _UNITS[text[-1].lower()]) if text[-1:].lower() in _UNITS else (text, 1)
-    )
+    digits, unit = (text[:-1], _UNITS[text[-1].lower()]) if text[-1:].lower() in _UNITS else (text, 1)
     try:
         return int(digits, 0) * unit
     except ValueError:

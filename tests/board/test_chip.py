@@ -59,9 +59,7 @@ RESETS = {
 def test_chip_resets(board: Board, code: str, cause: int) -> None:
     assert next_boot(board, code) == cause
     board.wait_repl()
-    assert ask(board, "import machine\nprint(machine.reset_cause())").strip() == str(
-        SOFT
-    )  # the REPL's own
+    assert ask(board, "import machine\nprint(machine.reset_cause())").strip() == str(SOFT)  # the REPL's own
 
 
 def test_power_on_is_told_from_a_reset(board: Board) -> None:
@@ -209,9 +207,7 @@ def test_each_chip_boots_its_own_images_only(tmp_path: Path, chip: str) -> None:
     with Board(tmp_path / chip, chip=chip) as board:
         board.power_on()
         board.wait_repl()
-        assert (
-            ask(board, "import sys\nprint(sys.implementation._build)").strip() == board.chip.build
-        )
+        assert ask(board, "import sys\nprint(sys.implementation._build)").strip() == board.chip.build
     other = "esp32s3" if chip == "esp32" else "esp32"
     with Board(tmp_path / "other", chip=chip, app=build_app(other)) as board:
         board.power_on()
@@ -244,9 +240,7 @@ def test_two_boards_run_at_once(tmp_path: Path) -> None:
             board.power_on()
         for board in (first, second):
             board.wait_repl()
-        ids = {
-            ask(board, "import machine\nprint(machine.unique_id())") for board in (first, second)
-        }
+        ids = {ask(board, "import machine\nprint(machine.unique_id())") for board in (first, second)}
         assert len(ids) == 2
 
 
@@ -255,9 +249,7 @@ def test_every_flash_operation_is_named(board: Board) -> None:
     ask(board, "from esp32 import Partition\nPartition('ota_1').writeblocks(2, bytes(4096))")
     row = board.table.find("ota_1")
     assert row
-    named = [
-        (op.actor, op.kind, op.address - row.offset, op.size) for op in board.flash.trace[before:]
-    ]
+    named = [(op.actor, op.kind, op.address - row.offset, op.size) for op in board.flash.trace[before:]]
     assert named == [("app", "erase", 8192, 4096), ("app", "program", 8192, 4096)]
 
 

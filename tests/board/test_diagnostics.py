@@ -39,9 +39,7 @@ def later():
 
 
 @pytest.mark.parametrize(("check", "reason"), FAILING.values(), ids=FAILING)
-def test_failing_check_rolls_back_and_says_which(
-    rig: Rig, check: dict[str, Any], reason: str
-) -> None:
+def test_failing_check_rolls_back_and_says_which(rig: Rig, check: dict[str, Any], reason: str) -> None:
     board = started(rig.board())
     with rigs.repl(board) as link:
         link.put("/checks.py", MODULE)

@@ -62,7 +62,5 @@ def test_mip_installs_the_whole_agent(rig: Rig, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "device", tmp_path / "device")
     mpremote(board, "mip", "install", str(tmp_path / "package.json"))
     have = rigs.ask(board, "import os\nprint(sorted(os.listdir('/lib/ota')))")
-    assert have.strip() == str(
-        sorted(path.name for path in (ROOT / "device" / "ota").glob("*.py"))
-    )
+    assert have.strip() == str(sorted(path.name for path in (ROOT / "device" / "ota").glob("*.py")))
     assert "esp32" in rigs.ask(board, "from ota import agent\nprint(agent.status()['chip'])")

@@ -23,9 +23,7 @@ from vboard.images import build_app
 BAD_SHA = "00" * 32
 
 
-def refused(
-    rig: Rig, board: Board, code: str, *, early: bool = True, tries: int | None = 1
-) -> None:
+def refused(rig: Rig, board: Board, code: str, *, early: bool = True, tries: int | None = 1) -> None:
     """The agent answers `code`, and nothing that boots has changed; `early`: before P1 is through."""
     if tries:
         rigs.configure(board, tries=tries)
@@ -84,9 +82,7 @@ LATE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("changes", "code"), LATE.values(), ids=LATE)
-def test_release_is_refused_before_it_is_booted(
-    rig: Rig, changes: dict[str, Any], code: str
-) -> None:
+def test_release_is_refused_before_it_is_booted(rig: Rig, changes: dict[str, Any], code: str) -> None:
     board = started(rig.board())
     rig.forge(**changes)
     refused(rig, board, code, early=False)
@@ -218,11 +214,7 @@ def scripted(certificates: Path | None, serve: Callable[[socket.socket], None]) 
                 return
             try:
                 plain.settimeout(10)
-                made = (
-                    context(certificates).wrap_socket(plain, server_side=True)
-                    if certificates
-                    else plain
-                )
+                made = context(certificates).wrap_socket(plain, server_side=True) if certificates else plain
                 with made:
                     made.recv(4096)
                     serve(made)

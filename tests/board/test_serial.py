@@ -87,10 +87,7 @@ def test_ctrl_c_reaches_a_running_program(board: Board, loop: str) -> None:
     mpremote(board, "exec", "--no-follow", "print('begins')\n" + loop)
     board.wait_text("begins", 10)
     assert mpremote(board, "resume", "exec", "print('back')") == "back\n"
-    assert (
-        mpremote(board, "exec", "from esp32 import Partition\nprint(Partition(1).info()[4])")
-        == "ota_0\n"
-    )
+    assert mpremote(board, "exec", "from esp32 import Partition\nprint(Partition(1).info()[4])") == "ota_0\n"
 
 
 def test_port_can_be_left_in_the_middle_of_a_program(board: Board) -> None:

@@ -52,9 +52,7 @@ def python_http_server(releases: Path, certificates: Path) -> Iterator[int]:
 def process(command: list[str], port: int, folder: Path) -> Iterator[int]:
     """A server of its own process, up once its port takes a TLS handshake."""
     with (folder / "server.log").open("wb") as log:
-        running = subprocess.Popen(
-            command, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL
-        )
+        running = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         try:
             _wait_tls(port, running)
             yield port

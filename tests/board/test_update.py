@@ -71,9 +71,7 @@ HANGS = {
 
 
 @pytest.mark.parametrize(("program", "ends", "reason"), HANGS.values(), ids=HANGS)
-def test_application_that_fails_on_trial_rolls_back(
-    rig: Rig, program: str, ends: str, reason: str
-) -> None:
+def test_application_that_fails_on_trial_rolls_back(rig: Rig, program: str, ends: str, reason: str) -> None:
     board = started(rig.board())
     with rigs.repl(board) as link:  # the old release runs it well: it fails under the new one only
         code = f"import esp32\nif esp32.Partition(1).info()[4] == 'ota_1':\n    {program}\n"
@@ -89,9 +87,7 @@ def test_application_that_fails_on_trial_rolls_back(
 def test_healthy_ends_the_trial_well(rig: Rig) -> None:
     board = started(rig.board())
     with rigs.repl(board) as link:
-        link.put(
-            "/app.py", b"from ota import agent\nimport time\ntime.sleep(2)\nagent.healthy()\n"
-        )
+        link.put("/app.py", b"from ota import agent\nimport time\ntime.sleep(2)\nagent.healthy()\n")
     rigs.configure(board, trial={**rigs.TRIAL, "checks": [{"check": "healthy", "timeout_s": 10}]})
     rig.publish("1.1.0", NEW)
     board.reset()

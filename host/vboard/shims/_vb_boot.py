@@ -24,9 +24,7 @@ def _install():
     modules["esp32"] = _vb_esp32.esp32
     modules["esp"] = _vb_esp32.esp
     modules["machine"] = _vb_machine.machine
-    for name, attribute in _vb_system._board[
-        "absent"
-    ]:  # names newer than the firmware this board claims
+    for name, attribute in _vb_system._board["absent"]:  # names newer than the firmware this board claims
         where = _vb_net.WLAN if name == "WLAN" else modules[name]
         if hasattr(where, attribute):
             delattr(where, attribute)

@@ -34,15 +34,10 @@ class Partition:
 
     @staticmethod
     def find(type=0, subtype=0xFF, label=None, block_size=4096):
-        return [
-            Partition("#%d" % n, block_size) for n in call("partition_find", type, subtype, label)
-        ]
+        return [Partition("#%d" % n, block_size) for n in call("partition_find", type, subtype, label)]
 
     def __repr__(self):
-        return (
-            "<Partition type=%d, subtype=%d, address=%d, size=%d, label=%s, encrypted=%d>"
-            % self.__info
-        )
+        return "<Partition type=%d, subtype=%d, address=%d, size=%d, label=%s, encrypted=%d>" % self.__info
 
     def info(self):
         return self.__info

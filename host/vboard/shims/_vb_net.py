@@ -60,9 +60,7 @@ class WLAN:
 
     def ipconfig(self, *args, **kw):
         address, mask, gateway, dns = self.ifconfig()
-        return (
-            {"addr4": (address, mask), "gw4": gateway, "dns": dns}.get(args[0]) if args else None
-        )
+        return {"addr4": (address, mask), "gw4": gateway, "dns": dns}.get(args[0]) if args else None
 
 
 for _i, _name in enumerate("OPEN WEP WPA WPA2 WPA_WPA2 WPA2_ENT WPA3 WPA2_WPA3 WAPI OWE".split()):
@@ -246,9 +244,7 @@ class SSLContext:
     def get_ciphers(self):
         return self.__real.get_ciphers()
 
-    def wrap_socket(
-        self, sock, *, server_side=False, do_handshake_on_connect=True, server_hostname=None
-    ):
+    def wrap_socket(self, sock, *, server_side=False, do_handshake_on_connect=True, server_hostname=None):
         self.__real.verify_mode = self.verify_mode
         try:
             stream = self.__real.wrap_socket(

@@ -189,9 +189,7 @@ def test_resumes_where_the_server_can_and_starts_again_where_it_cannot(
     assert got["sha256"] == sha(BODY[start:])
 
 
-def test_a_file_changed_meanwhile_is_not_mixed(
-    aiohttp_server: str, folder: Path, fetch: Run
-) -> None:
+def test_a_file_changed_meanwhile_is_not_mixed(aiohttp_server: str, folder: Path, fetch: Run) -> None:
     # aiohttp passes over an ETag in If-Range and sends the rest of the new file.
     etag = fetch(f"{aiohttp_server}/fw.bin")["etag"]
     (folder / "fw.bin").write_bytes(BODY[::-1] + b"more")
@@ -424,9 +422,7 @@ def test_a_stranger_s_certificate_is_untrusted_whatever_else_is_wrong(
     assert server.requests == []
 
 
-def test_the_host_in_the_url_is_the_one_verified(
-    fetch: Run, serve: Serve, authority: Authority
-) -> None:
+def test_the_host_in_the_url_is_the_one_verified(fetch: Run, serve: Serve, authority: Authority) -> None:
     server = serve(plain(b"x"), context=authority.context("localhost-only"))
     assert fetch(f"https://localhost:{server.port}/")["got"] == 1
     assert fetch(f"https://127.0.0.1:{server.port}/")["error"] == "cert-host"
@@ -525,9 +521,7 @@ def test_no_socket_is_left_open(mpy: Run, serve: Serve, authority: Authority) ->
 @pytest.mark.parametrize(
     "location", ["/b/fw.bin", "fw.bin", "{base}/b/fw.bin", "//localhost:{port}/b/fw.bin"]
 )
-def test_follows_redirects_with_its_range(
-    status: int, location: str, fetch: Run, serve: Serve
-) -> None:
+def test_follows_redirects_with_its_range(status: int, location: str, fetch: Run, serve: Serve) -> None:
     def answer(e: Exchange) -> None:
         if e.path == "/b/old?x=1":
             to = location.format(base=e.base, port=e.base.rsplit(":", 1)[1])
@@ -553,9 +547,7 @@ def test_headers_like_github_s_pass(fetch: Run, serve: Serve) -> None:
         if e.path == "/download":
             policy = "content-security-policy: " + "default-src 'none'; " * 250
             many = "".join(f"x-header-{i}: value\r\n" for i in range(40))
-            e.send(
-                f"HTTP/1.1 302 Found\r\n{policy}\r\n{many}location: {e.base}/cdn{query}\r\n\r\n"
-            )
+            e.send(f"HTTP/1.1 302 Found\r\n{policy}\r\n{many}location: {e.base}/cdn{query}\r\n\r\n")
         else:
             plain(b"firmware")(e)
 
@@ -580,9 +572,7 @@ def test_redirects_for_ever_end(fetch: Run, serve: Serve) -> None:
         ("x" * 3000, "http-status"),  # too long to keep
     ],
 )
-def test_a_redirect_to_nowhere_is_refused(
-    location: str, code: str, fetch: Run, serve: Serve
-) -> None:
+def test_a_redirect_to_nowhere_is_refused(location: str, code: str, fetch: Run, serve: Serve) -> None:
     server = serve(raw(f"HTTP/1.1 302 x\r\nLocation: {location}\r\n\r\n"))
     assert fetch(f"{server.base}/x")["error"] == code
 

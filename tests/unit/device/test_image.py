@@ -84,9 +84,7 @@ def test_288_bytes_suffice_and_fewer_do_not(mpy: Run) -> None:
         (head(chip_id=77), "wrong-chip", "chip-77"),
     ],
 )
-def test_what_an_app_slot_cannot_take_is_named(
-    data: bytes, code: str, detail: str, mpy: Run
-) -> None:
+def test_what_an_app_slot_cannot_take_is_named(data: bytes, code: str, detail: str, mpy: Run) -> None:
     assert check(mpy, data) == {"code": code, "detail": detail}
 
 
@@ -107,9 +105,7 @@ def test_a_board_of_an_unknown_chip_takes_nothing(mpy: Run) -> None:
         (300, 399, None, True),  # not known: the bootloader and set_boot() will look
     ],
 )
-def test_chip_revisions(
-    lowest: int, highest: int, revision: int | None, good: bool, mpy: Run
-) -> None:
+def test_chip_revisions(lowest: int, highest: int, revision: int | None, good: bool, mpy: Run) -> None:
     got = check(mpy, head(min_rev=lowest, max_rev=highest), revision=revision)
     assert ("ok" in got) == good
     assert good or got["code"] == "chip-revision"

@@ -73,9 +73,7 @@ def test_an_altered_payload_is_refused(mpy: Run, release_key: ReleaseKey) -> Non
     assert got == {"code": "bad-signature", "detail": release_key.keyid[:16]}
 
 
-def test_a_stranger_s_release_is_refused(
-    mpy: Run, release_key: ReleaseKey, other_key: ReleaseKey
-) -> None:
+def test_a_stranger_s_release_is_refused(mpy: Run, release_key: ReleaseKey, other_key: ReleaseKey) -> None:
     envelope = seal(payload(), other_key)
     got = open_envelope(mpy, envelope, release_key)
     assert got == {"code": "unknown-key", "detail": other_key.keyid[:16]}
@@ -113,9 +111,7 @@ def test_another_salt_is_refused(salt: int, mpy: Run, release_key: ReleaseKey) -
         ({"signatures": []}, "unknown-key"),
     ],
 )
-def test_what_is_no_envelope_is_refused(
-    envelope: Any, code: str, mpy: Run, release_key: ReleaseKey
-) -> None:
+def test_what_is_no_envelope_is_refused(envelope: Any, code: str, mpy: Run, release_key: ReleaseKey) -> None:
     if isinstance(envelope, dict):
         envelope = {**seal(payload(), release_key), **envelope}
     assert open_envelope(mpy, envelope, release_key)["code"] == code
@@ -179,9 +175,7 @@ OTHER_KIND = {"kind": "files", "url": "x"}
         ({**PAYLOAD, "extra": {"later": 1}}, 0),
     ],
 )
-def test_the_first_target_for_the_board_is_chosen(
-    release: dict[str, Any], index: int, mpy: Run
-) -> None:
+def test_the_first_target_for_the_board_is_chosen(release: dict[str, Any], index: int, mpy: Run) -> None:
     assert choose(mpy, release) == {"ok": release["targets"][index]}
 
 

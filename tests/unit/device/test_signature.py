@@ -82,9 +82,7 @@ def test_one_changed_bit_anywhere_is_bad(mpy: Run, release_key: ReleaseKey) -> N
     assert verify(mpy, release_key, *cases) == [True] + [False] * 80
 
 
-def test_another_key_s_signature_is_bad(
-    mpy: Run, release_key: ReleaseKey, other_key: ReleaseKey
-) -> None:
+def test_another_key_s_signature_is_bad(mpy: Run, release_key: ReleaseKey, other_key: ReleaseKey) -> None:
     assert verify(mpy, release_key, (DIGEST, sign(other_key))) == [False]
 
 
@@ -159,9 +157,7 @@ LOAD = """
 """
 
 
-def test_keys_are_read(
-    mpy: Run, tmp_path: Path, release_key: ReleaseKey, other_key: ReleaseKey
-) -> None:
+def test_keys_are_read(mpy: Run, tmp_path: Path, release_key: ReleaseKey, other_key: ReleaseKey) -> None:
     path = tmp_path / "keys.json"
     keys = {k.keyid: f"{k.modulus:0768x}" for k in (release_key, other_key)}
     path.write_text(json.dumps(keys))

@@ -123,9 +123,7 @@ class _Socket:
 
 
 @contextmanager
-def _played(
-    port: _Terminal | _Socket, script: Script, chatter: bytes, reads: bool
-) -> Iterator[None]:
+def _played(port: _Terminal | _Socket, script: Script, chatter: bytes, reads: bool) -> Iterator[None]:
     wake, stop = os.pipe()
     pending = bytearray()
 

@@ -105,18 +105,14 @@ def test_wrong_words_are_2(capsys, words: list[str]) -> None:
     assert otactl(capsys, *words)[0] == 2
 
 
-def test_a_workspace_is_made_published_in_and_renewed(
-    capsys, tmp_path: Path, firmware_file
-) -> None:
+def test_a_workspace_is_made_published_in_and_renewed(capsys, tmp_path: Path, firmware_file) -> None:
     root = tmp_path / "w"
     code, out, _ = otactl(capsys, "init", "-w", root, "--product", "lamp", "lamp.local")
     assert code == 0
     assert "https://lamp.local:8443/stable.json" in out
     code, out, _ = otactl(capsys, "publish", "-w", root, firmware_file(), "--version", "1.0.0")
     assert (code, out) == (0, "published 1.0.0 (sequence 1) for esp32: 20000 bytes\n")
-    code, out, _ = otactl(
-        capsys, "publish", "-w", root, firmware_file(), "--version", "1.1.0", "--json"
-    )
+    code, out, _ = otactl(capsys, "publish", "-w", root, firmware_file(), "--version", "1.1.0", "--json")
     assert (code, json.loads(out)["sequence"]) == (0, 2)
     before = (root / "tls" / "server.pem").read_bytes()
     assert otactl(capsys, "init", "-w", root, "--renew", "other.local")[0] == 0
@@ -218,9 +214,7 @@ def process(*words: object) -> subprocess.Popen[str]:
     )
 
 
-def test_serving_ends_with_ctrl_c_and_without_a_word_on_stderr(
-    place: Workspace, firmware_file
-) -> None:
+def test_serving_ends_with_ctrl_c_and_without_a_word_on_stderr(place: Workspace, firmware_file) -> None:
     publish.publish(place, [firmware_file()], "1.0.0")
     with process("serve", "-w", place.root, "--host", "127.0.0.1", "--port", 0) as server:
         assert server.stdout is not None

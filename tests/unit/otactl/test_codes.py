@@ -41,10 +41,7 @@ def checks() -> set[str]:
         if isinstance(node, ast.Dict)
         for key in node.keys
         if isinstance(key, ast.Constant) and isinstance(key.value, str)
-    } & {
-        f"check-{name}"
-        for name in ["wifi", "server", "gpio", "heap", "filesystem", "import", "call"]
-    }
+    } & {f"check-{name}" for name in ["wifi", "server", "gpio", "heap", "filesystem", "import", "call"]}
 
 
 def test_the_sources_are_read_at_all() -> None:

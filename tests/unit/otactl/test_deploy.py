@@ -80,9 +80,7 @@ def test_py_and_mpy_twins_never_stay_side_by_side(board: Board, place: Workspace
     assert names(board, "/lib/ota") == [f"{name}.mpy" for name in MODULES]
 
 
-def test_modules_that_the_agent_no_longer_has_go_other_files_stay(
-    board: Board, place: Workspace
-) -> None:
+def test_modules_that_the_agent_no_longer_has_go_other_files_stay(board: Board, place: Workspace) -> None:
     run(board, place)
     with Link(str(board.port)) as link:
         link.put("/lib/ota/old.mpy", b"x")
@@ -93,9 +91,7 @@ def test_modules_that_the_agent_no_longer_has_go_other_files_stay(
     assert "mine.py" in names(board, "/lib")
 
 
-def test_programs_of_the_users_stay_and_the_lines_to_add_are_told(
-    board: Board, place: Workspace
-) -> None:
+def test_programs_of_the_users_stay_and_the_lines_to_add_are_told(board: Board, place: Workspace) -> None:
     write(board, boot="import network\n", main="print('mine')\n")
     done = run(board, place)
     assert text(board, "/boot.py") == "import network\n"
@@ -175,9 +171,7 @@ def test_a_board_that_cannot_update_is_refused(
         refused(board, place, BoardError, why)
 
 
-def test_a_release_too_big_for_the_slots_is_told(
-    board: Board, place: Workspace, firmware_file
-) -> None:
+def test_a_release_too_big_for_the_slots_is_told(board: Board, place: Workspace, firmware_file) -> None:
     publish.publish(place, [firmware_file(size=0x1B0000 + 8192)], "1.0.0")
     refused(board, place, BoardError, "too-big: release 1.0.0 has .* holds 1769472")
 
@@ -223,17 +217,13 @@ def test_a_missing_ca_is_told(board: Board, place: Workspace) -> None:
 def test_a_full_filesystem_is_told_with_its_code(board: Board, place: Workspace) -> None:
     with Link(str(board.port)) as link:
         free = link.value("os.statvfs('/')[0] * os.statvfs('/')[3]", "import os")
-        link.run(
-            f"f = open('/data', 'wb')\nfor _ in range({free // 4096 - 3}): f.write(bytes(4096))"
-        )
+        link.run(f"f = open('/data', 'wb')\nfor _ in range({free // 4096 - 3}): f.write(bytes(4096))")
         link.run("f.close()")
         with pytest.raises(BoardError, match=r"^vfs-full: no room on the board for /lib/ota"):
             deploy.deploy(link, place)
 
 
-def test_a_filesystem_too_full_for_a_folder_is_told_with_its_code(
-    board: Board, place: Workspace
-) -> None:
+def test_a_filesystem_too_full_for_a_folder_is_told_with_its_code(board: Board, place: Workspace) -> None:
     with Link(str(board.port)) as link:
         link.run(
             "n = 0\ntry:\n"

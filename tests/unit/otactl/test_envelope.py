@@ -84,9 +84,7 @@ def test_something_else_that_the_key_signed_is_no_release(key) -> None:
     sealed = {
         "payload": base64.b64encode(body).decode(),
         "payloadType": "application/other",
-        "signatures": [
-            {"keyid": keys.keyid(key.public_key()), "sig": base64.b64encode(signature).decode()}
-        ],
+        "signatures": [{"keyid": keys.keyid(key.public_key()), "sig": base64.b64encode(signature).decode()}],
     }
     with pytest.raises(ReleaseError, match="application/other"):
         envelope.unseal(json.dumps(sealed).encode(), [key.public_key()])
@@ -113,9 +111,7 @@ def test_damaged_json_is_named(key, damage) -> None:
 
 def test_a_type_that_is_no_text_is_refused(key) -> None:
     with pytest.raises(ReleaseError):
-        envelope.unseal(
-            resealed(envelope.seal(PAYLOAD, [key]), payloadType=[]), [key.public_key()]
-        )
+        envelope.unseal(resealed(envelope.seal(PAYLOAD, [key]), payloadType=[]), [key.public_key()])
 
 
 def test_an_envelope_larger_than_boards_read_is_not_made(key) -> None:

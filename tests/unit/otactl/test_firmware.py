@@ -113,9 +113,7 @@ def test_a_damaged_file_is_refused_and_the_damage_named(load, data: bytes, why: 
 
 @pytest.mark.parametrize("append_hash", [True, False])
 @pytest.mark.parametrize("size", range(4000, 4032, 4))
-def test_the_length_is_right_to_the_byte_whatever_the_segments_end_on(
-    size: int, append_hash: bool
-) -> None:
+def test_the_length_is_right_to_the_byte_whatever_the_segments_end_on(size: int, append_hash: bool) -> None:
     app = build_app("esp32", size=size, append_hash=append_hash)
     assert firmware.check(app + b"\xff" * 100, "esp32", "file") == len(app)
 

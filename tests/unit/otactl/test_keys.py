@@ -52,9 +52,7 @@ def test_a_key_made_by_espsecure_is_taken(tmp_path: Path) -> None:
     assert keys.verify(theirs.public_key(), keys.sign(theirs, b"message"), b"message")
 
 
-def test_a_key_of_ours_signs_an_image_for_espsecure(
-    folder: Path, firmware_file, tmp_path: Path
-) -> None:
+def test_a_key_of_ours_signs_an_image_for_espsecure(folder: Path, firmware_file, tmp_path: Path) -> None:
     signed, key = tmp_path / "signed.bin", folder / "release.pem"
     espsecure("sign-data", "--version", "2", "--keyfile", key, "--output", signed, firmware_file())
     espsecure("verify-signature", "--version", "2", "--keyfile", key, signed)

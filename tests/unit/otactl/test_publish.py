@@ -131,9 +131,7 @@ def test_the_channel_is_written_last(
 ) -> None:
     written: list[Path] = []
     whole = publish.write_atomic
-    monkeypatch.setattr(
-        publish, "write_atomic", lambda path, data: (written.append(path), whole(path, data))
-    )
+    monkeypatch.setattr(publish, "write_atomic", lambda path, data: (written.append(path), whole(path, data)))
     publish.publish(place, [firmware_file("esp32"), firmware_file("esp32s3")], "1.0.0")
     names = [path.name for path in written]
     assert names == ["esp32.bin", "esp32s3.bin", "release.json", "stable.json"]
@@ -141,18 +139,14 @@ def test_the_channel_is_written_last(
 
 def test_releases_made_at_once_get_sequences_of_their_own(place: Workspace, firmware_file) -> None:
     path = firmware_file()
-    runs = [
-        threading.Thread(target=publish.publish, args=(place, [path], f"1.0.{n}"))
-        for n in range(4)
-    ]
+    runs = [threading.Thread(target=publish.publish, args=(place, [path], f"1.0.{n}")) for n in range(4)]
     for run in runs:
         run.start()
     for run in runs:
         run.join()
     kept = [json.loads(p.read_text()) for p in place.releases.glob("*/release.json")]
     found = sorted(
-        envelope.unseal(json.dumps(one).encode(), keys.trusted(place.trusted))["sequence"]
-        for one in kept
+        envelope.unseal(json.dumps(one).encode(), keys.trusted(place.trusted))["sequence"] for one in kept
     )
     assert found == [1, 2, 3, 4]
     assert channel(place)["sequence"] == 4

@@ -25,9 +25,7 @@ class Client:
 
     def connect(self) -> http.client.HTTPSConnection:
         context = ssl.create_default_context(cafile=str(self.place.tls / "ca.pem"))
-        return http.client.HTTPSConnection(
-            "127.0.0.1", self.server.port, context=context, timeout=10
-        )
+        return http.client.HTTPSConnection("127.0.0.1", self.server.port, context=context, timeout=10)
 
     def get(self, path: str = "/1.0.0/esp32.bin", method: str = "GET", **headers: str):
         connection = self.connect()
@@ -218,9 +216,7 @@ def test_without_tls_it_speaks_plain_http(client: Client) -> None:
 
 
 def test_a_port_in_use_says_so(client: Client) -> None:
-    busy = Server(
-        client.place.releases, client.place.tls, "127.0.0.1", client.server.port, lambda _: None
-    )
+    busy = Server(client.place.releases, client.place.tls, "127.0.0.1", client.server.port, lambda _: None)
     with pytest.raises(RigError, match=f"port {client.server.port}.*--port"), busy:
         pass
 

@@ -139,9 +139,7 @@ def test_advice_before_boards_refuse_it(copy: Path, days: int, host: str, says) 
     assert (found is None) if says is None else (says in str(found) and "--renew" in str(found))
 
 
-@pytest.mark.parametrize(
-    "name", ["", "a b", "-x", "x" * 64, "a..b", "http://x", "x" * 300, "ü" * 80]
-)
+@pytest.mark.parametrize("name", ["", "a b", "-x", "x" * 64, "a..b", "http://x", "x" * 300, "ü" * 80])
 def test_a_name_that_is_none_is_refused_and_nothing_changes(copy: Path, name: str) -> None:
     before = (copy / "server.pem").read_bytes()
     with pytest.raises(UsageError, match="neither a host name nor an address"):

@@ -64,9 +64,7 @@ def flashed(
 ) -> Flash:
     """A flash with apps in the partitions that `good` and `damaged` name, and an empty trace."""
     table = LAYOUTS[layout] if isinstance(layout, str) else layout
-    flash = Flash(
-        folder / "flash.bin", size or (8 if table.factory and table.otadata else 4) * MIB
-    )
+    flash = Flash(folder / "flash.bin", size or (8 if table.factory and table.otadata else 4) * MIB)
     flash.program(TABLE_OFFSET, table.to_bytes(), actor="host")
     for labels, image in ((good, app(chip)), (damaged, damaged_app(chip))):
         for label in labels.split():

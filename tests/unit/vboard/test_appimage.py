@@ -70,9 +70,7 @@ def test_a_built_image_is_sound_on_both_sides(chip: str, size: int) -> None:
         ("ESP32_GENERIC_C3-20230426-v1.20.0", 0x10000, "esp32c3", 1401392, "Apr 26 2023"),
     ],
 )
-def test_real_micropython_firmware_is_sound(
-    name: str, offset: int, chip: str, length: int, day: str
-) -> None:
+def test_real_micropython_firmware_is_sound(name: str, offset: int, chip: str, length: int, day: str) -> None:
     path = FIRMWARE / f"{name}.bin"
     if not path.exists():
         pytest.skip(f"no {path}: the real firmware files are not here")
@@ -93,9 +91,7 @@ def test_the_bytes_of_a_real_header_are_read_field_by_field() -> None:
 
 
 def test_a_description_survives_its_bytes() -> None:
-    desc = AppDesc(
-        "1.2.0", "lamp", "12:34:56", "Jan  1 2026", "v5.5.2", bytes(range(32)), 3, 1, 99
-    )
+    desc = AppDesc("1.2.0", "lamp", "12:34:56", "Jan  1 2026", "v5.5.2", bytes(range(32)), 3, 1, 99)
     assert AppDesc.from_bytes(desc.to_bytes()) == desc
     assert len(desc.to_bytes()) == 256
 

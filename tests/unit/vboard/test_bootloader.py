@@ -136,9 +136,7 @@ def test_a_wrong_crc_on_the_only_entry_tries_all_and_writes_nothing(tmp_path):
     flash = flashed(tmp_path, otadata=(spoiled(2, VALID), BLANK), good=BOTH)
     booted = boot(flash, ESP32)
     assert booted.row == row(OTA, "ota_0")
-    assert booted.log == [
-        "E boot: ota data partition invalid and no factory, will try all partitions"
-    ]
+    assert booted.log == ["E boot: ota data partition invalid and no factory, will try all partitions"]
     assert not flash.trace
 
 
@@ -158,9 +156,7 @@ def test_a_pending_mark_without_a_number_is_aborted_too(tmp_path):
     assert otadata_of(flash, OTA) == ((1, VALID), BLANK)
 
 
-@pytest.mark.parametrize(
-    ("before", "sector"), [(((1, VALID), (2, NEW)), 1), (((3, PENDING), (2, VALID)), 0)]
-)
+@pytest.mark.parametrize(("before", "sector"), [(((1, VALID), (2, NEW)), 1), (((3, PENDING), (2, VALID)), 0)])
 def test_a_change_is_one_erase_and_one_program_of_32_bytes_in_one_sector(tmp_path, before, sector):
     flash = flashed(tmp_path, otadata=before, good=BOTH)
     started(flash)

@@ -163,9 +163,7 @@ def test_power_can_go_between_two_blocks_of_one_erase(flash):
 def test_another_process_sees_each_operation_at_once(flash):
     flash.program(5, b"seen", actor="app")
     code = f"f = open({str(flash.path)!r}, 'rb'); f.seek(5); print(f.read(4))"
-    shown = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "b'seen'"
 
 

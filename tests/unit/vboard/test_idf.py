@@ -84,9 +84,7 @@ class TestFinding:
         assert (found.label if found else None) == after
 
     def test_the_next_slot_goes_by_number_and_passes_over_gaps(self, flash):
-        table = Table(
-            tuple(Row(0, 0x10 + n, 0x10000 + (n << 16), 0x10000, f"a{n}") for n in (5, 2, 0))
-        )
+        table = Table(tuple(Row(0, 0x10 + n, 0x10000 + (n << 16), 0x10000, f"a{n}") for n in (5, 2, 0)))
         app_ = App(flash, ESP32, table, table.rows[0])
         assert [app_.next_update(table.rows[n]).label for n in (0, 1, 2)] == ["a0", "a5", "a2"]
 
@@ -167,9 +165,7 @@ class TestWriting:
             (0, 4096, 1),
         ],
     )
-    def test_small_blocks_keep_the_rest_of_their_sectors(
-        self, running, flash, offset, size, sectors
-    ):
+    def test_small_blocks_keep_the_rest_of_their_sectors(self, running, flash, offset, size, sectors):
         old = bytes(range(256)) * 48
         running.program(OTA_1, 0, old)
         flash.trace.clear()
@@ -207,9 +203,7 @@ class TestProtection:
             lambda a: a.erase(Row(0x40, 0, 0x1000, 0x1000, "boot"), 0, 4096),
         ],
     )
-    def test_a_write_into_the_running_app_the_table_or_the_bootloader_aborts(
-        self, running, flash, write
-    ):
+    def test_a_write_into_the_running_app_the_table_or_the_bootloader_aborts(self, running, flash, write):
         with pytest.raises(Abort):
             write(running)
         assert not flash.trace

@@ -104,9 +104,7 @@ class TestSetBoot:
     @pytest.mark.parametrize(
         ("good", "damaged", "to"), [("", "", OTA_1), ("", "ota_1", OTA_1), (BOTH, "", OTADATA)]
     )
-    def test_what_is_no_sound_image_is_refused_and_otadata_stays(
-        self, tmp_path, good, damaged, to
-    ):
+    def test_what_is_no_sound_image_is_refused_and_otadata_stays(self, tmp_path, good, damaged, to):
         before = ((1, VALID), BLANK)
         flash = flashed(tmp_path, good=good, damaged=damaged, otadata=before)
         assert answer(lambda: App(flash, ESP32, OTA, OTA_0).set_boot(to)) == VALIDATE_FAILED
@@ -140,9 +138,7 @@ class TestSetBoot:
     def test_a_slot_beyond_a_gap_is_an_invalid_argument(self, tmp_path):
         table = Table((OTADATA, OTA_0, Row(0, 0x12, OTA_1.offset, OTA_1.size, "ota_2")))
         flash = flashed(tmp_path, table, good="ota_2", otadata=((1, VALID), BLANK))
-        assert (
-            answer(lambda: App(flash, ESP32, table, OTA_0).set_boot(table.rows[2])) == INVALID_ARG
-        )
+        assert answer(lambda: App(flash, ESP32, table, OTA_0).set_boot(table.rows[2])) == INVALID_ARG
         assert not flash.trace
 
     def test_an_app_image_in_a_data_partition_is_an_invalid_argument(self, running, flash):

@@ -364,9 +364,7 @@ def states(flash: Flash, case: Case, torn: int) -> list[Value]:
 
 @pytest.mark.parametrize("torn", [0, 1, 4, 17, 31])
 @pytest.mark.parametrize("case", CASES)
-def test_a_cut_anywhere_leaves_the_old_value_or_the_new(
-    flash: Flash, case: str, torn: int
-) -> None:
+def test_a_cut_anywhere_leaves_the_old_value_or_the_new(flash: Flash, case: str, torn: int) -> None:
     _, _, before, after = CASES[case]
     old = LOST if before is None else before
     new = LOST if after is None else after
