@@ -169,13 +169,13 @@ def confirm() -> None:
 
 def status() -> dict:
     """What runs, what is in the slots, how the last job went: plain values, ready for JSON."""
-    from . import install
+    from . import image
 
     found, kept = slots.Slots(), record.Record()
     job = {key: kept.job[key] for key in ("phase", "version", "sequence", "size", "reason", "detail")}
     job["offset"] = kept.offset
     return {
-        "chip": install.chip(found),
+        "chip": image.chip(found.running),
         "build": getattr(sys.implementation, "_build", None),
         "micropython": ".".join(str(n) for n in sys.implementation.version[:3]),
         "running": found.label,
@@ -191,13 +191,13 @@ def status() -> dict:
 
 
 def _slot(p, found: slots.Slots, kept: record.Record) -> dict:
-    from . import image, install
+    from . import image
 
     name, size = p.info()[4], p.info()[3]
     head = bytearray(image.HEAD)
     p.readblocks(0, head)
     try:
-        facts = image.check_head(head, install.chip(found), None)
+        facts = image.check_head(head, image.chip(found.running))
         which = "installed" if name == found.label else "previous"
         ours = name == kept.job["slot"] and kept.job["phase"] in ("ready", "trial", "failed")
         facts["release"] = ((kept.job if ours else kept.state[which]) or {}).get("version")
@@ -225,7 +225,7 @@ class _Pass:
 
     def offer(self) -> dict:
         """The newest release, if this board takes it. Raises OtaError with why it does not."""
-        from . import http, install, network, release, signature
+        from . import http, image, network, release, signature
 
         config, state = self._config, self._record.state
         keys = signature.load_keys(config["keys"])
@@ -237,7 +237,7 @@ class _Pass:
         payload = release.open_envelope(envelope, keys)
         del envelope, keys, response
         build = getattr(sys.implementation, "_build", None)
-        target = release.choose(payload, config["product"], install.chip(self._slots), build)
+        target = release.choose(payload, config["product"], image.chip(self._slots.running), build)
         self._adopt(payload, target)
         release.apply_policy(
             payload,

@@ -1,9 +1,6 @@
 """A streaming GET over HTTPS or HTTP, for servers as they are. Source: RFC 9110, RFC 9112.
 
-The certificate is verified always; every wait has a limit; a body cut short is an error, not an
-end. OtaError codes: bad-url, http-not-allowed, redirect-to-http, too-many-redirects, dns, connect,
-tls, cert-untrusted, cert-host, cert-expired, cert-not-yet-valid, http-status, bad-response,
-bad-range, stalled, dropped.
+The certificate is always verified, every wait has a limit, and a body cut short is an error, not an end.
 """
 
 import binascii
@@ -38,35 +35,29 @@ _VERIFY = (
 )
 
 
-def get(
-    url: str,
-    ca=None,
-    start=0,
-    etag=None,
-    size=None,
-    allow_http=False,
-    connect_timeout_s=15,
-    read_timeout_s=20,
-) -> "Response":
-    """Ask for `url` from byte `start` on; returns when the headers are in. Raises OtaError.
+def get(url: str, ca=None, start=0, etag=None, size=None, **settings) -> "Response":
+    """Ask for `url` from byte `start` on; returns when the headers are in.
 
     `ca` is PEM or DER. `etag` is what an earlier Response.etag said: the rest comes only if the file is still
-    that one. `size` is the file's as the caller knows it, for servers that do not tell. Time limits hold for
-    each read or write, and one read_timeout_s for all headers.
+    that one. `size` is the file's, for servers that do not tell. Settings: allow_http (False),
+    connect_timeout_s (15), read_timeout_s (20), which holds for each read or write, and for all headers.
+    Raises OtaError: bad-url, http-not-allowed, redirect-to-http, too-many-redirects, dns, connect, tls,
+    cert-untrusted, cert-host, cert-expired, cert-not-yet-valid, http-status, bad-response, bad-range, stalled,
+    dropped.
     """
+    connect_s, read_s = settings.get("connect_timeout_s", 15), settings.get("read_timeout_s", 20)
     for hop in range(_HOPS):
         secure, host, port, path = split(url)
-        if not secure and not allow_http:
+        if not secure and not settings.get("allow_http"):
             raise OtaError("redirect-to-http" if hop else "http-not-allowed", host)
-        response = Response(url, _connect(host, port, connect_timeout_s, read_timeout_s))
+        response = Response(url, _connect(host, port, connect_s, read_s))
         doing = "tls"
         try:
             if secure:
                 response.sock = _wrap(response.sock, host, ca)
-            doing = "request"
-            _send(response.sock, host if port in (80, 443) else f"{host}:{port}", path, start, etag)
             doing = "headers"
-            found = response._headers(int(read_timeout_s * 1000))
+            _send(response.sock, host if port in (80, 443) else f"{host}:{port}", path, start, etag)
+            found = response._headers(int(read_s * 1000))
             if response.status not in (301, 302, 303, 307, 308) or b"location" not in found:
                 response._open(found, start, etag, size)
                 return response

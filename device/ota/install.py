@@ -109,7 +109,7 @@ class Install:
         job, kept = self._record.job, self._record
         n = min(slots.SECTOR, self._size)
         self._fill(response, self._view[:n])
-        image.check_head(self._view[:n], chip(self._slots), None)
+        image.check_head(self._view[:n], image.chip(self._slots.running))
         etag = response.etag or ""
         job["etag"] = etag if 0 < len(etag) <= 64 else None
         kept.save("job")
@@ -148,10 +148,3 @@ class Install:
             self._buf[i] = 0xFF
         self._slots.write(self._slot, self._record.offset // slots.SECTOR, self._view[:whole])
         self._record.offset += n
-
-
-def chip(found: slots.Slots) -> str:
-    """This board's chip, out of the header of the image that runs."""
-    head = bytearray(16)
-    found.running.readblocks(0, head)
-    return image.chip_name(head[12] | head[13] << 8)
