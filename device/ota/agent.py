@@ -239,15 +239,7 @@ class _Pass:
         build = getattr(sys.implementation, "_build", None)
         target = release.choose(payload, config["product"], image.chip(self._slots.running), build)
         self._adopt(payload, target)
-        release.apply_policy(
-            payload,
-            target,
-            installed_sequence=state["installed"]["sequence"],
-            floor_sequence=state["floor_sequence"],
-            floor_security=state["floor_security"],
-            failed=[f[0] for f in state["failed"]],
-            slot_size=self._slots.next_slot().info()[3],
-        )
+        release.apply_policy(payload, target, state, self._slots.next_slot().info()[3])
         found = {key: payload[key] for key in ("version", "sequence", "security_version")}
         found.update(size=target["size"], sha256=target["sha256"].lower())
         found["url"] = http.join(config["url"], target["url"])
