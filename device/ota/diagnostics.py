@@ -1,12 +1,8 @@
 """The checks of a trial. Each is a function of (config, check) that gives True when it has passed, False to be
-asked again, and raises when it cannot pass any more.
-
-trial.py asks until the check's `timeout_s`; no check may wait long by itself.
-"""
+asked again, and raises when it cannot pass any more. None may wait long by itself."""
 
 import gc
 import os
-import sys
 import time
 
 from .errors import OtaError
@@ -60,8 +56,8 @@ def _filesystem(config: dict, check: dict) -> bool:
 def _import(config: dict, check: dict) -> bool:
     # import: it imports. call: a function of the user's; true passes, false is asked again.
     module, _, function = (check.get("module") or check["function"]).partition(":")
-    __import__(module)
-    return not function or bool(getattr(sys.modules[module], function)())
+    found = __import__(module, None, None, (function,))  # the last part of a dotted name
+    return not function or bool(getattr(found, function)())
 
 
 _CHECKS = {
@@ -70,14 +66,17 @@ _CHECKS = {
 }  # fmt: skip
 
 
-def ask(config: dict, check: dict) -> "tuple[bool, str]":
-    """One try of a check: (passed, why not yet). Raises OtaError where more tries cannot help."""
-    run = _CHECKS[check["check"]]
-    try:
-        return run(config, check), ""
-    except OtaError as e:
-        if run != _reach:  # what is down may come up
-            raise
-        return False, str(e)
-    except Exception as e:
-        raise OtaError(type(e).__name__, e)
+def run(config: dict, check: dict) -> None:
+    """Ask a check until it passes, for at most its timeout_s. Raises OtaError check-… with why it did not."""
+    name, began = check["check"], time.ticks_ms()
+    while True:
+        why, last = "timeout", False
+        try:
+            if _CHECKS[name](config, check):
+                return
+        except Exception as e:
+            why = str(e) if isinstance(e, OtaError) else f"{type(e).__name__} {e}"
+            last = not isinstance(e, OtaError) or name not in ("wifi", "server")  # what is down may come up
+        if last or time.ticks_diff(time.ticks_ms(), began) > check.get("timeout_s", 1) * 1000:
+            raise OtaError("check-" + name, why)
+        time.sleep_ms(100)

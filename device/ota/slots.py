@@ -1,8 +1,8 @@
 """Slots and otadata: the agent's only door to esp32.Partition, and where P2, P3 and P4 are kept.
 
 MicroPython gives no call for an image's state, so otadata is decoded here. Source: ESP-IDF
-esp_flash_partitions.h, bootloader_common_loader.c: two entries, each alone in a sector; the crc
-covers the sequence number only; of two valid entries the larger number wins.
+esp_flash_partitions.h, bootloader_common_loader.c: two entries, each alone in a sector; the crc covers the
+sequence number only; of two valid entries the larger number wins.
 """
 
 import binascii
@@ -18,35 +18,25 @@ SECTOR = const(4096)
 NEW = const(0)
 PENDING = const(1)  # PENDING_VERIFY: booted, not yet confirmed
 VALID = const(2)
-_NAMES = ("new", "pending", "valid", "invalid", "aborted")
-_BLANK = const(0xFFFFFFFF)
-_OTA_0 = const(0x10)
-_OTA_LAST = const(0x1F)
+_NAMES = {None: "none", NEW: "new", PENDING: "pending", VALID: "valid", 3: "invalid", 4: "aborted"}
 
 
 class Slots:
-    """What runs, what boots next, what otadata says of each slot. Every call reads the flash."""
+    """What runs, what boots next, what otadata says of each slot."""
 
     def __init__(self) -> None:
         """Raises OtaError no-ota-slots where the partition table has no two OTA slots."""
         self._otadata = Partition.find(Partition.TYPE_DATA, subtype=0)  # type: ignore[call-arg]
-        apps = Partition.find(Partition.TYPE_APP)
-        self.all = [p for p in apps if _OTA_0 <= p.info()[1] <= _OTA_LAST]
+        self.all = [p for p in Partition.find(Partition.TYPE_APP) if 0x10 <= p.info()[1] <= 0x1F]
         if not self._otadata or len(self.all) < 2:
             raise OtaError("no-ota-slots", len(self.all))
         self.running = Partition(Partition.RUNNING)  # type: ignore[arg-type]
         self.label = self.running.info()[4]  # of the slot that runs
+        self.next = self.running.get_next_update()  # an update goes there: never the slot that runs
 
     def boot_label(self) -> str:
         """The partition that the next reset tries first."""
         return Partition(Partition.BOOT).info()[4]  # type: ignore[arg-type]
-
-    def next_slot(self) -> Partition:
-        """The slot that an update goes to: never the one that runs."""
-        return self.running.get_next_update()
-
-    def by_label(self, label: str) -> Partition:
-        return [p for p in self.all if p.info()[4] == label][0]
 
     def state(self, label: str) -> "int | None":
         """The state in the newest good otadata entry for a slot; None where there is none."""
@@ -55,16 +45,13 @@ class Slots:
         for sector in (0, 1):
             self._otadata[0].readblocks(sector, raw)
             seq, state, crc = struct.unpack("<I20xII", raw)
-            if binascii.crc32(raw[:4], 0xFFFFFFFF) == crc and newest < seq < _BLANK:
+            if binascii.crc32(raw[:4], 0xFFFFFFFF) == crc and newest < seq < 0xFFFFFFFF:
                 if self.all[(seq - 1) % len(self.all)].info()[4] == label:
                     newest, found = seq, state
         return found
 
     def state_name(self, label: str) -> str:
-        state = self.state(label)
-        if state is None:
-            return "none"
-        return _NAMES[state] if state < len(_NAMES) else "undefined"
+        return _NAMES.get(self.state(label), "undefined")
 
     def on_trial(self) -> bool:
         """Whether the running image is what otadata boots, and is not confirmed yet."""
@@ -79,25 +66,26 @@ class Slots:
         if self.on_trial():
             raise OtaError("unconfirmed", self.label)
 
-    def write(self, slot: Partition, block: int, buf: "bytearray | memoryview") -> None:
-        """Erase and write whole sectors from sector number `block` on. Allocates nothing."""
+    def write(self, block: int, buf: "bytearray | memoryview") -> None:
+        """Erase and write whole sectors of the next slot, from sector `block` on. Allocates nothing. Raises
+        OtaError flash-write."""
         try:
-            slot.writeblocks(block, buf)  # type: ignore[arg-type]
+            self.next.writeblocks(block, buf)  # type: ignore[arg-type]
         except OSError as e:
             raise OtaError("flash-write", e.args[0])
 
-    def switch(self, slot: Partition, size: int, sha256: bytes, buf: memoryview):
-        """Make `slot` the one to boot: a generator of the bytes read back so far.
+    def switch(self, size: int, sha256: bytes, buf: memoryview):
+        """Make the next slot the one to boot: a generator of the bytes read back so far.
 
-        P3: the whole image is read from flash and held against the signed `sha256` first; then
-        set_boot() has the chip check it once more. Raises OtaError read-back, set-boot.
+        P3: the whole image is read from flash and held against the signed `sha256` first; then the chip checks
+        it once more. Raises OtaError unconfirmed, read-back, set-boot.
         """
         self.require_confirmed()
         digest = hashlib.sha256()
-        yield from read_slot(slot, size, buf, digest)
+        yield from read_slot(self.next, size, buf, digest)
         if digest.digest() != sha256:
-            raise OtaError("read-back", slot.info()[4])
-        self.set_boot(slot)
+            raise OtaError("read-back", self.next.info()[4])
+        self.set_boot(self.next)
 
     def set_boot(self, slot: Partition) -> None:
         """The chip checks the whole image and writes otadata. Raises OtaError set-boot."""
@@ -107,7 +95,7 @@ class Slots:
             raise OtaError("set-boot", e.args[0])
 
     def confirm(self) -> None:
-        """P4: mark the running image valid and read that back. Raises not-on-trial, confirm."""
+        """P4: mark the running image valid and read that back. Raises OtaError not-on-trial, confirm."""
         if not self.on_trial():
             raise OtaError("not-on-trial", self.label)
         try:
@@ -118,11 +106,9 @@ class Slots:
             raise OtaError("confirm", self.state_name(self.label))
 
     def reclaim(self) -> None:
-        """Point otadata back at the running image after a fall-back from a damaged one.
-
-        What runs was confirmed before, or is all that is left. Without this a new image in the
-        damaged slot would share its sequence number with the old one and could not be aborted.
-        """
+        """Point otadata back at the running image, which was confirmed before or is all that is left. Without
+        this a new image in the damaged slot would share its sequence number with the old one and could not be
+        aborted. Raises OtaError set-boot."""
         self.set_boot(self.running)
         if not self.fell_back():
             Partition.mark_app_valid_cancel_rollback()

@@ -1,9 +1,9 @@
 """Every boot: settle what the last one left, and put an unconfirmed image on trial.
 
-boot.py calls `start()` before anything else. On a trial boot it arms the hardware watchdog and a
-timer that feeds it only while the trial may still succeed: a hang in the interpreter, in a C
-driver or in the application ends in a reset, and the bootloader brings the old release back.
-A trial always ends in a reset, confirmed or not: the watchdog of an ESP32 cannot be disarmed.
+boot.py calls `start()` before anything else. On a trial boot it arms the hardware watchdog and a timer that
+feeds it only while the trial may still succeed: a hang in the interpreter, in a C driver or in the application
+ends in a reset, and the bootloader brings the old release back. A trial always ends in a reset, confirmed or
+not: the watchdog of an ESP32 cannot be disarmed.
 """
 
 import time
@@ -16,13 +16,17 @@ from .errors import OtaError
 
 _MAX_SWITCHES = const(3)
 _MAX_RESTARTS = const(20)  # a program that soft-resets for ever must not stay on trial for ever
+_NEVER = const(1 << 29)
+# What reset the chip is all that is known of a trial that ended without a word.
+_CAUSES = {machine.WDT_RESET: "trial-watchdog", machine.PWRON_RESET: "trial-power"}
 
 current: "Trial | None" = None  # the trial of this boot
 _started = False
 
 
 def start() -> None:
-    """Settle the record with what boots; arm the trial. Does its work once a boot."""
+    """Settle the record with what boots; arm the trial. Does its work once a boot. Raises OtaError: record,
+    timer, set-boot."""
     global current, _started
     if _started:
         return
@@ -42,8 +46,8 @@ def start() -> None:
 
 
 def _fell_back(found: slots.Slots, kept: record.Record) -> None:
-    # RUNNING is not BOOT. A switch that only waits for its reset looks the same: it is NEW, and
-    # what came in between was a soft reset.
+    # RUNNING is not BOOT. A switch that only waits for its reset looks the same: it is NEW, and what came in
+    # between was a soft reset.
     state = found.state(found.boot_label())
     if state == slots.NEW and machine.reset_cause() == machine.SOFT_RESET:
         machine.reset()
@@ -61,9 +65,7 @@ def _settle(found: slots.Slots, kept: record.Record) -> None:
         if job["slot"] == found.label:
             kept.confirmed()  # power went between the confirmation and its record
         elif found.state_name(job["slot"]) in ("aborted", "invalid"):
-            # The trial ended without a word: what reset the chip is all that is known.
-            causes = {machine.WDT_RESET: "trial-watchdog", machine.PWRON_RESET: "trial-power"}
-            kept.fail(causes.get(machine.reset_cause(), "trial-crash"))
+            kept.fail(_CAUSES.get(machine.reset_cause(), "trial-crash"))
         elif job["switches"] >= _MAX_SWITCHES:
             kept.fail("switch-lost")
         # else power took the switch, and the slot is whole: agent.update() repeats it
@@ -88,23 +90,20 @@ class Trial:
         self._ours = job["slot"] == found.label and job["phase"] in ("ready", "trial")
         self.version = job["version"] if self._ours else "unknown"
         self._began = time.ticks_ms()
-        self._deadline_ms = 180000
-        self._settle_ms = 0
-        self._passed: "int | None" = None  # ticks_ms when all checks but `healthy` had passed
-        self._healthy: "bool | None" = None  # None: nobody waits for it
+        self._settled_ms: "int | None" = None  # after _began; None until all checks have passed
+        self.healthy = False  # the application's own word: the next tick confirms if all else has passed
 
     def arm(self) -> None:
         """The watchdog and its feeder; then the record says that the trial has begun."""
-        watchdog_s = 30
-        try:
-            from . import config
+        from . import config
 
+        try:
             limits = config.load()["trial"]
-            self._deadline_ms, watchdog_s = limits["deadline_s"] * 1000, limits["watchdog_s"]
-        except OtaError:
-            pass  # agent.start() meets it again, and fails the trial with it
+        except OtaError:  # agent.start() meets it again, and fails the trial with it
+            limits = {"deadline_s": 180, "watchdog_s": 30}
+        self._deadline_ms = limits["deadline_s"] * 1000
         self._timer = _timer()
-        self._watchdog = machine.WDT(timeout=watchdog_s * 1000)
+        self._watchdog = machine.WDT(timeout=limits["watchdog_s"] * 1000)
         self._timer.init(mode=machine.Timer.PERIODIC, period=1000, callback=self._tick)
         say("trial", self.version, "in", self._slots.label)
         job = self._record.job
@@ -118,55 +117,28 @@ class Trial:
     def _elapsed(self) -> int:
         return time.ticks_diff(time.ticks_ms(), self._began)
 
-    def _tick(self, _: object) -> None:
+    def _tick(self, _: object = None) -> None:
         if self._elapsed() > self._deadline_ms:
             self.fail("deadline")
         self._watchdog.feed()
-        self._confirm_if_ready()
-
-    def _confirm_if_ready(self) -> None:
-        if self._passed is None or self._healthy is False:
-            return
-        settled = time.ticks_diff(time.ticks_ms(), self._passed) >= self._settle_ms
-        if self._healthy or settled:
+        if self._settled_ms is not None and (self.healthy or self._elapsed() >= self._settled_ms):
             self.confirm()
 
     def run(self, config: dict) -> None:
-        """All checks in their order, each within its time; returns when the application may start.
+        """All checks in their order; returns when the application may start. From then on it has settle_s to
+        crash in, or `healthy`'s timeout_s to call agent.healthy(). Raises OtaError check-…"""
+        from . import diagnostics
 
-        From then on it has settle_s to crash in, or `healthy`'s timeout_s to call agent.healthy().
-        """
-        self._settle_ms = config["trial"]["settle_s"] * 1000
+        settle_ms = config["trial"]["settle_s"] * 1000
         for check in config["trial"]["checks"]:
             if check["check"] == "healthy":
-                self._healthy = bool(self._healthy)
+                settle_ms = _NEVER
                 until = self._elapsed() + int(check["timeout_s"] * 1000)
                 self._deadline_ms = min(self._deadline_ms, until)
             else:
-                self._run_one(config, check)
-        self._passed = time.ticks_ms()  # type: ignore[assignment]
-        self._confirm_if_ready()
-
-    def _run_one(self, config: dict, check: dict) -> None:
-        from . import diagnostics
-
-        name = check["check"]
-        until = self._elapsed() + int(check.get("timeout_s", 1) * 1000)
-        passed = False
-        while not passed:
-            try:
-                passed, why = diagnostics.ask(config, check)
-            except OtaError as e:
-                self.fail("check-" + name, str(e))
-            if not passed:
-                if self._elapsed() > until:
-                    self.fail("check-" + name, why or "timeout")
-                time.sleep_ms(100)
-        say("check", name, "ok")
-
-    def healthy(self) -> None:
-        """The application's own word; the next tick confirms if all else has passed."""
-        self._healthy = True
+                diagnostics.run(config, check)
+                say("check", check["check"], "ok")
+        self._settled_ms = self._elapsed() + settle_ms
 
     def confirm(self) -> None:
         """Mark valid, read back, record, reset. Fails the trial if otadata does not take it."""
@@ -187,7 +159,7 @@ class Trial:
                 self._record.fail(reason, detail)
             if self._slots.state(self._slots.label) == slots.NEW:
                 # a bootloader from before v1.21 knows no rollback: switch back by hand
-                self._slots.next_slot().set_boot()
+                self._slots.next.set_boot()
         finally:
             self._reset()
 
@@ -197,8 +169,8 @@ class Trial:
 
 
 def _timer() -> machine.Timer:
-    # -1 is a virtual timer in new firmware and the last hardware timer in old; where it is refused
-    # the chip has four timers, or two.
+    # -1 is a virtual timer in new firmware and the last hardware timer in old; where it is refused the chip has
+    # four timers, or two.
     for number in (-1, 3, 1):
         try:
             return machine.Timer(number)
