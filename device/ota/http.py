@@ -45,29 +45,37 @@ def get(url: str, ca=None, start=0, etag=None, size=None, **settings) -> "Respon
     cert-untrusted, cert-host, cert-expired, cert-not-yet-valid, http-status, bad-response, bad-range, stalled,
     dropped.
     """
-    connect_s, read_s = settings.get("connect_timeout_s", 15), settings.get("read_timeout_s", 20)
+    read_s = settings.get("read_timeout_s", 20)
     for hop in range(_HOPS):
         secure, host, port, path = split(url)
         if not secure and not settings.get("allow_http"):
             raise OtaError("redirect-to-http" if hop else "http-not-allowed", host)
-        response = Response(url, _connect(host, port, connect_s, read_s))
-        doing = "tls"
         try:
+            found = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)
+        except OSError:
+            found = []  # which some versions return by themselves
+        if not found:
+            raise OtaError("dns", host)
+        response = Response(url, socket.socket(found[0][0], socket.SOCK_STREAM))
+        doing = "connect"
+        try:
+            response.sock.settimeout(settings.get("connect_timeout_s", 15))
+            response.sock.connect(found[0][-1])
+            response.sock.settimeout(read_s)  # now: a TLS socket has no settimeout of its own
+            doing = "tls"
             if secure:
                 response.sock = _wrap(response.sock, host, ca)
             doing = "headers"
             _send(response.sock, host if port in (80, 443) else f"{host}:{port}", path, start, etag)
-            found = response._headers(int(read_s * 1000))
-            if response.status not in (301, 302, 303, 307, 308) or b"location" not in found:
-                response._open(found, start, etag, size)
+            headers = response._headers(int(read_s * 1000))
+            if response.status not in (301, 302, 303, 307, 308) or b"location" not in headers:
+                response._open(headers, start, etag, size)
                 return response
         except BaseException as e:  # Ctrl-C must not leave a socket open either
             response.close()
-            if isinstance(e, ValueError):
-                raise OtaError("bad-response", doing)
-            raise _failed(e, doing) if isinstance(e, OSError) else e
+            raise _failed(e, doing)
         response.close()
-        url = join(url, found[b"location"])
+        url = join(url, headers[b"location"])
     raise OtaError("too-many-redirects", _HOPS - 1)
 
 
@@ -94,29 +102,6 @@ def join(base: str, ref: str) -> str:
     at = (base + "/").find("/", base.find("://") + 3)
     root, path = base[:at], base[at:]
     return root + (ref if ref[:1] == "/" else path[: path.rfind("/")] + "/" + ref)
-
-
-def _connect(host: str, port: int, connect_s: float, read_s: float) -> socket.socket:
-    failure = OtaError("dns", host)
-    try:
-        found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-    except OSError:
-        found = []  # which some versions return by themselves
-    for info in found[:3]:
-        sock = socket.socket(info[0], socket.SOCK_STREAM)
-        try:
-            sock.settimeout(connect_s)
-            sock.connect(info[-1])
-            sock.settimeout(read_s)  # now: a TLS socket has no settimeout of its own
-            return sock
-        except BaseException as e:
-            sock.close()
-            if not isinstance(e, OSError):
-                raise
-            # By name: errno's numbers differ from port to port.
-            why = "timeout" if e.errno in _TIMED_OUT else errno.errorcode.get(e.errno, e.errno)
-            failure = OtaError("connect", why)
-    raise failure
 
 
 def _wrap(sock: socket.socket, host: str, ca: "bytes | None") -> socket.socket:
@@ -153,11 +138,18 @@ def _send(sock: socket.socket, host: str, path: str, start: int, etag: "str | No
         raise OSError(errno.ETIMEDOUT)
 
 
-def _failed(e: OSError, doing: str) -> OtaError:
+def _failed(e: BaseException, doing: str) -> BaseException:
+    if isinstance(e, ValueError):
+        return OtaError("bad-response", doing)
+    if not isinstance(e, OSError):
+        return e
     n = e.errno or 0
-    if abs(n) in _TIMED_OUT:  # through TLS an errno may come with its sign changed
-        return OtaError("stalled", doing)
-    return OtaError("tls", n) if n < -255 and n != _TLS_EOF else OtaError("dropped", doing)
+    timed_out = abs(n) in _TIMED_OUT  # through TLS an errno may come with its sign changed
+    if doing == "connect":  # by name: errno's numbers differ from port to port
+        return OtaError(doing, "timeout" if timed_out else errno.errorcode.get(n, n))
+    if n < -255 and n != _TLS_EOF:
+        return OtaError("tls", n)
+    return OtaError("stalled" if timed_out else "dropped", doing)
 
 
 class Response:
@@ -185,43 +177,34 @@ class Response:
         """Fill `buf`, or what the body still has for it; returns 0 at the end. Allocates nothing, but for a
         chunked body. Raises OtaError stalled, dropped, tls, bad-response. What a failing call had read is
         lost: get() again from where the last good call ended."""
+        done, size = 0, len(buf)
         try:
-            if self._chunked:
-                return self._chunks(memoryview(buf))
-            n = min(len(buf), self._left)
-            got = self._recv(buf, n)
+            while done < size and self._more():
+                n = min(size - done, self._left)
+                got = self.sock.readinto(memoryview(buf)[done:] if done else buf, n)
+                if got is None:  # which some versions say for a time limit
+                    raise OSError(errno.EAGAIN)
+                if got < n:
+                    if self._chunked or self.length is not None:
+                        raise OtaError("dropped", "body")
+                    self._left = got  # the end: after TLS's close_notify a read would wait for more
+                self._left -= got
+                done += got
         except OSError as e:
             raise _failed(e, "body")
         except ValueError:
             raise OtaError("bad-response", "chunk")
-        if got < n and self.length is not None:
-            raise OtaError("dropped", "body")
-        self._left = self._left - n if got == n else 0  # after TLS's close_notify a read would wait for more
-        return got
-
-    def _chunks(self, view: memoryview) -> int:
-        done = 0
-        while done < len(view):
-            if not self._left:
-                line = self._line().strip() or self._line()  # a line end follows each chunk
-                self._left = int(line.split(b";")[0].strip(), 16)
-                if not 0 <= self._left < _MOST:
-                    raise ValueError
-            n = min(len(view) - done, self._left)
-            if not n:
-                self._chunked = False  # the empty chunk is the end
-                break
-            if self._recv(view[done:], n) < n:
-                raise OtaError("dropped", "body")
-            self._left -= n
-            done += n
         return done
 
-    def _recv(self, buf: "bytearray | memoryview", n: int) -> int:
-        got = self.sock.readinto(buf, n) if n else 0
-        if got is None:  # which some versions say for a time limit
-            raise OSError(errno.EAGAIN)
-        return got
+    def _more(self) -> int:
+        # Bytes to come of the body, or of the next chunk.
+        if self._chunked and not self._left:
+            line = self._line().strip() or self._line()  # a line end follows each chunk
+            self._left = int(line.split(b";")[0].strip(), 16)
+            if not 0 <= self._left < _MOST:
+                raise ValueError
+            self._chunked = self._left > 0  # an empty chunk is the last
+        return self._left
 
     def read(self, most: int) -> bytes:
         """At most `most` bytes of the body: for small documents."""
@@ -275,32 +258,27 @@ class Response:
         if self.status not in (200, 206):
             # 416: the file ends before `start`, so it is another one now
             raise OtaError("bad-range" if self.status == 416 else "http-status", self.status)
-        coding = found.get(b"transfer-encoding")
-        self._chunked = coding is not None
-        if coding and coding.lower() != "chunked":
+        self._chunked = b"transfer-encoding" in found
+        if found.get(b"transfer-encoding", "chunked").lower() != "chunked":
             raise ValueError
-        if not self._chunked and b"content-length" in found:
-            self.length = self.total = int(found[b"content-length"])
+        told = None if self._chunked else found.get(b"content-length")
+        self.length = self.total = size if told is None else int(told)
         # A weak tag may not be used with ranges; the date may, where there is nothing better.
         tag = found.get(b"etag", "")
         self.etag = tag if tag[:1] == '"' else found.get(b"last-modified")
         if self.status == 206:
             if etag and self.etag and etag != self.etag:
                 raise OtaError("bad-range", "changed")
-            self._range(found.get(b"content-range", ""), start)
-        elif self.length is None and not self._chunked:
-            self.length = size
-        if self.length is not None and not 0 <= self.length < _MOST:
+            # bytes FIRST-LAST/TOTAL: nothing but the whole rest of the file from `start` will do.
+            text = found.get(b"content-range", "")
+            span, _, total = text.partition("/")
+            first, _, last = span.lower().partition("-")
+            end = int(last) + 1 if last.isdigit() else 0
+            good = first == f"bytes {start}" and start < end < _MOST and total in ("*", str(end))
+            if not good or told not in (None, str(end - start)):
+                raise OtaError("bad-range", text[:40])
+            self.start, self.length = start, end - start
+            self.total = None if total == "*" else end
+        if not 0 <= (self.length or 0) < _MOST:
             raise ValueError
         self._left = 0 if self._chunked else _MOST if self.length is None else self.length
-
-    def _range(self, text: str, start: int) -> None:
-        # bytes FIRST-LAST/TOTAL: nothing but the whole rest of the file from `start` will do.
-        span, _, total = text.partition("/")
-        first, _, last = span.lower().partition("-")
-        end = int(last) + 1 if last.isdigit() else 0
-        good = first == f"bytes {start}" and start < end < _MOST and total in ("*", str(end))
-        if not good or self.length not in (None, end - start):
-            raise OtaError("bad-range", text[:40])
-        self.start, self.length = start, end - start
-        self.total = None if total == "*" else end
