@@ -1,8 +1,5 @@
-"""/etc/ota/config.json: read, checked whole, defaults filled in.
-
-Every mistake is named (`trial.checks[1].pin`) before the network is touched; a key nobody knows is a
-mistake too, so that a misspelt `allow_htttp` does not pass in silence.
-"""
+"""/etc/ota/config.json: read, checked whole, defaults filled in. Every mistake is named (`trial.checks[1].pin`)
+before the network is touched; so is a key nobody knows: a misspelt `allow_htttp` must not pass in silence."""
 
 import json
 
@@ -14,7 +11,7 @@ _NEEDED = object()  # no value fits less
 _MANY = 1 << 30
 _NUMBER = (int, float)
 _SECONDS = (_NUMBER, 1, 86400)  # below 0.1 s the esp32 socket takes a time limit for "do not block"
-_TIMEOUT = _SECONDS + (60,)
+_TIMEOUT = {"timeout_s": _SECONDS + (60,)}
 
 # name: kinds that JSON may give, or words; least and most of the number or of the length; default
 _TOP = {
@@ -40,21 +37,21 @@ _TRIAL = {
     "settle_s": ((int,), 0, 3600, 10),
     "checks": ((list,), 0, _MANY, [{"check": "wifi"}, {"check": "server"}]),
 }
+_GPIO = {
+    "pin": ((int, str), 0, 64, _NEEDED),
+    "level": ((int,), 0, 1, _NEEDED),
+    "hold_s": (_NUMBER, 0, 3600, 1),
+    "pull": (("up", "down", None), 0, 0, None),
+}
 _CHECKS: dict = {
-    "wifi": {"timeout_s": _TIMEOUT},
-    "server": {"timeout_s": _TIMEOUT},
-    "gpio": {
-        "pin": ((int, str), 0, 64, _NEEDED),
-        "level": ((int,), 0, 1, _NEEDED),
-        "hold_s": (_NUMBER, 0, 3600, 1),
-        "pull": (("up", "down", None), 0, 0, None),
-        "timeout_s": _TIMEOUT,
-    },
+    "wifi": _TIMEOUT,
+    "server": _TIMEOUT,
+    "gpio": dict(_GPIO, **_TIMEOUT),
     "heap": {"free": ((int,), 1, 1 << 26, _NEEDED)},
     "filesystem": {"path": ((str,), 1, 128, "/"), "free": ((int,), 0, _MANY, 0)},
     "import": {"module": ((str,), 1, 128, _NEEDED)},
-    "call": {"function": ((str,), 3, 128, _NEEDED), "timeout_s": _TIMEOUT},
-    "healthy": {"timeout_s": _TIMEOUT},
+    "call": dict(_TIMEOUT, function=((str,), 3, 128, _NEEDED)),
+    "healthy": _TIMEOUT,
 }
 
 
@@ -88,7 +85,7 @@ def _check(item: object, where: str) -> dict:
     name = item.get("check") if isinstance(item, dict) else None
     if name not in _CHECKS:
         raise OtaError("config-invalid", where + "check")
-    filled = _fill(item, dict(_CHECKS[name], check=((str,), 1, 16, name)), where)
+    filled = _fill(item, dict(_CHECKS[name], check=((name,), 0, 0, name)), where)
     if not all(filled.get("function", "module:function").partition(":")):
         raise OtaError("config-invalid", where + "function")
     return filled
@@ -100,15 +97,14 @@ def _fill(raw: object, schema: dict, where: str) -> dict:
     filled = {}
     for key in list(raw) + list(schema):  # a value whose key nobody knows fits nothing
         kinds, least, most, default = schema.get(key, ((), 0, 0, None))
-        value = filled[key] = raw.get(key, default)
-        if not fits(value, kinds, least, most):
+        filled[key] = raw.get(key, default)
+        if not fits(filled[key], kinds, least, most):
             raise OtaError("config-invalid", where + key)
     return filled
 
 
 def fits(value: object, kinds: tuple, least: int, most: int) -> bool:
-    """Whether a value out of a JSON document is of one of `kinds`, or one of the words among them, and its
-    number or its length is within the limits."""
+    """Whether `value` is of one of `kinds`, or one of the words there, and its number or length in the limits."""
     if type(value) not in kinds:  # not isinstance(): true is no number
         return value in kinds
     return least <= (len(value) if isinstance(value, (str, list, dict)) else value) <= most  # type: ignore

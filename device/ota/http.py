@@ -41,9 +41,8 @@ def get(url: str, ca=None, start=0, etag=None, size=None, **settings) -> "Respon
     `ca` is PEM or DER. `etag` is what an earlier Response.etag said: the rest comes only if the file is still
     that one. `size` is the file's, for servers that do not tell. Settings: allow_http (False),
     connect_timeout_s (15), read_timeout_s (20), which holds for each read or write, and for all headers.
-    Raises OtaError: bad-url, http-not-allowed, redirect-to-http, too-many-redirects, dns, connect, tls,
-    cert-untrusted, cert-host, cert-expired, cert-not-yet-valid, http-status, bad-response, bad-range, stalled,
-    dropped.
+    Raises OtaError: bad-url, http-not-allowed, redirect-to-http, too-many-redirects, dns, connect, tls, cert-…,
+    http-status, bad-response, bad-range, stalled, dropped.
     """
     read_s = settings.get("read_timeout_s", 20)
     for hop in range(_HOPS):

@@ -1,7 +1,7 @@
 """What the first bytes of a file say: is it an app image that this chip may be given?
 
-Source: ESP-IDF esp_app_format.h (24-byte header) and esp_app_desc.h (256 bytes at offset 32). The rest of the
-image is checked by the signed hash, and once more by set_boot().
+Source: ESP-IDF esp_app_format.h (24-byte header) and esp_app_desc.h (256 bytes at offset 32). The rest is checked
+by the signed hash, and once more by set_boot().
 """
 
 import binascii
@@ -14,10 +14,6 @@ CHIPS = {
     0: "esp32", 2: "esp32s2", 5: "esp32c3", 9: "esp32s3", 12: "esp32c2", 13: "esp32c6", 16: "esp32h2",
     18: "esp32p4", 20: "esp32c61", 23: "esp32c5", 25: "esp32h21", 28: "esp32h4",
 }  # fmt: skip
-_DESC_MAGIC = 0xABCD5432
-# A bootloader has at most 0x8000 bytes before the partition table; an app's first segment, its constants, is
-# larger than that in every MicroPython build.
-_BOOTLOADER_MAX = 0x8000
 
 
 def chip(slot) -> str:
@@ -46,10 +42,11 @@ def check_head(head: "bytearray | memoryview", chip: str, revision: "int | None"
         raise OtaError("not-an-image", binascii.hexlify(bytes(head[:4])).decode())
     if not 0 < segments <= 16:
         raise OtaError("not-an-image", f"{segments} segments")
-    if desc_magic != _DESC_MAGIC:
+    if desc_magic != 0xABCD5432:
         # What micropython.org offers first is a .bin with the bootloader at its front: an image header like
-        # any other, but its first segment is small and has no descriptor.
-        if first_size < _BOOTLOADER_MAX:
+        # any other, but no descriptor, and a segment that fits in the 32 KiB before the partition table. An
+        # app's first segment, its constants, is larger in every MicroPython build.
+        if first_size < 0x8000:
             raise OtaError("full-flash", "starts with a bootloader")
         raise OtaError("no-descriptor")
     if chip_id not in CHIPS or CHIPS[chip_id] != chip:

@@ -1,8 +1,5 @@
-"""The way to the release server: join Wi-Fi, set the clock, power save off while downloading.
-
-A board on Ethernet, or one whose program joins by itself, has no `wifi` in its configuration: then no interface
-is touched here.
-"""
+"""The way to the release server: join Wi-Fi, set the clock. A board on Ethernet, or one whose program joins by
+itself, has no `wifi` in its configuration: then no interface is touched here."""
 
 import time
 

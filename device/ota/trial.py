@@ -1,9 +1,8 @@
 """Every boot: settle what the last one left, and put an unconfirmed image on trial.
 
-boot.py calls `start()` before anything else. On a trial boot it arms the hardware watchdog and a timer that
-feeds it only while the trial may still succeed: a hang in the interpreter, in a C driver or in the application
-ends in a reset, and the bootloader brings the old release back. A trial always ends in a reset, confirmed or
-not: the watchdog of an ESP32 cannot be disarmed.
+On a trial boot start() arms the hardware watchdog and a timer that feeds it only while the trial may still
+succeed: a hang in the interpreter, in a C driver or in the application ends in a reset, and the bootloader brings
+the old release back. A trial always ends in a reset: the watchdog of an ESP32 cannot be disarmed.
 """
 
 import time
@@ -25,7 +24,7 @@ _started = False
 
 
 def start() -> None:
-    """Settle the record with what boots; arm the trial. Does its work once a boot. Raises OtaError: record,
+    """Settle the record with what boots; begin the trial. Does its work once a boot. Raises OtaError: record,
     timer, set-boot."""
     global current, _started
     if _started:
@@ -38,7 +37,6 @@ def start() -> None:
     kept = record.Record()
     if found.on_trial():
         current = Trial(found, kept)
-        current.arm()
     elif found.fell_back():
         _fell_back(found, kept)
     else:
@@ -81,43 +79,40 @@ def say(event: str, *facts: object) -> None:
 
 
 class Trial:
-    """The running image, until it is confirmed or given up."""
+    """The running image, until it is confirmed or given up. `healthy` is the application's own word."""
 
     def __init__(self, found: slots.Slots, kept: record.Record) -> None:
-        job = kept.job
-        self._slots, self._record = found, kept
-        # An image that somebody else switched to is on trial as well, but it is not our job.
-        self._ours = job["slot"] == found.label and job["phase"] in ("ready", "trial")
-        self.version = job["version"] if self._ours else "unknown"
-        self._began = time.ticks_ms()
-        self._settled_ms: "int | None" = None  # after _began; None until all checks have passed
-        self.healthy = False  # the application's own word: the next tick confirms if all else has passed
-
-    def arm(self) -> None:
-        """The watchdog and its feeder; then the record says that the trial has begun."""
+        """Arm the watchdog and its feeder; then the record says that the trial has begun."""
         from . import config
 
         try:
             limits = config.load()["trial"]
         except OtaError:  # agent.start() meets it again, and fails the trial with it
             limits = {"deadline_s": 180, "watchdog_s": 30}
-        self._deadline_ms = limits["deadline_s"] * 1000
+        job = kept.job
+        self._slots, self._record = found, kept
+        # An image that somebody else switched to is on trial as well, but it is not our job.
+        self._ours = job["slot"] == found.label and job["phase"] in ("ready", "trial")
+        self.version = job["version"] if self._ours else "unknown"
+        self.healthy = False
+        self._began = time.ticks_ms()
+        self._deadline_ms = limits["deadline_s"] * 1000  # after _began, as the next
+        self._settled_ms: "int | None" = None  # None until all checks have passed
         self._timer = _timer()
         self._watchdog = machine.WDT(timeout=limits["watchdog_s"] * 1000)
         self._timer.init(mode=machine.Timer.PERIODIC, period=1000, callback=self._tick)
-        say("trial", self.version, "in", self._slots.label)
-        job = self._record.job
+        say("trial", self.version, "in", found.label)
         if self._ours:
             job["restarts"] += job["phase"] == "trial"
             if job["restarts"] > _MAX_RESTARTS:
                 self.fail("trial-restarts")
             job["phase"] = "trial"
-            self._record.save("job")
+            kept.save("job")
 
     def _elapsed(self) -> int:
         return time.ticks_diff(time.ticks_ms(), self._began)
 
-    def _tick(self, _: object = None) -> None:
+    def _tick(self, _: object) -> None:
         if self._elapsed() > self._deadline_ms:
             self.fail("deadline")
         self._watchdog.feed()
@@ -169,8 +164,7 @@ class Trial:
 
 
 def _timer() -> machine.Timer:
-    # -1 is a virtual timer in new firmware and the last hardware timer in old; where it is refused the chip has
-    # four timers, or two.
+    # -1 is a virtual timer in new firmware and the last hardware timer in old; else the chip has four, or two.
     for number in (-1, 3, 1):
         try:
             return machine.Timer(number)
