@@ -21,8 +21,7 @@ from .trial import say
 
 
 def start() -> None:
-    """Bring the board up: run a trial's checks, or else look once for an update. Never raises, but for
-    KeyboardInterrupt: the application comes first (P11)."""
+    """Run a trial's checks, or else look once for an update. Never raises: the application comes first (P11)."""
     try:
         trial.start()
         if trial.current:
@@ -76,9 +75,9 @@ def check() -> "dict | None":
 
 
 def update(progress=None, *, tries: "int | None" = None) -> None:
-    """Install the newest release and reset into it: comes back only by raising OtaError, up-to-date where there
-    is nothing to do. `progress(phase, done, total)` is called for every block: phase is "download" or "verify",
-    the numbers are bytes. `tries` is how often the release is looked for."""
+    """Install the newest release and reset into it: comes back only by raising OtaError, such as up-to-date.
+    `progress(phase, done, total)` is called for every block: phase is "download" or "verify", the numbers are
+    bytes. `tries` is how often the release is looked for."""
     from .install import Pass
 
     for step in Pass(progress, tries).steps():
@@ -131,9 +130,8 @@ def _report(e: Exception) -> None:
 
 
 def rollback() -> None:
-    """Go back to the release in the other slot and reset into it. It has its own trial and confirms itself (P4);
-    the release left behind is not installed again (P6). Raises OtaError: unconfirmed, no-rollback,
-    security-version."""
+    """Go back to the release in the other slot, on trial (P4), and reset. The one left behind is not installed again
+    (P6). Raises OtaError: unconfirmed, no-rollback, security-version."""
     found, kept = slots.Slots(), record.Record()
     found.require_confirmed()
     back, left = kept.state["previous"], kept.state["installed"]
@@ -161,8 +159,7 @@ def confirm() -> None:
 
 
 def status() -> dict:
-    """What runs, what is in the slots, how the last job went: plain values, ready for JSON. Raises OtaError:
-    no-ota-slots, record."""
+    """What runs, what is in the slots, how the last job went: ready for JSON. Raises OtaError: no-ota-slots, record."""
     from . import image
 
     found, kept = slots.Slots(), record.Record()

@@ -1,11 +1,9 @@
-"""What must outlive a reset, in NVS namespace `ota`.
+"""What must outlive a reset, in NVS namespace `ota`. What cannot be read is as new.
 
 `job` is the update at hand: one write moves it whole, before the flash operation that it announces. `offset`
-counts the job's bytes that are in flash for certain; it moves often, so it has an entry of its own, which costs
-NVS a sixth of the wear. `state` is what the board has come to. What cannot be read is as new.
-
-Job and state lie in two blobs each, written in turn: ESP-IDF 5 can lose both the old and the new value of a blob
-when power goes inside its update, so the good copy is never the one written to.
+counts the job's bytes that are in flash for certain; an entry of its own costs a sixth of the wear. `state` is
+what the board has come to. Job and state lie in two blobs each, written in turn: ESP-IDF 5 can lose both the old
+and the new value of a blob when power goes inside its update, so the good copy is never the one written to.
 """
 
 import json
@@ -29,16 +27,15 @@ _NO_RELEASE = {"version": None, "sequence": 0, "security_version": 0}
 _NO_STATE: dict = {
     "installed": _NO_RELEASE,
     "previous": None,  # the release in the other slot, if it is whole and was confirmed once
-    "floor_sequence": 0,  # P7
-    "floor_security": 0,
+    "floor_sequence": 0, "floor_security": 0,  # P7
     "failed": [],  # P6: [sequence, reason], the oldest first
     "refused": None,  # [code, detail] of the last pass, if it ended so
-}
+}  # fmt: skip
 
 
 class Record:
-    """Loaded when made. What changes `job` or `state` calls `save`, unless it says that it is written: then it
-    raises OtaError record as well."""
+    """Loaded when made. Whoever changes `job` or `state` calls `save`; a method that says "written" has, and raises
+    OtaError record as well."""
 
     def __init__(self) -> None:
         try:
@@ -71,11 +68,10 @@ class Record:
 
     def confirmed(self) -> None:
         """The job's release is what this board runs now; both floors rise to it. Written."""
-        job, state = self.job, self.state
-        if job["sequence"] != state["installed"]["sequence"]:
-            state["previous"] = state["installed"]
-        self.installed(job)
-        job.update(phase="confirmed", reason=None, detail=None)
+        if self.job["sequence"] != self.state["installed"]["sequence"]:
+            self.state["previous"] = self.state["installed"]
+        self.installed(self.job)
+        self.job.update(phase="confirmed", reason=None, detail=None)
         self.save("job")
 
     def installed(self, release: dict) -> None:
@@ -93,8 +89,7 @@ class Record:
         self.job.update(phase="failed", reason=reason, detail=detail[:80], told=not remember)
         self.save("job")
 
-    def remember(self, sequence: int, reason: str) -> None:
-        """Written."""
+    def remember(self, sequence: int, reason: str) -> None:  # written
         failed = [f for f in self.state["failed"] if f[0] != sequence]
         self.state["failed"] = (failed + [[sequence, reason]])[-_FAILED_KEPT:]
         self.save("state")
@@ -110,15 +105,12 @@ class Record:
         self._turn[which] = turn
 
     def _load(self, which: str, default: dict) -> dict:
-        newest = dict(default)
-        raw = bytearray(_ROOM)
+        newest, raw = dict(default), bytearray(_ROOM)
         for key in (which + "0", which + "1"):
             try:
                 turn, found = json.loads(bytes(raw[: self._nvs.get_blob(key, raw)]))
                 if turn > self._turn.get(which, 0):
-                    newest = dict(default)
-                    newest.update(found)
-                    self._turn[which] = turn
+                    newest, self._turn[which] = dict(default, **found), turn
             except (OSError, ValueError, TypeError):
                 pass
         return newest

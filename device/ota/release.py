@@ -1,8 +1,6 @@
-"""A signed release: open the envelope, find this board's target, apply the policy.
-
-The envelope is DSSE (github.com/secure-systems-lab/dsse, protocol.md): the signature covers the payload's exact
-bytes, so nothing is parsed as a release before a known key has vouched for it.
-"""
+"""A signed release: open the envelope, find this board's target, apply the policy. The envelope is DSSE
+(github.com/secure-systems-lab/dsse, protocol.md): the signature covers the payload's exact bytes, so nothing is
+parsed as a release before a known key has vouched for it."""
 
 import binascii
 import hashlib
@@ -14,7 +12,6 @@ from .errors import OtaError
 
 MAX_ENVELOPE = 8192  # bytes
 PAYLOAD_TYPE = "application/vnd.micropython-ota.release+json"
-
 _MAX_INT = 0x7FFFFFFF  # what an i32 of NVS holds
 # name: kinds, least and most of the number or of the length
 _RELEASE = {
@@ -67,12 +64,11 @@ def open_envelope(raw: bytes, keys: "dict[str, int]") -> dict:
 def _payload(body: bytes) -> dict:
     try:
         payload = json.loads(body)
-        schema = payload["schema"]
+        if fits(payload["schema"], (int,), 1, 1):
+            return payload
     except (ValueError, TypeError, KeyError):
-        raise OtaError("schema", "none")
-    if not fits(schema, (int,), 1, 1):
-        raise OtaError("schema", schema)
-    return payload
+        payload = {"schema": "none"}
+    raise OtaError("schema", payload["schema"])
 
 
 def choose(payload: dict, product: str, chip: str, build: "str | None") -> dict:
@@ -80,8 +76,8 @@ def choose(payload: dict, product: str, chip: str, build: "str | None") -> dict:
     sys.implementation._build, None before MicroPython 1.25: then only targets that name no build match.
     Raises OtaError: wrong-product, no-target, unknown-kind, bad-release."""
     _check(payload, _RELEASE)
-    if not all(32 < ord(c) < 127 for c in payload["version"]):
-        raise OtaError("bad-release", "version")  # consoles print it, as one word
+    if not all(32 < ord(c) < 127 for c in payload["version"]):  # consoles print it, as one word
+        raise OtaError("bad-release", "version")
     if payload["product"] != product:
         raise OtaError("wrong-product", payload["product"])
     chosen = None

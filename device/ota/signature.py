@@ -1,7 +1,7 @@
 """RSASSA-PSS in pure Python: RSA-3072, e 65537, SHA-256, MGF1-SHA256, salt of 32 bytes. Source: RFC 8017, 9.1.2.
 
-Stock firmware has no public-key call, but its three-argument pow() makes this a matter of 17 modular
-multiplications. The parameters are those of Secure Boot V2, so a key made by espsecure serves.
+Stock firmware has no public-key call, but its three-argument pow() makes this 17 modular multiplications. The
+parameters are those of Secure Boot V2, so a key made by espsecure serves.
 """
 
 import binascii
@@ -16,8 +16,7 @@ _DB = _BYTES - _HASH - 1  # the masked data block: zeros, 0x01, salt
 
 
 def load_keys(path: str) -> "dict[str, int]":
-    """The trusted keys of a keys.json: keyid (64 hex digits) -> modulus. Raises OtaError: keys-missing,
-    keys-invalid."""
+    """The keys of a keys.json: keyid (64 hex digits) -> modulus. Raises OtaError: keys-missing, keys-invalid."""
     keys = {}
     try:
         with open(path) as f:
