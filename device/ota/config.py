@@ -1,8 +1,5 @@
-"""/etc/ota/config.json: read, checked whole, defaults filled in.
-
-Every mistake is named (`trial.checks[1].pin`) before the network is touched; a key nobody knows
-is a mistake too, so that a misspelt `allow_htttp` does not pass in silence.
-"""
+"""/etc/ota/config.json: read, checked whole, defaults filled in. Every mistake is named (`trial.checks[1].pin`)
+before the network is touched; so is a key nobody knows: a misspelt `allow_htttp` must not pass in silence."""
 
 import json
 
@@ -10,55 +7,51 @@ from .errors import OtaError
 
 PATH = "/etc/ota/config.json"
 
-_REQUIRED = object()  # fits no kind
-_SECONDS = (1, 86400)  # below 0.1 s the esp32 socket takes a time limit for "do not block"
+_NEEDED = object()  # no value fits less
+_MANY = 1 << 30
+_NUMBER = (int, float)
+_SECONDS = (_NUMBER, 1, 86400)  # below 0.1 s the esp32 socket takes a time limit for "do not block"
+_TIMEOUT = {"timeout_s": _SECONDS + (60,)}
 
-# name: (kinds that json.load may give, (least, most) of the number or of the length, default)
-_WIFI = {
-    "ssid": ((str,), (1, 32), _REQUIRED),
-    "password": ((str, None), (0, 64), None),
-}
+# name: kinds that JSON may give, or words; least and most of the number or of the length; default
 _TOP = {
-    "url": ((str,), (8, 512), _REQUIRED),
-    "product": ((str,), (1, 64), _REQUIRED),
-    "wifi": ((list, dict, None), None, None),
-    "ca": ((str, None), (1, 128), "/etc/ota/ca.pem"),
-    "keys": ((str,), (1, 128), "/etc/ota/keys.json"),
-    "allow_http": ((bool,), None, False),
-    "interval_s": ((int,), _SECONDS, 3600),
-    "jitter_s": ((int,), (0, 86400), 600),
-    "connect_timeout_s": ((int, float), _SECONDS, 15),
-    "read_timeout_s": ((int, float), _SECONDS, 20),
-    "tries": ((int,), (1, 100), 5),
-    "hostname": ((str, None), (1, 32), None),
-    "ntp_host": ((str, None), (1, 128), "pool.ntp.org"),
-    "trial": ((dict,), None, {}),
+    "url": ((str,), 8, 512, _NEEDED),
+    "product": ((str,), 1, 64, _NEEDED),
+    "wifi": ((list, dict, None), 0, _MANY, None),
+    "ca": ((str, None), 1, 128, "/etc/ota/ca.pem"),
+    "keys": ((str,), 1, 128, "/etc/ota/keys.json"),
+    "allow_http": ((bool,), 0, 1, False),
+    "interval_s": ((int,), 1, 86400, 3600),
+    "jitter_s": ((int,), 0, 86400, 600),
+    "connect_timeout_s": _SECONDS + (15,),
+    "read_timeout_s": _SECONDS + (20,),
+    "tries": ((int,), 1, 100, 5),
+    "hostname": ((str, None), 1, 32, None),
+    "ntp_host": ((str, None), 1, 128, "pool.ntp.org"),
+    "trial": ((dict,), 0, _MANY, {}),
 }
+_WIFI = {"ssid": ((str,), 1, 32, _NEEDED), "password": ((str, None), 0, 64, None)}
 _TRIAL = {
-    "deadline_s": ((int,), (10, 86400), 180),
-    "watchdog_s": ((int,), (5, 600), 30),
-    "settle_s": ((int,), (0, 3600), 10),
-    "checks": ((list,), None, [{"check": "wifi"}, {"check": "server"}]),
+    "deadline_s": ((int,), 10, 86400, 180),
+    "watchdog_s": ((int,), 5, 600, 30),
+    "settle_s": ((int,), 0, 3600, 10),
+    "checks": ((list,), 0, _MANY, [{"check": "wifi"}, {"check": "server"}]),
 }
-_TIMEOUT = ((int, float), _SECONDS, 60)
+_GPIO = {
+    "pin": ((int, str), 0, 64, _NEEDED),
+    "level": ((int,), 0, 1, _NEEDED),
+    "hold_s": (_NUMBER, 0, 3600, 1),
+    "pull": (("up", "down", None), 0, 0, None),
+}
 _CHECKS: dict = {
-    "wifi": {"timeout_s": _TIMEOUT},
-    "server": {"timeout_s": _TIMEOUT},
-    "gpio": {
-        "pin": ((int, str), (0, 64), _REQUIRED),
-        "level": ((int,), (0, 1), _REQUIRED),
-        "hold_s": ((int, float), (0, 3600), 1),
-        "pull": (("up", "down", None), None, None),
-        "timeout_s": _TIMEOUT,
-    },
-    "heap": {"free": ((int,), (1, 1 << 26), _REQUIRED)},
-    "filesystem": {
-        "path": ((str,), (1, 128), "/"),
-        "free": ((int,), (0, 1 << 30), 0),
-    },
-    "import": {"module": ((str,), (1, 128), _REQUIRED)},
-    "call": {"function": ((str,), (3, 128), _REQUIRED), "timeout_s": _TIMEOUT},
-    "healthy": {"timeout_s": _TIMEOUT},
+    "wifi": _TIMEOUT,
+    "server": _TIMEOUT,
+    "gpio": dict(_GPIO, **_TIMEOUT),
+    "heap": {"free": ((int,), 1, 1 << 26, _NEEDED)},
+    "filesystem": {"path": ((str,), 1, 128, "/"), "free": ((int,), 0, _MANY, 0)},
+    "import": {"module": ((str,), 1, 128, _NEEDED)},
+    "call": dict(_TIMEOUT, function=((str,), 3, 128, _NEEDED)),
+    "healthy": _TIMEOUT,
 }
 
 
@@ -66,24 +59,21 @@ def load(path: str = PATH) -> dict:
     """The configuration. Raises OtaError: config-missing, config-not-json, config-invalid."""
     try:
         with open(path) as f:
-            raw = json.load(f)
+            return check(json.load(f))
     except OSError:
         raise OtaError("config-missing", path)
     except ValueError:
         raise OtaError("config-not-json", path)
-    return check(raw)
 
 
 def check(raw: object) -> dict:
-    """`raw` with every value checked and every default filled in. Raises OtaError."""
+    """`raw` with every value checked and every default filled in. Raises OtaError config-invalid."""
     config = _fill(raw, _TOP, "")
-    if not config["url"].startswith("https://") and not config["url"].startswith("http://"):
+    if config["url"].split("://")[0] not in ("http", "https"):
         raise OtaError("config-invalid", "url")
     wifi = config["wifi"] or []
-    config["wifi"] = [
-        _fill(network, _WIFI, f"wifi[{i}].")
-        for i, network in enumerate([wifi] if isinstance(wifi, dict) else wifi)
-    ]
+    wifi = [wifi] if isinstance(wifi, dict) else wifi
+    config["wifi"] = [_fill(item, _WIFI, f"wifi[{i}].") for i, item in enumerate(wifi)]
     trial = config["trial"] = _fill(config["trial"], _TRIAL, "trial.")
     if trial["settle_s"] >= trial["deadline_s"]:  # no trial could ever end well
         raise OtaError("config-invalid", "trial.settle_s")
@@ -92,39 +82,29 @@ def check(raw: object) -> dict:
 
 
 def _check(item: object, where: str) -> dict:
-    if not isinstance(item, dict) or item.get("check") not in _CHECKS:
+    name = item.get("check") if isinstance(item, dict) else None
+    if name not in _CHECKS:
         raise OtaError("config-invalid", where + "check")
-    name = item["check"]
-    filled = _fill({k: item[k] for k in item if k != "check"}, _CHECKS[name], where)
-    filled["check"] = name
-    if name == "call":
-        module, _, function = filled["function"].partition(":")
-        if not module or not function:
-            raise OtaError("config-invalid", where + "function")
+    filled = _fill(item, dict(_CHECKS[name], check=((name,), 0, 0, name)), where)
+    if not all(filled.get("function", "module:function").partition(":")):
+        raise OtaError("config-invalid", where + "function")
     return filled
 
 
 def _fill(raw: object, schema: dict, where: str) -> dict:
     if not isinstance(raw, dict):
         raise OtaError("config-invalid", where + "not an object")
-    for key in raw:
-        if key not in schema:
-            raise OtaError("config-invalid", where + str(key))
     filled = {}
-    for key, (kinds, limits, default) in schema.items():
-        value = raw.get(key, default)
-        if not _fits(value, kinds, limits):
+    for key in list(raw) + list(schema):  # a value whose key nobody knows fits nothing
+        kinds, least, most, default = schema.get(key, ((), 0, 0, None))
+        filled[key] = raw.get(key, default)
+        if not fits(filled[key], kinds, least, most):
             raise OtaError("config-invalid", where + key)
-        filled[key] = value
     return filled
 
 
-def _fits(value: object, kinds: tuple, limits: "tuple | None") -> bool:
-    if value is None or (isinstance(value, str) and str not in kinds):
-        return value in kinds
+def fits(value: object, kinds: tuple, least: int, most: int) -> bool:
+    """Whether `value` is of one of `kinds`, or one of the words there, and its number or length in the limits."""
     if type(value) not in kinds:  # not isinstance(): true is no number
-        return False
-    if limits is None:
-        return True
-    amount = len(value) if isinstance(value, str) else value
-    return limits[0] <= amount <= limits[1]
+        return value in kinds
+    return least <= (len(value) if isinstance(value, (str, list, dict)) else value) <= most  # type: ignore

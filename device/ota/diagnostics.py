@@ -1,8 +1,5 @@
-"""The checks of a trial. Each is a function of (config, check) that gives True when it has passed,
-False to be asked again, and raises when it cannot pass any more.
-
-trial.py asks until the check's `timeout_s`; no check may wait long by itself.
-"""
+"""The checks of a trial. Each is a function of (config, check) that gives True when it has passed, False to be
+asked again, and raises when it cannot pass any more. None may wait long by itself."""
 
 import gc
 import os
@@ -11,21 +8,15 @@ import time
 from .errors import OtaError
 
 _held_since: dict = {}  # pin -> ticks_ms of its first sample at the right level
-_PATIENT = ("wifi", "server")  # what is down may come up: their errors mean "ask again"
 
 
-def _wifi(config: dict, check: dict) -> bool:
+def _reach(config: dict, check: dict) -> bool:
+    # wifi: joined. server: it answers over verified TLS, with this firmware's TLS and clock.
     from . import network
 
     network.join(config, 10)
-    return network.station().isconnected() or not config["wifi"]
-
-
-def _server(config: dict, check: dict) -> bool:
-    # The release server answers over verified TLS, with this firmware's TLS and clock.
-    from . import network
-
-    network.fetch(config, config["url"]).close()
+    if check["check"] == "server":
+        network.fetch(config, config["url"]).close()
     return True
 
 
@@ -34,8 +25,7 @@ def _gpio(config: dict, check: dict) -> bool:
     from machine import Pin
 
     pin, pull = check["pin"], {"up": Pin.PULL_UP, "down": Pin.PULL_DOWN, None: None}[check["pull"]]
-    level = Pin(pin, Pin.IN, pull).value()  # type: ignore[arg-type]
-    if level != check["level"]:
+    if Pin(pin, Pin.IN, pull).value() != check["level"]:  # type: ignore[arg-type]
         _held_since.pop(pin, None)
         return False
     since = _held_since.setdefault(pin, time.ticks_ms())
@@ -64,38 +54,29 @@ def _filesystem(config: dict, check: dict) -> bool:
 
 
 def _import(config: dict, check: dict) -> bool:
-    __import__(check["module"])
-    return True
-
-
-def _call(config: dict, check: dict) -> bool:
-    # A function of the user's: true passes, false is asked again, an exception fails.
-    module, _, name = check["function"].partition(":")
-    found = __import__(module)
-    for part in module.split(".")[1:]:
-        found = getattr(found, part)
-    return bool(getattr(found, name)())
+    # import: it imports. call: a function of the user's; true passes, false is asked again.
+    module, _, function = (check.get("module") or check["function"]).partition(":")
+    found = __import__(module, None, None, (function,))  # the last part of a dotted name
+    return not function or bool(getattr(found, function)())
 
 
 _CHECKS = {
-    "wifi": _wifi,
-    "server": _server,
-    "gpio": _gpio,
-    "heap": _heap,
-    "filesystem": _filesystem,
-    "import": _import,
-    "call": _call,
-}
+    "wifi": _reach, "server": _reach, "gpio": _gpio, "heap": _heap, "filesystem": _filesystem,
+    "import": _import, "call": _import,
+}  # fmt: skip
 
 
-def ask(config: dict, check: dict) -> "tuple[bool, str]":
-    """One try of a check: (passed, why not yet). Raises OtaError where more tries cannot help."""
-    name = check["check"]
-    try:
-        return _CHECKS[name](config, check), ""
-    except OtaError as e:
-        if name not in _PATIENT:
-            raise
-        return False, str(e)
-    except Exception as e:
-        raise OtaError(type(e).__name__, e)
+def run(config: dict, check: dict) -> None:
+    """Ask a check until it passes, for at most its timeout_s. Raises OtaError check-… with why it did not."""
+    name, began = check["check"], time.ticks_ms()
+    while True:
+        why, last = "timeout", False
+        try:
+            if _CHECKS[name](config, check):
+                return
+        except Exception as e:
+            why = str(e) if isinstance(e, OtaError) else f"{type(e).__name__} {e}"
+            last = not isinstance(e, OtaError) or name not in ("wifi", "server")  # what is down may come up
+        if last or time.ticks_diff(time.ticks_ms(), began) > check.get("timeout_s", 1) * 1000:
+            raise OtaError("check-" + name, why)
+        time.sleep_ms(100)

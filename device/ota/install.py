@@ -1,24 +1,174 @@
-"""Stream a target into the next slot: resume, check the head, hash, read back, switch.
+"""One pass over the release server: find the newest release, hold it against the policy, stream its image into
+the next slot, read it back, switch.
 
-A generator drives it, one block a step, so that the blocking loop and the asyncio task run the
-same code. It yields the bytes done, or a negative number: milliseconds to wait.
+A pass is a generator of small steps, a block each, so that the blocking loop and the asyncio task run the same
+code. A step is the number of bytes done, or a negative number: milliseconds to wait.
 """
 
 import binascii
 import gc
 import hashlib
 import random
+import sys
 
 from micropython import const
 
-from . import image, network, record, slots
+from . import config, http, image, network, record, release, signature, slots, trial
 from .errors import OtaError
+from .trial import say
 
 _JOURNAL = const(65536)  # bytes between two notes of the offset: the most that is fetched twice
 _PLENTY = const(300000)  # free heap at which a 64 KiB block, which erases faster, is no burden
+_SPOILED = const(3)  # downloads of an image in vain before its release counts as failed
 _PASSING = (
     "dns", "connect", "stalled", "dropped", "tls", "bad-range", "wifi-not-found", "wifi-failed",
 )  # fmt: skip
+
+
+class Pass:
+    """`progress(phase, done, total)` is called for every block; `tries` is how often to look for the release.
+    Raises OtaError where the configuration is wrong or the running image is on trial (P2)."""
+
+    def __init__(self, progress=None, tries: "int | None" = None) -> None:
+        self._progress = progress or _line
+        self._config = config.load()
+        self._tries = tries or self._config["tries"]
+        self._slots = slots.Slots()
+        trial.require_confirmed(self._slots)
+        self._record = record.Record()
+        self.offer: dict = {}
+
+    def look(self):
+        """Set `offer` to the newest release: a generator. Raises OtaError with why this board refuses it."""
+        url, state, running = self._config["url"], self._record.state, self._slots.running
+        keys = signature.load_keys(self._config["keys"])
+        response = network.fetch(self._config, url)
+        try:
+            envelope = response.read(release.MAX_ENVELOPE + 1)
+        finally:
+            response.close()
+        payload = release.open_envelope(envelope, keys)
+        del envelope, keys, response
+        build = getattr(sys.implementation, "_build", None)
+        target = release.choose(payload, self._config["product"], image.chip(running), build)
+        size, sha256 = target["size"], target["sha256"].lower()
+        if not state["floor_sequence"] and size <= running.info()[3]:
+            # A board that got this very image by cable has it: say so, do not install it again.
+            digest = hashlib.sha256()
+            yield from slots.read_slot(running, size, memoryview(bytearray(slots.SECTOR)), digest)
+            if digest.digest() == binascii.unhexlify(sha256):
+                self._record.installed(payload)
+        release.apply_policy(payload, target, state, self._slots.next.info()[3])
+        self.offer = {key: payload[key] for key in ("version", "sequence", "security_version")}
+        self.offer.update(size=size, sha256=sha256, url=http.join(url, target["url"]))
+
+    def steps(self):
+        """Look, install, switch. Raises OtaError; why there was no update outlives a reset (P10)."""
+        refused = None
+        try:
+            yield from patiently(self._tries, self.look)
+            yield from self._install()
+        except OtaError as e:
+            if e.code != "up-to-date":
+                refused = [e.code, e.detail]
+            raise
+        finally:
+            if self._record.state["refused"] != refused:
+                self._record.state["refused"] = refused
+                self._record.save("state")
+
+    def _install(self):
+        kept, offer, slot = self._record, self.offer, self._slots.next.info()[4]
+        same = kept.job["sha256"] == offer["sha256"] and kept.job["slot"] == slot
+        # In "trial" power took its otadata entry: the slot is whole.
+        if not same or kept.job["phase"] not in ("writing", "ready", "trial"):
+            if kept.state["previous"]:  # is about to be overwritten
+                kept.state["previous"] = None
+                kept.save("state")
+            kept.begin(offer, slot)
+        job = kept.job
+        say("release", job["version"], job["size"], "bytes from", kept.offset)
+        gc.collect()
+        self._buf = bytearray(65536 if gc.mem_free() > _PLENTY else slots.SECTOR)  # once (P9)
+        self._view = memoryview(self._buf)
+        self._hash = hashlib.sha256()
+        power_save = network.power_save(self._config, 0)
+        try:
+            for done in self._transfer(job, kept, binascii.unhexlify(job["sha256"])):
+                if done >= 0:
+                    self._progress("download" if job["phase"] == "writing" else "verify", done, job["size"])
+                yield done
+        except OtaError as e:
+            if job["phase"] == "writing" and passing(e):
+                job["reason"], job["detail"] = e.code, e.detail  # the next pass goes on from here
+                kept.save("job")
+            else:
+                job["spoiled"] += e.code in ("hash-mismatch", "read-back", "set-boot")  # a slot's wear each
+                kept.fail(e.code, e.detail, remember=job["spoiled"] >= _SPOILED)
+            raise
+        finally:
+            network.power_save(self._config, power_save)
+        say("switch", job["version"], "to", job["slot"])
+
+    def _transfer(self, job: dict, kept: record.Record, sha256: bytes):
+        if job["phase"] == "writing":
+            if kept.offset < job["size"]:
+                kept.offset -= kept.offset % slots.SECTOR
+            # what is in flash is hashed again: a damaged prefix cannot get through
+            yield from slots.read_slot(self._slots.next, kept.offset, self._view, self._hash)
+            if kept.offset < job["size"]:
+                yield from patiently(self._config["tries"], self._stream)
+            if self._hash.digest() != sha256:
+                raise OtaError("hash-mismatch", job["version"])
+        job["phase"] = "ready"
+        job["switches"] += 1
+        kept.save("job")
+        yield from self._slots.switch(job["size"], sha256, self._view)
+
+    def _stream(self):
+        # One connection: from the offset to the end, or to whatever breaks it.
+        kept, size, etag = self._record, self._record.job["size"], self._record.job["etag"]
+        try:
+            response = network.fetch(self._config, self.offer["url"], start=kept.offset, etag=etag, size=size)
+        except OtaError as e:
+            if e.code == "bad-range":  # another file by now, or no idea of ranges: all of it then
+                self._restart()
+            raise
+        try:
+            if response.total not in (None, size):
+                raise OtaError("size-mismatch", f"{response.total} not {size}")
+            if response.start != kept.offset:  # no Range here, or another file: from the beginning
+                self._restart()
+            yield from self._blocks(response, size)
+        finally:
+            response.close()
+        kept.progress(size)
+
+    def _restart(self) -> None:
+        self._record.offset = 0
+        self._hash = hashlib.sha256()
+
+    def _blocks(self, response: http.Response, size: int):
+        kept, buf, block = self._record, self._buf, len(self._buf)
+        while kept.offset < size:
+            # a larger block keeps to its own grid, where the chip erases 64 KiB at once
+            n = min(block - kept.offset % block, size - kept.offset)
+            part = buf if n == block else self._view[:n]  # a whole block: nothing is allocated
+            if response.readinto(part) != n:
+                raise OtaError("dropped", "body")
+            if kept.offset == 0:  # P1: the head is checked before the first erase
+                image.check_head(part, image.chip(self._slots.running))
+                kept.job["etag"] = response.etag if len(response.etag or "") <= 64 else None
+                kept.save("job")
+            self._hash.update(part)
+            whole = -(-n // slots.SECTOR) * slots.SECTOR
+            for i in range(n, whole):  # the last sector is filled up
+                buf[i] = 0xFF
+            self._slots.write(kept.offset // slots.SECTOR, buf if whole == block else self._view[:whole])
+            kept.offset += n
+            if kept.offset % _JOURNAL == 0:
+                kept.progress(kept.offset)
+            yield kept.offset
 
 
 def passing(e: OtaError) -> bool:
@@ -29,11 +179,9 @@ def passing(e: OtaError) -> bool:
 
 
 def patiently(tries: int, attempt):
-    """Drive generator function `attempt` until it ends well: its steps, and the waits in between.
-
-    Waits grow from 1 s to 60 s, jittered by half, so that a classroom does not come back at once.
-    An attempt that got anywhere starts the count anew. Raises what the last attempt raised.
-    """
+    """Drive generator function `attempt` until it ends well: its steps, and the waits in between. These grow from
+    1 s to 60 s, jittered by half, so that a classroom does not come back at once. An attempt that got anywhere
+    starts the count anew. Raises what the last attempt raised."""
     failed = 0
     while True:
         try:
@@ -49,108 +197,7 @@ def patiently(tries: int, attempt):
         yield -(longest // 2 + random.getrandbits(16) % (longest // 2))
 
 
-class Install:
-    """One job, from the first byte to set_boot(). The buffer is made here, once (P9)."""
-
-    def __init__(self, config: dict, found: slots.Slots, kept: record.Record, url: str) -> None:
-        self._config, self._slots, self._record, self._url = config, found, kept, url
-        self._slot = found.by_label(kept.job["slot"])
-        self._size = kept.job["size"]
-        gc.collect()
-        self._buf = bytearray(65536 if gc.mem_free() > _PLENTY else slots.SECTOR)
-        self._view = memoryview(self._buf)
-        self._hash = hashlib.sha256()
-
-    def steps(self):
-        """Download what is missing, then read back and switch. Raises OtaError."""
-        job, kept = self._record.job, self._record
-        sha256 = binascii.unhexlify(job["sha256"])
-        if job["phase"] == "writing":
-            if kept.offset < self._size:
-                kept.offset -= kept.offset % slots.SECTOR
-            # what is in flash is hashed again: a damaged prefix cannot get through
-            yield from slots.read_slot(self._slot, kept.offset, self._view, self._hash)
-            if kept.offset < self._size:
-                yield from patiently(self._config["tries"], self._stream)
-            if self._hash.digest() != sha256:
-                raise OtaError("hash-mismatch", job["version"])
-        job["phase"] = "ready"
-        job["switches"] += 1
-        kept.save("job")
-        yield from self._slots.switch(self._slot, self._size, sha256, self._view)
-
-    def _stream(self):
-        """One connection: from the offset to the end, or to whatever breaks it."""
-        job, kept, size = self._record.job, self._record, self._size
-        start = kept.offset
-        try:
-            response = network.fetch(self._config, self._url, start=start, etag=job["etag"], size=size)
-        except OtaError as e:
-            if e.code == "bad-range":  # another file by now, or no idea of ranges: all of it then
-                self._restart()
-            raise
-        try:
-            if response.total is not None and response.total != size:
-                raise OtaError("size-mismatch", "%d not %d" % (response.total, size))
-            if response.start != start:  # no Range here, or another file: from the beginning
-                self._restart()
-            if kept.offset == 0:
-                yield from self._first(response)
-            yield from self._rest(response)
-        finally:
-            response.close()
-        kept.progress(size)
-
-    def _restart(self) -> None:
-        self._record.offset = 0
-        self._hash = hashlib.sha256()
-
-    def _first(self, response):
-        # P1: the head is checked before the first erase.
-        job, kept = self._record.job, self._record
-        n = min(slots.SECTOR, self._size)
-        self._fill(response, self._view[:n])
-        image.check_head(self._view[:n], chip(self._slots), None)
-        etag = response.etag or ""
-        job["etag"] = etag if 0 < len(etag) <= 64 else None
-        kept.save("job")
-        self._put(n)
-        yield kept.offset
-
-    def _rest(self, response):
-        kept, buf, block = self._record, self._buf, len(self._buf)
-        while kept.offset < self._size:
-            # a larger block keeps to its own grid, where the chip erases 64 KiB at once
-            n = min(block - kept.offset % block, self._size - kept.offset)
-            if n == block:  # the hot path: nothing is allocated
-                self._fill(response, buf)
-                self._hash.update(buf)
-                self._slots.write(self._slot, kept.offset // slots.SECTOR, buf)
-                kept.offset += n
-            else:
-                self._fill(response, self._view[:n])
-                self._put(n)
-            if kept.offset % _JOURNAL == 0:
-                kept.progress(kept.offset)
-            yield kept.offset
-
-    @staticmethod
-    def _fill(response, part) -> None:
-        if response.readinto(part) != len(part):
-            raise OtaError("dropped", "body")
-
-    def _put(self, n: int) -> None:
-        # Less than a block: the last sector is filled up with FF.
-        self._hash.update(self._view[:n])
-        whole = -(-n // slots.SECTOR) * slots.SECTOR
-        for i in range(n, whole):
-            self._buf[i] = 0xFF
-        self._slots.write(self._slot, self._record.offset // slots.SECTOR, self._view[:whole])
-        self._record.offset += n
-
-
-def chip(found: slots.Slots) -> str:
-    """This board's chip, out of the header of the image that runs."""
-    head = bytearray(16)
-    found.running.readblocks(0, head)
-    return image.chip_name(head[12] | head[13] << 8)
+def _line(phase: str, done: int, total: int) -> None:
+    # Progress for a console: a line for every twentieth.
+    if done * 20 // total != (done - slots.SECTOR) * 20 // total:
+        say(phase, f"{done}/{total}")

@@ -1,12 +1,9 @@
-"""What must outlive a reset, in NVS namespace `ota`.
+"""What must outlive a reset, in NVS namespace `ota`. What cannot be read is as new.
 
-`job` is the update at hand: one write moves it whole, before the flash operation that it announces.
-`offset` counts the job's bytes that are in flash for certain; it moves often, so it has an entry of
-its own, which costs NVS a sixth of the wear. `state` is what the board has come to: installed
-release, floors (P7), failed releases (P6). What cannot be read is as new.
-
-Each of the two lies in one of two blobs, written in turn: ESP-IDF 5 can lose both the old and the
-new value of a blob when power goes inside its update, so the good copy is never the one written to.
+`job` is the update at hand: one write moves it whole, before the flash operation that it announces. `offset`
+counts the job's bytes that are in flash for certain; an entry of its own costs a sixth of the wear. `state` is
+what the board has come to. Job and state lie in two blobs each, written in turn: ESP-IDF 5 can lose both the old
+and the new value of a blob when power goes inside its update, so the good copy is never the one written to.
 """
 
 import json
@@ -19,33 +16,26 @@ _ROOM = 704  # bytes of the largest blob
 _FAILED_KEPT = 6
 _NO_JOB = {
     "phase": "idle",  # writing, ready (the slot is whole), trial, confirmed, failed
-    "sequence": 0,
-    "security_version": 0,
-    "version": None,
-    "size": 0,
-    "sha256": "",
-    "slot": None,
+    "version": None, "sequence": 0, "security_version": 0, "size": 0, "sha256": "", "slot": None,
     "etag": None,  # of the file that the bytes in flash came from
-    "switches": 0,
+    "switches": 0,  # tries of set_boot()
     "restarts": 0,  # soft resets of a trial
     "spoiled": 0,  # downloads of this very image that were not what was signed, or did not hold
-    "reason": None,
-    "detail": None,
-    "told": True,
-}
+    "reason": None, "detail": None, "told": True,
+}  # fmt: skip
 _NO_RELEASE = {"version": None, "sequence": 0, "security_version": 0}
 _NO_STATE: dict = {
     "installed": _NO_RELEASE,
     "previous": None,  # the release in the other slot, if it is whole and was confirmed once
-    "floor_sequence": 0,
-    "floor_security": 0,
-    "failed": [],  # [sequence, reason], the oldest first
+    "floor_sequence": 0, "floor_security": 0,  # P7
+    "failed": [],  # P6: [sequence, reason], the oldest first
     "refused": None,  # [code, detail] of the last pass, if it ended so
-}
+}  # fmt: skip
 
 
 class Record:
-    """Loaded when made. What changes `job` or `state` calls `save`, unless it says that it has."""
+    """Loaded when made. Whoever changes `job` or `state` calls `save`; a method that says "written" has, and raises
+    OtaError record as well."""
 
     def __init__(self) -> None:
         try:
@@ -64,11 +54,8 @@ class Record:
         """A new job takes the place of whatever was there. Written."""
         self.progress(0)
         spoiled = self.job["spoiled"] if self.job["sha256"] == offer["sha256"] else 0
-        self.job = dict(_NO_JOB)
-        self.job["spoiled"] = spoiled
-        for key in ("sequence", "security_version", "version", "size", "sha256"):
-            self.job[key] = offer[key]
-        self.job["phase"], self.job["slot"] = phase, slot
+        self.job = dict(_NO_JOB, phase=phase, slot=slot, spoiled=spoiled)
+        self.job.update({key: value for key, value in offer.items() if key in _NO_JOB})
         self.save("job")
 
     def progress(self, offset: int) -> None:
@@ -81,11 +68,13 @@ class Record:
 
     def confirmed(self) -> None:
         """The job's release is what this board runs now; both floors rise to it. Written."""
-        job, state = self.job, self.state
-        if job["sequence"] != state["installed"]["sequence"]:
-            state["previous"] = state["installed"]
-        self.installed(job)
-        job["phase"], job["reason"], job["detail"] = "confirmed", None, None
+        left = self.state["installed"]
+        if self.job["sequence"] != left["sequence"]:
+            if not self.job["sha256"]:  # a rollback
+                self._remember(left["sequence"], "rollback")
+            self.state["previous"] = left
+        self.installed(self.job)
+        self.job.update(phase="confirmed", reason=None, detail=None)
         self.save("job")
 
     def installed(self, release: dict) -> None:
@@ -98,21 +87,18 @@ class Record:
 
     def fail(self, reason: str, detail: str = "", *, remember: bool = True) -> None:
         """The job ends here. `remember`: this release is never tried again (P6). Written."""
-        job = self.job
-        if remember and job["sequence"]:
-            self.remember(job["sequence"], reason)
-        job["phase"], job["reason"], job["detail"] = "failed", reason, detail[:80]
-        job["told"] = not remember
+        if remember and self.job["sequence"]:
+            self._remember(self.job["sequence"], reason)
+            self.save("state")
+        self.job.update(phase="failed", reason=reason, detail=detail[:80], told=not remember)
         self.save("job")
 
-    def remember(self, sequence: int, reason: str) -> None:
-        """Written."""
+    def _remember(self, sequence: int, reason: str) -> None:
         failed = [f for f in self.state["failed"] if f[0] != sequence]
         self.state["failed"] = (failed + [[sequence, reason]])[-_FAILED_KEPT:]
-        self.save("state")
 
     def save(self, which: str) -> None:
-        """Raises OtaError record."""
+        """Write "job" or "state". Raises OtaError record."""
         turn = self._turn.get(which, 0) + 1
         try:
             self._nvs.set_blob(which + str(turn & 1), json.dumps([turn, getattr(self, which)]))
@@ -122,15 +108,12 @@ class Record:
         self._turn[which] = turn
 
     def _load(self, which: str, default: dict) -> dict:
-        newest = dict(default)
-        raw = bytearray(_ROOM)
+        newest, raw = dict(default), bytearray(_ROOM)
         for key in (which + "0", which + "1"):
             try:
                 turn, found = json.loads(bytes(raw[: self._nvs.get_blob(key, raw)]))
                 if turn > self._turn.get(which, 0):
-                    newest = dict(default)
-                    newest.update(found)
-                    self._turn[which] = turn
+                    newest, self._turn[which] = dict(default, **found), turn
             except (OSError, ValueError, TypeError):
                 pass
         return newest

@@ -1,8 +1,8 @@
 """Slots and otadata: the agent's only door to esp32.Partition, and where P2, P3 and P4 are kept.
 
 MicroPython gives no call for an image's state, so otadata is decoded here. Source: ESP-IDF
-esp_flash_partitions.h, bootloader_common_loader.c: two entries, each alone in a sector; the crc
-covers the sequence number only; of two valid entries the larger number wins.
+esp_flash_partitions.h, bootloader_common_loader.c: two entries, each alone in a sector; the crc covers the
+sequence number only; of two valid entries the larger number wins.
 """
 
 import binascii
@@ -16,99 +16,79 @@ from .errors import OtaError
 
 SECTOR = const(4096)
 NEW = const(0)
-PENDING = const(1)  # PENDING_VERIFY: booted, not yet confirmed
+PENDING = const(1)  # booted, not yet confirmed
 VALID = const(2)
-ABORTED = const(4)
-_NAMES = ("new", "pending", "valid", "invalid", "aborted")
-_BLANK = const(0xFFFFFFFF)
-_OTA_0 = const(0x10)
-_OTA_LAST = const(0x1F)
+_NAMES = {None: "none", NEW: "new", PENDING: "pending", VALID: "valid", 3: "invalid", 4: "aborted"}
 
 
 class Slots:
-    """What runs, what boots next, what otadata says of each slot. Every call reads the flash."""
+    """What runs, what boots next, what otadata says of each. Raises OtaError no-ota-slots where there are not two."""
 
     def __init__(self) -> None:
-        """Raises OtaError no-ota-slots where the partition table has no two OTA slots."""
         self._otadata = Partition.find(Partition.TYPE_DATA, subtype=0)  # type: ignore[call-arg]
-        apps = Partition.find(Partition.TYPE_APP)
-        self.all = [p for p in apps if _OTA_0 <= p.info()[1] <= _OTA_LAST]
+        self.all = [p for p in Partition.find(Partition.TYPE_APP) if 0x10 <= p.info()[1] <= 0x1F]
         if not self._otadata or len(self.all) < 2:
             raise OtaError("no-ota-slots", len(self.all))
         self.running = Partition(Partition.RUNNING)  # type: ignore[arg-type]
         self.label = self.running.info()[4]  # of the slot that runs
+        self.next = self.running.get_next_update()  # an update goes there: never the slot that runs
 
-    def boot_label(self) -> str:
-        """The partition that the next reset tries first."""
+    def boot_label(self) -> str:  # what the next reset tries first
         return Partition(Partition.BOOT).info()[4]  # type: ignore[arg-type]
-
-    def next_slot(self) -> Partition:
-        """The slot that an update goes to: never the one that runs."""
-        return self.running.get_next_update()
-
-    def by_label(self, label: str) -> Partition:
-        return [p for p in self.all if p.info()[4] == label][0]
 
     def state(self, label: str) -> "int | None":
         """The state in the newest good otadata entry for a slot; None where there is none."""
-        newest, found = 0, None
-        raw = bytearray(32)
+        newest, found, raw = 0, None, bytearray(32)
         for sector in (0, 1):
             self._otadata[0].readblocks(sector, raw)
             seq, state, crc = struct.unpack("<I20xII", raw)
-            if binascii.crc32(raw[:4], 0xFFFFFFFF) == crc and newest < seq < _BLANK:
-                if self.all[(seq - 1) % len(self.all)].info()[4] == label:
-                    newest, found = seq, state
+            good = binascii.crc32(raw[:4], 0xFFFFFFFF) == crc and newest < seq < 0xFFFFFFFF
+            if good and self.all[(seq - 1) % len(self.all)].info()[4] == label:
+                newest, found = seq, state
         return found
 
     def state_name(self, label: str) -> str:
-        state = self.state(label)
-        if state is None:
-            return "none"
-        return _NAMES[state] if state < len(_NAMES) else "undefined"
-
-    def on_trial(self) -> bool:
-        """Whether the running image is what otadata boots, and is not confirmed yet."""
-        return not self.fell_back() and self.state(self.label) in (NEW, PENDING)
+        return _NAMES.get(self.state(label), "undefined")
 
     def fell_back(self) -> bool:
         """Whether the bootloader passed over the image that otadata names: it is damaged."""
         return self.label != self.boot_label()
+
+    def on_trial(self) -> bool:
+        """Whether the running image is what otadata boots, and is not confirmed yet."""
+        return not self.fell_back() and self.state(self.label) in (NEW, PENDING)
 
     def require_confirmed(self) -> None:
         """P2: while the running image is on trial, the other slot is the only way back."""
         if self.on_trial():
             raise OtaError("unconfirmed", self.label)
 
-    def write(self, slot: Partition, block: int, buf: "bytearray | memoryview") -> None:
-        """Erase and write whole sectors from sector number `block` on. Allocates nothing."""
+    def write(self, block: int, buf: "bytearray | memoryview") -> None:
+        """Erase and write sectors of the next slot. Allocates nothing. Raises OtaError flash-write."""
         try:
-            slot.writeblocks(block, buf)  # type: ignore[arg-type]
+            self.next.writeblocks(block, buf)  # type: ignore[arg-type]
         except OSError as e:
             raise OtaError("flash-write", e.args[0])
 
-    def switch(self, slot: Partition, size: int, sha256: bytes, buf: memoryview):
-        """Make `slot` the one to boot: a generator of the bytes read back so far.
-
-        P3: the whole image is read from flash and held against the signed `sha256` first; then
-        set_boot() has the chip check it once more. Raises OtaError read-back, set-boot.
-        """
+    def switch(self, size: int, sha256: bytes, buf: memoryview):
+        """Make the next slot the one to boot: a generator of the bytes read back so far. P3: the whole image is
+        held against the signed `sha256` first. Raises OtaError unconfirmed, read-back, set-boot."""
         self.require_confirmed()
         digest = hashlib.sha256()
-        yield from read_slot(slot, size, buf, digest)
+        yield from read_slot(self.next, size, buf, digest)
         if digest.digest() != sha256:
-            raise OtaError("read-back", slot.info()[4])
-        self.set_boot(slot)
+            raise OtaError("read-back", self.next.info()[4])
+        self.set_boot(self.next)
 
     def set_boot(self, slot: Partition) -> None:
-        """The chip checks the whole image and writes otadata. Raises OtaError set-boot."""
+        """The chip checks the image once more and writes otadata. Raises OtaError set-boot."""
         try:
             slot.set_boot()
         except OSError as e:
             raise OtaError("set-boot", e.args[0])
 
     def confirm(self) -> None:
-        """P4: mark the running image valid and read that back. Raises not-on-trial, confirm."""
+        """P4: mark the running image valid and read that back. Raises OtaError not-on-trial, confirm."""
         if self.fell_back():
             raise OtaError("not-on-trial", self.label)
         try:
@@ -119,11 +99,8 @@ class Slots:
             raise OtaError("confirm", self.state_name(self.label))
 
     def reclaim(self) -> None:
-        """Point otadata back at the running image after a fall-back from a damaged one.
-
-        What runs was confirmed before, or is all that is left. Without this a new image in the
-        damaged slot would share its sequence number with the old one and could not be aborted.
-        """
+        """Point otadata back at the running image, all that is left: a new one in the damaged slot would share
+        its sequence number with the old one and could not be aborted. Raises OtaError set-boot."""
         self.set_boot(self.running)
         if not self.fell_back():
             Partition.mark_app_valid_cancel_rollback()

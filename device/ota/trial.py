@@ -1,9 +1,8 @@
 """Every boot: settle what the last one left, and put an unconfirmed image on trial.
 
-boot.py calls `start()` before anything else. On a trial boot it arms the hardware watchdog and a
-timer that feeds it only while the trial may still succeed: a hang in the interpreter, in a C
-driver or in the application ends in a reset, and the bootloader brings the old release back.
-A trial always ends in a reset, confirmed or not: the watchdog of an ESP32 cannot be disarmed.
+On a trial boot start() arms the hardware watchdog and a timer that feeds it only while the trial may still
+succeed: a hang in the interpreter, in a C driver or in the application ends in a reset, and the bootloader brings
+the old release back. A trial always ends in a reset: the watchdog of an ESP32 cannot be disarmed.
 """
 
 import time
@@ -16,13 +15,15 @@ from .errors import OtaError
 
 _MAX_SWITCHES = const(3)
 _MAX_RESTARTS = const(20)  # a program that soft-resets for ever must not stay on trial for ever
+_NEVER = const(1 << 29)
 
 current: "Trial | None" = None  # the trial of this boot
 _started = False
 
 
 def start() -> None:
-    """Settle the record with what boots; arm the trial. Does its work once a boot."""
+    """Settle the record with what boots; begin the trial. Does its work once a boot. Raises OtaError: record,
+    timer, set-boot."""
     global current, _started
     if _started:
         return
@@ -33,27 +34,35 @@ def start() -> None:
         return  # no OTA slots: nothing can be on trial
     kept = record.Record()
     if _on_trial(found, kept.job):
-        current = Trial(found, kept)
-        current.arm()
-    elif found.fell_back():
+        if kept.job["phase"] != "failed" or kept.job["told"] or kept.job["slot"] == found.label:
+            current = Trial(found, kept)
+            return
+        found.confirm()  # we are back by hand, on what was confirmed before: see Trial.fail()
+    if found.fell_back():
         _fell_back(found, kept)
     else:
         _settle(found, kept)
 
 
+def require_confirmed(found: slots.Slots) -> None:
+    """P2: while the running image is on trial, the other slot is the only way back. Raises OtaError unconfirmed."""
+    if current:
+        raise OtaError("unconfirmed", found.label)
+    found.require_confirmed()
+
+
 def _on_trial(found: slots.Slots, job: dict) -> bool:
-    # Power can tear the state in otadata, which its checksum does not cover, so that the
-    # bootloader takes what was never confirmed for confirmed: the record knows better.
+    # Power can tear the state in otadata, which its checksum does not cover, so that the bootloader takes what
+    # was never confirmed for confirmed: the record knows better.
     if found.on_trial() or found.fell_back() or job["slot"] != found.label:
         return found.on_trial()
-    state = found.state(found.label)
-    torn = state is not None and state > slots.ABORTED
+    torn = found.state_name(found.label) == "undefined"
     return job["phase"] == "ready" or (torn and job["phase"] in ("trial", "failed"))
 
 
 def _fell_back(found: slots.Slots, kept: record.Record) -> None:
-    # RUNNING is not BOOT. A switch that only waits for its reset looks the same: it is NEW, and
-    # what came in between was a soft reset.
+    # RUNNING is not BOOT. A switch that only waits for its reset looks the same: it is NEW, and what came in
+    # between was a soft reset.
     state = found.state(found.boot_label())
     if state == slots.NEW and machine.reset_cause() == machine.SOFT_RESET:
         machine.reset()
@@ -67,14 +76,10 @@ def _fell_back(found: slots.Slots, kept: record.Record) -> None:
 
 def _settle(found: slots.Slots, kept: record.Record) -> None:
     job = kept.job
-    known = [f[1] for f in kept.state["failed"] if f[0] == job["sequence"]]
-    if known and job["phase"] in ("writing", "ready", "trial") and job["slot"] != found.label:
-        kept.fail(known[0])  # power went between the two writes of a failure
+    if job["slot"] != found.label:
+        _came_back(found, kept)
     elif job["phase"] in ("ready", "trial"):
-        if job["slot"] == found.label:
-            kept.confirmed()  # power went between the confirmation and its record
-        else:
-            _came_back(found, kept)
+        kept.confirmed()  # power went between the confirmation and its record
     if job["phase"] == "failed" and not job["told"]:
         job["told"] = True
         kept.save("job")
@@ -82,18 +87,23 @@ def _settle(found: slots.Slots, kept: record.Record) -> None:
 
 
 def _came_back(found: slots.Slots, kept: record.Record) -> None:
-    # The switch was lost, or the trial ended without a word: what reset the chip is all that is
-    # known. Power may be lost a few times; the slot is whole, and agent.update() goes on from it.
+    # The switch was lost, or the trial ended without a word: what reset the chip is all that is known. Power may
+    # be lost a few times: the slot is whole, and agent.update() goes on from it.
     job, cause = kept.job, machine.reset_cause()
+    known = [f[1] for f in kept.state["failed"] if f[0] == job["sequence"]]
     tried = found.state_name(job["slot"]) in ("aborted", "invalid")
-    if tried and cause != machine.PWRON_RESET:
+    if known and job["phase"] in ("writing", "ready", "trial"):
+        kept.fail(known[0])  # power went between the two writes of a failure
+    elif job["phase"] not in ("ready", "trial"):
+        return
+    elif tried and cause != machine.PWRON_RESET:
         kept.fail("trial-watchdog" if cause == machine.WDT_RESET else "trial-crash")
     elif job["switches"] >= _MAX_SWITCHES:
         kept.fail("trial-power" if tried else "switch-lost")
     elif not job["sha256"]:  # a rollback has nothing to download: it is repeated here
         job["switches"] += 1
         kept.save("job")
-        found.set_boot(found.by_label(job["slot"]))
+        found.set_boot(found.next)
         machine.reset()
     elif tried:
         job["phase"], job["reason"] = "writing", "trial-power"
@@ -106,43 +116,37 @@ def say(event: str, *facts: object) -> None:
 
 
 class Trial:
-    """The running image, until it is confirmed or given up."""
+    """The running image, until it is confirmed or given up. `healthy` is the application's own word."""
 
     def __init__(self, found: slots.Slots, kept: record.Record) -> None:
+        """Arm the watchdog and its feeder; then the record says that the trial has begun."""
+        from . import config
+
+        try:
+            limits = config.load()["trial"]
+        except OtaError:  # agent.start() meets it again, and fails the trial with it
+            limits = {"deadline_s": 180, "watchdog_s": 30}
         job = kept.job
         self._slots, self._record = found, kept
         # An image that somebody else switched to is on trial as well, but it is not our job.
         self._ours = job["slot"] == found.label and job["phase"] in ("ready", "trial")
         self.version = job["version"] if self._ours else "unknown"
+        self.healthy = False
         self._began = time.ticks_ms()
-        self._deadline_ms = 180000
-        self._settle_ms = 0
-        self._passed: "int | None" = None  # ticks_ms when all checks but `healthy` had passed
-        self._healthy: "bool | None" = None  # None: nobody waits for it
-
-    def arm(self) -> None:
-        """The watchdog and its feeder; then the record says that the trial has begun."""
-        watchdog_s = 30
-        try:
-            from . import config
-
-            limits = config.load()["trial"]
-            self._deadline_ms, watchdog_s = limits["deadline_s"] * 1000, limits["watchdog_s"]
-        except OtaError:
-            pass  # agent.start() meets it again, and fails the trial with it
+        self._deadline_ms = limits["deadline_s"] * 1000  # after _began, as the next
+        self._settled_ms: "int | None" = None  # None until all checks have passed
         self._timer = _timer()
-        self._watchdog = machine.WDT(timeout=watchdog_s * 1000)
+        self._watchdog = machine.WDT(timeout=limits["watchdog_s"] * 1000)
         self._timer.init(mode=machine.Timer.PERIODIC, period=1000, callback=self._tick)
-        say("trial", self.version, "in", self._slots.label)
-        job = self._record.job
-        if job["phase"] == "failed" and job["slot"] == self._slots.label:
+        say("trial", self.version, "in", found.label)
+        if job["phase"] == "failed" and job["slot"] == found.label:  # torn: it should not run any more
             self.fail(job["reason"], job["detail"])
         if self._ours:
             job["restarts"] += job["phase"] == "trial"
             if job["restarts"] > _MAX_RESTARTS:
                 self.fail("trial-restarts")
             job["phase"] = "trial"
-            self._record.save("job")
+            kept.save("job")
 
     def _elapsed(self) -> int:
         return time.ticks_diff(time.ticks_ms(), self._began)
@@ -151,51 +155,29 @@ class Trial:
         if self._elapsed() > self._deadline_ms:
             self.fail("deadline")
         self._watchdog.feed()
-        self._confirm_if_ready()
+        self.confirm_if_due()
 
-    def _confirm_if_ready(self) -> None:
-        if self._passed is None or self._healthy is False:
-            return
-        settled = time.ticks_diff(time.ticks_ms(), self._passed) >= self._settle_ms
-        if self._healthy or settled:
+    def confirm_if_due(self) -> None:
+        """Confirm once all checks have passed, and the time to settle too, or the application is healthy."""
+        if self._settled_ms is not None and (self.healthy or self._elapsed() >= self._settled_ms):
             self.confirm()
 
     def run(self, config: dict) -> None:
-        """All checks in their order, each within its time; returns when the application may start.
+        """All checks in their order; returns when the application may start. From then on it has settle_s to
+        crash in, or `healthy`'s timeout_s to call agent.healthy(). Raises OtaError check-…"""
+        from . import diagnostics
 
-        From then on it has settle_s to crash in, or `healthy`'s timeout_s to call agent.healthy().
-        """
-        self._settle_ms = config["trial"]["settle_s"] * 1000
+        settle_ms = config["trial"]["settle_s"] * 1000
         for check in config["trial"]["checks"]:
             if check["check"] == "healthy":
-                self._healthy = bool(self._healthy)
+                settle_ms = _NEVER
                 until = self._elapsed() + int(check["timeout_s"] * 1000)
                 self._deadline_ms = min(self._deadline_ms, until)
             else:
-                self._run_one(config, check)
-        self._passed = time.ticks_ms()  # type: ignore[assignment]
-        self._confirm_if_ready()
-
-    def _run_one(self, config: dict, check: dict) -> None:
-        from . import diagnostics
-
-        name = check["check"]
-        until = self._elapsed() + int(check.get("timeout_s", 1) * 1000)
-        passed = False
-        while not passed:
-            try:
-                passed, why = diagnostics.ask(config, check)
-            except OtaError as e:
-                self.fail("check-" + name, str(e))
-            if not passed:
-                if self._elapsed() > until:
-                    self.fail("check-" + name, why or "timeout")
-                time.sleep_ms(100)
-        say("check", name, "ok")
-
-    def healthy(self) -> None:
-        """The application's own word; the next tick confirms if all else has passed."""
-        self._healthy = True
+                diagnostics.run(config, check)
+                say("check", check["check"], "ok")
+        self._settled_ms = self._elapsed() + settle_ms
+        self.confirm_if_due()
 
     def confirm(self) -> None:
         """Mark valid, read back, record, reset. Fails the trial if otadata does not take it."""
@@ -215,8 +197,8 @@ class Trial:
             if self._ours:
                 self._record.fail(reason, detail)
             if self._slots.state(self._slots.label) != slots.PENDING:
-                # torn, or NEW: a bootloader from before v1.21 knows no rollback. Back by hand
-                self._slots.next_slot().set_boot()
+                # torn, or NEW under a bootloader from before v1.21, which knows no rollback: back by hand
+                self._slots.next.set_boot()
         finally:
             self._reset()
 
@@ -226,8 +208,7 @@ class Trial:
 
 
 def _timer() -> machine.Timer:
-    # -1 is a virtual timer in new firmware and the last hardware timer in old; where it is refused
-    # the chip has four timers, or two.
+    # -1 is a virtual timer in new firmware and the last hardware timer in old; else the chip has four, or two.
     for number in (-1, 3, 1):
         try:
             return machine.Timer(number)

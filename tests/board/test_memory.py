@@ -22,16 +22,16 @@ def progress(phase, done, total):
     if done // 4096 % 8 == 1 or done == total:
         gc.collect()
         most[phase] = max(most[phase], gc.mem_alloc() - base)
-for wait in agent._Pass(progress).steps():
+for wait in install.Pass(progress).steps():
     pass
 print(json.dumps(most))
 """
 LOCKED = """
 import micropython
-from ota import agent
+from ota import install
 def progress(phase, done, total):
     pass
-steps = agent._Pass(progress).steps()
+steps = install.Pass(progress).steps()
 def go(until):
     while True:
         done = next(steps)

@@ -259,12 +259,12 @@ def test_a_target_s_missing_field_is_named(name: str, mpy: Run) -> None:
     ("board", "code"),
     [
         ({}, None),
-        ({"installed_sequence": 0, "floor_sequence": 0}, None),
+        ({"installed": 0, "floor_sequence": 0}, None),
         ({"slot_size": 1672976}, None),
         ({"floor_security": 1}, None),
         ({"failed": [5, 6]}, None),
-        ({"installed_sequence": 7}, "up-to-date"),
-        ({"installed_sequence": 8}, "older"),
+        ({"installed": 7}, "up-to-date"),
+        ({"installed": 8}, "older"),
         ({"floor_sequence": 7}, "older"),  # went back: what was newer before is refused still
         ({"failed": [6, 7]}, "failed-before"),
         ({"floor_security": 2}, "security-version"),
@@ -276,17 +276,14 @@ def test_policy(board: dict[str, Any], code: str | None, mpy: Run) -> None:
         from ota import release
         payload = args["payload"]
         print(json.dumps(attempt(
-            release.apply_policy, payload, payload["targets"][0], **args["board"]
+            release.apply_policy, payload, payload["targets"][0], args["state"], args["slot_size"]
         )))
     """
-    state = {
-        "installed_sequence": 6,
-        "floor_sequence": 6,
-        "floor_security": 0,
-        "failed": [],
-        "slot_size": 1769472,
-    }
-    got = mpy(script, payload=PAYLOAD, board={**state, **board})
+    told = {"installed": 6, "floor_sequence": 6, "floor_security": 0, "failed": [], **board}
+    slot_size = told.pop("slot_size", 1769472)
+    told["installed"] = {"sequence": told["installed"]}
+    told["failed"] = [[sequence, "check-wifi"] for sequence in told["failed"]]
+    got = mpy(script, payload=PAYLOAD, state=told, slot_size=slot_size)
     assert got.get("code") == code
 
 
