@@ -53,6 +53,7 @@ class Bench:
             Folder(rig.workspace.releases),
             certificates / "server.pem",
             certificates / "server.key",
+            other_host=MIRROR,
             watch=self.events.append,
         )
         rig.publish("1.0.0", OLD)
