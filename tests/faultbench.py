@@ -53,6 +53,7 @@ class Bench:
             Folder(rig.workspace.releases),
             certificates / "server.pem",
             certificates / "server.key",
+            other_host=MIRROR,
             watch=self.events.append,
             other_host=MIRROR,
         )

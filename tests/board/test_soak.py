@@ -91,7 +91,17 @@ RELEASE_CODES = {
     "wrong-range": {"envelope-not-json", "bad-range"},
     "cut": {"envelope-not-json"},  # with no-length: nothing says that more should come
 }
-PASSING = {"refuse", "tls-alert", "cut", "etag", "reset", "stall", "slow-headers", "garble"}
+PASSING = {
+    "refuse",
+    "wrong-range",
+    "tls-alert",
+    "cut",
+    "etag",
+    "reset",
+    "stall",
+    "slow-headers",
+    "garble",
+}
 HARMLESS = {"trickle", "no-length", "chunked", "no-range"}
 
 
@@ -175,13 +185,16 @@ def explained(bench: Bench) -> set[str]:
 
 def curable(bench: Bench) -> bool:
     """Whether all that went wrong passes with time, and not too often for the agent's tries."""
-    faults = [fault for fault, _ in applied(bench)]
-    lasting = [fault for fault in faults if fault.kind not in HARMLESS and not passing(fault)]
-    joined = any(len(parse(event.fault)) > 1 for event in bench.events)
-    return not lasting and not joined and len([f for f in faults if passing(f)]) < TRIES
+    found = [fault for fault, _ in applied(bench) if not harmless(fault)]
+    cut_unseen = any(len(parse(event.fault)) > 1 for event in bench.events)  # no-length+cut
+    return not cut_unseen and all(map(passing, found)) and len(found) < TRIES
 
 
 def passing(fault: Fault) -> bool:
     if fault.kind == "status":
         return fault.n in (408, 429) or fault.n >= 500
-    return fault.kind in PASSING or (fault.kind == "redirect" and "http" not in fault.arguments)
+    return fault.kind in PASSING
+
+
+def harmless(fault: Fault) -> bool:
+    return fault.kind in HARMLESS or (fault.kind == "redirect" and "http" not in fault.arguments)
