@@ -16,7 +16,7 @@ import machine
 
 from . import config as _config
 from . import record, slots, trial
-from .errors import OtaError
+from .errors import OtaError, require
 from .trial import say
 
 
@@ -135,10 +135,9 @@ def rollback() -> None:
     found, kept = slots.Slots(), record.Record()
     found.require_confirmed()
     back, left = kept.state["previous"], kept.state["installed"]
-    if back is None:
-        raise OtaError("no-rollback")
-    if back["security_version"] < kept.state["floor_security"]:
-        raise OtaError("security-version", back["security_version"])
+    require(back, "no-rollback")
+    security = back["security_version"]
+    require(security >= kept.state["floor_security"], "security-version", security)
     label = found.next.info()[4]
     kept.begin(dict(back, size=0, sha256=""), label, "ready")
     try:
@@ -153,44 +152,39 @@ def rollback() -> None:
 
 def confirm() -> None:
     """End a running trial well, by hand, and reset. Raises OtaError not-on-trial."""
-    if not trial.current:
-        raise OtaError("not-on-trial")
-    trial.current.confirm()
+    require(trial.current, "not-on-trial")
+    trial.current.confirm()  # type: ignore[union-attr]
 
 
 def status() -> dict:
-    """What runs, what is in the slots, how the last job went: ready for JSON. Raises OtaError: no-ota-slots, record."""
+    """What runs, what is in the slots, how the last job went: for JSON. Raises OtaError: no-ota-slots, record."""
     from . import image
 
     found, kept = slots.Slots(), record.Record()
-    told = ("phase", "version", "sequence", "size", "reason", "detail")
+    job, chip, held = kept.job, image.chip(found.running), []
+    for p in found.all:
+        label, head = p.info()[4], bytearray(image.HEAD)
+        p.readblocks(0, head)
+        try:
+            facts = image.check_head(head, chip)
+            ours = label == job["slot"] and job["phase"] in ("ready", "trial", "failed")
+            known = job if ours else kept.state["installed" if label == found.label else "previous"]
+            facts["release"] = (known or {}).get("version")
+        except OtaError:
+            facts = None
+        held.append({"name": label, "size": p.info()[3], "state": found.state_name(label), "image": facts})
+    told = {key: job[key] for key in ("phase", "version", "sequence", "size", "reason", "detail")}
     return {
-        "chip": image.chip(found.running),
+        "chip": chip,
         "build": getattr(sys.implementation, "_build", None),
         "micropython": ".".join(str(n) for n in sys.implementation.version[:3]),
         "running": found.label,
         "boot": found.boot_label(),
         "next": found.next.info()[4],
         "trial": bool(trial.current),
-        "slots": [_slot(p, found, kept) for p in found.all],
+        "slots": held,
         "installed": kept.state["installed"],
-        "job": dict({key: kept.job[key] for key in told}, offset=kept.offset),
+        "job": dict(told, offset=kept.offset),
         "refused": kept.state["refused"],
         "failed": [{"sequence": f[0], "reason": f[1]} for f in kept.state["failed"]],
     }
-
-
-def _slot(p, found: slots.Slots, kept: record.Record) -> dict:
-    from . import image
-
-    name, size = p.info()[4], p.info()[3]
-    head = bytearray(image.HEAD)
-    p.readblocks(0, head)
-    try:
-        facts = image.check_head(head, image.chip(found.running))
-        ours = name == kept.job["slot"] and kept.job["phase"] in ("ready", "trial", "failed")
-        held = kept.job if ours else kept.state["installed" if name == found.label else "previous"]
-        facts["release"] = (held or {}).get("version")
-    except OtaError:
-        facts = None
-    return {"name": name, "size": size, "state": found.state_name(name), "image": facts}

@@ -1,5 +1,5 @@
-"""The one exception of the agent. `code` is short and stable: it is kept across a reset and shown on the
-host, which has the sentence for people. `detail` is one short fact: a number, a name."""
+"""The one exception of the agent. `code` is short and stable: it is kept across a reset and shown on the host,
+which has the sentence for people. `detail` is one short fact: a number, a name."""
 
 
 class OtaError(Exception):
@@ -9,3 +9,9 @@ class OtaError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code} {self.detail}".rstrip()
+
+
+def require(good: object, code: str, detail: object = "") -> None:
+    """Raise OtaError unless `good`."""
+    if not good:
+        raise OtaError(code, detail)

@@ -5,7 +5,6 @@ A pass is a generator of small steps, a block each, so that the blocking loop an
 code. A step is the number of bytes done, or a negative number: milliseconds to wait.
 """
 
-import binascii
 import gc
 import hashlib
 import random
@@ -14,7 +13,7 @@ import sys
 from micropython import const
 
 from . import config, http, image, network, record, release, signature, slots
-from .errors import OtaError
+from .errors import OtaError, require
 from .trial import say
 
 _JOURNAL = const(65536)  # bytes between two notes of the offset: the most that is fetched twice
@@ -56,7 +55,7 @@ class Pass:
             # A board that got this very image by cable has it: say so, do not install it again.
             digest = hashlib.sha256()
             yield from slots.read_slot(running, size, memoryview(bytearray(slots.SECTOR)), digest)
-            if digest.digest() == binascii.unhexlify(sha256):
+            if digest.digest().hex() == sha256:
                 self._record.installed(payload)
         release.apply_policy(payload, target, state, self._slots.next.info()[3])
         self.offer = {key: payload[key] for key in ("version", "sequence", "security_version")}
@@ -64,27 +63,20 @@ class Pass:
 
     def steps(self):
         """Look, install, switch. Raises OtaError; why there was no update outlives a reset (P10)."""
-        refused = None
         try:
             yield from patiently(self._tries, self.look)
             yield from self._install()
+            self._record.note("refused", None)
         except OtaError as e:
-            if e.code != "up-to-date":
-                refused = [e.code, e.detail]
+            self._record.note("refused", None if e.code == "up-to-date" else [e.code, e.detail])
             raise
-        finally:
-            if self._record.state["refused"] != refused:
-                self._record.state["refused"] = refused
-                self._record.save("state")
 
     def _install(self):
         kept, offer, slot = self._record, self.offer, self._slots.next.info()[4]
         same = kept.job["sha256"] == offer["sha256"] and kept.job["slot"] == slot
         # In "trial" power took its otadata entry: the slot is whole.
         if not same or kept.job["phase"] not in ("writing", "ready", "trial"):
-            if kept.state["previous"]:  # is about to be overwritten
-                kept.state["previous"] = None
-                kept.save("state")
+            kept.note("previous", None)  # is about to be overwritten
             kept.begin(offer, slot)
         job = kept.job
         say("release", job["version"], job["size"], "bytes from", kept.offset)
@@ -94,7 +86,7 @@ class Pass:
         self._hash = hashlib.sha256()
         power_save = network.power_save(self._config, 0)
         try:
-            for done in self._transfer(job, kept, binascii.unhexlify(job["sha256"])):
+            for done in self._transfer(job, kept):
                 if done >= 0:
                     self._progress("download" if job["phase"] == "writing" else "verify", done, job["size"])
                 yield done
@@ -110,19 +102,18 @@ class Pass:
             network.power_save(self._config, power_save)
         say("switch", job["version"], "to", job["slot"])
 
-    def _transfer(self, job: dict, kept: record.Record, sha256: bytes):
+    def _transfer(self, job: dict, kept: record.Record):
         if job["phase"] == "writing":
             kept.offset -= kept.offset % slots.SECTOR
             # what is in flash is hashed again: a damaged prefix cannot get through
             yield from slots.read_slot(self._slots.next, kept.offset, self._view, self._hash)
             if kept.offset < job["size"]:
                 yield from patiently(self._config["tries"], self._stream)
-            if self._hash.digest() != sha256:
-                raise OtaError("hash-mismatch", job["version"])
+            require(self._hash.digest().hex() == job["sha256"], "hash-mismatch", job["version"])
         job["phase"] = "ready"
         job["switches"] += 1
         kept.save("job")
-        yield from self._slots.switch(job["size"], sha256, self._view)
+        yield from self._slots.switch(job["size"], job["sha256"], self._view)
 
     def _stream(self):
         # One connection: from the offset to the end, or to whatever breaks it.
@@ -134,8 +125,7 @@ class Pass:
                 self._restart()
             raise
         try:
-            if response.total not in (None, size):
-                raise OtaError("size-mismatch", f"{response.total} not {size}")
+            require(response.total in (None, size), "size-mismatch", f"{response.total} not {size}")
             if response.start != kept.offset:  # no Range here, or another file: from the beginning
                 self._restart()
             yield from self._blocks(response, size)
@@ -154,8 +144,7 @@ class Pass:
             # a larger block keeps to its own grid, where the chip erases 64 KiB at once
             n = min(block - kept.offset % block, size - kept.offset)
             part = buf if n == block else self._view[:n]  # a whole block: nothing is allocated
-            if response.readinto(part) != n:
-                raise OtaError("dropped", "body")
+            require(response.readinto(part) == n, "dropped", "body")
             if kept.offset == 0:  # P1: the head is checked before the first erase
                 image.check_head(part, image.chip(self._slots.running))
                 kept.job["etag"] = response.etag if len(response.etag or "") <= 64 else None

@@ -6,7 +6,7 @@ import time
 import network
 
 from . import http
-from .errors import OtaError
+from .errors import OtaError, require
 
 _BUILT_IN = 2026  # a clock that shows an earlier year was not set since power-on
 _FIRST_REFUSALS_MS = 5000  # the chip goes on trying: a first refusal need not be the last word
@@ -54,8 +54,7 @@ def set_clock(config: dict) -> None:
     authenticated: a false date can make an old certificate look good, so the release is signed as well (P8)."""
     tries = 3 if config["ntp_host"] else 0
     while time.gmtime()[0] < _BUILT_IN:
-        if not tries:
-            raise OtaError("clock-not-set", time.gmtime()[0])
+        require(tries, "clock-not-set", time.gmtime()[0])
         import ntptime
 
         tries -= 1

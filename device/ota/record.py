@@ -83,16 +83,22 @@ class Record:
         self.save("state")
 
     def fail(self, reason: str, detail: str = "", *, remember: bool = True) -> None:
-        """The job ends here. `remember`: this release is never tried again (P6). Written."""
+        """The job ends here. Written."""
         if remember and self.job["sequence"]:
             self.remember(self.job["sequence"], reason)
         self.job.update(phase="failed", reason=reason, detail=detail[:80], told=not remember)
         self.save("job")
 
-    def remember(self, sequence: int, reason: str) -> None:  # written
+    def remember(self, sequence: int, reason: str) -> None:
+        """This release is never tried again (P6). Written."""
         failed = [f for f in self.state["failed"] if f[0] != sequence]
-        self.state["failed"] = (failed + [[sequence, reason]])[-_FAILED_KEPT:]
-        self.save("state")
+        self.note("failed", (failed + [[sequence, reason]])[-_FAILED_KEPT:])
+
+    def note(self, key: str, value: object) -> None:
+        """An entry of `state` changes. Written."""
+        if self.state[key] != value:
+            self.state[key] = value
+            self.save("state")
 
     def save(self, which: str) -> None:
         """Write "job" or "state". Raises OtaError record."""

@@ -4,11 +4,10 @@ Stock firmware has no public-key call, but its three-argument pow() makes this 1
 parameters are those of Secure Boot V2, so a key made by espsecure serves.
 """
 
-import binascii
 import hashlib
 import json
 
-from .errors import OtaError
+from .errors import OtaError, require
 
 _BYTES = 384  # of the modulus and of a signature
 _HASH = 32  # SHA-256, and the salt
@@ -21,7 +20,7 @@ def load_keys(path: str) -> "dict[str, int]":
     try:
         with open(path) as f:
             for keyid, modulus in json.load(f).items():
-                n = keys[keyid.lower()] = int.from_bytes(binascii.unhexlify(modulus), "big")
+                n = keys[keyid.lower()] = int(modulus, 16)
                 # A short or an even modulus is a typing error or an attack, never a 3072-bit key.
                 if len(keyid) != 2 * _HASH or n >> (8 * _BYTES - 1) != 1 or not n & 1:
                     raise ValueError
@@ -29,8 +28,7 @@ def load_keys(path: str) -> "dict[str, int]":
         raise OtaError("keys-missing", path)
     except (ValueError, TypeError, AttributeError):
         keys = {}
-    if not keys:
-        raise OtaError("keys-invalid", path)
+    require(keys, "keys-invalid", path)
     return keys
 
 

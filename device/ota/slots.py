@@ -12,7 +12,7 @@ import struct
 from esp32 import Partition
 from micropython import const
 
-from .errors import OtaError
+from .errors import OtaError, require
 
 SECTOR = const(4096)
 NEW = const(0)
@@ -27,8 +27,7 @@ class Slots:
     def __init__(self) -> None:
         self._otadata = Partition.find(Partition.TYPE_DATA, subtype=0)  # type: ignore[call-arg]
         self.all = [p for p in Partition.find(Partition.TYPE_APP) if 0x10 <= p.info()[1] <= 0x1F]
-        if not self._otadata or len(self.all) < 2:
-            raise OtaError("no-ota-slots", len(self.all))
+        require(self._otadata and len(self.all) >= 2, "no-ota-slots", len(self.all))
         self.running = Partition(Partition.RUNNING)  # type: ignore[arg-type]
         self.label = self.running.info()[4]  # of the slot that runs
         self.next = self.running.get_next_update()  # an update goes there: never the slot that runs
@@ -60,8 +59,7 @@ class Slots:
 
     def require_confirmed(self) -> None:
         """P2: while the running image is on trial, the other slot is the only way back."""
-        if self.on_trial():
-            raise OtaError("unconfirmed", self.label)
+        require(not self.on_trial(), "unconfirmed", self.label)
 
     def write(self, block: int, buf: "bytearray | memoryview") -> None:
         """Erase and write sectors of the next slot. Allocates nothing. Raises OtaError flash-write."""
@@ -70,14 +68,13 @@ class Slots:
         except OSError as e:
             raise OtaError("flash-write", e.args[0])
 
-    def switch(self, size: int, sha256: bytes, buf: memoryview):
+    def switch(self, size: int, sha256: str, buf: memoryview):
         """Make the next slot the one to boot: a generator of the bytes read back so far. P3: the whole image is
         held against the signed `sha256` first. Raises OtaError unconfirmed, read-back, set-boot."""
         self.require_confirmed()
         digest = hashlib.sha256()
         yield from read_slot(self.next, size, buf, digest)
-        if digest.digest() != sha256:
-            raise OtaError("read-back", self.next.info()[4])
+        require(digest.digest().hex() == sha256, "read-back", self.next.info()[4])
         self.set_boot(self.next)
 
     def set_boot(self, slot: Partition) -> None:
@@ -89,14 +86,12 @@ class Slots:
 
     def confirm(self) -> None:
         """P4: mark the running image valid and read that back. Raises OtaError not-on-trial, confirm."""
-        if not self.on_trial():
-            raise OtaError("not-on-trial", self.label)
+        require(self.on_trial(), "not-on-trial", self.label)
         try:
             Partition.mark_app_valid_cancel_rollback()
         except OSError as e:
             raise OtaError("confirm", e.args[0])
-        if self.state(self.label) != VALID:
-            raise OtaError("confirm", self.state_name(self.label))
+        require(self.state(self.label) == VALID, "confirm", self.state_name(self.label))
 
     def reclaim(self) -> None:
         """Point otadata back at the running image, all that is left: a new one in the damaged slot would share
