@@ -172,7 +172,7 @@ def status() -> dict:
             facts["release"] = (known or {}).get("version")
         except OtaError:
             facts = None
-        held.append({"name": label, "size": p.info()[3], "state": found.state_name(label), "image": facts})
+        held.append({"name": label, "size": p.info()[3], "state": found.state(label), "image": facts})
     told = {key: job[key] for key in ("phase", "version", "sequence", "size", "reason", "detail")}
     return {
         "chip": chip,

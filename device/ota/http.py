@@ -212,7 +212,8 @@ class Response:
 
     def _headers(self, limit_ms: int) -> "dict[bytes, str]":
         # Sets status. The limit is for all of them: a line now and then must not hold the board for ever.
-        found, skip, began = {}, False, time.ticks_ms()
+        found: "dict[bytes, str]" = {}
+        skip, began = False, time.ticks_ms()
         for _ in range(_LINES):
             line = self._line()
             require(time.ticks_diff(time.ticks_ms(), began) <= limit_ms, "stalled", "headers")

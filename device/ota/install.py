@@ -10,15 +10,13 @@ import hashlib
 import random
 import sys
 
-from micropython import const
-
 from . import config, http, image, network, record, release, signature, slots
 from .errors import OtaError, require
 from .trial import say
 
-_JOURNAL = const(65536)  # bytes between two notes of the offset: the most that is fetched twice
-_PLENTY = const(300000)  # free heap at which a 64 KiB block, which erases faster, is no burden
-_SPOILED = const(3)  # downloads of an image in vain before its release counts as failed
+_JOURNAL = 65536  # bytes between two notes of the offset: the most that is fetched twice
+_PLENTY = 300000  # free heap at which a 64 KiB block, which erases faster, is no burden
+_SPOILED = 3  # downloads of an image in vain before its release counts as failed
 _PASSING = (
     "dns", "connect", "stalled", "dropped", "tls", "bad-range", "wifi-not-found", "wifi-failed",
 )  # fmt: skip

@@ -17,8 +17,8 @@ _REFUSED = {  # by number: some names came later than 1.22
 
 
 def join(config: dict, timeout_s: float = 20) -> None:
-    """Connect to the first of the configured networks that takes us; returns at once if one has. Raises
-    OtaError: wifi-not-found, wifi-wrong-password, wifi-failed."""
+    """Connect to the first configured network that takes us, unless one has. Raises OtaError: wifi-not-found,
+    wifi-wrong-password, wifi-failed."""
     failure = None
     for wifi in config["wifi"]:
         failure = _try(wifi, config["hostname"], timeout_s * 1000 // len(config["wifi"]))
@@ -52,22 +52,21 @@ def _try(wifi: dict, hostname: "str | None", timeout_ms: float) -> "OtaError | N
 def set_clock(config: dict) -> None:
     """Without the date no certificate can be judged. Raises OtaError clock-not-set. The time server is not
     authenticated: a false date can make an old certificate look good, so the release is signed as well (P8)."""
+    import ntptime
+
     tries = 3 if config["ntp_host"] else 0
     while time.gmtime()[0] < _BUILT_IN:
         require(tries, "clock-not-set", time.gmtime()[0])
-        import ntptime
-
         tries -= 1
-        ntptime.host, ntptime.timeout = config["ntp_host"], 3
         try:
+            ntptime.host, ntptime.timeout = config["ntp_host"], 3
             ntptime.settime()
         except (OSError, OverflowError):
             pass
 
 
 def fetch(config: dict, url: str, **more) -> http.Response:
-    """GET `url` as the configuration says, on a network and a clock that are ready. Raises OtaError: what
-    join(), set_clock() and http.get() raise, ca-missing."""
+    """http.get() as the configuration says, once network and clock are ready. Raises OtaError ca-missing as well."""
     join(config)
     if url.startswith("https:"):
         set_clock(config)

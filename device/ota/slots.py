@@ -10,19 +10,15 @@ import hashlib
 import struct
 
 from esp32 import Partition
-from micropython import const
 
 from .errors import OtaError, require
 
-SECTOR = const(4096)
-NEW = const(0)
-PENDING = const(1)  # booted, not yet confirmed
-VALID = const(2)
-_NAMES = {None: "none", NEW: "new", PENDING: "pending", VALID: "valid", 3: "invalid", 4: "aborted"}
+SECTOR = 4096
+_STATES = ("new", "pending", "valid", "invalid", "aborted")  # pending: booted, not yet confirmed
 
 
 class Slots:
-    """What runs, what boots next, what otadata says of each. Raises OtaError no-ota-slots where there are not two."""
+    """What runs, what boots next, what otadata says of each. Raises OtaError no-ota-slots where there are no two."""
 
     def __init__(self) -> None:
         self._otadata = Partition.find(Partition.TYPE_DATA, subtype=0)  # type: ignore[call-arg]
@@ -35,19 +31,16 @@ class Slots:
     def boot_label(self) -> str:  # what the next reset tries first
         return Partition(Partition.BOOT).info()[4]  # type: ignore[arg-type]
 
-    def state(self, label: str) -> "int | None":
-        """The state in the newest good otadata entry for a slot; None where there is none."""
-        newest, found, raw = 0, None, bytearray(32)
+    def state(self, label: str) -> str:
+        """The state in the newest good otadata entry for a slot, or undefined; none where there is none."""
+        newest, found, raw = 0, "none", bytearray(32)
         for sector in (0, 1):
             self._otadata[0].readblocks(sector, raw)
             seq, state, crc = struct.unpack("<I20xII", raw)
             good = binascii.crc32(raw[:4], 0xFFFFFFFF) == crc and newest < seq < 0xFFFFFFFF
             if good and self.all[(seq - 1) % len(self.all)].info()[4] == label:
-                newest, found = seq, state
+                newest, found = seq, _STATES[state] if state < len(_STATES) else "undefined"
         return found
-
-    def state_name(self, label: str) -> str:
-        return _NAMES.get(self.state(label), "undefined")
 
     def fell_back(self) -> bool:
         """Whether the bootloader passed over the image that otadata names: it is damaged."""
@@ -55,7 +48,7 @@ class Slots:
 
     def on_trial(self) -> bool:
         """Whether the running image is what otadata boots, and is not confirmed yet."""
-        return not self.fell_back() and self.state(self.label) in (NEW, PENDING)
+        return not self.fell_back() and self.state(self.label) in ("new", "pending")
 
     def require_confirmed(self) -> None:
         """P2: while the running image is on trial, the other slot is the only way back."""
@@ -91,7 +84,7 @@ class Slots:
             Partition.mark_app_valid_cancel_rollback()
         except OSError as e:
             raise OtaError("confirm", e.args[0])
-        require(self.state(self.label) == VALID, "confirm", self.state_name(self.label))
+        require(self.state(self.label) == "valid", "confirm", self.state(self.label))
 
     def reclaim(self) -> None:
         """Point otadata back at the running image, all that is left: a new one in the damaged slot would share

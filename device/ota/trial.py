@@ -1,21 +1,16 @@
-"""Every boot: settle what the last one left, and put an unconfirmed image on trial.
-
-On a trial boot start() arms the hardware watchdog and a timer that feeds it only while the trial may still
-succeed: a hang in the interpreter, in a C driver or in the application ends in a reset, and the bootloader brings
-the old release back. A trial always ends in a reset: the watchdog of an ESP32 cannot be disarmed.
-"""
+"""Every boot: settle what the last one left, and put an unconfirmed image on trial. Then a timer feeds the hardware
+watchdog only while the trial may still succeed: any hang ends in a reset, and the bootloader brings the old release
+back. A trial always ends in a reset: the watchdog of an ESP32 cannot be disarmed."""
 
 import time
 
 import machine
-from micropython import const
 
 from . import record, slots
-from .errors import OtaError
+from .errors import OtaError, require
 
-_MAX_SWITCHES = const(3)
-_MAX_RESTARTS = const(20)  # a program that soft-resets for ever must not stay on trial for ever
-_NEVER = const(1 << 29)
+_MAX_SWITCHES = 3
+_MAX_RESTARTS = 20  # a program that soft-resets for ever must not stay on trial for ever
 # What reset the chip is all that is known of a trial that ended without a word.
 _CAUSES = {machine.WDT_RESET: "trial-watchdog", machine.PWRON_RESET: "trial-power"}
 
@@ -24,8 +19,7 @@ _started = False
 
 
 def start() -> None:
-    """Settle the record with what boots; begin the trial. Does its work once a boot. Raises OtaError: record,
-    timer, set-boot."""
+    """Settle the record with what boots; begin the trial. Once a boot. Raises OtaError: record, timer, set-boot."""
     global current, _started
     if _started:
         return
@@ -47,11 +41,11 @@ def _fell_back(found: slots.Slots, kept: record.Record) -> None:
     # RUNNING is not BOOT. A switch that only waits for its reset looks the same: it is NEW, and what came in
     # between was a soft reset.
     state = found.state(found.boot_label())
-    if state == slots.NEW and machine.reset_cause() == machine.SOFT_RESET:
+    if state == "new" and machine.reset_cause() == machine.SOFT_RESET:
         machine.reset()
     if kept.job["phase"] in ("ready", "trial") and kept.job["slot"] == found.boot_label():
         kept.fail("image-damaged")
-    if state == slots.PENDING:
+    if state == "pending":
         machine.reset()  # the bootloader takes the entry back
     found.reclaim()
     say("reclaimed", found.label)
@@ -62,7 +56,7 @@ def _settle(found: slots.Slots, kept: record.Record) -> None:
     if job["phase"] in ("ready", "trial"):
         if job["slot"] == found.label:
             kept.confirmed()  # power went between the confirmation and its record
-        elif found.state_name(job["slot"]) in ("aborted", "invalid"):
+        elif found.state(job["slot"]) in ("aborted", "invalid"):
             kept.fail(_CAUSES.get(machine.reset_cause(), "trial-crash"))
         elif job["switches"] >= _MAX_SWITCHES:
             kept.fail("switch-lost")
@@ -98,7 +92,13 @@ class Trial:
         self._began = time.ticks_ms()
         self._deadline_ms = limits["deadline_s"] * 1000  # after _began, as the next
         self._settled_ms: "int | None" = None  # None until all checks have passed
-        self._timer = _timer()
+        # -1 is a virtual timer in new firmware and the last hardware timer in old; else the chip has 4, or 2.
+        for number in (-1, 3, 1):
+            try:
+                self._timer = machine.Timer(number)
+                break
+            except ValueError:
+                require(number != 1, "timer")
         self._watchdog = machine.WDT(timeout=limits["watchdog_s"] * 1000)
         self._timer.init(mode=machine.Timer.PERIODIC, period=1000, callback=self._tick)
         say("trial", self.version, "in", found.label)
@@ -127,7 +127,7 @@ class Trial:
         settle_ms = config["trial"]["settle_s"] * 1000
         for check in config["trial"]["checks"]:
             if check["check"] == "healthy":
-                settle_ms = _NEVER
+                settle_ms = 1 << 29  # never by itself
                 until = self._elapsed() + int(check["timeout_s"] * 1000)
                 self._deadline_ms = min(self._deadline_ms, until)
             else:
@@ -152,7 +152,7 @@ class Trial:
         try:
             if self._ours:
                 self._record.fail(reason, detail)
-            if self._slots.state(self._slots.label) == slots.NEW:
+            if self._slots.state(self._slots.label) == "new":
                 # a bootloader from before v1.21 knows no rollback: switch back by hand
                 self._slots.next.set_boot()
         finally:
@@ -161,13 +161,3 @@ class Trial:
     def _reset(self) -> None:
         self._timer.deinit()
         machine.reset()
-
-
-def _timer() -> machine.Timer:
-    # -1 is a virtual timer in new firmware and the last hardware timer in old; else the chip has four, or two.
-    for number in (-1, 3, 1):
-        try:
-            return machine.Timer(number)
-        except ValueError:
-            pass
-    raise OtaError("timer")
