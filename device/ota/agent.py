@@ -4,8 +4,7 @@
     agent.start()      # network, trial, one look for an update; never raises
     agent.run("app")   # your program
 
-What raises, raises OtaError with a stable code. docs/api.md tells it all.
-"""
+What raises, raises OtaError. docs/api.md tells it all."""
 
 import gc
 import random
@@ -14,18 +13,17 @@ import time
 
 import machine
 
-from . import config as _config
-from . import record, slots, trial
+from . import config, record, slots, trial
 from .errors import OtaError, require
 from .trial import say
 
 
 def start() -> None:
-    """Run a trial's checks, or else look once for an update. Never raises: the application comes first (P11)."""
+    """Run a trial's checks, or look once for an update. Never raises: the application comes first (P11)."""
     try:
         trial.start()
         if trial.current:
-            trial.current.run(_config.load())
+            trial.current.run(config.load())
         else:
             update(tries=1)  # the program does not wait for a server that is down
     except Exception as e:
@@ -37,8 +35,8 @@ def start() -> None:
 
 
 def run(module: str) -> None:
-    """Import the application, and call its main() if it has one. On trial, an exception in it fails the trial.
-    Without such a module the agent goes on looking for updates by itself."""
+    """Import the application, and call its main() if it has one. On trial, an exception in it fails the
+    trial. Without such a module the agent goes on looking for updates by itself."""
     try:
         app = __import__(module)
         if hasattr(app, "main"):
@@ -75,9 +73,9 @@ def check() -> "dict | None":
 
 
 def update(progress=None, *, tries: "int | None" = None) -> None:
-    """Install the newest release and reset into it: comes back only by raising OtaError, such as up-to-date.
-    `progress(phase, done, total)` is called for every block: phase is "download" or "verify", the numbers are
-    bytes. `tries` is how often the release is looked for."""
+    """Install the newest release and reset into it. Raises OtaError, up-to-date where there is none. For
+    every block `progress(phase, done, total)` gets "download" or "verify", and bytes; `tries` is how often to
+    look."""
     from .install import Pass
 
     for step in Pass(progress, tries).steps():
@@ -106,9 +104,9 @@ def _polling(progress):
     while True:
         interval_ms = 3600000
         try:
-            config = _config.load()
-            jitter_ms = random.getrandbits(28) % (config["jitter_s"] * 1000 + 1)
-            interval_ms = config["interval_s"] * 1000 + jitter_ms
+            settings = config.load()
+            jitter_ms = random.getrandbits(28) % (settings["jitter_s"] * 1000 + 1)
+            interval_ms = settings["interval_s"] * 1000 + jitter_ms
             if not trial.current:
                 for step in Pass(progress).steps():
                     yield max(-step, 0)
@@ -130,8 +128,8 @@ def _report(e: Exception) -> None:
 
 
 def rollback() -> None:
-    """Go back to the release in the other slot, on trial (P4), and reset. The one left behind is not installed again
-    (P6). Raises OtaError: unconfirmed, no-rollback, security-version."""
+    """Go back to the other slot's release, on trial (P4), and reset. What is left behind is not installed
+    again (P6). Raises OtaError: unconfirmed, no-rollback, security-version."""
     found, kept = slots.Slots(), record.Record()
     found.require_confirmed()
     back, left = kept.state["previous"], kept.state["installed"]
@@ -157,7 +155,8 @@ def confirm() -> None:
 
 
 def status() -> dict:
-    """What runs, what is in the slots, how the last job went: for JSON. Raises OtaError: no-ota-slots, record."""
+    """What runs, what the slots hold, how the last job went: for JSON. Raises OtaError no-ota-slots,
+    record."""
     from . import image
 
     found, kept = slots.Slots(), record.Record()
@@ -175,16 +174,10 @@ def status() -> dict:
         held.append({"name": label, "size": p.info()[3], "state": found.state(label), "image": facts})
     told = {key: job[key] for key in ("phase", "version", "sequence", "size", "reason", "detail")}
     return {
-        "chip": chip,
-        "build": getattr(sys.implementation, "_build", None),
+        "chip": chip, "build": getattr(sys.implementation, "_build", None),
         "micropython": ".".join(str(n) for n in sys.implementation.version[:3]),
-        "running": found.label,
-        "boot": found.boot_label(),
-        "next": found.next.info()[4],
-        "trial": bool(trial.current),
-        "slots": held,
-        "installed": kept.state["installed"],
-        "job": dict(told, offset=kept.offset),
-        "refused": kept.state["refused"],
+        "running": found.label, "boot": found.boot_label(), "next": found.next.info()[4],
+        "trial": bool(trial.current), "slots": held, "job": dict(told, offset=kept.offset),
+        "installed": kept.state["installed"], "refused": kept.state["refused"],
         "failed": [{"sequence": f[0], "reason": f[1]} for f in kept.state["failed"]],
-    }
+    }  # fmt: skip

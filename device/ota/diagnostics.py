@@ -1,5 +1,5 @@
-"""The checks of a trial. Each is a function of (config, check) that gives True when it has passed, False to be
-asked again, and raises when it cannot pass any more. None may wait long by itself."""
+"""The checks of a trial. Each is a function of (config, check) that gives True when it has passed, False to
+be asked again, and raises when it cannot pass any more. None may wait long by itself."""
 
 import gc
 import os

@@ -1,15 +1,11 @@
-"""A streaming GET over HTTPS or HTTP, for servers as they are. Source: RFC 9110, RFC 9112.
-
-The certificate is always verified, every wait has a limit, and a body cut short is an error, not an end.
-"""
+"""A streaming GET over HTTPS or HTTP, for servers as they are. Source: RFC 9110, RFC 9112. The certificate is
+always verified, every wait has a limit, and a body cut short is an error, not an end."""
 
 import binascii
 import errno
 import gc
 import socket
 import time
-
-from micropython import const
 
 from .errors import OtaError, require
 
@@ -18,32 +14,27 @@ try:
 except ImportError:  # MicroPython 1.22
     import ssl as tls  # type: ignore[no-redef]
 
-_LINE = const(2048)  # bytes; the signed URLs that GitHub redirects to take half of it
-_LINES = const(80)
-_HOPS = const(5)  # of redirects, and the last
-_MOST = const(1 << 29)  # bytes of body: a small integer, so that counting allocates nothing
-_TLS_EOF = const(-0x7280)  # MBEDTLS_ERR_SSL_CONN_EOF: closed without close_notify
+_LINE = 2048  # bytes; the signed URLs that GitHub redirects to take half of it
+_LINES = 80
+_HOPS = 5  # of redirects, and the last
+_MOST = 1 << 29  # bytes of body: a small integer, so that counting allocates nothing
+_TLS_EOF = -0x7280  # MBEDTLS_ERR_SSL_CONN_EOF: closed without close_notify
 _TIMED_OUT = (errno.ETIMEDOUT, errno.EAGAIN, errno.EINPROGRESS)
 _WANTED = b"content-length content-range etag last-modified location transfer-encoding"
 # mbedTLS tells all that is wrong; what setting the clock cannot cure comes first.
 _VERIFY = (
-    ("trusted CA", "cert-untrusted"),
-    ("-9984", "cert-untrusted"),  # MBEDTLS_ERR_X509_CERT_VERIFY_FAILED, without words
-    ("expected CN", "cert-host"),
-    ("has expired", "cert-expired"),
-    ("in the future", "cert-not-yet-valid"),
-)
+    ("trusted CA", "cert-untrusted"), ("-9984", "cert-untrusted"),  # MBEDTLS_ERR_X509_CERT_VERIFY_FAILED
+    ("expected CN", "cert-host"), ("has expired", "cert-expired"), ("in the future", "cert-not-yet-valid"),
+)  # fmt: skip
 
 
 def get(url: str, ca=None, start=0, etag=None, size=None, **settings) -> "Response":
-    """Ask for `url` from byte `start` on; returns when the headers are in.
-
-    `ca` is PEM or DER. `etag` is what an earlier Response.etag said: the rest comes only if the file is still
-    that one. `size` is the file's, for servers that do not tell. Settings: allow_http (False),
-    connect_timeout_s (15), read_timeout_s (20), which holds for each read or write, and for all headers.
-    Raises OtaError: bad-url, http-not-allowed, redirect-to-http, too-many-redirects, dns, connect, tls, cert-…,
-    http-status, bad-response, bad-range, stalled, dropped.
-    """
+    """Ask for `url` from byte `start` on; returns when the headers are in. `ca` is PEM or DER. `etag` is what
+    an earlier Response.etag said: the rest comes only if the file is still that one. `size` is the file's,
+    for servers that do not tell. Settings: allow_http (False), connect_timeout_s (15), read_timeout_s (20),
+    which holds for each read or write, and for all headers. Raises OtaError: bad-url, http-not-allowed,
+    redirect-to-http, too-many-redirects, dns, connect, tls, cert-…, http-status, bad-response, bad-range,
+    stalled, dropped."""
     read_s = settings.get("read_timeout_s", 20)
     for hop in range(_HOPS):
         secure, host, port, path = split(url)
@@ -147,16 +138,15 @@ def _failed(e: BaseException, doing: str) -> BaseException:
 
 class Response:
     """What a server sends: the whole file or the rest of it. status; url, after redirects; start, the body's
-    offset in the file; length, bytes of body or None; total, the file's size or None; etag, for a later get(),
-    or None; sock, pollable."""
+    offset in the file; length, bytes of body or None; total, the file's size or None; etag, for a later
+    get(), or None; sock, pollable."""
 
     def __init__(self, url: str, sock: socket.socket) -> None:
         self.url, self.sock = url, sock
         self.status = self.start = 0
         self.length = self.total = None  # type: int | None
         self.etag = None  # type: str | None
-        self._chunked = False
-        self._left = 0  # bytes to come of the body, or of this chunk
+        self._chunked, self._left = False, 0  # bytes to come of the body, or of this chunk
 
     def close(self) -> None:
         try:
@@ -165,11 +155,17 @@ class Response:
             pass  # the other side was quicker
 
     def readinto(self, buf: "bytearray | memoryview") -> int:
-        """Fill `buf`, or what the body has for it; returns 0 at the end. Allocates nothing, but for a chunked body.
-        Raises OtaError stalled, dropped, tls, bad-response: get() again from where the last good call ended."""
+        """Fill `buf`, or what the body has for it; returns 0 at the end. Allocates nothing, but for a chunked
+        body. Raises OtaError stalled, dropped, tls, bad-response: get() again from where the last good call
+        ended."""
         done, size = 0, len(buf)
         try:
-            while done < size and self._more():
+            while done < size and (self._left or self._chunked):
+                if not self._left:
+                    line = self._line().strip() or self._line()  # a line end follows each chunk
+                    self._left = int(line.split(b";")[0].strip(), 16)
+                    require(0 <= self._left < _MOST, "bad-response", "chunk")
+                    self._chunked = self._left > 0  # an empty chunk is the last
                 n = min(size - done, self._left)
                 got = self.sock.readinto(memoryview(buf)[done:] if done else buf, n)
                 if got is None:  # which some versions say for a time limit
@@ -185,23 +181,15 @@ class Response:
             raise OtaError("bad-response", "chunk")
         return done
 
-    def _more(self) -> int:
-        # Bytes to come of the body, or of the next chunk.
-        if self._chunked and not self._left:
-            line = self._line().strip() or self._line()  # a line end follows each chunk
-            self._left = int(line.split(b";")[0].strip(), 16)
-            require(0 <= self._left < _MOST, "bad-response", "chunk")
-            self._chunked = self._left > 0  # an empty chunk is the last
-        return self._left
-
     def read(self, most: int) -> bytes:
-        """At most `most` bytes of the body: for small documents."""
-        body, piece = b"", bytearray(512)  # in pieces: the heap may have no room for `most` at a stretch
-        while len(body) < most:
-            n = self.readinto(piece)
-            body += piece[:n]
-            if n < len(piece):
-                break
+        """At most `most` bytes of the body, for small documents; then the connection is closed."""
+        body, piece, n = b"", bytearray(512), 512  # the heap may have no room for `most` at a stretch
+        try:
+            while len(body) < most and n == len(piece):
+                n = self.readinto(piece)
+                body += piece[:n]
+        finally:
+            self.close()
         return body[:most]
 
     def _line(self) -> bytes:

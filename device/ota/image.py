@@ -1,8 +1,5 @@
-"""What the first bytes of a file say: is it an app image that this chip may be given?
-
-Source: ESP-IDF esp_app_format.h (24-byte header) and esp_app_desc.h (256 bytes at offset 32). The rest is checked
-by the signed hash, and once more by set_boot().
-"""
+"""What the first bytes of a file say: is it an app image that this chip may be given? Source: ESP-IDF
+esp_app_format.h (24-byte header) and esp_app_desc.h (256 bytes at offset 32)."""
 
 import struct
 
@@ -19,17 +16,14 @@ def chip(slot) -> str:
     """The chip that the image in a slot is for: this board's, where the image is the one that runs."""
     head = bytearray(16)
     slot.readblocks(0, head)
-    return _name(head[12] | head[13] << 8)
-
-
-def _name(chip_id: int) -> str:
+    chip_id = head[12] | head[13] << 8
     return CHIPS.get(chip_id, f"chip-{chip_id}")
 
 
 def check_head(head: "bytearray | memoryview", chip: str, revision: "int | None" = None) -> dict:
-    """Facts from the first `HEAD` bytes or more of an app image for `chip`. `revision` is major * 100 + minor,
-    None where the firmware cannot tell. Raises OtaError: not-an-image, full-flash, wrong-chip, chip-revision,
-    no-descriptor."""
+    """Facts from the first `HEAD` bytes or more of an app image for `chip`. `revision` is major * 100 +
+    minor, None where the firmware cannot tell. Raises OtaError: not-an-image, full-flash, wrong-chip,
+    chip-revision, no-descriptor."""
     require(len(head) >= HEAD, "not-an-image", f"{len(head)} bytes")
     magic, segments = head[0], head[1]
     chip_id, _, min_rev, max_rev, _, hashed = struct.unpack_from("<HBHHIB", head, 12)
@@ -39,12 +33,12 @@ def check_head(head: "bytearray | memoryview", chip: str, revision: "int | None"
     require(magic == 0xE9, "not-an-image", bytes(head[:4]).hex())
     require(0 < segments <= 16, "not-an-image", f"{segments} segments")
     described = desc_magic == 0xABCD5432
-    # What micropython.org offers first is a .bin with the bootloader at its front: an image header like any other,
-    # but no descriptor, and a segment that fits in the 32 KiB before the partition table. An app's first segment,
-    # its constants, is larger in every MicroPython build.
+    # What micropython.org offers first is a .bin with the bootloader at its front: an image header like any
+    # other, but no descriptor, and a segment that fits in the 32 KiB before the partition table. An app's
+    # first segment, its constants, is larger in every MicroPython build.
     require(described or first_size >= 0x8000, "full-flash", "starts with a bootloader")
     require(described, "no-descriptor")
-    require(chip_id in CHIPS and CHIPS[chip_id] == chip, "wrong-chip", _name(chip_id))
+    require(chip_id in CHIPS and CHIPS[chip_id] == chip, "wrong-chip", CHIPS.get(chip_id, f"chip-{chip_id}"))
     top = max_rev or 0xFFFF  # both stand for no upper limit
     fits = revision is None or min_rev <= revision <= top
     require(fits, "chip-revision", f"{revision} not {min_rev}-{top}")

@@ -1,9 +1,7 @@
-"""One pass over the release server: find the newest release, hold it against the policy, stream its image into
-the next slot, read it back, switch.
-
-A pass is a generator of small steps, a block each, so that the blocking loop and the asyncio task run the same
-code. A step is the number of bytes done, or a negative number: milliseconds to wait.
-"""
+"""One pass over the release server: find the newest release, hold it against the policy, stream its image
+into the next slot, read it back, switch. A pass is a generator of small steps, a block each, so that the
+blocking loop and the asyncio task run the same code. A step is the bytes done, or a negative number:
+milliseconds to wait."""
 
 import gc
 import hashlib
@@ -17,9 +15,7 @@ from .trial import say
 _JOURNAL = 65536  # bytes between two notes of the offset: the most that is fetched twice
 _PLENTY = 300000  # free heap at which a 64 KiB block, which erases faster, is no burden
 _SPOILED = 3  # downloads of an image in vain before its release counts as failed
-_PASSING = (
-    "dns", "connect", "stalled", "dropped", "tls", "bad-range", "wifi-not-found", "wifi-failed",
-)  # fmt: skip
+_PASSING = "dns connect stalled dropped tls bad-range wifi-not-found wifi-failed".split()
 
 
 class Pass:
@@ -39,13 +35,9 @@ class Pass:
         """Set `offer` to the newest release: a generator. Raises OtaError with why this board refuses it."""
         url, state, running = self._config["url"], self._record.state, self._slots.running
         keys = signature.load_keys(self._config["keys"])
-        response = network.fetch(self._config, url)
-        try:
-            envelope = response.read(release.MAX_ENVELOPE + 1)
-        finally:
-            response.close()
+        envelope = network.fetch(self._config, url).read(release.MAX_ENVELOPE + 1)
         payload = release.open_envelope(envelope, keys)
-        del envelope, keys, response
+        del envelope, keys
         build = getattr(sys.implementation, "_build", None)
         target = release.choose(payload, self._config["product"], image.chip(running), build)
         size, sha256 = target["size"], target["sha256"].lower()
@@ -120,30 +112,26 @@ class Pass:
             response = network.fetch(self._config, self.offer["url"], start=kept.offset, etag=etag, size=size)
         except OtaError as e:
             if e.code == "bad-range":  # another file by now, or no idea of ranges: all of it then
-                self._restart()
+                kept.offset = 0
             raise
         try:
             require(response.total in (None, size), "size-mismatch", f"{response.total} not {size}")
             if response.start != kept.offset:  # no Range here, or another file: from the beginning
-                self._restart()
+                kept.offset = 0
             yield from self._blocks(response, size)
         finally:
             response.close()
         kept.progress(size)
 
-    def _restart(self) -> None:
-        self._record.offset = 0
-        self._hash = hashlib.sha256()
-
     def _blocks(self, response: http.Response, size: int):
         kept, buf, block = self._record, self._buf, len(self._buf)
-        noted = kept.offset
         while kept.offset < size:
             # a larger block keeps to its own grid, where the chip erases 64 KiB at once
             n = min(block - kept.offset % block, size - kept.offset)
             part = buf if n == block else self._view[:n]  # a whole block: nothing is allocated
             require(response.readinto(part) == n, "dropped", "body")
             if kept.offset == 0:  # P1: the head is checked before the first erase
+                self._hash = hashlib.sha256()
                 image.check_head(part, image.chip(self._slots.running))
                 kept.job["etag"] = response.etag if len(response.etag or "") <= 64 else None
                 kept.save("job")
@@ -153,9 +141,8 @@ class Pass:
                 buf[i] = 0xFF
             self._slots.write(kept.offset // slots.SECTOR, buf if whole == block else self._view[:whole])
             kept.offset += n
-            if kept.offset - noted >= _JOURNAL:
-                noted = kept.offset
-                kept.progress(noted)
+            if kept.offset // _JOURNAL != (kept.offset - n) // _JOURNAL:
+                kept.progress(kept.offset)
             yield kept.offset
 
 
@@ -167,9 +154,9 @@ def passing(e: OtaError) -> bool:
 
 
 def patiently(tries: int, attempt):
-    """Drive generator function `attempt` until it ends well: its steps, and the waits in between. These grow from
-    1 s to 60 s, jittered by half, so that a classroom does not come back at once. An attempt that got anywhere
-    starts the count anew. Raises what the last attempt raised."""
+    """Drive generator function `attempt` until it ends well: its steps, and the waits in between. These grow
+    from 1 s to 60 s, jittered by half, so that a classroom does not come back at once. An attempt that got
+    anywhere starts the count anew. Raises what the last attempt raised."""
     failed = 0
     while True:
         try:

@@ -1,6 +1,6 @@
 """A signed release: open the envelope, find this board's target, apply the policy. The envelope is DSSE
-(github.com/secure-systems-lab/dsse, protocol.md): the signature covers the payload's exact bytes, so nothing is
-parsed as a release before a known key has vouched for it."""
+(github.com/secure-systems-lab/dsse, protocol.md): the signature covers the payload's exact bytes, so nothing
+is parsed as a release before a known key has vouched for it."""
 
 import binascii
 import hashlib
@@ -69,8 +69,7 @@ def choose(payload: dict, product: str, chip: str, build: "str | None") -> dict:
     sys.implementation._build, None before MicroPython 1.25: then only targets that name no build match.
     Raises OtaError: wrong-product, no-target, unknown-kind, bad-release."""
     _check(payload, _RELEASE)
-    one_word = all(32 < ord(c) < 127 for c in payload["version"])  # for consoles
-    require(one_word, "bad-release", "version")
+    require(all(32 < ord(c) < 127 for c in payload["version"]), "bad-release", "version")  # one word
     require(payload["product"] == product, "wrong-product", payload["product"])
     chosen: dict = {}
     for target in payload["targets"]:

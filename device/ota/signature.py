@@ -1,8 +1,5 @@
-"""RSASSA-PSS in pure Python: RSA-3072, e 65537, SHA-256, MGF1-SHA256, salt of 32 bytes. Source: RFC 8017, 9.1.2.
-
-Stock firmware has no public-key call, but its three-argument pow() makes this 17 modular multiplications. The
-parameters are those of Secure Boot V2, so a key made by espsecure serves.
-"""
+"""RSASSA-PSS in pure Python: RSA-3072, e 65537, SHA-256, MGF1-SHA256, salt of 32 bytes, as Secure Boot V2 has
+it. Source: RFC 8017, 9.1.2. With three-argument pow() this is a matter of 17 modular multiplications."""
 
 import hashlib
 import json
@@ -15,7 +12,8 @@ _DB = _BYTES - _HASH - 1  # the masked data block: zeros, 0x01, salt
 
 
 def load_keys(path: str) -> "dict[str, int]":
-    """The keys of a keys.json: keyid (64 hex digits) -> modulus. Raises OtaError: keys-missing, keys-invalid."""
+    """The keys of a keys.json: keyid (64 hex digits) -> modulus. Raises OtaError: keys-missing,
+    keys-invalid."""
     keys = {}
     try:
         with open(path) as f:
@@ -44,13 +42,10 @@ def verify_pss(n: int, digest: bytes, sig: bytes) -> bool:
     expected = block[_DB : _DB + _HASH]
     data = bytearray(block[:_DB])
     for start in range(0, _DB, _HASH):
-        mask = _sha256(expected, (start // _HASH).to_bytes(4, "big"))
+        mask = hashlib.sha256(expected + (start // _HASH).to_bytes(4, "big")).digest()
         for i in range(start, min(start + _HASH, _DB)):
             data[i] ^= mask[i - start]
     data[0] &= 0x7F  # the encoded message is one bit shorter than the modulus
     padding, salt = data[:-_HASH], data[-_HASH:]
-    return not any(padding[:-1]) and padding[-1] == 1 and _sha256(bytes(8), digest, salt) == expected
-
-
-def _sha256(*parts) -> bytes:
-    return hashlib.sha256(b"".join(parts)).digest()
+    good = hashlib.sha256(bytes(8) + digest + salt).digest() == expected
+    return good and padding[-1] == 1 and not any(padding[:-1])

@@ -1,6 +1,6 @@
-"""Every boot: settle what the last one left, and put an unconfirmed image on trial. Then a timer feeds the hardware
-watchdog only while the trial may still succeed: any hang ends in a reset, and the bootloader brings the old release
-back. A trial always ends in a reset: the watchdog of an ESP32 cannot be disarmed."""
+"""Every boot: settle what the last one left, and put an unconfirmed image on trial. A timer feeds the
+watchdog only while the trial may still succeed: any hang ends in a reset, and the bootloader brings the old
+release back. So does its end, good or bad: the watchdog of an ESP32 cannot be disarmed."""
 
 import time
 
@@ -19,7 +19,7 @@ _started = False
 
 
 def start() -> None:
-    """Settle the record with what boots; begin the trial. Once a boot. Raises OtaError: record, timer, set-boot."""
+    """Settle the record, or begin the trial; once a boot. Raises OtaError: record, timer, set-boot."""
     global current, _started
     if _started:
         return
@@ -128,8 +128,7 @@ class Trial:
         for check in config["trial"]["checks"]:
             if check["check"] == "healthy":
                 settle_ms = 1 << 29  # never by itself
-                until = self._elapsed() + int(check["timeout_s"] * 1000)
-                self._deadline_ms = min(self._deadline_ms, until)
+                self._deadline_ms = min(self._deadline_ms, self._elapsed() + int(check["timeout_s"] * 1000))
             else:
                 diagnostics.run(config, check)
                 say("check", check["check"], "ok")
@@ -137,6 +136,7 @@ class Trial:
 
     def confirm(self) -> None:
         """Mark valid, read back, record, reset. Fails the trial if otadata does not take it."""
+        self._timer.deinit()
         try:
             self._slots.confirm()
         except OtaError as e:
@@ -144,10 +144,11 @@ class Trial:
         if self._ours:
             self._record.confirmed()
         say("confirmed", self.version)
-        self._reset()
+        machine.reset()
 
     def fail(self, reason: str, detail: str = "") -> None:
         """Record why, and reset: the bootloader goes back to the old release. Does not return."""
+        self._timer.deinit()
         say("failed", self.version, reason, detail)
         try:
             if self._ours:
@@ -156,8 +157,4 @@ class Trial:
                 # a bootloader from before v1.21 knows no rollback: switch back by hand
                 self._slots.next.set_boot()
         finally:
-            self._reset()
-
-    def _reset(self) -> None:
-        self._timer.deinit()
-        machine.reset()
+            machine.reset()
