@@ -53,7 +53,6 @@ class Bench:
             Folder(rig.workspace.releases),
             certificates / "server.pem",
             certificates / "server.key",
-            other_host=MIRROR,
             watch=self.events.append,
             other_host=MIRROR,
         )

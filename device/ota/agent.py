@@ -4,8 +4,7 @@
     agent.start()      # network, trial, one look for an update; never raises
     agent.run("app")   # your program
 
-What raises, raises OtaError with a stable code. docs/api.md tells it all.
-"""
+What raises, raises OtaError. docs/api.md tells it all."""
 
 import gc
 import random
@@ -14,18 +13,17 @@ import time
 
 import machine
 
-from . import config as _config
-from . import record, slots, trial
-from .errors import OtaError
+from . import config, record, slots, trial
+from .errors import OtaError, require
 from .trial import say
 
 
 def start() -> None:
-    """Run a trial's checks, or else look once for an update. Never raises: the application comes first (P11)."""
+    """Run a trial's checks, or look once for an update. Never raises: the application comes first (P11)."""
     try:
         trial.start()
         if trial.current:
-            trial.current.run(_config.load())
+            trial.current.run(config.load())
         else:
             update(tries=1)  # the program does not wait for a server that is down
     except Exception as e:
@@ -37,8 +35,8 @@ def start() -> None:
 
 
 def run(module: str) -> None:
-    """Import the application, and call its main() if it has one. On trial, an exception in it fails the trial.
-    Without such a module the agent goes on looking for updates by itself."""
+    """Import the application, and call its main() if it has one. On trial, an exception in it fails the
+    trial. Without such a module the agent goes on looking for updates by itself."""
     try:
         app = __import__(module)
         if hasattr(app, "main"):
@@ -76,9 +74,9 @@ def check() -> "dict | None":
 
 
 def update(progress=None, *, tries: "int | None" = None) -> None:
-    """Install the newest release and reset into it: comes back only by raising OtaError, such as up-to-date.
-    `progress(phase, done, total)` is called for every block: phase is "download" or "verify", the numbers are
-    bytes. `tries` is how often the release is looked for."""
+    """Install the newest release and reset into it. Raises OtaError, up-to-date where there is none. For
+    every block `progress(phase, done, total)` gets "download" or "verify", and bytes; `tries` is how often to
+    look."""
     from .install import Pass
 
     for step in Pass(progress, tries).steps():
@@ -107,9 +105,9 @@ def _polling(progress):
     while True:
         interval_ms = 3600000
         try:
-            config = _config.load()
-            jitter_ms = random.getrandbits(28) % (config["jitter_s"] * 1000 + 1)
-            interval_ms = config["interval_s"] * 1000 + jitter_ms
+            settings = config.load()
+            jitter_ms = random.getrandbits(28) % (settings["jitter_s"] * 1000 + 1)
+            interval_ms = settings["interval_s"] * 1000 + jitter_ms
             if not trial.current:
                 for step in Pass(progress).steps():
                     yield max(-step, 0)
@@ -131,15 +129,14 @@ def _report(e: Exception) -> None:
 
 
 def rollback() -> None:
-    """Go back to the release in the other slot, on trial (P4), and reset. The one left behind is not installed again
-    (P6). Raises OtaError: unconfirmed, no-rollback, security-version."""
+    """Go back to the other slot's release, on trial (P4), and reset. What is left behind is not installed
+    again (P6). Raises OtaError: unconfirmed, no-rollback, security-version."""
     found, kept = slots.Slots(), record.Record()
     trial.require_confirmed(found)
     back = kept.state["previous"]
-    if back is None:
-        raise OtaError("no-rollback")
-    if back["security_version"] < kept.state["floor_security"]:
-        raise OtaError("security-version", back["security_version"])
+    require(back, "no-rollback")
+    security = back["security_version"]
+    require(security >= kept.state["floor_security"], "security-version", security)
     label = found.next.info()[4]
     kept.begin(dict(back, size=0, sha256=""), label, "ready")
     try:
@@ -153,44 +150,34 @@ def rollback() -> None:
 
 def confirm() -> None:
     """End a running trial well, by hand, and reset. Raises OtaError not-on-trial."""
-    if not trial.current:
-        raise OtaError("not-on-trial")
-    trial.current.confirm()
+    require(trial.current, "not-on-trial")
+    trial.current.confirm()  # type: ignore[union-attr]
 
 
 def status() -> dict:
-    """What runs, what is in the slots, how the last job went: ready for JSON. Raises OtaError: no-ota-slots, record."""
+    """What runs, what the slots hold, how the last job went: for JSON. Raises OtaError no-ota-slots,
+    record."""
     from . import image
 
     found, kept = slots.Slots(), record.Record()
-    told = ("phase", "version", "sequence", "size", "reason", "detail")
+    job, chip, held = kept.job, image.chip(found.running), []
+    for p in found.all:
+        label, head = p.info()[4], bytearray(image.HEAD)
+        p.readblocks(0, head)
+        try:
+            facts = image.check_head(head, chip)
+            ours = label == job["slot"] and job["phase"] in ("ready", "trial", "failed")
+            known = job if ours else kept.state["installed" if label == found.label else "previous"]
+            facts["release"] = (known or {}).get("version")
+        except OtaError:
+            facts = None
+        held.append({"name": label, "size": p.info()[3], "state": found.state(label), "image": facts})
+    told = {key: job[key] for key in ("phase", "version", "sequence", "size", "reason", "detail")}
     return {
-        "chip": image.chip(found.running),
-        "build": getattr(sys.implementation, "_build", None),
+        "chip": chip, "build": getattr(sys.implementation, "_build", None),
         "micropython": ".".join(str(n) for n in sys.implementation.version[:3]),
-        "running": found.label,
-        "boot": found.boot_label(),
-        "next": found.next.info()[4],
-        "trial": bool(trial.current),
-        "slots": [_slot(p, found, kept) for p in found.all],
-        "installed": kept.state["installed"],
-        "job": dict({key: kept.job[key] for key in told}, offset=kept.offset),
-        "refused": kept.state["refused"],
+        "running": found.label, "boot": found.boot_label(), "next": found.next.info()[4],
+        "trial": bool(trial.current), "slots": held, "job": dict(told, offset=kept.offset),
+        "installed": kept.state["installed"], "refused": kept.state["refused"],
         "failed": [{"sequence": f[0], "reason": f[1]} for f in kept.state["failed"]],
-    }
-
-
-def _slot(p, found: slots.Slots, kept: record.Record) -> dict:
-    from . import image
-
-    name, size = p.info()[4], p.info()[3]
-    head = bytearray(image.HEAD)
-    p.readblocks(0, head)
-    try:
-        facts = image.check_head(head, image.chip(found.running))
-        ours = name == kept.job["slot"] and kept.job["phase"] in ("ready", "trial", "failed")
-        held = kept.job if ours else kept.state["installed" if name == found.label else "previous"]
-        facts["release"] = (held or {}).get("version")
-    except OtaError:
-        facts = None
-    return {"name": name, "size": size, "state": found.state_name(name), "image": facts}
+    }  # fmt: skip

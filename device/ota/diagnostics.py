@@ -1,11 +1,11 @@
-"""The checks of a trial. Each is a function of (config, check) that gives True when it has passed, False to be
-asked again, and raises when it cannot pass any more. None may wait long by itself."""
+"""The checks of a trial. Each is a function of (config, check) that gives True when it has passed, False to
+be asked again, and raises when it cannot pass any more. None may wait long by itself."""
 
 import gc
 import os
 import time
 
-from .errors import OtaError
+from .errors import OtaError, require
 
 _held_since: dict = {}  # pin -> ticks_ms of its first sample at the right level
 
@@ -34,8 +34,7 @@ def _gpio(config: dict, check: dict) -> bool:
 
 def _heap(config: dict, check: dict) -> bool:
     gc.collect()
-    if gc.mem_free() < check["free"]:
-        raise OtaError("heap", gc.mem_free())
+    require(gc.mem_free() >= check["free"], "heap", gc.mem_free())
     return True
 
 
@@ -48,8 +47,8 @@ def _filesystem(config: dict, check: dict) -> bool:
         read = f.read()
     os.remove(path)
     found = os.statvfs(check["path"])
-    if read != "ok" or found[0] * found[3] < check["free"]:
-        raise OtaError("filesystem", found[0] * found[3])
+    free = found[0] * found[3]
+    require(read == "ok" and free >= check["free"], "filesystem", free)
     return True
 
 

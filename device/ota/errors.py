@@ -9,3 +9,9 @@ class OtaError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code} {self.detail}".rstrip()
+
+
+def require(good: object, code: str, detail: object = "") -> None:
+    """Raise OtaError unless `good`."""
+    if not good:
+        raise OtaError(code, detail)

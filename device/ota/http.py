@@ -1,7 +1,5 @@
-"""A streaming GET over HTTPS or HTTP, for servers as they are. Source: RFC 9110, RFC 9112.
-
-The certificate is always verified, every wait has a limit, and a body cut short is an error, not an end.
-"""
+"""A streaming GET over HTTPS or HTTP, for servers as they are. Source: RFC 9110, RFC 9112. The certificate is
+always verified, every wait has a limit, and a body cut short is an error, not an end."""
 
 import binascii
 import errno
@@ -9,63 +7,59 @@ import gc
 import socket
 import time
 
-from micropython import const
-
-from .errors import OtaError
+from .errors import OtaError, require
 
 try:
     import tls
 except ImportError:  # MicroPython 1.22
     import ssl as tls  # type: ignore[no-redef]
 
-_LINE = const(2048)  # bytes; the signed URLs that GitHub redirects to take half of it
-_LINES = const(80)
-_HOPS = const(5)  # of redirects, and the last
-_MOST = const(1 << 29)  # bytes of body: a small integer, so that counting allocates nothing
-_TLS_EOF = const(-0x7280)  # MBEDTLS_ERR_SSL_CONN_EOF: closed without close_notify
+_LINE = 2048  # bytes; the signed URLs that GitHub redirects to take half of it
+_LINES = 80
+_HOPS = 5  # of redirects, and the last
+_MOST = 1 << 29  # bytes of body: a small integer, so that counting allocates nothing
+_TLS_EOF = -0x7280  # MBEDTLS_ERR_SSL_CONN_EOF: closed without close_notify
 _TIMED_OUT = (errno.ETIMEDOUT, errno.EAGAIN, errno.EINPROGRESS)
 _WANTED = b"content-length content-range etag last-modified location transfer-encoding"
 # mbedTLS tells all that is wrong; what setting the clock cannot cure comes first.
 _VERIFY = (
-    ("trusted CA", "cert-untrusted"),
-    ("-9984", "cert-untrusted"),  # MBEDTLS_ERR_X509_CERT_VERIFY_FAILED, without words
-    ("expected CN", "cert-host"),
-    ("has expired", "cert-expired"),
-    ("in the future", "cert-not-yet-valid"),
-)
+    ("trusted CA", "cert-untrusted"), ("-9984", "cert-untrusted"),  # MBEDTLS_ERR_X509_CERT_VERIFY_FAILED
+    ("expected CN", "cert-host"), ("has expired", "cert-expired"), ("in the future", "cert-not-yet-valid"),
+)  # fmt: skip
 
 
 def get(url: str, ca=None, start=0, etag=None, size=None, **settings) -> "Response":
-    """Ask for `url` from byte `start` on; returns when the headers are in.
-
-    `ca` is PEM or DER. `etag` is what an earlier Response.etag said: the rest comes only if the file is still
-    that one. `size` is the file's, for servers that do not tell. Settings: allow_http (False),
-    connect_timeout_s (15), read_timeout_s (20), which holds for each read or write, and for all headers.
-    Raises OtaError: bad-url, http-not-allowed, redirect-to-http, too-many-redirects, dns, connect, tls, cert-…,
-    http-status, bad-response, bad-range, stalled, dropped.
-    """
+    """Ask for `url` from byte `start` on; returns when the headers are in. `ca` is PEM or DER. `etag` is what
+    an earlier Response.etag said: the rest comes only if the file is still that one. `size` is the file's,
+    for servers that do not tell. Settings: allow_http (False), connect_timeout_s (15), read_timeout_s (20),
+    which holds for each read or write, and for all headers. Raises OtaError: bad-url, http-not-allowed,
+    redirect-to-http, too-many-redirects, dns, connect, tls, cert-…, http-status, bad-response, bad-range,
+    stalled, dropped."""
     read_s = settings.get("read_timeout_s", 20)
     for hop in range(_HOPS):
         secure, host, port, path = split(url)
-        if not secure and not settings.get("allow_http"):
-            raise OtaError("redirect-to-http" if hop else "http-not-allowed", host)
+        allowed = secure or settings.get("allow_http")
+        require(allowed, "redirect-to-http" if hop else "http-not-allowed", host)
         try:
-            found = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)
-        except OSError:
-            found = []  # which some versions return by themselves
-        if not found:
+            found = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)[0]
+        except (OSError, IndexError):  # some versions return none
             raise OtaError("dns", host)
-        response = Response(url, socket.socket(found[0][0], socket.SOCK_STREAM))
+        response = Response(url, socket.socket(found[0], socket.SOCK_STREAM))
         doing = "connect"
         try:
             response.sock.settimeout(settings.get("connect_timeout_s", 15))
-            response.sock.connect(found[0][-1])
+            response.sock.connect(found[-1])
             response.sock.settimeout(read_s)  # now: a TLS socket has no settimeout of its own
             doing = "tls"
             if secure:
                 response.sock = _wrap(response.sock, host, ca)
             doing = "headers"
-            _send(response.sock, host if port in (80, 443) else f"{host}:{port}", path, start, etag)
+            host += "" if port in (80, 443) else f":{port}"
+            lines = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: micropython-ota\r\n"
+            lines += f"Range: bytes={start}-\r\n" if start else ""
+            lines += f"If-Range: {etag}\r\n" if start and etag else ""
+            request = (lines + "Accept-Encoding: identity\r\nConnection: close\r\n\r\n").encode()
+            require(response.sock.write(request) == len(request), "stalled", doing)
             headers = response._headers(int(read_s * 1000))
             if response.status not in (301, 302, 303, 307, 308) or b"location" not in headers:
                 response._open(headers, start, etag, size)
@@ -86,8 +80,8 @@ def split(url: str) -> "tuple[bool, str, int, str]":
     port = port or ("443" if scheme == "https" else "80")
     # A space or a line end would smuggle a request of its own into ours.
     clean = all(32 < ord(c) < 127 for c in url) and "@" not in netloc and "?" not in netloc
-    if not (clean and scheme in ("http", "https") and host and port.isdigit() and 0 < int(port) < 65536):
-        raise OtaError("bad-url", url[:80])
+    good = clean and scheme in ("http", "https") and host and port.isdigit() and 0 < int(port) < 65536
+    require(good, "bad-url", url[:80])
     return scheme == "https", host, int(port), "/" + path.split("#", 1)[0]
 
 
@@ -128,15 +122,6 @@ def _wrap(sock: socket.socket, host: str, ca: "bytes | None") -> socket.socket:
         raise OtaError("tls", str(e).split("\n")[0]) if isinstance(e, ValueError) else e
 
 
-def _send(sock: socket.socket, host: str, path: str, start: int, etag: "str | None") -> None:
-    lines = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: micropython-ota\r\n"
-    lines += f"Range: bytes={start}-\r\n" if start else ""
-    lines += f"If-Range: {etag}\r\n" if start and etag else ""
-    request = (lines + "Accept-Encoding: identity\r\nConnection: close\r\n\r\n").encode()
-    if sock.write(request) != len(request):
-        raise OSError(errno.ETIMEDOUT)
-
-
 def _failed(e: BaseException, doing: str) -> BaseException:
     if isinstance(e, ValueError):
         return OtaError("bad-response", doing)
@@ -152,19 +137,16 @@ def _failed(e: BaseException, doing: str) -> BaseException:
 
 
 class Response:
-    """What a server sends: 200, the whole file, or 206, the rest of it from where it was asked.
-
-    status; url (after redirects); start, the body's offset in the file; length, bytes of body or None; total,
-    the file's size or None; etag, for a later get(), or None; sock, pollable.
-    """
+    """What a server sends: the whole file or the rest of it. status; url, after redirects; start, the body's
+    offset in the file; length, bytes of body or None; total, the file's size or None; etag, for a later
+    get(), or None; sock, pollable."""
 
     def __init__(self, url: str, sock: socket.socket) -> None:
         self.url, self.sock = url, sock
         self.status = self.start = 0
         self.length = self.total = None  # type: int | None
         self.etag = None  # type: str | None
-        self._chunked = False
-        self._left = 0  # bytes to come of the body, or of this chunk
+        self._chunked, self._left = False, 0  # bytes to come of the body, or of this chunk
 
     def close(self) -> None:
         try:
@@ -173,19 +155,23 @@ class Response:
             pass  # the other side was quicker
 
     def readinto(self, buf: "bytearray | memoryview") -> int:
-        """Fill `buf`, or what the body still has for it; returns 0 at the end. Allocates nothing, but for a
-        chunked body. Raises OtaError stalled, dropped, tls, bad-response. What a failing call had read is
-        lost: get() again from where the last good call ended."""
+        """Fill `buf`, or what the body has for it; returns 0 at the end. Allocates nothing, but for a chunked
+        body. Raises OtaError stalled, dropped, tls, bad-response: get() again from where the last good call
+        ended."""
         done, size = 0, len(buf)
         try:
-            while done < size and self._more():
+            while done < size and (self._left or self._chunked):
+                if not self._left:
+                    line = self._line().strip() or self._line()  # a line end follows each chunk
+                    self._left = int(line.split(b";")[0].strip(), 16)
+                    require(0 <= self._left < _MOST, "bad-response", "chunk")
+                    self._chunked = self._left > 0  # an empty chunk is the last
                 n = min(size - done, self._left)
                 got = self.sock.readinto(memoryview(buf)[done:] if done else buf, n)
                 if got is None:  # which some versions say for a time limit
                     raise OSError(errno.EAGAIN)
                 if got < n:
-                    if self._chunked or self.length is not None:
-                        raise OtaError("dropped", "body")
+                    require(self.length is None and not self._chunked, "dropped", "body")
                     self._left = got  # the end: after TLS's close_notify a read would wait for more
                 self._left -= got
                 done += got
@@ -195,24 +181,15 @@ class Response:
             raise OtaError("bad-response", "chunk")
         return done
 
-    def _more(self) -> int:
-        # Bytes to come of the body, or of the next chunk.
-        if self._chunked and not self._left:
-            line = self._line().strip() or self._line()  # a line end follows each chunk
-            self._left = int(line.split(b";")[0].strip(), 16)
-            if not 0 <= self._left < _MOST:
-                raise ValueError
-            self._chunked = self._left > 0  # an empty chunk is the last
-        return self._left
-
     def read(self, most: int) -> bytes:
-        """At most `most` bytes of the body: for small documents."""
-        body, piece = b"", bytearray(512)  # in pieces: the heap may have no room for `most` at a stretch
-        while len(body) < most:
-            n = self.readinto(piece)
-            body += piece[:n]
-            if n < len(piece):
-                break
+        """At most `most` bytes of the body, for small documents; then the connection is closed."""
+        body, piece, n = b"", bytearray(512), 512  # the heap may have no room for `most` at a stretch
+        try:
+            while len(body) < most and n == len(piece):
+                n = self.readinto(piece)
+                body += piece[:n]
+        finally:
+            self.close()
         return body[:most]
 
     def _line(self) -> bytes:
@@ -222,21 +199,17 @@ class Response:
         return line
 
     def _headers(self, limit_ms: int) -> "dict[bytes, str]":
-        # Sets status; returns the headers in _WANTED. The limit is for all of them together: a line now and
-        # then must not hold the board for ever.
-        began = time.ticks_ms()
-        found = {}  # type: dict[bytes, str]
-        skip = False
+        # Sets status. The limit is for all of them: a line now and then must not hold the board for ever.
+        found: "dict[bytes, str]" = {}
+        skip, began = False, time.ticks_ms()
         for _ in range(_LINES):
             line = self._line()
-            if time.ticks_diff(time.ticks_ms(), began) > limit_ms:
-                raise OSError(errno.ETIMEDOUT)
+            require(time.ticks_diff(time.ticks_ms(), began) <= limit_ms, "stalled", "headers")
             whole = line[-1] == 10
             if skip or not whole:  # longer than _LINE, as GitHub's security policy: not for us
                 skip = not whole
             elif not self.status:
-                if line[:7] != b"HTTP/1.":
-                    raise OtaError("bad-response", "not HTTP")
+                require(line[:7] == b"HTTP/1.", "bad-response", "not HTTP")
                 self.status = int(line[9:12])
             elif line.strip():
                 name, _, value = line.partition(b":")
@@ -266,16 +239,14 @@ class Response:
         tag = found.get(b"etag", "")
         self.etag = tag if tag[:1] == '"' else found.get(b"last-modified")
         if self.status == 206:
-            if etag and self.etag and etag != self.etag:
-                raise OtaError("bad-range", "changed")
+            require(not etag or self.etag in (None, etag), "bad-range", "changed")
             # bytes FIRST-LAST/TOTAL: nothing but the whole rest of the file from `start` will do.
             text = found.get(b"content-range", "")
             span, _, total = text.partition("/")
             first, _, last = span.lower().partition("-")
             end = int(last) + 1 if last.isdigit() else 0
             good = first == f"bytes {start}" and start < end < _MOST and total in ("*", str(end))
-            if not good or told not in (None, str(end - start)):
-                raise OtaError("bad-range", text[:40])
+            require(good and told in (None, str(end - start)), "bad-range", text[:40])
             self.start, self.length = start, end - start
             self.total = None if total == "*" else end
         if not 0 <= (self.length or 0) < _MOST:

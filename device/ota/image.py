@@ -1,13 +1,9 @@
-"""What the first bytes of a file say: is it an app image that this chip may be given?
+"""What the first bytes of a file say: is it an app image that this chip may be given? Source: ESP-IDF
+esp_app_format.h (24-byte header) and esp_app_desc.h (256 bytes at offset 32)."""
 
-Source: ESP-IDF esp_app_format.h (24-byte header) and esp_app_desc.h (256 bytes at offset 32). The rest is checked
-by the signed hash, and once more by set_boot().
-"""
-
-import binascii
 import struct
 
-from .errors import OtaError
+from .errors import require
 
 HEAD = 288  # bytes: header, first segment's header, application descriptor
 CHIPS = {
@@ -20,40 +16,32 @@ def chip(slot) -> str:
     """The chip that the image in a slot is for: this board's, where the image is the one that runs."""
     head = bytearray(16)
     slot.readblocks(0, head)
-    return _name(head[12] | head[13] << 8)
-
-
-def _name(chip_id: int) -> str:
+    chip_id = head[12] | head[13] << 8
     return CHIPS.get(chip_id, f"chip-{chip_id}")
 
 
 def check_head(head: "bytearray | memoryview", chip: str, revision: "int | None" = None) -> dict:
-    """Facts from the first `HEAD` bytes or more of an app image for `chip`. `revision` is major * 100 + minor,
-    None where the firmware cannot tell. Raises OtaError: not-an-image, full-flash, wrong-chip, chip-revision,
-    no-descriptor."""
-    if len(head) < HEAD:
-        raise OtaError("not-an-image", f"{len(head)} bytes")
+    """Facts from the first `HEAD` bytes or more of an app image for `chip`. `revision` is major * 100 +
+    minor, None where the firmware cannot tell. Raises OtaError: not-an-image, full-flash, wrong-chip,
+    chip-revision, no-descriptor."""
+    require(len(head) >= HEAD, "not-an-image", f"{len(head)} bytes")
     magic, segments = head[0], head[1]
     chip_id, _, min_rev, max_rev, _, hashed = struct.unpack_from("<HBHHIB", head, 12)
     first_size, desc_magic, secure_version = struct.unpack_from("<III", head, 28)
-    if bytes(head[:32]) == b"\xff" * 32:  # an ESP32's flash dump: erased up to its bootloader
-        raise OtaError("full-flash", "starts erased")
-    if magic != 0xE9:
-        raise OtaError("not-an-image", binascii.hexlify(bytes(head[:4])).decode())
-    if not 0 < segments <= 16:
-        raise OtaError("not-an-image", f"{segments} segments")
-    if desc_magic != 0xABCD5432:
-        # What micropython.org offers first is a .bin with the bootloader at its front: an image header like
-        # any other, but no descriptor, and a segment that fits in the 32 KiB before the partition table. An
-        # app's first segment, its constants, is larger in every MicroPython build.
-        if first_size < 0x8000:
-            raise OtaError("full-flash", "starts with a bootloader")
-        raise OtaError("no-descriptor")
-    if chip_id not in CHIPS or CHIPS[chip_id] != chip:
-        raise OtaError("wrong-chip", _name(chip_id))
+    # An ESP32's flash dump is erased up to its bootloader.
+    require(bytes(head[:32]) != b"\xff" * 32, "full-flash", "starts erased")
+    require(magic == 0xE9, "not-an-image", bytes(head[:4]).hex())
+    require(0 < segments <= 16, "not-an-image", f"{segments} segments")
+    described = desc_magic == 0xABCD5432
+    # What micropython.org offers first is a .bin with the bootloader at its front: an image header like any
+    # other, but no descriptor, and a segment that fits in the 32 KiB before the partition table. An app's
+    # first segment, its constants, is larger in every MicroPython build.
+    require(described or first_size >= 0x8000, "full-flash", "starts with a bootloader")
+    require(described, "no-descriptor")
+    require(chip_id in CHIPS and CHIPS[chip_id] == chip, "wrong-chip", CHIPS.get(chip_id, f"chip-{chip_id}"))
     top = max_rev or 0xFFFF  # both stand for no upper limit
-    if revision is not None and not min_rev <= revision <= top:
-        raise OtaError("chip-revision", f"{revision} not {min_rev}-{top}")
+    fits = revision is None or min_rev <= revision <= top
+    require(fits, "chip-revision", f"{revision} not {min_rev}-{top}")
     facts = {
         "chip": chip,
         "segments": segments,
@@ -62,7 +50,7 @@ def check_head(head: "bytearray | memoryview", chip: str, revision: "int | None"
     }
     facts.update(version=_text(head, 48), project=_text(head, 80), idf=_text(head, 144))
     facts["built"] = (_text(head, 128, 16) + " " + _text(head, 112, 16)).strip()
-    facts["elf_sha256"] = binascii.hexlify(bytes(head[176:208])).decode()
+    facts["elf_sha256"] = bytes(head[176:208]).hex()
     return facts
 
 

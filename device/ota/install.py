@@ -1,28 +1,21 @@
-"""One pass over the release server: find the newest release, hold it against the policy, stream its image into
-the next slot, read it back, switch.
+"""One pass over the release server: find the newest release, hold it against the policy, stream its image
+into the next slot, read it back, switch. A pass is a generator of small steps, a block each, so that the
+blocking loop and the asyncio task run the same code. A step is the bytes done, or a negative number:
+milliseconds to wait."""
 
-A pass is a generator of small steps, a block each, so that the blocking loop and the asyncio task run the same
-code. A step is the number of bytes done, or a negative number: milliseconds to wait.
-"""
-
-import binascii
 import gc
 import hashlib
 import random
 import sys
 
-from micropython import const
-
 from . import config, http, image, network, record, release, signature, slots, trial
-from .errors import OtaError
+from .errors import OtaError, require
 from .trial import say
 
-_JOURNAL = const(65536)  # bytes between two notes of the offset: the most that is fetched twice
-_PLENTY = const(300000)  # free heap at which a 64 KiB block, which erases faster, is no burden
-_SPOILED = const(3)  # downloads of an image in vain before its release counts as failed
-_PASSING = (
-    "dns", "connect", "stalled", "dropped", "tls", "bad-range", "wifi-not-found", "wifi-failed",
-)  # fmt: skip
+_JOURNAL = 65536  # bytes between two notes of the offset: the most that is fetched twice
+_PLENTY = 300000  # free heap at which a 64 KiB block, which erases faster, is no burden
+_SPOILED = 3  # downloads of an image in vain before its release counts as failed
+_PASSING = "dns connect stalled dropped tls bad-range wifi-not-found wifi-failed".split()
 
 
 class Pass:
@@ -42,13 +35,9 @@ class Pass:
         """Set `offer` to the newest release: a generator. Raises OtaError with why this board refuses it."""
         url, state, running = self._config["url"], self._record.state, self._slots.running
         keys = signature.load_keys(self._config["keys"])
-        response = network.fetch(self._config, url)
-        try:
-            envelope = response.read(release.MAX_ENVELOPE + 1)
-        finally:
-            response.close()
+        envelope = network.fetch(self._config, url).read(release.MAX_ENVELOPE + 1)
         payload = release.open_envelope(envelope, keys)
-        del envelope, keys, response
+        del envelope, keys
         build = getattr(sys.implementation, "_build", None)
         target = release.choose(payload, self._config["product"], image.chip(running), build)
         size, sha256 = target["size"], target["sha256"].lower()
@@ -56,7 +45,7 @@ class Pass:
             # A board that got this very image by cable has it: say so, do not install it again.
             digest = hashlib.sha256()
             yield from slots.read_slot(running, size, memoryview(bytearray(slots.SECTOR)), digest)
-            if digest.digest() == binascii.unhexlify(sha256):
+            if digest.digest().hex() == sha256:
                 self._record.installed(payload)
         release.apply_policy(payload, target, state, self._slots.next.info()[3])
         self.offer = {key: payload[key] for key in ("version", "sequence", "security_version")}
@@ -64,27 +53,20 @@ class Pass:
 
     def steps(self):
         """Look, install, switch. Raises OtaError; why there was no update outlives a reset (P10)."""
-        refused = None
         try:
             yield from patiently(self._tries, self.look)
             yield from self._install()
+            self._record.note("refused", None)
         except OtaError as e:
-            if e.code != "up-to-date":
-                refused = [e.code, e.detail]
+            self._record.note("refused", None if e.code == "up-to-date" else [e.code, e.detail])
             raise
-        finally:
-            if self._record.state["refused"] != refused:
-                self._record.state["refused"] = refused
-                self._record.save("state")
 
     def _install(self):
         kept, offer, slot = self._record, self.offer, self._slots.next.info()[4]
         same = kept.job["sha256"] == offer["sha256"] and kept.job["slot"] == slot
         # In "trial" power took its otadata entry: the slot is whole.
         if not same or kept.job["phase"] not in ("writing", "ready", "trial"):
-            if kept.state["previous"]:  # is about to be overwritten
-                kept.state["previous"] = None
-                kept.save("state")
+            kept.note("previous", None)  # is about to be overwritten
             kept.begin(offer, slot)
         job = kept.job
         say("release", job["version"], job["size"], "bytes from", kept.offset)
@@ -94,7 +76,7 @@ class Pass:
         self._hash = hashlib.sha256()
         power_save = network.power_save(self._config, 0)
         try:
-            for done in self._transfer(job, kept, binascii.unhexlify(job["sha256"])):
+            for done in self._transfer(job, kept):
                 if done >= 0:
                     self._progress("download" if job["phase"] == "writing" else "verify", done, job["size"])
                 yield done
@@ -110,7 +92,7 @@ class Pass:
             network.power_save(self._config, power_save)
         say("switch", job["version"], "to", job["slot"])
 
-    def _transfer(self, job: dict, kept: record.Record, sha256: bytes):
+    def _transfer(self, job: dict, kept: record.Record):
         if job["phase"] == "writing":
             if kept.offset < job["size"]:
                 kept.offset -= kept.offset % slots.SECTOR
@@ -118,12 +100,11 @@ class Pass:
             yield from slots.read_slot(self._slots.next, kept.offset, self._view, self._hash)
             if kept.offset < job["size"]:
                 yield from patiently(self._config["tries"], self._stream)
-            if self._hash.digest() != sha256:
-                raise OtaError("hash-mismatch", job["version"])
+            require(self._hash.digest().hex() == job["sha256"], "hash-mismatch", job["version"])
         job["phase"] = "ready"
         job["switches"] += 1
         kept.save("job")
-        yield from self._slots.switch(job["size"], sha256, self._view)
+        yield from self._slots.switch(job["size"], job["sha256"], self._view)
 
     def _stream(self):
         # One connection: from the offset to the end, or to whatever breaks it.
@@ -132,21 +113,16 @@ class Pass:
             response = network.fetch(self._config, self.offer["url"], start=kept.offset, etag=etag, size=size)
         except OtaError as e:
             if e.code == "bad-range":  # another file by now, or no idea of ranges: all of it then
-                self._restart()
+                kept.offset = 0
             raise
         try:
-            if response.total not in (None, size):
-                raise OtaError("size-mismatch", f"{response.total} not {size}")
+            require(response.total in (None, size), "size-mismatch", f"{response.total} not {size}")
             if response.start != kept.offset:  # no Range here, or another file: from the beginning
-                self._restart()
+                kept.offset = 0
             yield from self._blocks(response, size)
         finally:
             response.close()
         kept.progress(size)
-
-    def _restart(self) -> None:
-        self._record.offset = 0
-        self._hash = hashlib.sha256()
 
     def _blocks(self, response: http.Response, size: int):
         kept, buf, block = self._record, self._buf, len(self._buf)
@@ -154,9 +130,9 @@ class Pass:
             # a larger block keeps to its own grid, where the chip erases 64 KiB at once
             n = min(block - kept.offset % block, size - kept.offset)
             part = buf if n == block else self._view[:n]  # a whole block: nothing is allocated
-            if response.readinto(part) != n:
-                raise OtaError("dropped", "body")
+            require(response.readinto(part) == n, "dropped", "body")
             if kept.offset == 0:  # P1: the head is checked before the first erase
+                self._hash = hashlib.sha256()
                 image.check_head(part, image.chip(self._slots.running))
                 kept.job["etag"] = response.etag if len(response.etag or "") <= 64 else None
                 kept.save("job")
@@ -179,9 +155,9 @@ def passing(e: OtaError) -> bool:
 
 
 def patiently(tries: int, attempt):
-    """Drive generator function `attempt` until it ends well: its steps, and the waits in between. These grow from
-    1 s to 60 s, jittered by half, so that a classroom does not come back at once. An attempt that got anywhere
-    starts the count anew. Raises what the last attempt raised."""
+    """Drive generator function `attempt` until it ends well: its steps, and the waits in between. These grow
+    from 1 s to 60 s, jittered by half, so that a classroom does not come back at once. An attempt that got
+    anywhere starts the count anew. Raises what the last attempt raised."""
     failed = 0
     while True:
         try:

@@ -1,24 +1,23 @@
-"""The way to the release server: join Wi-Fi, set the clock. A board on Ethernet, or one whose program joins by
-itself, has no `wifi` in its configuration: then no interface is touched here."""
+"""The way to the release server: join Wi-Fi, set the clock. A board on Ethernet, or one whose program joins
+by itself, has no `wifi` in its configuration: then no interface is touched here."""
 
 import time
 
 import network
 
 from . import http
-from .errors import OtaError
+from .errors import OtaError, require
 
 _BUILT_IN = 2026  # a clock that shows an earlier year was not set since power-on
 _FIRST_REFUSALS_MS = 5000  # the chip goes on trying: a first refusal need not be the last word
-_REFUSED = {  # by number: some names came later than 1.22
-    201: "wifi-not-found", 210: "wifi-not-found", 211: "wifi-not-found", 212: "wifi-not-found",
-    15: "wifi-wrong-password", 202: "wifi-wrong-password", 204: "wifi-wrong-password",
-}  # fmt: skip
+# by number: some names came later than 1.22
+_REFUSED = dict.fromkeys((201, 210, 211, 212), "wifi-not-found")
+_REFUSED.update(dict.fromkeys((15, 202, 204), "wifi-wrong-password"))
 
 
 def join(config: dict, timeout_s: float = 20) -> None:
-    """Connect to the first of the configured networks that takes us; returns at once if one has. Raises
-    OtaError: wifi-not-found, wifi-wrong-password, wifi-failed."""
+    """Connect to the first configured network that takes us, unless one has. Raises OtaError: wifi-not-found,
+    wifi-wrong-password, wifi-failed."""
     failure = None
     for wifi in config["wifi"]:
         failure = _try(wifi, config["hostname"], timeout_s * 1000 // len(config["wifi"]))
@@ -51,11 +50,11 @@ def _try(wifi: dict, hostname: "str | None", timeout_ms: float) -> "OtaError | N
 
 def set_clock(config: dict) -> None:
     """Without the date no certificate can be judged. Raises OtaError clock-not-set. The time server is not
-    authenticated: a false date can make an old certificate look good, so the release is signed as well (P8)."""
+    authenticated: a false date can make an old certificate look good, so the release is signed as well
+    (P8)."""
     tries = 3 if config["ntp_host"] else 0
     while time.gmtime()[0] < _BUILT_IN:
-        if not tries:
-            raise OtaError("clock-not-set", time.gmtime()[0])
+        require(tries, "clock-not-set", time.gmtime()[0])
         import ntptime
 
         tries -= 1
@@ -67,8 +66,8 @@ def set_clock(config: dict) -> None:
 
 
 def fetch(config: dict, url: str, **more) -> http.Response:
-    """GET `url` as the configuration says, on a network and a clock that are ready. Raises OtaError: what
-    join(), set_clock() and http.get() raise, ca-missing."""
+    """http.get() as the configuration says, once network and clock are ready. Raises OtaError ca-missing as
+    well."""
     join(config)
     if url.startswith("https:"):
         set_clock(config)

@@ -1,10 +1,8 @@
-"""What must outlive a reset, in NVS namespace `ota`. What cannot be read is as new.
-
-`job` is the update at hand: one write moves it whole, before the flash operation that it announces. `offset`
-counts the job's bytes that are in flash for certain; an entry of its own costs a sixth of the wear. `state` is
-what the board has come to. Job and state lie in two blobs each, written in turn: ESP-IDF 5 can lose both the old
-and the new value of a blob when power goes inside its update, so the good copy is never the one written to.
-"""
+"""What must outlive a reset, in NVS. What cannot be read is as new. `job` is the update at hand: one write
+moves it whole, before the flash operation that it announces. `offset` counts the job's bytes that are in
+flash for certain; an entry of its own costs a sixth of the wear. `state` is what the board has come to. Job
+and state lie in two blobs each, written in turn: ESP-IDF 5 can lose both the old and the new value of a blob
+when power goes inside its update, so the good copy is never the one written to."""
 
 import json
 
@@ -34,8 +32,7 @@ _NO_STATE: dict = {
 
 
 class Record:
-    """Loaded when made. Whoever changes `job` or `state` calls `save`; a method that says "written" has, and raises
-    OtaError record as well."""
+    """Who changes `job` or `state` calls `save`; what says "written" has. All raise OtaError record."""
 
     def __init__(self) -> None:
         try:
@@ -86,7 +83,7 @@ class Record:
         self.save("state")
 
     def fail(self, reason: str, detail: str = "", *, remember: bool = True) -> None:
-        """The job ends here. `remember`: this release is never tried again (P6). Written."""
+        """The job ends here. Written."""
         if remember and self.job["sequence"]:
             self._remember(self.job["sequence"], reason)
             self.save("state")
@@ -94,8 +91,15 @@ class Record:
         self.save("job")
 
     def _remember(self, sequence: int, reason: str) -> None:
+        # Never to be tried again (P6).
         failed = [f for f in self.state["failed"] if f[0] != sequence]
         self.state["failed"] = (failed + [[sequence, reason]])[-_FAILED_KEPT:]
+
+    def note(self, key: str, value: object) -> None:
+        """An entry of `state` changes. Written."""
+        if self.state[key] != value:
+            self.state[key] = value
+            self.save("state")
 
     def save(self, which: str) -> None:
         """Write "job" or "state". Raises OtaError record."""

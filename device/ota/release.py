@@ -1,6 +1,6 @@
 """A signed release: open the envelope, find this board's target, apply the policy. The envelope is DSSE
-(github.com/secure-systems-lab/dsse, protocol.md): the signature covers the payload's exact bytes, so nothing is
-parsed as a release before a known key has vouched for it."""
+(github.com/secure-systems-lab/dsse, protocol.md): the signature covers the payload's exact bytes, so nothing
+is parsed as a release before a known key has vouched for it."""
 
 import binascii
 import hashlib
@@ -8,34 +8,28 @@ import json
 
 from . import signature
 from .config import fits
-from .errors import OtaError
+from .errors import OtaError, require
 
 MAX_ENVELOPE = 8192  # bytes
 PAYLOAD_TYPE = "application/vnd.micropython-ota.release+json"
 _MAX_INT = 0x7FFFFFFF  # what an i32 of NVS holds
 # name: kinds, least and most of the number or of the length
 _RELEASE = {
-    "product": ((str,), 1, 64),
-    "version": ((str,), 1, 32),
-    "published": ((str,), 1, 40),
-    "sequence": ((int,), 1, _MAX_INT),
-    "security_version": ((int,), 0, _MAX_INT),
+    "product": ((str,), 1, 64), "version": ((str,), 1, 32), "published": ((str,), 1, 40),
+    "sequence": ((int,), 1, _MAX_INT), "security_version": ((int,), 0, _MAX_INT),
     "targets": ((list,), 0, MAX_ENVELOPE),
-}
+}  # fmt: skip
 _ANY_TARGET = {"kind": ((str,), 1, 32), "build": ((str, None), 1, 64)}
 _TARGET = {
-    "chip": ((str,), 1, 16),
-    "url": ((str,), 1, 512),
+    "chip": ((str,), 1, 16), "url": ((str,), 1, 512), "sha256": ((str,), 64, 64),
     "size": ((int,), 1, 0x1000000),  # no app image is larger than 16 MiB
-    "sha256": ((str,), 64, 64),
-}
+}  # fmt: skip
 
 
 def open_envelope(raw: bytes, keys: "dict[str, int]") -> dict:
     """The payload of an envelope that one of `keys` (keyid -> modulus) signed. Raises OtaError:
     envelope-too-big, envelope-not-json, envelope-type, unknown-key, bad-signature, schema."""
-    if len(raw) > MAX_ENVELOPE:
-        raise OtaError("envelope-too-big", len(raw))
+    require(len(raw) <= MAX_ENVELOPE, "envelope-too-big", len(raw))
     try:
         envelope = json.loads(raw)
         kind = envelope["payloadType"]
@@ -43,8 +37,7 @@ def open_envelope(raw: bytes, keys: "dict[str, int]") -> dict:
         signatures = [(s["keyid"].lower(), s["sig"]) for s in envelope["signatures"]]
     except (ValueError, TypeError, KeyError, AttributeError):
         raise OtaError("envelope-not-json")
-    if kind != PAYLOAD_TYPE:
-        raise OtaError("envelope-type", str(kind)[:64])
+    require(kind == PAYLOAD_TYPE, "envelope-type", str(kind)[:64])
     del envelope
     h = hashlib.sha256(f"DSSEv1 {len(kind)} {kind} {len(body)} ".encode())
     h.update(body)
@@ -76,49 +69,38 @@ def choose(payload: dict, product: str, chip: str, build: "str | None") -> dict:
     sys.implementation._build, None before MicroPython 1.25: then only targets that name no build match.
     Raises OtaError: wrong-product, no-target, unknown-kind, bad-release."""
     _check(payload, _RELEASE)
-    if not all(32 < ord(c) < 127 for c in payload["version"]):  # consoles print it, as one word
-        raise OtaError("bad-release", "version")
-    if payload["product"] != product:
-        raise OtaError("wrong-product", payload["product"])
-    chosen = None
+    require(all(32 < ord(c) < 127 for c in payload["version"]), "bad-release", "version")  # one word
+    require(payload["product"] == product, "wrong-product", payload["product"])
+    chosen: dict = {}
     for target in payload["targets"]:
         _check(target, _ANY_TARGET)
         if target.get("chip", chip) != chip or not glob(target.get("build") or "*", build or ""):
             continue
-        if target["kind"] == "firmware":
-            chosen = chosen or target
-        elif target.get("optional") is not True:
-            raise OtaError("unknown-kind", target["kind"])
-    if chosen is None:
-        raise OtaError("no-target", chip + " " + (build or ""))
+        known = target["kind"] == "firmware"
+        require(known or target.get("optional") is True, "unknown-kind", target["kind"])
+        chosen = chosen or (target if known else {})
+    require(chosen, "no-target", chip + " " + (build or ""))
     _check(chosen, _TARGET)
-    if chosen["sha256"].strip("0123456789abcdefABCDEF"):
-        raise OtaError("bad-release", "sha256")
+    require(not chosen["sha256"].strip("0123456789abcdefABCDEF"), "bad-release", "sha256")
     return chosen
 
 
-def _check(fields: object, table: dict) -> None:
-    if not isinstance(fields, dict):
-        raise OtaError("bad-release", "targets")
+def _check(fields, table: dict) -> None:
+    require(isinstance(fields, dict), "bad-release", "targets")
     for name, (kinds, least, most) in table.items():
-        if not fits(fields.get(name), kinds, least, most):
-            raise OtaError("bad-release", name)
+        require(fits(fields.get(name), kinds, least, most), "bad-release", name)
 
 
 def apply_policy(payload: dict, target: dict, state: dict, slot_size: int) -> None:
     """Whether a board with this record.state may take the release: sequence and security version only rise
     (P7). Raises OtaError: up-to-date, older, failed-before, security-version, too-big."""
     sequence, installed = payload["sequence"], state["installed"]["sequence"]
-    if sequence == installed:
-        raise OtaError("up-to-date", payload["version"])
-    if sequence in [f[0] for f in state["failed"]]:  # P6
-        raise OtaError("failed-before", payload["version"])
-    if sequence <= max(installed, state["floor_sequence"]):
-        raise OtaError("older", sequence)
-    if payload["security_version"] < state["floor_security"]:
-        raise OtaError("security-version", payload["security_version"])
-    if target["size"] > slot_size:
-        raise OtaError("too-big", target["size"])
+    security = payload["security_version"]
+    require(sequence != installed, "up-to-date", payload["version"])
+    require(sequence not in [f[0] for f in state["failed"]], "failed-before", payload["version"])  # P6
+    require(sequence > max(installed, state["floor_sequence"]), "older", sequence)
+    require(security >= state["floor_security"], "security-version", security)
+    require(target["size"] <= slot_size, "too-big", target["size"])
 
 
 def glob(pattern: str, text: str) -> bool:

@@ -1,14 +1,10 @@
-"""RSASSA-PSS in pure Python: RSA-3072, e 65537, SHA-256, MGF1-SHA256, salt of 32 bytes. Source: RFC 8017, 9.1.2.
+"""RSASSA-PSS in pure Python: RSA-3072, e 65537, SHA-256, MGF1-SHA256, salt of 32 bytes, as Secure Boot V2 has
+it. Source: RFC 8017, 9.1.2. With three-argument pow() this is a matter of 17 modular multiplications."""
 
-Stock firmware has no public-key call, but its three-argument pow() makes this 17 modular multiplications. The
-parameters are those of Secure Boot V2, so a key made by espsecure serves.
-"""
-
-import binascii
 import hashlib
 import json
 
-from .errors import OtaError
+from .errors import OtaError, require
 
 _BYTES = 384  # of the modulus and of a signature
 _HASH = 32  # SHA-256, and the salt
@@ -16,12 +12,13 @@ _DB = _BYTES - _HASH - 1  # the masked data block: zeros, 0x01, salt
 
 
 def load_keys(path: str) -> "dict[str, int]":
-    """The keys of a keys.json: keyid (64 hex digits) -> modulus. Raises OtaError: keys-missing, keys-invalid."""
+    """The keys of a keys.json: keyid (64 hex digits) -> modulus. Raises OtaError: keys-missing,
+    keys-invalid."""
     keys = {}
     try:
         with open(path) as f:
             for keyid, modulus in json.load(f).items():
-                n = keys[keyid.lower()] = int.from_bytes(binascii.unhexlify(modulus), "big")
+                n = keys[keyid.lower()] = int(modulus, 16)
                 # A short or an even modulus is a typing error or an attack, never a 3072-bit key.
                 if len(keyid) != 2 * _HASH or n >> (8 * _BYTES - 1) != 1 or not n & 1:
                     raise ValueError
@@ -29,8 +26,7 @@ def load_keys(path: str) -> "dict[str, int]":
         raise OtaError("keys-missing", path)
     except (ValueError, TypeError, AttributeError):
         keys = {}
-    if not keys:
-        raise OtaError("keys-invalid", path)
+    require(keys, "keys-invalid", path)
     return keys
 
 
@@ -46,13 +42,10 @@ def verify_pss(n: int, digest: bytes, sig: bytes) -> bool:
     expected = block[_DB : _DB + _HASH]
     data = bytearray(block[:_DB])
     for start in range(0, _DB, _HASH):
-        mask = _sha256(expected, (start // _HASH).to_bytes(4, "big"))
+        mask = hashlib.sha256(expected + (start // _HASH).to_bytes(4, "big")).digest()
         for i in range(start, min(start + _HASH, _DB)):
             data[i] ^= mask[i - start]
     data[0] &= 0x7F  # the encoded message is one bit shorter than the modulus
     padding, salt = data[:-_HASH], data[-_HASH:]
-    return not any(padding[:-1]) and padding[-1] == 1 and _sha256(bytes(8), digest, salt) == expected
-
-
-def _sha256(*parts) -> bytes:
-    return hashlib.sha256(b"".join(parts)).digest()
+    good = hashlib.sha256(bytes(8) + digest + salt).digest() == expected
+    return good and padding[-1] == 1 and not any(padding[:-1])

@@ -1,29 +1,23 @@
-"""Every boot: settle what the last one left, and put an unconfirmed image on trial.
-
-On a trial boot start() arms the hardware watchdog and a timer that feeds it only while the trial may still
-succeed: a hang in the interpreter, in a C driver or in the application ends in a reset, and the bootloader brings
-the old release back. A trial always ends in a reset: the watchdog of an ESP32 cannot be disarmed.
-"""
+"""Every boot: settle what the last one left, and put an unconfirmed image on trial. A timer feeds the
+watchdog only while the trial may still succeed: any hang ends in a reset, and the bootloader brings the old
+release back. So does its end, good or bad: the watchdog of an ESP32 cannot be disarmed."""
 
 import time
 
 import machine
-from micropython import const
 
 from . import record, slots
-from .errors import OtaError
+from .errors import OtaError, require
 
-_MAX_SWITCHES = const(3)
-_MAX_RESTARTS = const(20)  # a program that soft-resets for ever must not stay on trial for ever
-_NEVER = const(1 << 29)
+_MAX_SWITCHES = 3
+_MAX_RESTARTS = 20  # a program that soft-resets for ever must not stay on trial for ever
 
 current: "Trial | None" = None  # the trial of this boot
 _started = False
 
 
 def start() -> None:
-    """Settle the record with what boots; begin the trial. Does its work once a boot. Raises OtaError: record,
-    timer, set-boot."""
+    """Settle the record, or begin the trial; once a boot. Raises OtaError: record, timer, set-boot."""
     global current, _started
     if _started:
         return
@@ -56,7 +50,7 @@ def _on_trial(found: slots.Slots, job: dict) -> bool:
     # was never confirmed for confirmed: the record knows better.
     if found.on_trial() or found.fell_back() or job["slot"] != found.label:
         return found.on_trial()
-    torn = found.state_name(found.label) == "undefined"
+    torn = found.state(found.label) == "undefined"
     return job["phase"] == "ready" or (torn and job["phase"] in ("trial", "failed"))
 
 
@@ -64,11 +58,11 @@ def _fell_back(found: slots.Slots, kept: record.Record) -> None:
     # RUNNING is not BOOT. A switch that only waits for its reset looks the same: it is NEW, and what came in
     # between was a soft reset.
     state = found.state(found.boot_label())
-    if state == slots.NEW and machine.reset_cause() == machine.SOFT_RESET:
+    if state == "new" and machine.reset_cause() == machine.SOFT_RESET:
         machine.reset()
     if kept.job["phase"] in ("ready", "trial") and kept.job["slot"] == found.boot_label():
         kept.fail("image-damaged")
-    if state == slots.PENDING:
+    if state == "pending":
         machine.reset()  # the bootloader takes the entry back
     found.reclaim()
     say("reclaimed", found.label)
@@ -91,7 +85,7 @@ def _came_back(found: slots.Slots, kept: record.Record) -> None:
     # be lost a few times: the slot is whole, and agent.update() goes on from it.
     job, cause = kept.job, machine.reset_cause()
     known = [f[1] for f in kept.state["failed"] if f[0] == job["sequence"]]
-    tried = found.state_name(job["slot"]) in ("aborted", "invalid")
+    tried = found.state(job["slot"]) in ("aborted", "invalid")
     if known and job["phase"] in ("writing", "ready", "trial"):
         kept.fail(known[0])  # power went between the two writes of a failure
     elif job["phase"] not in ("ready", "trial"):
@@ -135,7 +129,13 @@ class Trial:
         self._began = time.ticks_ms()
         self._deadline_ms = limits["deadline_s"] * 1000  # after _began, as the next
         self._settled_ms: "int | None" = None  # None until all checks have passed
-        self._timer = _timer()
+        # -1 is a virtual timer in new firmware and the last hardware timer in old; else the chip has 4, or 2.
+        for number in (-1, 3, 1):
+            try:
+                self._timer = machine.Timer(number)
+                break
+            except ValueError:
+                require(number != 1, "timer")
         self._watchdog = machine.WDT(timeout=limits["watchdog_s"] * 1000)
         self._timer.init(mode=machine.Timer.PERIODIC, period=1000, callback=self._tick)
         say("trial", self.version, "in", found.label)
@@ -170,9 +170,8 @@ class Trial:
         settle_ms = config["trial"]["settle_s"] * 1000
         for check in config["trial"]["checks"]:
             if check["check"] == "healthy":
-                settle_ms = _NEVER
-                until = self._elapsed() + int(check["timeout_s"] * 1000)
-                self._deadline_ms = min(self._deadline_ms, until)
+                settle_ms = 1 << 29  # never by itself
+                self._deadline_ms = min(self._deadline_ms, self._elapsed() + int(check["timeout_s"] * 1000))
             else:
                 diagnostics.run(config, check)
                 say("check", check["check"], "ok")
@@ -181,6 +180,7 @@ class Trial:
 
     def confirm(self) -> None:
         """Mark valid, read back, record, reset. Fails the trial if otadata does not take it."""
+        self._timer.deinit()
         try:
             self._slots.confirm()
         except OtaError as e:
@@ -188,30 +188,17 @@ class Trial:
         if self._ours:
             self._record.confirmed()
         say("confirmed", self.version)
-        self._reset()
+        machine.reset()
 
     def fail(self, reason: str, detail: str = "") -> None:
         """Record why, and reset: the bootloader goes back to the old release. Does not return."""
+        self._timer.deinit()
         say("failed", self.version, reason, detail)
         try:
             if self._ours:
                 self._record.fail(reason, detail)
-            if self._slots.state(self._slots.label) != slots.PENDING:
-                # torn, or NEW under a bootloader from before v1.21, which knows no rollback: back by hand
+            if self._slots.state(self._slots.label) != "pending":
+                # torn, or new under a bootloader from before v1.21, which knows no rollback: back by hand
                 self._slots.next.set_boot()
         finally:
-            self._reset()
-
-    def _reset(self) -> None:
-        self._timer.deinit()
-        machine.reset()
-
-
-def _timer() -> machine.Timer:
-    # -1 is a virtual timer in new firmware and the last hardware timer in old; else the chip has four, or two.
-    for number in (-1, 3, 1):
-        try:
-            return machine.Timer(number)
-        except ValueError:
-            pass
-    raise OtaError("timer")
+            machine.reset()

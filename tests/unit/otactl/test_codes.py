@@ -27,9 +27,10 @@ def raised() -> set[str]:
             if not isinstance(node, ast.Call):
                 continue
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            first = node.args[0] if node.args else None
-            if name in ("OtaError", "fail") and isinstance(first, ast.Constant):
-                found.add(str(first.value))
+            place = {"OtaError": 0, "fail": 0, "require": 1}.get(name, len(node.args))
+            code = node.args[place] if place < len(node.args) else None
+            if isinstance(code, ast.Constant):
+                found.add(str(code.value))
     return found
 
 
