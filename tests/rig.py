@@ -109,9 +109,7 @@ class Rig:
         folder = self.workspace.releases / "forged"
         folder.mkdir(exist_ok=True)
         (folder / "esp32.bin").write_bytes(data)
-        self.workspace.channel_file.write_bytes(
-            envelope.seal(payload, [sign or keys.load(self.workspace.key_file)])
-        )
+        self.workspace.channel_file.write_bytes(envelope.seal(payload, [sign or keys.load(self.workspace.key_file)]))
         return payload
 
     def board(self, *, deployed: bool = True, **settings: Any) -> Board:

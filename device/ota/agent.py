@@ -1,10 +1,5 @@
-"""The agent's public face. In main.py:
-
-    from ota import agent
-    agent.start()      # network, trial, one look for an update; never raises
-    agent.run("app")   # your program
-
-What raises, raises OtaError. docs/api.md tells it all."""
+"""The agent's public face: main.py calls `agent.start()`, then `agent.run("app")`. What raises, raises OtaError.
+docs/api.md tells it all."""
 
 import gc
 import random
@@ -13,8 +8,9 @@ import time
 
 import machine
 
-from . import config, record, slots, trial
+from . import config, image, record, slots, trial
 from .errors import OtaError, require
+from .install import Pass
 from .trial import say
 
 
@@ -27,16 +23,15 @@ def start() -> None:
         else:
             update(tries=1)  # the program does not wait for a server that is down
     except Exception as e:
-        if trial.current and isinstance(e, OtaError):
-            trial.current.fail(e.code, e.detail)
         _report(e)
         if trial.current:
-            trial.current.fail("agent-crashed", repr(e))
+            known = isinstance(e, OtaError)
+            trial.current.fail(e.code if known else "agent-crashed", e.detail if known else repr(e))  # type: ignore
 
 
 def run(module: str) -> None:
-    """Import the application, and call its main() if it has one. On trial, an exception in it fails the
-    trial. Without such a module the agent goes on looking for updates by itself."""
+    """Import the application, and call its main() if it has one. On trial, an exception in it fails the trial. Without
+    such a module the agent goes on looking for updates by itself."""
     try:
         app = __import__(module)
         if hasattr(app, "main"):
@@ -59,10 +54,8 @@ def healthy() -> None:
 
 
 def check() -> "dict | None":
-    """The release that update() would install, or None: version, sequence, security_version, size (bytes),
-    sha256, url. Raises OtaError with the reason why this board refuses the newest one."""
-    from .install import Pass
-
+    """The release that update() would install, or None: version, sequence, security_version, size (bytes), sha256,
+    url. Raises OtaError with the reason why this board refuses the newest one."""
     found = Pass()
     try:
         for _ in found.look():
@@ -74,11 +67,8 @@ def check() -> "dict | None":
 
 
 def update(progress=None, *, tries: "int | None" = None) -> None:
-    """Install the newest release and reset into it. Raises OtaError, up-to-date where there is none. For
-    every block `progress(phase, done, total)` gets "download" or "verify", and bytes; `tries` is how often to
-    look."""
-    from .install import Pass
-
+    """Install the newest release and reset into it. Raises OtaError, up-to-date where there is none. For every block
+    `progress(phase, done, total)` gets "download" or "verify", and bytes; `tries` is how often to look."""
     for step in Pass(progress, tries).steps():
         time.sleep_ms(max(-step, 0))
     machine.reset()
@@ -100,8 +90,6 @@ async def task(progress=None) -> None:
 
 def _polling(progress):
     """Updates for ever: a generator of the milliseconds to wait before the next step."""
-    from .install import Pass
-
     while True:
         interval_ms = 3600000
         try:
@@ -122,17 +110,15 @@ def _polling(progress):
 def _report(e: Exception) -> None:
     if not isinstance(e, OtaError):
         sys.print_exception(e)
-    elif e.code == "up-to-date":
-        say(e.code, e.detail)
     else:
-        say("error", e)
+        say(*((e.code, e.detail) if e.code == "up-to-date" else ("error", e)))
 
 
 def rollback() -> None:
-    """Go back to the other slot's release, on trial (P4), and reset. What is left behind is not installed
-    again (P6). Raises OtaError: unconfirmed, no-rollback, security-version."""
+    """Go back to the other slot's release, on trial (P4), and reset. What is left behind is not installed again (P6).
+    Raises OtaError: unconfirmed, no-rollback, security-version."""
     found, kept = slots.Slots(), record.Record()
-    trial.require_confirmed(found)
+    found.require_confirmed()
     back = kept.state["previous"]
     require(back, "no-rollback")
     security = back["security_version"]
@@ -155,10 +141,7 @@ def confirm() -> None:
 
 
 def status() -> dict:
-    """What runs, what the slots hold, how the last job went: for JSON. Raises OtaError no-ota-slots,
-    record."""
-    from . import image
-
+    """What runs, what the slots hold, how the last job went: for JSON. Raises OtaError no-ota-slots, record."""
     found, kept = slots.Slots(), record.Record()
     job, chip, held = kept.job, image.chip(found.running), []
     for p in found.all:

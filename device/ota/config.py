@@ -1,6 +1,5 @@
-"""/etc/ota/config.json: read, checked whole, defaults filled in. Every mistake is named
-(`trial.checks[1].pin`) before the network is touched; so is a key nobody knows: a misspelt `allow_htttp` must
-not pass in silence."""
+"""/etc/ota/config.json: read, checked whole, defaults filled in. Every mistake is named (`trial.checks[1].pin`) before
+the network is touched; so is a key nobody knows: a misspelt `allow_htttp` must not pass in silence."""
 
 import json
 
@@ -84,8 +83,7 @@ def _fill(raw, schema: dict, where: str) -> dict:
 
 
 def fits(value: object, kinds: tuple, least: int, most: int) -> bool:
-    """Whether `value` is of one of `kinds`, or one of the words there, and its number or length in the
-    limits."""
+    """Whether `value` is of one of `kinds`, or one of the words there, and its number or length in the limits."""
     if type(value) not in kinds:  # not isinstance(): true is no number
         return value in kinds
     return least <= (len(value) if isinstance(value, (str, list, dict)) else value) <= most  # type: ignore

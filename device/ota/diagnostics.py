@@ -1,10 +1,13 @@
-"""The checks of a trial. Each is a function of (config, check) that gives True when it has passed, False to
-be asked again, and raises when it cannot pass any more. None may wait long by itself."""
+"""The checks of a trial. Each is a function of (config, check) that gives True when it has passed, False to be asked
+again, and raises when it cannot pass any more. None may wait long by itself."""
 
 import gc
 import os
 import time
 
+from machine import Pin
+
+from . import network
 from .errors import OtaError, require
 
 _held_since: dict = {}  # pin -> ticks_ms of its first sample at the right level
@@ -12,8 +15,6 @@ _held_since: dict = {}  # pin -> ticks_ms of its first sample at the right level
 
 def _reach(config: dict, check: dict) -> bool:
     # wifi: joined. server: it answers over verified TLS, with this firmware's TLS and clock.
-    from . import network
-
     network.join(config, 10)
     if check["check"] == "server":
         network.fetch(config, config["url"]).close()
@@ -22,8 +23,6 @@ def _reach(config: dict, check: dict) -> bool:
 
 def _gpio(config: dict, check: dict) -> bool:
     # The pin is at its level without a break for hold_s.
-    from machine import Pin
-
     pin, pull = check["pin"], {"up": Pin.PULL_UP, "down": Pin.PULL_DOWN, None: None}[check["pull"]]
     if Pin(pin, Pin.IN, pull).value() != check["level"]:  # type: ignore[arg-type]
         _held_since.pop(pin, None)

@@ -1,5 +1,5 @@
-"""A streaming GET over HTTPS or HTTP, for servers as they are. Source: RFC 9110, RFC 9112. The certificate is
-always verified, every wait has a limit, and a body cut short is an error, not an end."""
+"""A streaming GET over HTTPS or HTTP, for servers as they are. Source: RFC 9110, RFC 9112. The certificate is always
+verified, every wait has a limit, and a body cut short is an error, not an end."""
 
 import binascii
 import errno
@@ -7,12 +7,9 @@ import gc
 import socket
 import time
 
-from .errors import OtaError, require
+import tls
 
-try:
-    import tls
-except ImportError:  # MicroPython 1.22
-    import ssl as tls  # type: ignore[no-redef]
+from .errors import OtaError, require
 
 _LINE = 2048  # bytes; the signed URLs that GitHub redirects to take half of it
 _LINES = 80
@@ -29,17 +26,15 @@ _VERIFY = (
 
 
 def get(url: str, ca=None, start=0, etag=None, size=None, **settings) -> "Response":
-    """Ask for `url` from byte `start` on; returns when the headers are in. `ca` is PEM or DER. `etag` is what
-    an earlier Response.etag said: the rest comes only if the file is still that one. `size` is the file's,
-    for servers that do not tell. Settings: allow_http (False), connect_timeout_s (15), read_timeout_s (20),
-    which holds for each read or write, and for all headers. Raises OtaError: bad-url, http-not-allowed,
-    redirect-to-http, too-many-redirects, dns, connect, tls, cert-…, http-status, bad-response, bad-range,
-    stalled, dropped."""
+    """Ask for `url` from byte `start` on; returns when the headers are in. `ca` is PEM or DER. `etag` is what an
+    earlier Response.etag said: the rest comes only if the file is still that one. `size` is the file's, for servers
+    that do not tell. Settings: allow_http (False), connect_timeout_s (15), read_timeout_s (20), which holds for each
+    read or write, and for all headers. Raises OtaError: bad-url, http-not-allowed, redirect-to-http,
+    too-many-redirects, dns, connect, tls, cert-…, http-status, bad-response, bad-range, stalled, dropped."""
     read_s = settings.get("read_timeout_s", 20)
     for hop in range(_HOPS):
         secure, host, port, path = split(url)
-        allowed = secure or settings.get("allow_http")
-        require(allowed, "redirect-to-http" if hop else "http-not-allowed", host)
+        require(secure or settings.get("allow_http"), "redirect-to-http" if hop else "http-not-allowed", host)
         try:
             found = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)[0]
         except (OSError, IndexError):  # some versions return none
@@ -100,17 +95,13 @@ def join(base: str, ref: str) -> str:
 def _wrap(sock: socket.socket, host: str, ca: "bytes | None") -> socket.socket:
     gc.collect()  # an old connection's buffers go back to the system's heap by their finaliser
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-    # The ssl of 1.22 begins with CERT_NONE.
-    context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]
+    context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]  # said aloud: no version may forget it
     # One DER certificate at a time: not every build reads PEM. A second call adds to the first.
     found = (ca or b"").split(b"-----BEGIN CERTIFICATE-----")
     try:
         for part in found[1:] or found:
             der = binascii.a2b_base64(part.split(b"-----END")[0]) if found[1:] else part
-            try:
-                context.load_verify_locations(der)
-            except TypeError:
-                context.load_verify_locations(cadata=der)  # 1.22
+            context.load_verify_locations(der)
     except (ValueError, TypeError):
         raise OtaError("tls", "ca")
     try:
@@ -137,9 +128,9 @@ def _failed(e: BaseException, doing: str) -> BaseException:
 
 
 class Response:
-    """What a server sends: the whole file or the rest of it. status; url, after redirects; start, the body's
-    offset in the file; length, bytes of body or None; total, the file's size or None; etag, for a later
-    get(), or None; sock, pollable."""
+    """What a server sends: the whole file or the rest of it. status; url, after redirects; start, the body's offset in
+    the file; length, bytes of body or None; total, the file's size or None; etag, for a later get(), or None; sock,
+    pollable."""
 
     def __init__(self, url: str, sock: socket.socket) -> None:
         self.url, self.sock = url, sock
@@ -155,10 +146,9 @@ class Response:
             pass  # the other side was quicker
 
     def readinto(self, buf: "bytearray | memoryview") -> int:
-        """Fill `buf`, or what the body has for it; returns 0 at the end. Allocates nothing, but for a chunked
-        body. Raises OtaError stalled, dropped, tls, bad-response: get() again from where the last good call
-        ended."""
-        done, size = 0, len(buf)
+        """Fill `buf`, or what the body has for it; returns 0 at the end. Allocates nothing, but for a chunked body.
+        Raises OtaError stalled, dropped, tls, bad-response: get() again from where the last good call ended."""
+        done, size, began = 0, len(buf), time.ticks_ms()
         try:
             while done < size and (self._left or self._chunked):
                 if not self._left:
@@ -179,6 +169,7 @@ class Response:
             raise _failed(e, "body")
         except ValueError:
             raise OtaError("bad-response", "chunk")
+        require(time.ticks_diff(time.ticks_ms(), began) < 60000 + 8 * done, "stalled", "slow")  # 125 bytes a second
         return done
 
     def read(self, most: int) -> bytes:

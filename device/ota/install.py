@@ -1,33 +1,33 @@
-"""One pass over the release server: find the newest release, hold it against the policy, stream its image
-into the next slot, read it back, switch. A pass is a generator of small steps, a block each, so that the
-blocking loop and the asyncio task run the same code. A step is the bytes done, or a negative number:
-milliseconds to wait."""
+"""One pass over the release server: find the newest release, hold it against the policy, stream its image into the
+next slot, read it back, switch. A pass is a generator of small steps, a block each, so that the blocking loop and the
+asyncio task run the same code. A step is the bytes done, or a negative number: milliseconds to wait."""
 
 import gc
 import hashlib
 import random
 import sys
 
-from . import config, http, image, network, record, release, signature, slots, trial
+from . import config, http, image, network, record, release, signature, slots
 from .errors import OtaError, require
 from .trial import say
 
 _JOURNAL = 65536  # bytes between two notes of the offset: the most that is fetched twice
 _PLENTY = 300000  # free heap at which a 64 KiB block, which erases faster, is no burden
 _SPOILED = 3  # downloads of an image in vain before its release counts as failed
+_LASTING = "hash-mismatch size-mismatch flash-write read-back set-boot".split()
 _PASSING = "dns connect stalled dropped tls bad-range wifi-not-found wifi-failed".split()
 
 
 class Pass:
-    """`progress(phase, done, total)` is called for every block; `tries` is how often to look for the release.
-    Raises OtaError where the configuration is wrong or the running image is on trial (P2)."""
+    """`progress(phase, done, total)` is called for every block; `tries` is how often to look for the release. Raises
+    OtaError where the configuration is wrong or the running image is on trial (P2)."""
 
     def __init__(self, progress=None, tries: "int | None" = None) -> None:
         self._progress = progress or _line
         self._config = config.load()
         self._tries = tries or self._config["tries"]
         self._slots = slots.Slots()
-        trial.require_confirmed(self._slots)
+        self._slots.require_confirmed()
         self._record = record.Record()
         self.offer: dict = {}
 
@@ -81,11 +81,12 @@ class Pass:
                     self._progress("download" if job["phase"] == "writing" else "verify", done, job["size"])
                 yield done
         except OtaError as e:
-            if job["phase"] == "writing" and passing(e):
-                job["reason"], job["detail"] = e.code, e.detail  # the next pass goes on from here
+            if job["phase"] == "writing" and (passing(e) or (kept.offset and e.code not in _LASTING)):
+                job["reason"], job["detail"] = e.code, e.detail
                 kept.save("job")
+                kept.progress(kept.offset)  # the next pass goes on from here
             else:
-                job["spoiled"] += e.code in ("hash-mismatch", "read-back", "set-boot")  # a slot's wear each
+                job["spoiled"] += e.code in _LASTING  # a slot's wear each
                 kept.fail(e.code, e.detail, remember=job["spoiled"] >= _SPOILED)
             raise
         finally:
@@ -155,9 +156,9 @@ def passing(e: OtaError) -> bool:
 
 
 def patiently(tries: int, attempt):
-    """Drive generator function `attempt` until it ends well: its steps, and the waits in between. These grow
-    from 1 s to 60 s, jittered by half, so that a classroom does not come back at once. An attempt that got
-    anywhere starts the count anew. Raises what the last attempt raised."""
+    """Drive generator function `attempt` until it ends well: its steps, and the waits in between. These grow from 1 s
+    to 60 s, jittered by half, so that a classroom does not come back at once. An attempt that got anywhere starts the
+    count anew. Raises what the last attempt raised."""
     failed = 0
     while True:
         try:

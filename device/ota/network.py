@@ -1,16 +1,17 @@
-"""The way to the release server: join Wi-Fi, set the clock. A board on Ethernet, or one whose program joins
-by itself, has no `wifi` in its configuration: then no interface is touched here."""
+"""The way to the release server: join Wi-Fi, set the clock. A board on Ethernet, or one whose program joins by itself,
+has no `wifi` in its configuration: then no interface is touched here."""
 
 import time
 
 import network
+import ntptime
 
 from . import http
 from .errors import OtaError, require
 
 _BUILT_IN = 2026  # a clock that shows an earlier year was not set since power-on
 _FIRST_REFUSALS_MS = 5000  # the chip goes on trying: a first refusal need not be the last word
-# by number: some names came later than 1.22
+# by number: some names came with later versions
 _REFUSED = dict.fromkeys((201, 210, 211, 212), "wifi-not-found")
 _REFUSED.update(dict.fromkeys((15, 202, 204), "wifi-wrong-password"))
 
@@ -50,13 +51,10 @@ def _try(wifi: dict, hostname: "str | None", timeout_ms: float) -> "OtaError | N
 
 def set_clock(config: dict) -> None:
     """Without the date no certificate can be judged. Raises OtaError clock-not-set. The time server is not
-    authenticated: a false date can make an old certificate look good, so the release is signed as well
-    (P8)."""
+    authenticated: a false date can make an old certificate look good, so the release is signed as well (P8)."""
     tries = 3 if config["ntp_host"] else 0
     while time.gmtime()[0] < _BUILT_IN:
         require(tries, "clock-not-set", time.gmtime()[0])
-        import ntptime
-
         tries -= 1
         ntptime.host, ntptime.timeout = config["ntp_host"], 3
         try:
@@ -66,8 +64,7 @@ def set_clock(config: dict) -> None:
 
 
 def fetch(config: dict, url: str, **more) -> http.Response:
-    """http.get() as the configuration says, once network and clock are ready. Raises OtaError ca-missing as
-    well."""
+    """http.get() as the configuration says, once network and clock are ready. Raises OtaError ca-missing as well."""
     join(config)
     if url.startswith("https:"):
         set_clock(config)

@@ -1,6 +1,6 @@
 """A signed release: open the envelope, find this board's target, apply the policy. The envelope is DSSE
-(github.com/secure-systems-lab/dsse, protocol.md): the signature covers the payload's exact bytes, so nothing
-is parsed as a release before a known key has vouched for it."""
+(github.com/secure-systems-lab/dsse, protocol.md): the signature covers the payload's exact bytes, so nothing is parsed
+as a release before a known key has vouched for it."""
 
 import binascii
 import hashlib
@@ -27,8 +27,8 @@ _TARGET = {
 
 
 def open_envelope(raw: bytes, keys: "dict[str, int]") -> dict:
-    """The payload of an envelope that one of `keys` (keyid -> modulus) signed. Raises OtaError:
-    envelope-too-big, envelope-not-json, envelope-type, unknown-key, bad-signature, schema."""
+    """The payload of an envelope that one of `keys` (keyid -> modulus) signed. Raises OtaError: envelope-too-big,
+    envelope-not-json, envelope-type, unknown-key, bad-signature, schema."""
     require(len(raw) <= MAX_ENVELOPE, "envelope-too-big", len(raw))
     try:
         envelope = json.loads(raw)
@@ -65,9 +65,9 @@ def _payload(body: bytes) -> dict:
 
 
 def choose(payload: dict, product: str, chip: str, build: "str | None") -> dict:
-    """The first target of `payload` for this board; its fields are checked. `build` is
-    sys.implementation._build, None before MicroPython 1.25: then only targets that name no build match.
-    Raises OtaError: wrong-product, no-target, unknown-kind, bad-release."""
+    """The first target of `payload` for this board; its fields are checked. `build` is sys.implementation._build, None
+    before MicroPython 1.25: then only targets that name no build match. Raises OtaError: wrong-product, no-target,
+    unknown-kind, bad-release."""
     _check(payload, _RELEASE)
     require(all(32 < ord(c) < 127 for c in payload["version"]), "bad-release", "version")  # one word
     require(payload["product"] == product, "wrong-product", payload["product"])
@@ -92,8 +92,8 @@ def _check(fields, table: dict) -> None:
 
 
 def apply_policy(payload: dict, target: dict, state: dict, slot_size: int) -> None:
-    """Whether a board with this record.state may take the release: sequence and security version only rise
-    (P7). Raises OtaError: up-to-date, older, failed-before, security-version, too-big."""
+    """Whether a board with this record.state may take the release: sequence and security version only rise (P7).
+    Raises OtaError: up-to-date, older, failed-before, security-version, too-big."""
     sequence, installed = payload["sequence"], state["installed"]["sequence"]
     security = payload["security_version"]
     require(sequence != installed, "up-to-date", payload["version"])

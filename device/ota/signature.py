@@ -1,5 +1,5 @@
-"""RSASSA-PSS in pure Python: RSA-3072, e 65537, SHA-256, MGF1-SHA256, salt of 32 bytes, as Secure Boot V2 has
-it. Source: RFC 8017, 9.1.2. With three-argument pow() this is a matter of 17 modular multiplications."""
+"""RSASSA-PSS in pure Python: RSA-3072, e 65537, SHA-256, MGF1-SHA256, salt of 32 bytes, as Secure Boot V2 has it.
+Source: RFC 8017, 9.1.2. With three-argument pow() this is a matter of 17 modular multiplications."""
 
 import hashlib
 import json
@@ -12,8 +12,7 @@ _DB = _BYTES - _HASH - 1  # the masked data block: zeros, 0x01, salt
 
 
 def load_keys(path: str) -> "dict[str, int]":
-    """The keys of a keys.json: keyid (64 hex digits) -> modulus. Raises OtaError: keys-missing,
-    keys-invalid."""
+    """The keys of a keys.json: keyid (64 hex digits) -> modulus. Raises OtaError: keys-missing, keys-invalid."""
     keys = {}
     try:
         with open(path) as f:

@@ -1,7 +1,6 @@
-"""Slots and otadata: the agent's only door to esp32.Partition, and where P2, P3 and P4 are kept. MicroPython
-has no call for an image's state, so otadata is decoded here. Source: ESP-IDF esp_flash_partitions.h,
-bootloader_common_loader.c: two entries, each alone in a sector; of two whose crc is good the larger one
-wins."""
+"""Slots and otadata: the agent's only door to esp32.Partition, and where P2, P3 and P4 are kept. MicroPython has no
+call for an image's state, so otadata is decoded here. Source: ESP-IDF esp_flash_partitions.h,
+bootloader_common_loader.c: two entries, each alone in a sector; of two whose crc is good the larger one wins."""
 
 import binascii
 import hashlib
@@ -16,8 +15,9 @@ _STATES = ("new", "pending", "valid", "invalid", "aborted")  # pending: booted, 
 
 
 class Slots:
-    """What runs, what boots next, what otadata says of each. Raises OtaError no-ota-slots where there are no
-    two."""
+    """What runs, what boots next, what otadata says of each. Raises OtaError no-ota-slots where there are no two."""
+
+    unsure = False  # a trial runs, whatever otadata says
 
     def __init__(self) -> None:
         self._otadata = Partition.find(Partition.TYPE_DATA, subtype=0)  # type: ignore[call-arg]
@@ -51,7 +51,7 @@ class Slots:
 
     def require_confirmed(self) -> None:
         """P2: while the running image is on trial, the other slot is the only way back."""
-        require(not self.on_trial(), "unconfirmed", self.label)
+        require(not (Slots.unsure or self.on_trial()), "unconfirmed", self.label)
 
     def write(self, block: int, buf: "bytearray | memoryview") -> None:
         """Erase and write sectors of the next slot. Allocates nothing. Raises OtaError flash-write."""
@@ -61,8 +61,8 @@ class Slots:
             raise OtaError("flash-write", e.args[0])
 
     def switch(self, size: int, sha256: str, buf: memoryview):
-        """Make the next slot the one to boot: a generator of the bytes read back so far. P3: the whole image
-        is held against the signed `sha256` first. Raises OtaError unconfirmed, read-back, set-boot."""
+        """Make the next slot the one to boot: a generator of the bytes read back so far. P3: the whole image is held
+        against the signed `sha256` first. Raises OtaError unconfirmed, read-back, set-boot."""
         self.require_confirmed()
         digest = hashlib.sha256()
         yield from read_slot(self.next, size, buf, digest)
@@ -86,8 +86,8 @@ class Slots:
         require(self.state(self.label) == "valid", "confirm", self.state(self.label))
 
     def reclaim(self) -> None:
-        """Point otadata back at the running image, all that is left: a new one in the damaged slot would
-        share its sequence number with the old one and could not be aborted. Raises OtaError set-boot."""
+        """Point otadata back at the running image, all that is left: a new one in the damaged slot would share its
+        sequence number with the old one and could not be aborted. Raises OtaError set-boot."""
         self.set_boot(self.running)
         if not self.fell_back():
             Partition.mark_app_valid_cancel_rollback()

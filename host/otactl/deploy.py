@@ -14,7 +14,7 @@ from otactl.workspace import SETTINGS, Workspace
 
 AGENT = "/lib/ota"
 CONFIG = "/etc/ota"
-_OLDEST = (1, 22)
+_OLDEST = (1, 23)
 _HASHING_S = 30  # all files of the agent, on the board
 _MARKS = ("ota.trial", "from ota import")  # of a boot.py or main.py that calls the agent
 _LINES = {
@@ -118,7 +118,7 @@ def _facts(link: Link) -> dict[str, Any]:
 def _check_board(facts: dict[str, Any], workspace: Workspace) -> None:
     if tuple(facts["version"][:2]) < _OLDEST:
         raise BoardError(
-            f"MicroPython {'.'.join(map(str, facts['version']))} is too old: the agent needs 1.22 "
+            f"MicroPython {'.'.join(map(str, facts['version']))} is too old: the agent needs 1.23 "
             "or newer, and a bootloader from 1.21 or newer, which no update replaces; flash a new "
             "build once by cable (docs/install.md)"
         )
@@ -203,9 +203,7 @@ class _Deployment:
         elif not code:
             self._put(f"/{name}", ours.encode())
         else:
-            self._done.advice.append(
-                f"your {name} stays; put these two lines at its top:\n    {_LINES[name]}"
-            )
+            self._done.advice.append(f"your {name} stays; put these two lines at its top:\n    {_LINES[name]}")
 
     def _set_clock(self) -> None:
         now = time.gmtime()

@@ -109,9 +109,7 @@ def check(app: bytes, chip: str, name: str) -> int:
         raise ReleaseError(f"{name}: damaged, its checksum is wrong; download or build it again")
     if image.append_digest:
         if image.stored_digest != image.calc_digest:
-            raise ReleaseError(
-                f"{name}: damaged or cut short, its SHA-256 is wrong; download or build it again"
-            )
+            raise ReleaseError(f"{name}: damaged or cut short, its SHA-256 is wrong; download or build it again")
         return int(image.data_length) + _DIGEST
     # esptool's file_offs is that of a segment's header, not of its data
     ends = [s.file_offs + _SEGMENT_HEAD + len(s.data) for s in image.segments]

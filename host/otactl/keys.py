@@ -66,9 +66,7 @@ def trusted(folder: Path) -> list[rsa.RSAPublicKey]:
     More than one while an old key is being replaced. Raises UsageError where there is none.
     """
     found = [key for path in sorted(folder.glob(f"*{PUBLIC_SUFFIX}")) for key in _public(path)]
-    found += [
-        load(path).public_key() for path in sorted(folder.glob("*.pem")) if not public_file(path).exists()
-    ]
+    found += [load(path).public_key() for path in sorted(folder.glob("*.pem")) if not public_file(path).exists()]
     if not found:
         raise UsageError(f"no release key in {folder}: run `otactl init`, or copy your keys there")
     return list({keyid(key): key for key in found}.values())

@@ -26,8 +26,7 @@ def _search(device: str) -> list[str]:
         found = [port for port in found if port.serial_number == device.removeprefix("id:")]
     if not found:
         raise RigError(
-            f"no board found for {device!r}: plug one in, or name its port "
-            "(`mpremote connect list` shows them)"
+            f"no board found for {device!r}: plug one in, or name its port (`mpremote connect list` shows them)"
         )
     return sorted(str(port.device) for port in found)
 
@@ -40,7 +39,6 @@ def why_not(path: str, error: Exception) -> str:
         return "there is no such port; is the board plugged in?"
     if os.name == "posix" and not os.access(path, os.R_OK | os.W_OK):
         return (
-            "no permission; add yourself to its group (often dialout): "
-            "sudo usermod -aG dialout $USER, and log in again"
+            "no permission; add yourself to its group (often dialout): sudo usermod -aG dialout $USER, and log in again"
         )
     return f"{error}; does another program hold it (a terminal, Thonny, mpremote)?"

@@ -54,9 +54,7 @@ def publish(
     with workspace.publishing():
         folder = workspace.releases / version
         if (folder / _RELEASE).exists():
-            raise ReleaseError(
-                f"{version} is published already ({folder}), boards may have it: choose another version"
-            )
+            raise ReleaseError(f"{version} is published already ({folder}), boards may have it: choose another version")
         security = _security_version(workspace, security_version)
         sequence = workspace.next_sequence()
         targets = [_target(one, version, build) for one in loaded]
@@ -114,9 +112,7 @@ def _security_version(workspace: Workspace, asked: int | None) -> int:
     if asked is None:
         return before
     if asked < before:
-        raise ReleaseError(
-            f"security version {asked} is below the newest release's {before}: boards would refuse it"
-        )
+        raise ReleaseError(f"security version {asked} is below the newest release's {before}: boards would refuse it")
     if asked > MAX_INT:
         raise UsageError(f"security version {asked}: {MAX_INT} at the most")
     return asked

@@ -83,9 +83,7 @@ class _Files:
             self._etags[key] = f'"{file_digest(file, "sha256").hexdigest()[:32]}"'
         return self._etags[key]
 
-    async def _send(
-        self, request: web.Request, file: BufferedReader, size: int, etag: str
-    ) -> web.StreamResponse:
+    async def _send(self, request: web.Request, file: BufferedReader, size: int, etag: str) -> web.StreamResponse:
         try:
             first, last = _range(request, size, etag)
         except web.HTTPRequestRangeNotSatisfiable:
@@ -177,9 +175,7 @@ class Server:
             await site.start()
         except (OSError, OverflowError) as error:
             await self._runner.cleanup()
-            raise RigError(
-                f"cannot listen on {self._host} port {self.port}: {error}; try --port or --host"
-            ) from None
+            raise RigError(f"cannot listen on {self._host} port {self.port}: {error}; try --port or --host") from None
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:

@@ -131,9 +131,7 @@ def _server(folder: Path) -> x509.Certificate | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{folder / 'server.pem'} is no certificate ({error}): `otactl init --renew`"
-        ) from None
+        raise UsageError(f"{folder / 'server.pem'} is no certificate ({error}): `otactl init --renew`") from None
 
 
 def _ca(folder: Path) -> tuple[bytes, x509.Certificate, ec.EllipticCurvePrivateKey]:

@@ -37,8 +37,7 @@ class Workspace:
             if (folder / SETTINGS).is_file():
                 return cls._load(folder)
         raise UsageError(
-            f"no workspace at {start} (no {SETTINGS}): make one with `otactl init`, or name it "
-            "with --workspace"
+            f"no workspace at {start} (no {SETTINGS}): make one with `otactl init`, or name it with --workspace"
         )
 
     @classmethod

@@ -60,9 +60,7 @@ class Header:
         """Raises ImageError unless `data` begins like an image."""
         if len(data) < HEADER_SIZE or data[0] != MAGIC:
             raise ImageError("invalid magic byte (nothing flashed here?)")
-        _, count, mode, size, entry, _, _, chip, _, lowest, highest, _, hashed = _HEADER.unpack(
-            data[:HEADER_SIZE]
-        )
+        _, count, mode, size, entry, _, _, chip, _, lowest, highest, _, hashed = _HEADER.unpack(data[:HEADER_SIZE])
         return cls(count, entry, chip, lowest, highest, bool(hashed), mode, size)
 
 

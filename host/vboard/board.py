@@ -221,9 +221,7 @@ class Board(Seen):
             return
         firmware = Firmware.in_slot(self.flash, booted.row, self.chip, self._micropython)
         if firmware.says("panic"):
-            self._emit(
-                b"Guru Meditation Error: Core  0 panic'ed (LoadProhibited). Exception was unhandled.\r\n"
-            )
+            self._emit(b"Guru Meditation Error: Core  0 panic'ed (LoadProhibited). Exception was unhandled.\r\n")
             self._plan(HARD, _RESET_LOOP_S)
             return
         if hang := firmware.says("hang"):

@@ -84,9 +84,7 @@ class _Bootloader:
         if otadata is None:
             return _FACTORY
         if otadata.size < _MIN_OTADATA_SIZE:
-            self._error(
-                f"ota_info partition size {otadata.size} is too small (minimum {_MIN_OTADATA_SIZE} bytes)"
-            )
+            self._error(f"ota_info partition size {otadata.size} is too small (minimum {_MIN_OTADATA_SIZE} bytes)")
             return None
         first, second = (
             self._abort_unconfirmed(otadata, index, entry)

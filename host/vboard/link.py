@@ -52,9 +52,7 @@ class Link:
         if self._soc.wants is None:
             self._wire.sendall(_ANSWER.pack(status, len(answer)) + answer)
 
-    def _quick(
-        self, op: int, flag: int, row: int, x: int, y: int, data: bytes, wanted: int
-    ) -> tuple[int, bytes]:
+    def _quick(self, op: int, flag: int, row: int, x: int, y: int, data: bytes, wanted: int) -> tuple[int, bytes]:
         soc = self._soc
         if op == _READ:
             if flag:

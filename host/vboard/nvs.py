@@ -259,9 +259,4 @@ class Nvs:
 
     def _all(self, kind: Kind) -> list[tuple[Page, int, Item]]:
         """Every item of a kind, oldest first, with its page and first entry."""
-        return [
-            (page, at, item)
-            for page in self._pages.used
-            for at, item in page.items.items()
-            if item.kind == kind
-        ]
+        return [(page, at, item) for page in self._pages.used for at, item in page.items.items() if item.kind == kind]

@@ -154,9 +154,7 @@ class Page:
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def find(
-        self, namespace: int, key: bytes, kind: int | None = None, chunk: int | None = None
-    ) -> int | None:
+    def find(self, namespace: int, key: bytes, kind: int | None = None, chunk: int | None = None) -> int | None:
         """The first entry of the first item that matches. As in IDF, 15 bytes of the key count."""
         key = key[:KEY_MAX]
         for index, item in self.items.items():

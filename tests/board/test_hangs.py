@@ -118,10 +118,7 @@ TRIALS = {
             "trial-watchdog",
         ),
         "takes the agent's timer": (
-            (
-                "import machine, time\n"
-                "machine.Timer(3).init(period=100, callback=lambda _: None)\ntime.sleep(60)"
-            ),
+            ("import machine, time\nmachine.Timer(3).init(period=100, callback=lambda _: None)\ntime.sleep(60)"),
             "trial-watchdog",
         ),
         "feeds the watchdog itself": (
@@ -129,10 +126,7 @@ TRIALS = {
             "deadline",
         ),
         "fills the heap and goes on": (
-            (
-                "kept = None\nwhile True:\n    try:\n        kept = [kept, kept]\n"
-                "    except MemoryError:\n        pass"
-            ),
+            ("kept = None\nwhile True:\n    try:\n        kept = [kept, kept]\n    except MemoryError:\n        pass"),
             "trial-watchdog",
         ),
     },
@@ -232,9 +226,7 @@ FILES = {
             "ota: error keys-missing",
             runs=True,
         ),
-        "deletes /lib/ota, is healthy": Damage(
-            DELETE_AGENT + SAYS_HEALTHY, "ota_1", "ota: error ImportError"
-        ),
+        "deletes /lib/ota, is healthy": Damage(DELETE_AGENT + SAYS_HEALTHY, "ota_1", "ota: error ImportError"),
         "deletes /lib/ota and hangs": Damage(
             DELETE_AGENT + WAITS, "ota_0", "ota: error ImportError", failed="deadline"
         ),
@@ -480,9 +472,7 @@ def test_firmware_that_panics_at_boot_is_not_installed_again(rig: Rig, programme
     assert sum(t.path.endswith(".bin") for t in rig.transfers) == 1  # P6
 
 
-def test_firmware_that_hangs_in_the_start_of_esp_idf(
-    rig: Rig, switched: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_firmware_that_hangs_in_the_start_of_esp_idf(rig: Rig, switched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boards, "BOOTLOADER_WDT_S", 1.0)  # 9 on a chip
     case = Case(rig, switched, "hangs", hang="startup").on()
     assert case.board.wait_boots(2).cause == WDT
@@ -543,9 +533,7 @@ def test_program_that_only_has_to_live_is_confirmed_though_it_hangs(rig: Rig, sw
 
 
 @pytest.mark.parametrize("name", ORDINARY)
-def test_confirmed_program_that_goes_wrong_does_not_lose_the_update_path(
-    rig: Rig, programmed: Path, name: str
-) -> None:
+def test_confirmed_program_that_goes_wrong_does_not_lose_the_update_path(rig: Rig, programmed: Path, name: str) -> None:
     case = Case(rig, programmed, name, slot="ota_0", online=True)
     rig.publish("1.1.0", case.image)
     case.on().wait(ORDINARY[name][1])

@@ -71,9 +71,7 @@ def test_working_memory_is_bounded_and_does_not_grow_with_the_image(rig: Rig) ->
         board.wait_text("ota: up-to-date 1.0.0", 20)
     small = live_peak(rig, first, "1.1.0", 96 << 10)
     large = live_peak(rig, second, "1.2.0", 1500 << 10)
-    print(
-        f"\nP9: live heap above the loaded modules: {large['download']} B downloading, {large['verify']} B verifying"
-    )
+    print(f"\nP9: live heap above the loaded modules: {large['download']} B downloading, {large['verify']} B verifying")
     assert large["download"] <= 16 << 10
     assert large["verify"] <= 16 << 10
     assert abs(large["download"] - small["download"]) < 1024

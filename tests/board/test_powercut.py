@@ -50,12 +50,8 @@ def test_board_survives_a_power_cut_at(name: str, part: int, base: Look) -> None
     results = [bench.try_point(point, int(n % 3 == 0), SEED) for n, point in enumerate(chosen)]
     bench.close()
     every = [one for first in results for one in (first, *first.second)]
-    wrong = [
-        f"make powercut REPLAY='{r.point}': {'; '.join(r.verdict.wrong)}" for r in every if r.verdict.wrong
-    ]
-    print(
-        f"\n{name}: {len(chosen)} of {len(found)} states, {len(every) - len(chosen)} second cuts, seed {SEED}"
-    )
+    wrong = [f"make powercut REPLAY='{r.point}': {'; '.join(r.verdict.wrong)}" for r in every if r.verdict.wrong]
+    print(f"\n{name}: {len(chosen)} of {len(found)} states, {len(every) - len(chosen)} second cuts, seed {SEED}")
     assert not wrong, "\n".join(wrong)
 
 

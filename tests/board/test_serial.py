@@ -57,9 +57,7 @@ def test_mounted_folder_is_imported_from_and_written_to(board: Board, tmp_path: 
     folder.mkdir()
     data = bytes(range(256)) * 8
     (folder / "blob").write_bytes(data)
-    (folder / "module.py").write_text(
-        "d = open('blob', 'rb').read()\nopen('copy', 'wb').write(d)\nprint(len(d))\n"
-    )
+    (folder / "module.py").write_text("d = open('blob', 'rb').read()\nopen('copy', 'wb').write(d)\nprint(len(d))\n")
     assert "2048" in mpremote(board, "mount", folder, "exec", "import module")
     assert (folder / "copy").read_bytes() == data
 

@@ -76,7 +76,7 @@ CODES = {
     "short": {"size-mismatch", "bad-range"},
     "long": {"size-mismatch", "bad-range"},
     "extra": {"size-mismatch", "bad-range"},
-    "flip": {"hash-mismatch", "not-an-image", "wrong-chip", "no-descriptor", "chip-revision"},
+    "flip": {"hash-mismatch", "not-an-image", "wrong-chip", "no-descriptor"},
     "wrong-range": {"bad-range"},
     "status": {"http-status"},
     "redirect-loop": {"too-many-redirects"},
@@ -119,9 +119,7 @@ def sequence(number: int) -> Sequence:
 
 
 @pytest.fixture(scope="module")
-def soaked(
-    tmp_path_factory: pytest.TempPathFactory, place: Workspace, template: Path
-) -> Iterator[tuple[Bench, Link]]:
+def soaked(tmp_path_factory: pytest.TempPathFactory, place: Workspace, template: Path) -> Iterator[tuple[Bench, Link]]:
     """A board at its prompt, with a release to take; at the end it takes it, and its trial ends well."""
     with opened(tmp_path_factory.mktemp("soak"), place, template) as bench:
         bench.rig.publish("1.1.0", IMAGE)
@@ -138,9 +136,7 @@ def soaked(
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_sequence(
-    soaked: tuple[Bench, Link], number: int, record_property: Callable[[str, object], None]
-) -> None:
+def test_sequence(soaked: tuple[Bench, Link], number: int, record_property: Callable[[str, object], None]) -> None:
     bench, link = soaked
     told = sequence(number)
     print(f"seed {SEED}, sequence {number}, for {told.match}: {[written(s) for s in told.script]}")

@@ -32,18 +32,12 @@ def _arguments() -> argparse.Namespace:
         default=1,
         help="ways to tear each operation (otadata: 40 times as many)",
     )
-    parser.add_argument(
-        "--seconds", type=int, default=2, help="second cuts in the recovery from each first one"
-    )
-    parser.add_argument(
-        "--states", type=int, help="run only so many states of each scenario, chosen by the seed"
-    )
+    parser.add_argument("--seconds", type=int, default=2, help="second cuts in the recovery from each first one")
+    parser.add_argument("--states", type=int, help="run only so many states of each scenario, chosen by the seed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, help="processes (default: as many as processors)")
     parser.add_argument("--out", type=Path, default=Path("results"))
-    parser.add_argument(
-        "--replay", help="one point, as a violation names it: SCENARIO@CUT[~SEED][+CUT[~SEED]]"
-    )
+    parser.add_argument("--replay", help="one point, as a violation names it: SCENARIO@CUT[~SEED][+CUT[~SEED]]")
     return parser.parse_args()
 
 
@@ -65,9 +59,7 @@ def _explore(made: Scenarios, asked: argparse.Namespace) -> int:
     print(f"{time.monotonic() - began:.0f} s; {asked.out}/powercut.html, .json, .xml")
     wrong = [result for e in explored for result in e.wrong]
     for result in wrong:
-        print(
-            f"{result.point}: {'; '.join(result.verdict.wrong)[:300]}\n  to replay: {report.replay(result)}"
-        )
+        print(f"{result.point}: {'; '.join(result.verdict.wrong)[:300]}\n  to replay: {report.replay(result)}")
     return 1 if wrong else 0
 
 

@@ -118,9 +118,7 @@ def _each_step(scenario: Scenario, run: Run) -> Iterator[str]:
                 yield f"P2: {label} is written while {running} is unconfirmed"
 
 
-def _switched(
-    scenario: Scenario, flash: bytearray, was: tuple[Row, int] | None, running: str
-) -> Iterator[str]:
+def _switched(scenario: Scenario, flash: bytearray, was: tuple[Row, int] | None, running: str) -> Iterator[str]:
     """A change to otadata by the program: what it names must be whole, and only what runs may become valid."""
     now = _chosen(scenario, flash)
     if now is None or now == was:

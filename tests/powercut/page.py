@@ -135,9 +135,7 @@ def _bands(s: dict[str, Any], x: Any, top: int, height: int) -> str:
 
 def _label_at(left: float, right: float) -> str:
     """Where a band's name begins; that of a narrow last one ends with the picture."""
-    return (
-        f"{right:.1f}' text-anchor='end" if right - left < 70 and right > _WIDTH - 30 else f"{left + 3:.1f}"
-    )
+    return f"{right:.1f}' text-anchor='end" if right - left < 70 and right > _WIDTH - 30 else f"{left + 3:.1f}"
 
 
 def _lanes(top: int) -> str:
@@ -178,16 +176,12 @@ def _outcomes(s: dict[str, Any], x: Any, step: float, top: int) -> str:
     return "".join(out)
 
 
-def _mark(
-    s: dict[str, Any], cut: dict[str, Any], x: float, y: float, w: float, h: float, solid: float
-) -> str:
+def _mark(s: dict[str, Any], cut: dict[str, Any], x: float, y: float, w: float, h: float, solid: float) -> str:
     colour = "--new" if cut["booted"] not in (_old(s), "") else "--old"
     if cut["wrong"]:
         colour = "--bad"
     how = "before" if cut["torn"] is None else f"torn ({cut['torn']})"
-    title = (
-        f"operation {cut['at']}, {how}: {cut['booted'] or 'nothing'} booted, {cut['boots']} boots to the end"
-    )
+    title = f"operation {cut['at']}, {how}: {cut['booted'] or 'nothing'} booted, {cut['boots']} boots to the end"
     return (
         f"<rect x='{x:.1f}' y='{y:.1f}' width='{w:.1f}' height='{h:.1f}' opacity='{solid}' fill='var({colour})'>"
         f"<title>{escape(title)}</title></rect>"

@@ -131,8 +131,7 @@ class Bench:
         found = _distinct(run, cuts(run.steps, self._scenario, 1, seed))
         chosen = random.Random(f"{seed}/{point}").sample(found, min(seconds, len(found)))
         tried = tuple(
-            self._judged(replace(point, second=cut), self._run(state_after(start, run.steps, cut)))
-            for cut in chosen
+            self._judged(replace(point, second=cut), self._run(state_after(start, run.steps, cut))) for cut in chosen
         )
         return replace(result, second=tried, states=len(found))
 
@@ -212,8 +211,6 @@ def explore(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bases"
         path.write_bytes(pickle.dumps(list(bases)))
-        pool = ProcessPoolExecutor(
-            jobs or os.cpu_count(), multiprocessing.get_context("spawn"), _begin, (path,)
-        )
+        pool = ProcessPoolExecutor(jobs or os.cpu_count(), multiprocessing.get_context("spawn"), _begin, (path,))
         with pool:
             yield from pool.map(_work, [(point, seconds, seed) for point in chosen], chunksize=4)

@@ -79,10 +79,7 @@ def table(explored: list[Exploration]) -> str:
     rows.append(("all", *sums, *most, str(sum(int(r[8]) for r in rows[1:]))))
     widths = [max(len(r[n]) for r in rows) for n in range(len(head))]
     return "\n".join(
-        "  ".join(
-            cell.ljust(w) if n == 0 else cell.rjust(w)
-            for n, (cell, w) in enumerate(zip(r, widths, strict=True))
-        )
+        "  ".join(cell.ljust(w) if n == 0 else cell.rjust(w) for n, (cell, w) in enumerate(zip(r, widths, strict=True)))
         for r in rows
     )
 
@@ -150,17 +147,13 @@ def _junit(explored: list[Exploration]) -> ElementTree.ElementTree:
     root = ElementTree.Element("testsuites", name="powercut")
     for e in explored:
         tests, wrong = str(len(e.all)), str(len(e.wrong))
-        suite = ElementTree.SubElement(
-            root, "testsuite", name=e.base.scenario.name, tests=tests, failures=wrong
-        )
+        suite = ElementTree.SubElement(root, "testsuite", name=e.base.scenario.name, tests=tests, failures=wrong)
         for result in e.all:
             case = ElementTree.SubElement(suite, "testcase", classname="powercut", name=str(result.point))
             if result.verdict.wrong:
                 text = "; ".join(result.verdict.wrong)
                 failure = ElementTree.SubElement(case, "failure", message=text[:200])
-                failure.text = (
-                    f"{text}\n\nto replay: {replay(result)}\n\n{_printable(result.console[-3000:])}"
-                )
+                failure.text = f"{text}\n\nto replay: {replay(result)}\n\n{_printable(result.console[-3000:])}"
     return ElementTree.ElementTree(root)
 
 

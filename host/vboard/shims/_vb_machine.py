@@ -217,9 +217,7 @@ class machine:
         call("irq", False)
 
 
-for _name in (
-    "ADC ADCBlock Counter DAC Encoder I2C I2S PWM SDCard SPI Signal SoftI2C SoftSPI TouchPad UART"
-).split():
+for _name in ("ADC ADCBlock Counter DAC Encoder I2C I2S PWM SDCard SPI Signal SoftI2C SoftSPI TouchPad UART").split():
     setattr(machine, _name, Missing)
 for _name in "bitstream dht_readinto time_pulse_us mem8 mem16 mem32 const _machine".split():
     setattr(machine, _name, missing)

@@ -44,8 +44,7 @@ class WLAN:
 
     def scan(self):
         return [
-            (ssid.encode(), b"\x02\x00\x00\x00\x00\x01", 1, -40, 3, False)
-            for ssid in call("wlan", self.__if, "scan")
+            (ssid.encode(), b"\x02\x00\x00\x00\x00\x01", 1, -40, 3, False) for ssid in call("wlan", self.__if, "scan")
         ]
 
     def config(self, *args, **kw):
@@ -65,9 +64,7 @@ class WLAN:
 
 for _i, _name in enumerate("OPEN WEP WPA WPA2 WPA_WPA2 WPA2_ENT WPA3 WPA2_WPA3 WAPI OWE".split()):
     setattr(WLAN, "SEC_" + _name, _i)
-for _i, _name in enumerate(
-    "WPA3_ENT_192 WPA3_EXT_PSK WPA3_EXT_PSK_MIXED_MODE DPP WPA3_ENT WPA2_WPA3_ENT".split()
-):
+for _i, _name in enumerate("WPA3_ENT_192 WPA3_EXT_PSK WPA3_EXT_PSK_MIXED_MODE DPP WPA3_ENT WPA2_WPA3_ENT".split()):
     setattr(WLAN, "SEC_" + _name, 10 + _i)
 
 

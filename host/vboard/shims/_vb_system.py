@@ -89,13 +89,9 @@ class errno:
     ENOTCONN = 128
 
 
-errno.errorcode = {
-    getattr(errno, name): name for name in dir(errno) if name[0] == "E" and name != "errorcode"
-}
+errno.errorcode = {getattr(errno, name): name for name in dir(errno) if name[0] == "E" and name != "errorcode"}
 _from_host = {
-    getattr(_errno, name): getattr(errno, name)
-    for name in dir(_errno)
-    if name[0] == "E" and hasattr(errno, name)
+    getattr(_errno, name): getattr(errno, name) for name in dir(_errno) if name[0] == "E" and hasattr(errno, name)
 }
 _from_host[32] = 128  # EPIPE: lwIP says ENOTCONN
 _from_host[107] = 128

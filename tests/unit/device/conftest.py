@@ -63,9 +63,7 @@ def mpy(tmp_path: Path) -> Run:
         (tmp_path / "arguments.json").write_text(json.dumps(arguments))
         command = [_micropython(), "-X", f"heapsize={heap}", script.name]
         env = {**os.environ, "MICROPYPATH": f"{DEVICE}:.frozen"}
-        done = subprocess.run(
-            command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False
-        )
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
         again = f"cd {tmp_path} && MICROPYPATH={env['MICROPYPATH']} {' '.join(command)}"
         assert done.returncode == 0, f"{done.stdout}{done.stderr}\n$ {again}"
         return json.loads(done.stdout.splitlines()[-1])
@@ -299,9 +297,7 @@ def serve(authority: Authority) -> Iterator[Callable[..., ScriptedServer]]:
     """serve(answer, tls=True, context=None) -> a running ScriptedServer."""
     running: list[ScriptedServer] = []
 
-    def start(
-        answer: Answer | None, tls: bool = True, context: ssl.SSLContext | None = None
-    ) -> ScriptedServer:
+    def start(answer: Answer | None, tls: bool = True, context: ssl.SSLContext | None = None) -> ScriptedServer:
         chosen = (context or authority.context()) if tls else None
         running.append(ScriptedServer(answer, chosen))
         return running[-1]

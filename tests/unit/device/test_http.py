@@ -128,9 +128,7 @@ def openssl_server(folder: Path, authority: Authority) -> Iterator[str]:
         port = s.getsockname()[1]
     pem = str(authority.issue("good"))
     command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", pem, "-key", pem]
-    with subprocess.Popen(
-        [*command, "-WWW"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as server:
+    with subprocess.Popen([*command, "-WWW"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
         assert server.stdout
         while b"ACCEPT" not in (line := server.stdout.readline()):
             assert line, "openssl s_server did not start"
@@ -277,9 +275,7 @@ def test_readinto_allocates_nothing(mpy: Run, serve: Serve, authority: Authority
     assert mpy(script, url=f"{server.base}/x", ca=str(authority.path)) == len(BODY)
 
 
-def test_readinto_allocates_nothing_for_a_body_without_length(
-    mpy: Run, serve: Serve, authority: Authority
-) -> None:
+def test_readinto_allocates_nothing_for_a_body_without_length(mpy: Run, serve: Serve, authority: Authority) -> None:
     server = serve(raw(UNKNOWN))
     script = """
         from ota import http
@@ -294,9 +290,7 @@ def test_readinto_allocates_nothing_for_a_body_without_length(
     assert mpy(script, url=f"{server.base}/x", ca=str(authority.path)) == 8192
 
 
-def test_read_gives_a_small_document_and_no_more_than_asked(
-    mpy: Run, serve: Serve, authority: Authority
-) -> None:
+def test_read_gives_a_small_document_and_no_more_than_asked(mpy: Run, serve: Serve, authority: Authority) -> None:
     server = serve(lambda e: (raw(UNKNOWN) if "unknown" in e.path else plain(BODY[:9000]))(e))
     script = """
         from ota import http
@@ -518,19 +512,14 @@ def test_no_socket_is_left_open(mpy: Run, serve: Serve, authority: Authority) ->
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize(
-    "location", ["/b/fw.bin", "fw.bin", "{base}/b/fw.bin", "//localhost:{port}/b/fw.bin"]
-)
+@pytest.mark.parametrize("location", ["/b/fw.bin", "fw.bin", "{base}/b/fw.bin", "//localhost:{port}/b/fw.bin"])
 def test_follows_redirects_with_its_range(status: int, location: str, fetch: Run, serve: Serve) -> None:
     def answer(e: Exchange) -> None:
         if e.path == "/b/old?x=1":
             to = location.format(base=e.base, port=e.base.rsplit(":", 1)[1])
             e.send(f"HTTP/1.1 {status} x\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n")
         else:
-            e.send(
-                f"HTTP/1.1 206 x\r\nContent-Length: 60\r\nETag: {ETAG}\r\n"
-                "Content-Range: bytes 40-99/100\r\n\r\n"
-            )
+            e.send(f"HTTP/1.1 206 x\r\nContent-Length: 60\r\nETag: {ETAG}\r\nContent-Range: bytes 40-99/100\r\n\r\n")
             e.send(BODY[40:100])
 
     server = serve(answer)
@@ -608,9 +597,7 @@ def test_a_redirect_to_plain_http_needs_leave(fetch: Run, serve: Serve) -> None:
         ("416 x\r\nContent-Range: bytes */30", "bad-range"),
     ],
 )
-def test_only_the_rest_of_the_same_file_is_taken(
-    head: str, code: str | None, fetch: Run, serve: Serve
-) -> None:
+def test_only_the_rest_of_the_same_file_is_taken(head: str, code: str | None, fetch: Run, serve: Serve) -> None:
     server = serve(raw(f"HTTP/1.1 {head}\r\n\r\n".encode() + BODY[40:100]))
     got = fetch(f"{server.base}/x", start=40, etag=ETAG)
     assert got.get("error") == code, got
@@ -635,9 +622,7 @@ def test_a_206_that_nobody_asked_for_is_refused(fetch: Run, serve: Serve) -> Non
         ("", None),
     ],
 )  # fmt: skip
-def test_the_validator_is_one_that_if_range_allows(
-    headers: str, etag: str | None, fetch: Run, serve: Serve
-) -> None:
+def test_the_validator_is_one_that_if_range_allows(headers: str, etag: str | None, fetch: Run, serve: Serve) -> None:
     server = serve(plain(b"x", headers=headers))
     assert fetch(f"{server.base}/x")["etag"] == etag
 
@@ -684,9 +669,7 @@ def test_interim_answers_are_passed_over(fetch: Run, serve: Serve) -> None:
         ("HTTP/1.1 200 OK\r\nContent-Le", "dropped", "headers"),
     ],
 )  # fmt: skip
-def test_what_is_no_answer_is_refused(
-    data: bytes | str, code: str, detail: str, fetch: Run, serve: Serve
-) -> None:
+def test_what_is_no_answer_is_refused(data: bytes | str, code: str, detail: str, fetch: Run, serve: Serve) -> None:
     server = serve(raw(data))
     got = fetch(f"{server.base}/x")
     assert (got.get("error"), got.get("detail")) == (code, detail)

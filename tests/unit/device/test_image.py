@@ -14,12 +14,12 @@ CHECK = """
     import binascii
     from ota import image
     head = binascii.unhexlify(args["head"])
-    print(json.dumps(attempt(image.check_head, memoryview(head), args["chip"], args["revision"])))
+    print(json.dumps(attempt(image.check_head, memoryview(head), args["chip"])))
 """
 
 
-def check(mpy: Run, head: bytes, chip: str = "esp32", revision: int | None = None) -> Any:
-    return mpy(CHECK, head=head[:4096].hex(), chip=chip, revision=revision)
+def check(mpy: Run, head: bytes, chip: str = "esp32") -> Any:
+    return mpy(CHECK, head=head[:4096].hex(), chip=chip)
 
 
 def head(
@@ -90,25 +90,6 @@ def test_what_an_app_slot_cannot_take_is_named(data: bytes, code: str, detail: s
 
 def test_a_board_of_an_unknown_chip_takes_nothing(mpy: Run) -> None:
     assert check(mpy, head(), chip="esp99") == {"code": "wrong-chip", "detail": "esp32"}
-
-
-@pytest.mark.parametrize(
-    ("lowest", "highest", "revision", "good"),
-    [
-        (0, 399, 300, True),
-        (0, 399, 399, True),
-        (0, 399, 400, False),
-        (300, 399, 300, True),
-        (300, 399, 299, False),
-        (0, 0, 999, True),
-        (0, 65535, 999, True),
-        (300, 399, None, True),  # not known: the bootloader and set_boot() will look
-    ],
-)
-def test_chip_revisions(lowest: int, highest: int, revision: int | None, good: bool, mpy: Run) -> None:
-    got = check(mpy, head(min_rev=lowest, max_rev=highest), revision=revision)
-    assert ("ok" in got) == good
-    assert good or got["code"] == "chip-revision"
 
 
 REAL = [

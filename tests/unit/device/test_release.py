@@ -132,9 +132,7 @@ def test_an_envelope_has_8_kib_at_most(mpy: Run, release_key: ReleaseKey) -> Non
     assert got == {"code": "envelope-too-big", "detail": "8193"}
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"not json", b"[]", b"5", b"{}", payload(schema=2), payload(schema=True)]
-)
+@pytest.mark.parametrize("body", [b"", b"not json", b"[]", b"5", b"{}", payload(schema=2), payload(schema=True)])
 def test_an_unknown_schema_is_refused(body: bytes, mpy: Run, release_key: ReleaseKey) -> None:
     assert open_envelope(mpy, seal(body, release_key), release_key)["code"] == "schema"
 
@@ -193,9 +191,7 @@ def test_the_first_target_for_the_board_is_chosen(release: dict[str, Any], index
         (targets({**OTHER_KIND, "optional": True}), BOARD, "no-target"),
     ],
 )
-def test_a_release_for_others_is_refused(
-    release: dict[str, Any], board: list[str | None], code: str, mpy: Run
-) -> None:
+def test_a_release_for_others_is_refused(release: dict[str, Any], board: list[str | None], code: str, mpy: Run) -> None:
     assert choose(mpy, release, board)["code"] == code
 
 

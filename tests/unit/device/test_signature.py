@@ -115,9 +115,7 @@ def _set(index: int, value: int) -> Callable[[bytearray], None]:
     ],
     ids=["right", "trailer", "top-bit", "first", "middle", "last", "no-mark", "mark", "salt"],
 )
-def test_the_encoding_is_checked_to_the_byte(
-    encoded: bytes, good: bool, mpy: Run, release_key: ReleaseKey
-) -> None:
+def test_the_encoding_is_checked_to_the_byte(encoded: bytes, good: bool, mpy: Run, release_key: ReleaseKey) -> None:
     assert verify(mpy, release_key, (DIGEST, raw_sign(release_key, encoded))) == [good]
 
 
@@ -186,9 +184,7 @@ ODD = "f" * 768
         ({"00" * 32: ODD}, None),
     ],
 )
-def test_a_file_of_bad_keys_is_refused_whole(
-    content: Any, code: str | None, mpy: Run, tmp_path: Path
-) -> None:
+def test_a_file_of_bad_keys_is_refused_whole(content: Any, code: str | None, mpy: Run, tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     if content is not None:
         path.write_text(content if isinstance(content, str) else json.dumps(content))

@@ -168,9 +168,7 @@ def test_every_fault_reads_as_it_is_written() -> None:
     for i in range(500):
         for step in faults.random_script(Random(i), 1000):
             assert faults.parse(faults.written(step)) == step
-    assert set(faults.KINDS) == {
-        line.split(":")[0].split("[")[0].split()[0] for line in faults.listing().splitlines()
-    }
+    assert set(faults.KINDS) == {line.split(":")[0].split("[")[0].split()[0] for line in faults.listing().splitlines()}
 
 
 @pytest.mark.parametrize(("words", "says"), [

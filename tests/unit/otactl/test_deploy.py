@@ -162,9 +162,7 @@ def refused(board: Board, place: Workspace, error: type[OtactlError], why: str) 
         ({"micropython": "1.21.0"}, r"1\.21\.0 is too old.*1\.22 or newer.*bootloader"),
     ],
 )
-def test_a_board_that_cannot_update_is_refused(
-    tmp_path: Path, place: Workspace, settings: dict, why: str
-) -> None:
+def test_a_board_that_cannot_update_is_refused(tmp_path: Path, place: Workspace, settings: dict, why: str) -> None:
     with Board(tmp_path / "board", **settings) as board:
         board.power_on()
         board.wait_repl()
@@ -176,9 +174,7 @@ def test_a_release_too_big_for_the_slots_is_told(board: Board, place: Workspace,
     refused(board, place, BoardError, "too-big: release 1.0.0 has .* holds 1769472")
 
 
-def test_a_release_too_big_for_another_chip_is_no_hindrance(
-    board: Board, place: Workspace, firmware_file
-) -> None:
+def test_a_release_too_big_for_another_chip_is_no_hindrance(board: Board, place: Workspace, firmware_file) -> None:
     big = firmware_file("esp32s3", size=0x1B0000 + 8192)
     publish.publish(place, [firmware_file("esp32"), big], "1.0.0")
     run(board, place)

@@ -64,9 +64,7 @@ def test_openssl_verifies_a_signature_of_ours(folder: Path, key, tmp_path: Path)
         ("signature", keys.sign(key, b"what is signed")),
         (
             "public.pem",
-            key.public_key().public_bytes(
-                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-            ),
+            key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
         ),
     ):
         (tmp_path / name).write_bytes(data)

@@ -54,9 +54,7 @@ def test_a_board_without_a_repl_is_given_up(place, script, more) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize(
-    "answer", [b"", b"word", b"out\x04", b"out\x04err"], ids=["silence", "word", "out", "error"]
-)
+@pytest.mark.parametrize("answer", [b"", b"word", b"out\x04", b"out\x04err"], ids=["silence", "word", "out", "error"])
 @pytest.mark.usefixtures("hurried")
 def test_a_board_that_falls_silent_in_a_call_is_given_up(place, answer: bytes) -> None:
     script = scripted.well(lambda _: answer)

@@ -48,9 +48,7 @@ def test_a_full_flash_file_is_published_as_its_app(place: Workspace, real_firmwa
     path = real_firmware / "ESP32_GENERIC-20250911-v1.26.1.bin"
     done = publish.publish(place, [path], "1.26.1")
     assert done.targets[0]["size"] == 1672976
-    assert done.notes == [
-        f"{path.name}: a full-flash file: took the app out of its partition factory at 0x10000"
-    ]
+    assert done.notes == [f"{path.name}: a full-flash file: took the app out of its partition factory at 0x10000"]
 
 
 def test_the_channel_always_points_at_the_newest(place: Workspace, firmware_file) -> None:
@@ -126,9 +124,7 @@ def test_a_run_that_was_broken_off_can_be_repeated_under_a_new_sequence(
     assert publish.publish(place, [firmware_file()], "1.0.1").sequence == 2
 
 
-def test_the_channel_is_written_last(
-    place: Workspace, firmware_file, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_channel_is_written_last(place: Workspace, firmware_file, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[Path] = []
     whole = publish.write_atomic
     monkeypatch.setattr(publish, "write_atomic", lambda path, data: (written.append(path), whole(path, data)))
@@ -145,9 +141,7 @@ def test_releases_made_at_once_get_sequences_of_their_own(place: Workspace, firm
     for run in runs:
         run.join()
     kept = [json.loads(p.read_text()) for p in place.releases.glob("*/release.json")]
-    found = sorted(
-        envelope.unseal(json.dumps(one).encode(), keys.trusted(place.trusted))["sequence"] for one in kept
-    )
+    found = sorted(envelope.unseal(json.dumps(one).encode(), keys.trusted(place.trusted))["sequence"] for one in kept)
     assert found == [1, 2, 3, 4]
     assert channel(place)["sequence"] == 4
 

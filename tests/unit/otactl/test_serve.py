@@ -234,9 +234,7 @@ def test_a_broken_certificate_says_how_to_get_another(place: Workspace, name: st
         Server(place.releases, place.tls, "127.0.0.1", 0, lambda _: None)
 
 
-def test_a_certificate_and_key_that_do_not_belong_together_are_noticed(
-    place: Workspace, tmp_path: Path
-) -> None:
+def test_a_certificate_and_key_that_do_not_belong_together_are_noticed(place: Workspace, tmp_path: Path) -> None:
     (place.tls / "server.key").write_bytes((place.tls / "ca.key").read_bytes())
     with pytest.raises(UsageError, match="--renew"):
         Server(place.releases, place.tls, "127.0.0.1", 0, lambda _: None)

@@ -147,9 +147,7 @@ def test_a_name_that_is_none_is_refused_and_nothing_changes(copy: Path, name: st
     assert (copy / "server.pem").read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    ("given", "kept"), [("münchen.local", "xn--mnchen-3ya.local"), ("::1", "::1"), ("A.B", "a.b")]
-)
+@pytest.mark.parametrize(("given", "kept"), [("münchen.local", "xn--mnchen-3ya.local"), ("::1", "::1"), ("A.B", "a.b")])
 def test_names_are_kept_as_certificates_carry_them(copy: Path, given: str, kept: str) -> None:
     tls.make_server(copy, [given])
     assert tls.server_names(copy) == [kept]

@@ -83,9 +83,7 @@ def test_real_micropython_firmware_is_sound(name: str, offset: int, chip: str, l
 
 
 def test_the_bytes_of_a_real_header_are_read_field_by_field() -> None:
-    header, desc = describe(
-        bytes.fromhex("e90702201c130840ee00000000000000008f010000000001").ljust(HEAD_SIZE, b"\0")
-    )
+    header, desc = describe(bytes.fromhex("e90702201c130840ee00000000000000008f010000000001").ljust(HEAD_SIZE, b"\0"))
     assert header == Header(7, 0x4008131C, 0, 0, 399, True, 2, 0x20)
     assert desc is None
 

@@ -199,9 +199,7 @@ def test_the_fallback_goes_down_to_the_factory_app_and_then_up(tmp_path, good, s
 
 
 def test_a_slot_beyond_a_gap_in_the_numbers_is_never_reached(tmp_path):
-    table = Table.from_csv(
-        "otadata, data, ota, 0xe000, 0x2000\nota_0, app, ota_0, , 64K\nota_2, app, ota_2, , 64K\n"
-    )
+    table = Table.from_csv("otadata, data, ota, 0xe000, 0x2000\nota_0, app, ota_0, , 64K\nota_2, app, ota_2, , 64K\n")
     flash = flashed(tmp_path, table, good="ota_2")
     assert started(flash) is None
 

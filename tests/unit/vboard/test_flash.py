@@ -118,9 +118,7 @@ def test_erasing_takes_the_time_of_a_real_chip(flash):
     assert flash.busy_us == ERASE_BLOCK_US + ERASE_SECTOR_US
 
 
-@pytest.mark.parametrize(
-    ("address", "size", "pages"), [(0, 1, 1), (1024, 256, 1), (250, 12, 2), (255, 258, 3)]
-)
+@pytest.mark.parametrize(("address", "size", "pages"), [(0, 1, 1), (1024, 256, 1), (250, 12, 2), (255, 258, 3)])
 def test_programming_takes_a_command_for_each_page_it_touches(flash, address, size, pages):
     flash.program(address, bytes(size), actor="app")
     assert flash.busy_us == pages * PROGRAM_PAGE_US

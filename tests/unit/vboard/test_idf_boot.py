@@ -89,8 +89,7 @@ class TestSetBoot:
 
     def test_three_slots_go_by_their_numbers(self, tmp_path):
         table = Table.from_csv(
-            "otadata, data, ota, 0xe000, 0x2000\n"
-            + "".join(f"ota_{n}, app, ota_{n}, , 64K\n" for n in range(3))
+            "otadata, data, ota, 0xe000, 0x2000\n" + "".join(f"ota_{n}, app, ota_{n}, , 64K\n" for n in range(3))
         )
         flash = flashed(tmp_path, table, good="ota_0 ota_1 ota_2", otadata=((5, VALID), BLANK))
         app_ = App(flash, ESP32, table, row(table, "ota_1"))
@@ -101,9 +100,7 @@ class TestSetBoot:
         app_.set_boot(row(table, "ota_2"))
         assert otadata_of(flash, table) == ((9, NEW), (7, NEW))
 
-    @pytest.mark.parametrize(
-        ("good", "damaged", "to"), [("", "", OTA_1), ("", "ota_1", OTA_1), (BOTH, "", OTADATA)]
-    )
+    @pytest.mark.parametrize(("good", "damaged", "to"), [("", "", OTA_1), ("", "ota_1", OTA_1), (BOTH, "", OTADATA)])
     def test_what_is_no_sound_image_is_refused_and_otadata_stays(self, tmp_path, good, damaged, to):
         before = ((1, VALID), BLANK)
         flash = flashed(tmp_path, good=good, damaged=damaged, otadata=before)

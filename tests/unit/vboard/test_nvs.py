@@ -238,9 +238,7 @@ def test_a_partition_of_idfs_generator_is_byte_for_byte_ours(flash: Flash, tmp_p
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_values_of_every_type_are_carried_through_a_collection(
-    flash: Flash, tmp_path: Path, version: int
-) -> None:
+def test_values_of_every_type_are_carried_through_a_collection(flash: Flash, tmp_path: Path, version: int) -> None:
     rows = ["t,namespace,,", "text,data,string,hello", "byte,data,u8,3", "long,data,i64,-9"]
     rows += ["n,data,i32,77", "b,data,hex2bin,00ff10"]
     flash.program(AT, generated(tmp_path, rows, 3 * PAGE, version), actor="host")
