@@ -5,6 +5,7 @@ import gc
 import os
 import time
 
+from . import network
 from .errors import OtaError, require
 
 _held_since: dict = {}  # pin -> ticks_ms of its first sample at the right level
@@ -12,8 +13,6 @@ _held_since: dict = {}  # pin -> ticks_ms of its first sample at the right level
 
 def _reach(config: dict, check: dict) -> bool:
     # wifi: joined. server: it answers over verified TLS, with this firmware's TLS and clock.
-    from . import network
-
     network.join(config, 10)
     if check["check"] == "server":
         network.fetch(config, config["url"]).close()

@@ -1,5 +1,5 @@
-"""The one exception of the agent. `code` is short and stable: it is kept across a reset and shown on the
-host, which has the sentence for people. `detail` is one short fact: a number, a name."""
+"""The one exception of the agent. `code` is short and stable: it outlives a reset, and the host has the
+sentence for people. `detail` is one short fact: a number, a name."""
 
 
 class OtaError(Exception):

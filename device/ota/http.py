@@ -38,8 +38,8 @@ def get(url: str, ca=None, start=0, etag=None, size=None, **settings) -> "Respon
     read_s = settings.get("read_timeout_s", 20)
     for hop in range(_HOPS):
         secure, host, port, path = split(url)
-        allowed = secure or settings.get("allow_http")
-        require(allowed, "redirect-to-http" if hop else "http-not-allowed", host)
+        refusal = "redirect-to-http" if hop else "http-not-allowed"
+        require(secure or settings.get("allow_http"), refusal, host)
         try:
             found = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)[0]
         except (OSError, IndexError):  # some versions return none
@@ -217,8 +217,7 @@ class Response:
                 if name in _WANTED:
                     text = str(value.strip(), "utf-8")
                     # Two different lengths are how one answer is passed off as another.
-                    if not text or found.setdefault(name, text) != text:
-                        raise ValueError
+                    require(text and found.setdefault(name, text) == text, "bad-response", "headers")
             elif self.status >= 200:
                 return found
             else:  # 100, 103: the answer is still to come
@@ -226,13 +225,12 @@ class Response:
         raise ValueError
 
     def _open(self, found: dict, start: int, etag: "str | None", size: "int | None") -> None:
-        # What status and headers promise of the body. Raises ValueError where they make no sense.
+        # What status and headers promise of the body.
         if self.status not in (200, 206):
             # 416: the file ends before `start`, so it is another one now
             raise OtaError("bad-range" if self.status == 416 else "http-status", self.status)
         self._chunked = b"transfer-encoding" in found
-        if found.get(b"transfer-encoding", "chunked").lower() != "chunked":
-            raise ValueError
+        require(found.get(b"transfer-encoding", "chunked").lower() == "chunked", "bad-response", "headers")
         told = None if self._chunked else found.get(b"content-length")
         self.length = self.total = size if told is None else int(told)
         # A weak tag may not be used with ranges; the date may, where there is nothing better.
@@ -249,6 +247,5 @@ class Response:
             require(good and told in (None, str(end - start)), "bad-range", text[:40])
             self.start, self.length = start, end - start
             self.total = None if total == "*" else end
-        if not 0 <= (self.length or 0) < _MOST:
-            raise ValueError
+        require(0 <= (self.length or 0) < _MOST, "bad-response", "headers")
         self._left = 0 if self._chunked else _MOST if self.length is None else self.length

@@ -39,9 +39,8 @@ def check_head(head: "bytearray | memoryview", chip: str, revision: "int | None"
     require(described or first_size >= 0x8000, "full-flash", "starts with a bootloader")
     require(described, "no-descriptor")
     require(chip_id in CHIPS and CHIPS[chip_id] == chip, "wrong-chip", CHIPS.get(chip_id, f"chip-{chip_id}"))
-    top = max_rev or 0xFFFF  # both stand for no upper limit
-    fits = revision is None or min_rev <= revision <= top
-    require(fits, "chip-revision", f"{revision} not {min_rev}-{top}")
+    fits = revision is None or min_rev <= revision <= (max_rev or 0xFFFF)  # both stand for no upper limit
+    require(fits, "chip-revision", f"{revision} not {min_rev}-{max_rev}")
     facts = {
         "chip": chip,
         "segments": segments,

@@ -1,7 +1,6 @@
 """One pass over the release server: find the newest release, hold it against the policy, stream its image
-into the next slot, read it back, switch. A pass is a generator of small steps, a block each, so that the
-blocking loop and the asyncio task run the same code. A step is the bytes done, or a negative number:
-milliseconds to wait."""
+into the next slot, read it back, switch. A generator of small steps, so that the blocking loop and the
+asyncio task run the same code. A step is the bytes done, or a negative number: milliseconds to wait."""
 
 import gc
 import hashlib
@@ -154,9 +153,8 @@ def passing(e: OtaError) -> bool:
 
 
 def patiently(tries: int, attempt):
-    """Drive generator function `attempt` until it ends well: its steps, and the waits in between. These grow
-    from 1 s to 60 s, jittered by half, so that a classroom does not come back at once. An attempt that got
-    anywhere starts the count anew. Raises what the last attempt raised."""
+    """Drive generator function `attempt` until it ends well, with waits from 1 s to 60 s, jittered so that a
+    classroom does not come back at once. An attempt that got anywhere starts the count anew."""
     failed = 0
     while True:
         try:

@@ -1,5 +1,5 @@
-"""The way to the release server: join Wi-Fi, set the clock. A board on Ethernet, or one whose program joins
-by itself, has no `wifi` in its configuration: then no interface is touched here."""
+"""The way to the release server: join Wi-Fi, set the clock. Without `wifi` in the configuration no interface
+is touched: a board on Ethernet, or one whose program joins by itself."""
 
 import time
 

@@ -10,8 +10,7 @@ from esp32 import NVS
 
 from .errors import OtaError
 
-_ROOM = 704  # bytes of the largest blob
-_FAILED_KEPT = 6
+_ROOM = 704  # bytes of the largest blob: six failed releases are kept
 _NO_JOB = {
     "phase": "idle",  # writing, ready (the slot is whole), trial, confirmed, failed
     "version": None, "sequence": 0, "security_version": 0, "size": 0, "sha256": "", "slot": None,
@@ -89,7 +88,7 @@ class Record:
     def remember(self, sequence: int, reason: str) -> None:
         """This release is never tried again (P6). Written."""
         failed = [f for f in self.state["failed"] if f[0] != sequence]
-        self.note("failed", (failed + [[sequence, reason]])[-_FAILED_KEPT:])
+        self.note("failed", (failed + [[sequence, reason]])[-6:])
 
     def note(self, key: str, value: object) -> None:
         """An entry of `state` changes. Written."""

@@ -1,7 +1,6 @@
-"""Slots and otadata: the agent's only door to esp32.Partition, and where P2, P3 and P4 are kept. MicroPython
-has no call for an image's state, so otadata is decoded here. Source: ESP-IDF esp_flash_partitions.h,
-bootloader_common_loader.c: two entries, each alone in a sector; of two whose crc is good the larger one
-wins."""
+"""Slots and otadata: the agent's only door to esp32.Partition, and where P2, P3 and P4 are kept. otadata is
+decoded here. Source: ESP-IDF esp_flash_partitions.h, bootloader_common_loader.c: two entries, each alone in a
+sector; of two whose crc is good the larger sequence number wins."""
 
 import binascii
 import hashlib

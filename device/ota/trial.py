@@ -1,6 +1,6 @@
 """Every boot: settle what the last one left, and put an unconfirmed image on trial. A timer feeds the
 watchdog only while the trial may still succeed: any hang ends in a reset, and the bootloader brings the old
-release back. So does its end, good or bad: the watchdog of an ESP32 cannot be disarmed."""
+release back. A trial that ends well ends in a reset too: the watchdog of an ESP32 cannot be disarmed."""
 
 import time
 
@@ -38,8 +38,7 @@ def start() -> None:
 
 
 def _fell_back(found: slots.Slots, kept: record.Record) -> None:
-    # RUNNING is not BOOT. A switch that only waits for its reset looks the same: it is NEW, and what came in
-    # between was a soft reset.
+    # RUNNING is not BOOT. So it is as well where a switch got a soft reset, not the reset that it waits for.
     state = found.state(found.boot_label())
     if state == "new" and machine.reset_cause() == machine.SOFT_RESET:
         machine.reset()
