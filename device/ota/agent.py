@@ -155,8 +155,7 @@ def confirm() -> None:
 
 
 def status() -> dict:
-    """What runs, what the slots hold, how the last job went: for JSON. Raises OtaError no-ota-slots,
-    record."""
+    """What runs, what the slots hold, how the last job went: plain values. Raises OtaError."""
     from . import image
 
     found, kept = slots.Slots(), record.Record()

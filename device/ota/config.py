@@ -1,6 +1,5 @@
 """/etc/ota/config.json: read, checked whole, defaults filled in. Every mistake is named
-(`trial.checks[1].pin`) before the network is touched; so is a key nobody knows: a misspelt `allow_htttp` must
-not pass in silence."""
+(`trial.checks[1].pin`) before the network is touched, a key that nobody knows (`allow_htttp`) too."""
 
 import json
 
@@ -14,17 +13,18 @@ _TIMEOUT = {"timeout_s": _SECONDS + (60,)}
 
 # name: kinds that JSON may give, or words; least and most of the number or of the length; default
 _TOP = {
-    "url": ((str,), 8, 512, _NEEDED), "product": ((str,), 1, 64, _NEEDED), "allow_http": ((bool,), 0, 1, False),
+    "url": ((str,), 8, 512, _NEEDED), "product": ((str,), 1, 64, _NEEDED),
     "ca": ((str, None), 1, 128, "/etc/ota/ca.pem"), "keys": ((str,), 1, 128, "/etc/ota/keys.json"),
     "wifi": ((list, dict, None), 0, _MANY, None), "hostname": ((str, None), 1, 32, None),
     "ntp_host": ((str, None), 1, 128, "pool.ntp.org"),
     "interval_s": ((int,), 1, 86400, 3600), "jitter_s": ((int,), 0, 86400, 600), "tries": ((int,), 1, 100, 5),
     "connect_timeout_s": _SECONDS + (15,), "read_timeout_s": _SECONDS + (20,),
-    "trial": ((dict,), 0, _MANY, {}),
+    "allow_http": ((bool,), 0, 1, False), "trial": ((dict,), 0, _MANY, {}),
 }  # fmt: skip
 _WIFI = {"ssid": ((str,), 1, 32, _NEEDED), "password": ((str, None), 0, 64, None)}
 _TRIAL = {
-    "deadline_s": ((int,), 10, 86400, 180), "watchdog_s": ((int,), 5, 600, 30), "settle_s": ((int,), 0, 3600, 10),
+    "deadline_s": ((int,), 10, 86400, 180), "watchdog_s": ((int,), 5, 600, 30),
+    "settle_s": ((int,), 0, 3600, 10),
     "checks": ((list,), 0, _MANY, [{"check": "wifi"}, {"check": "server"}]),
 }  # fmt: skip
 _GPIO = {

@@ -21,9 +21,8 @@ def chip(slot) -> str:
 
 
 def check_head(head: "bytearray | memoryview", chip: str, revision: "int | None" = None) -> dict:
-    """Facts from the first `HEAD` bytes or more of an app image for `chip`. `revision` is major * 100 +
-    minor, None where the firmware cannot tell. Raises OtaError: not-an-image, full-flash, wrong-chip,
-    chip-revision, no-descriptor."""
+    """Facts from the first `HEAD` bytes or more of an app image; `revision` is major * 100 + minor, if known.
+    Raises OtaError: not-an-image, full-flash, wrong-chip, chip-revision, no-descriptor."""
     require(len(head) >= HEAD, "not-an-image", f"{len(head)} bytes")
     magic, segments = head[0], head[1]
     chip_id, _, min_rev, max_rev, _, hashed = struct.unpack_from("<HBHHIB", head, 12)

@@ -16,8 +16,7 @@ _REFUSED.update(dict.fromkeys((15, 202, 204), "wifi-wrong-password"))
 
 
 def join(config: dict, timeout_s: float = 20) -> None:
-    """Connect to the first configured network that takes us, unless one has. Raises OtaError: wifi-not-found,
-    wifi-wrong-password, wifi-failed."""
+    """Connect to the first of the networks that takes us, unless one has. Raises OtaError wifi-…"""
     failure = None
     for wifi in config["wifi"]:
         failure = _try(wifi, config["hostname"], timeout_s * 1000 // len(config["wifi"]))
@@ -66,8 +65,7 @@ def set_clock(config: dict) -> None:
 
 
 def fetch(config: dict, url: str, **more) -> http.Response:
-    """http.get() as the configuration says, once network and clock are ready. Raises OtaError ca-missing as
-    well."""
+    """http.get() as the configuration says, on a network and a clock that are ready. Raises OtaError."""
     join(config)
     if url.startswith("https:"):
         set_clock(config)
