@@ -121,16 +121,14 @@ def rollback() -> None:
     found.require_confirmed()
     back = kept.state["previous"]
     require(back, "no-rollback")
-    security = back["security_version"]
-    require(security >= kept.state["floor_security"], "security-version", security)
-    label = found.next.info()[4]
-    kept.begin(dict(back, size=0, sha256=""), label, "ready")
+    require(back["security_version"] >= kept.state["floor_security"], "security-version", back["security_version"])
+    kept.begin(dict(back, size=0, sha256=""), found.next.info()[4], "ready")
     try:
         found.set_boot(found.next)
     except OtaError as e:
         kept.fail("no-rollback", e.detail, remember=False)
         raise OtaError("no-rollback", e.detail)
-    say("rollback", back["version"] or label)
+    say("rollback", back["version"] or found.next.info()[4])
     machine.reset()
 
 

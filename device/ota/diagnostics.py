@@ -27,8 +27,8 @@ def _gpio(config: dict, check: dict) -> bool:
     if Pin(pin, Pin.IN, pull).value() != check["level"]:  # type: ignore[arg-type]
         _held_since.pop(pin, None)
         return False
-    since = _held_since.setdefault(pin, time.ticks_ms())
-    return time.ticks_diff(time.ticks_ms(), since) >= check["hold_s"] * 1000
+    held_ms = time.ticks_diff(time.ticks_ms(), _held_since.setdefault(pin, time.ticks_ms()))
+    return held_ms >= check["hold_s"] * 1000
 
 
 def _heap(config: dict, check: dict) -> bool:

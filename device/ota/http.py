@@ -12,7 +12,6 @@ import tls
 from .errors import OtaError, require
 
 _LINE = 2048  # bytes; the signed URLs that GitHub redirects to take half of it
-_LINES = 80
 _HOPS = 5  # of redirects, and the last
 _MOST = 1 << 29  # bytes of body: a small integer, so that counting allocates nothing
 _TLS_EOF = -0x7280  # MBEDTLS_ERR_SSL_CONN_EOF: closed without close_notify
@@ -193,7 +192,7 @@ class Response:
         # Sets status. The limit is for all of them: a line now and then must not hold the board for ever.
         found: "dict[bytes, str]" = {}
         skip, began = False, time.ticks_ms()
-        for _ in range(_LINES):
+        for _ in range(80):
             line = self._line()
             require(time.ticks_diff(time.ticks_ms(), began) <= limit_ms, "stalled", "headers")
             whole = line[-1] == 10
@@ -219,7 +218,7 @@ class Response:
     def _open(self, found: dict, start: int, etag: "str | None", size: "int | None") -> None:
         # What status and headers promise of the body. Raises ValueError where they make no sense.
         if self.status not in (200, 206):
-            # 416: the file ends before `start`, so it is another one now
+            # 416: the file ends before `start`: another one
             raise OtaError("bad-range" if self.status == 416 else "http-status", self.status)
         self._chunked = b"transfer-encoding" in found
         if found.get(b"transfer-encoding", "chunked").lower() != "chunked":

@@ -156,9 +156,8 @@ def passing(e: OtaError) -> bool:
 
 
 def patiently(tries: int, attempt):
-    """Drive generator function `attempt` until it ends well: its steps, and the waits in between. These grow from 1 s
-    to 60 s, jittered by half, so that a classroom does not come back at once. An attempt that got anywhere starts the
-    count anew. Raises what the last attempt raised."""
+    """Drive generator function `attempt` until it ends well: its steps, and waits from 1 s to 60 s, jittered by half so
+    that a classroom does not come back at once. An attempt that got anywhere starts the count anew."""
     failed = 0
     while True:
         try:

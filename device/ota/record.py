@@ -1,8 +1,7 @@
 """What must outlive a reset, in NVS. What cannot be read is as new. `job` is the update at hand: one write moves it
-whole, before the flash operation that it announces. `offset` counts the job's bytes that are in flash for certain; an
-entry of its own costs a sixth of the wear. `state` is what the board has come to. Job and state lie in two blobs each,
-written in turn: ESP-IDF 5 can lose both the old and the new value of a blob when power goes inside its update, so the
-good copy is never the one written to."""
+whole, before the flash operation that it announces. `offset` counts the job's bytes that are surely in flash; an entry
+of its own, it costs a sixth of the wear. `state` is what the board has come to. Job and state lie in two blobs each,
+written in turn, as ESP-IDF 5 can lose the old and the new value of a blob when power goes inside its update."""
 
 import json
 
