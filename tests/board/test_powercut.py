@@ -74,18 +74,14 @@ def test_live_power_cut_leaves_the_state_that_the_planner_works_out(base: Look, 
 SETS_BOOT_BEFORE_READ_BACK = """
 import hashlib
 from ota import slots
-def switch(self, slot, size, sha256, buf):
-    self.set_boot(slot)
-    yield from slots.read_slot(slot, size, buf, hashlib.sha256())
+def switch(self, size, sha256, buf):
+    self.set_boot(self.next)
+    yield from slots.read_slot(self.next, size, buf, hashlib.sha256())
 slots.Slots.switch = switch
 """
 CONFIRMS_BEFORE_DIAGNOSTICS = """
 from ota import trial
-run = trial.Trial.run
-def early(self, config):
-    self._slots.confirm()
-    run(self, config)
-trial.Trial.run = early
+trial.Trial.run = lambda self, config: self.confirm()
 """
 DOWNLOADS_WHILE_PENDING = """
 from ota import agent, errors, slots
@@ -113,14 +109,14 @@ trial.start = careless
 NOTES_THE_OFFSET_BEFORE_IT_WRITES = """
 from ota import slots, record
 write = slots.Slots.write
-def ahead(self, slot, block, buf):
+def ahead(self, block, buf):
     record.Record().progress(block * 4096 + len(buf))
-    write(self, slot, block, buf)
+    write(self, block, buf)
 slots.Slots.write = ahead
 """
 TRUSTS_WHAT_IS_IN_FLASH = """
 from ota import slots
-slots.Slots.switch = lambda self, slot, size, sha256, buf: self.set_boot(slot) or iter(())
+slots.Slots.switch = lambda self, size, sha256, buf: self.set_boot(self.next) or iter(())
 """
 
 
@@ -143,7 +139,9 @@ def test_agent_with_a_known_fault_is_caught(patch: str, scenario: str, caught: s
     run = look(Scenarios(tmp_path, patch).make(scenario))
     wrong = set(run.verdict.wrong)
     bench = Bench(run)
-    for point in points(run, tears=1, seed=SEED):
+    found = points(run, tears=1, seed=SEED)
+    random.Random(SEED).shuffle(found)
+    for point in found:
         if any(caught in w for w in wrong):
             break
         wrong.update(bench.try_point(point).verdict.wrong)
