@@ -177,3 +177,21 @@ def _when_writing(bench: Bench, slot: str, trace: int, then: Meanwhile) -> None:
             time.sleep(0.02)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"),
+    [(["refuse"] * 3, "dropped"), (["bad-cert"], "cert-untrusted"), (["status:404"], "http-status")],
+    ids=["passing", "certificate", "404"],
+)
+def test_look_that_ends_in_mid_download_is_gone_on_from_by_the_next(ends: list[str], code: str, bench: Bench) -> None:
+    version, data = bench.publish()
+    with rigs.repl(bench.board) as link:
+        link.run(SETUP)
+        assert bench.run(link, ["cut:30000", *ends])[0] == code
+        assert bench.run(link, [])[0] == INSTALLED
+    spans = [e.span for e in bench.events if e.request.endswith(".bin") and e.status]
+    assert spans == [REST]
+    confirmed(bench.board, version)
+    running = bench.board.slot
+    assert running and slot_bytes(bench.board, running, len(data)) == data

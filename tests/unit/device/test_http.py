@@ -307,6 +307,29 @@ def test_read_gives_a_small_document_and_no_more_than_asked(mpy: Run, serve: Ser
 # Stalls, at each point
 
 
+SLOW = """
+from ota import http
+r = http.get(args["url"], ca=open(args["ca"], "rb").read())
+class time:  # a minute and more has passed at each look
+    now = 0
+    ticks_diff = staticmethod(http.time.ticks_diff)
+    @classmethod
+    def ticks_ms(cls):
+        cls.now += args["ms"]
+        return cls.now
+http.time = time
+print(json.dumps(attempt(r.readinto, bytearray(512))))
+"""
+
+
+@pytest.mark.parametrize(("ms", "slow"), [(64_000, False), (64_200, True)])
+def test_less_than_125_bytes_a_second_for_a_minute_is_a_stall(
+    ms: int, slow: bool, mpy: Run, serve: Serve, authority: Authority
+) -> None:
+    result = mpy(SLOW, url=f"{serve(plain(bytes(600))).base}/x", ms=ms, ca=str(authority.path))
+    assert result == ({"code": "stalled", "detail": "slow"} if slow else {"ok": 512})
+
+
 def test_a_connection_that_nobody_answers_times_out(fetch: Run) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
