@@ -142,8 +142,10 @@ class Scenarios:
         return replace(made, start=_patched(made, self._patch)) if self._patch else made
 
     def place(self, name: str, *versions: str) -> Workspace:
-        """A workspace with these versions published, the last one newest."""
+        """A workspace with these versions published, the last one newest; made once for each name."""
         folder = self._folder / name
+        if folder.exists():
+            return Workspace.find(folder)
         shutil.copytree(self._base.root, folder)
         place = Workspace.find(folder)
         for version in versions:
@@ -261,8 +263,7 @@ def _rollback(made: Scenarios) -> Scenario:
 
 
 def _damaged(made: Scenarios) -> Scenario:
-    first = _first(made) if not (made._folder / "first").exists() else None
-    place = first.place if first else Workspace.find(made._folder / "first")
+    place = made.place("first", "1.0.0", "1.1.0")
     start = made.rested("1.0.0")
     with Stage(place) as stage:
         run = stage.run(start, done=lambda _: True)
