@@ -16,7 +16,7 @@ _HOPS = 5  # of redirects, and the last
 _MOST = 1 << 29  # bytes of body: a small integer, so that counting allocates nothing
 _TLS_EOF = -0x7280  # MBEDTLS_ERR_SSL_CONN_EOF: closed without close_notify
 _TIMED_OUT = (errno.ETIMEDOUT, errno.EAGAIN, errno.EINPROGRESS)
-_WANTED = b"content-length content-range etag last-modified location transfer-encoding"
+_WANTED = b"content-length content-range etag last-modified location retry-after transfer-encoding"
 # mbedTLS tells all that is wrong; what setting the clock cannot cure comes first.
 _VERIFY = (
     ("trusted CA", "cert-untrusted"), ("-9984", "cert-untrusted"),  # MBEDTLS_ERR_X509_CERT_VERIFY_FAILED
@@ -218,8 +218,9 @@ class Response:
     def _open(self, found: dict, start: int, etag: "str | None", size: "int | None") -> None:
         # What status and headers promise of the body. Raises ValueError where they make no sense.
         if self.status not in (200, 206):
-            # 416: the file ends before `start`: another one
-            raise OtaError("bad-range" if self.status == 416 else "http-status", self.status)
+            wait = found.get(b"retry-after", "")  # seconds; a date says nothing to a clock that may be wrong
+            code = "bad-range" if self.status == 416 else "http-status"  # 416: the file ends before `start`
+            raise OtaError(code, self.status, int(wait) if wait.isdigit() else 0)
         self._chunked = b"transfer-encoding" in found
         if found.get(b"transfer-encoding", "chunked").lower() != "chunked":
             raise ValueError

@@ -157,7 +157,8 @@ def passing(e: OtaError) -> bool:
 
 def patiently(tries: int, attempt):
     """Drive generator function `attempt` until it ends well: its steps, and waits from 1 s to 60 s, jittered by half so
-    that a classroom does not come back at once. An attempt that got anywhere starts the count anew."""
+    that a classroom does not come back at once, or as long as the server asks for; where that is more than a minute,
+    not in this pass. An attempt that got anywhere starts the count anew."""
     failed = 0
     while True:
         try:
@@ -167,9 +168,9 @@ def patiently(tries: int, attempt):
             return
         except OtaError as e:
             failed += 1
-            if not passing(e) or failed >= tries:
+            if not passing(e) or failed >= tries or e.wait_s > 60:
                 raise
-        longest = min(500 << failed, 60000)
+            longest = max(min(500 << failed, 60000), 2000 * e.wait_s)
         yield -(longest // 2 + random.getrandbits(16) % (longest // 2))
 
 

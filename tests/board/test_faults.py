@@ -102,6 +102,7 @@ ROWS = {
     "500": Row(["status:500"], INSTALLED, [WHOLE, WHOLE]),
     "500 always": Row(["status:500"] * 3, "http-status", early=True),
     "503 with Retry-After": Row(["status:503:1"], INSTALLED, [WHOLE, WHOLE]),
+    "503 with a Retry-After that is too long": Row(["status:503:61"], "http-status", [WHOLE], early=True),
     "503 in mid-download": Row(["cut:30000", "status:503:1"], INSTALLED, [WHOLE, REST, REST]),
     "chunked": Row(["chunked"], INSTALLED, [WHOLE]),
     "chunked and cut": Row(["chunked+cut:30000"], INSTALLED),
@@ -117,6 +118,21 @@ ROWS = {
     "release file with a wrong byte": Row(["flip:500"], "envelope-not-json", early=True, match="*.json"),
     "release file chunked": Row(["chunked"], INSTALLED, match="*.json"),
 }  # fmt: skip
+
+
+BUSY = """
+from ota import errors, install
+def waits(s):
+    def busy():
+        raise errors.OtaError("http-status", 503, s)
+        yield
+    found = []
+    try:
+        for step in install.patiently(3, busy):
+            found.append(-step)
+    except errors.OtaError:
+        return found
+"""
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
@@ -155,6 +171,15 @@ def test_fault(bench: Bench, row: Row) -> None:
     assert not touched(board, running, trace)
     assert row.spans is None or spans == row.spans
     assert abs(lost) <= LEAK
+
+
+def test_waits_as_long_as_a_busy_server_asks(bench: Bench) -> None:
+    with rigs.repl(bench.board) as link:
+        waits = {s: link.value(f"waits({s})", BUSY) for s in (0, 20, 60)}
+    for s, found in waits.items():
+        first, second = max(500, s * 1000), max(1000, s * 1000)
+        assert first <= found[0] < 2 * first
+        assert second <= found[1] < 2 * second
 
 
 def confirmed(board: Board, version: str) -> None:

@@ -47,7 +47,8 @@ FETCH = """
             told.update({"got": done, "sha256": binascii.hexlify(h.digest()).decode()})
             return told
         except OtaError as e:
-            return {"error": e.code, "detail": e.detail, "got": done}
+            told = {"error": e.code, "detail": e.detail, "got": done}
+            return dict(told, wait=e.wait_s) if e.wait_s else told
     print(json.dumps(fetch(**args)))
 """
 
@@ -658,6 +659,22 @@ def test_a_status_that_is_no_file_is_named(status: int, fetch: Run, serve: Serve
     server = serve(plain(b"sorry", status=f"{status} x"))
     got = fetch(f"{server.base}/x")
     assert (got["error"], got["detail"]) == ("http-status", str(status))
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [
+        ("", 0),
+        ("Retry-After: 120\r\n", 120),
+        ("Retry-After: 1e9\r\n", 0),
+        ("Retry-After: -5\r\n", 0),
+        ("Retry-After: Thu, 01 Jan 2037 00:00:00 GMT\r\n", 0),
+    ],
+)
+def test_how_long_a_busy_server_asks_to_wait(headers: str, wait_s: int, fetch: Run, serve: Serve) -> None:
+    server = serve(plain(b"busy", status="503 x", headers=headers))
+    got = fetch(f"{server.base}/x")
+    assert (got["error"], got["detail"], got.get("wait", 0)) == ("http-status", "503", wait_s)
 
 
 def test_interim_answers_are_passed_over(fetch: Run, serve: Serve) -> None:
