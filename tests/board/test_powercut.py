@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from powercut.cuts import Cut, state_after
-from powercut.planner import Base, Bench, look, points
+from powercut.cuts import Cut, state, state_after, states
+from powercut.planner import Base, Bench, cuts, look, points
 from powercut.scenario import NAMES, Scenarios
 from powercut.stage import Stage
 from vboard.board import Board
@@ -69,6 +69,15 @@ def test_live_power_cut_leaves_the_state_that_the_planner_works_out(base: Look, 
             board.power_on()
             board.wait(lambda b=board: b.flash.before is None and b.soc is None, 30, "power cut")
             assert board.flash.read(0, board.flash.size) == state_after(run.start, run.steps, cut)
+
+
+def test_states_are_the_same_exactly_where_the_flashes_are(base: Look) -> None:
+    run, scenario = base("failing").run, base("failing").scenario
+    every = list(states(run.start, run.steps, cuts(run.steps, scenario, 1, SEED), run.start))
+    random.Random(SEED).shuffle(every)
+    flashes = {cut: state_after(run.start, run.steps, cut) for cut, _ in every[:120]}
+    assert all(left == state(flashes[cut], run.start) for cut, left in every[:120])
+    assert len(set(flashes.values())) == len({left for _, left in every[:120]}) < 120
 
 
 SETS_BOOT_BEFORE_READ_BACK = """

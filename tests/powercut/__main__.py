@@ -52,10 +52,7 @@ def _explore(made: Scenarios, asked: argparse.Namespace) -> int:
         explored.append(_scenario(base, asked))
     print(report.table(explored))
     report.write(asked.out, explored, asked.seed, time.monotonic() - began)
-    states = sum(e.states for e in explored)
-    ran = sum(len(e.results) for e in explored)
-    part = "all of them" if ran == states else f"a part, chosen by seed {asked.seed}"
-    print(f"first cuts: {ran} of {states} states, {part}; second cuts: a part, chosen by seed {asked.seed}")
+    print(report.scope(explored, asked.seed))
     print(f"{time.monotonic() - began:.0f} s; {asked.out}/powercut.html, .json, .xml")
     wrong = [result for e in explored for result in e.wrong]
     for result in wrong:

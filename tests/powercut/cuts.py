@@ -2,10 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 from hashlib import sha256
+from operator import xor
 
 from vboard.flash import SECTOR, Operation
 from vboard.powercut import changed
+
+State = int  # of a whole flash: equal where the flashes are
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,29 +50,51 @@ def state_after(start: bytes, steps: list[Step], cut: Cut) -> bytes:
     return bytes(flash)
 
 
-def states(start: bytes, steps: list[Step], cuts: Iterable[Cut]) -> Iterator[tuple[Cut, bytes]]:
-    """Each cut, in the order in which they fall, with a digest of the state that it leaves.
-
-    Only sectors that the run touches are digested: the others are the same in all states.
-    """
+def states(start: bytes, steps: list[Step], cuts: Iterable[Cut], against: bytes) -> Iterator[tuple[Cut, State]]:
+    """Each cut, in the order in which they fall, with the state that it leaves, held against another flash."""
     flash, done = bytearray(start), 0
-    touched = sorted({n for step in steps for n in _sectors(step.operation)})
+    marks = _marks(flash, range(len(flash) // SECTOR), against)
+    total = _sum(marks)
 
-    def digest() -> bytes:
-        return sha256(b"".join(flash[n * SECTOR : (n + 1) * SECTOR] for n in touched)).digest()
+    def apply(step: Step, seed: int | None) -> State:
+        _apply(flash, step, seed)
+        touched = _sectors(step.operation)
+        new = _marks(flash, touched, against)
+        moved = _sum({n: marks.get(n, 0) ^ new.get(n, 0) for n in touched})
+        if seed is None:
+            for n in touched:
+                marks[n] = new.get(n, 0)
+        return total ^ moved
 
     for cut in cuts:
         for step in steps[done : cut.at]:
-            _apply(flash, step, None)
+            total = apply(step, None)
         done = cut.at
         if cut.seed is None:
-            yield cut, digest()
+            yield cut, total
             continue
         at, size = steps[done].operation.address, steps[done].operation.size
         kept = flash[at : at + size]
-        _apply(flash, steps[done], cut.seed)
-        yield cut, digest()
+        yield cut, apply(steps[done], cut.seed)
         flash[at : at + size] = kept
+
+
+def state(flash: bytes, against: bytes) -> State:
+    """A number for a whole flash: the sum, without carry, of the hashes of the sectors that differ from another one."""
+    return _sum(_marks(flash, range(len(flash) // SECTOR), against))
+
+
+def _marks(flash: bytes | bytearray, sectors: Iterable[int], against: bytes) -> dict[int, int]:
+    found = {}
+    for n in sectors:
+        sector = flash[n * SECTOR : (n + 1) * SECTOR]
+        if sector != against[n * SECTOR : (n + 1) * SECTOR]:
+            found[n] = int.from_bytes(sha256(n.to_bytes(4) + sector).digest())
+    return found
+
+
+def _sum(marks: dict[int, int]) -> State:
+    return reduce(xor, marks.values(), 0)
 
 
 def views(start: bytes, steps: list[Step]) -> Iterator[tuple[Step, bytearray]]:

@@ -32,18 +32,9 @@ def page(summary: dict[str, Any]) -> str:
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Power cuts</title>'
         f"<meta name=viewport content='width=device-width'><style>{_STYLE}</style>"
         f"<h1>Power cuts: {ran} states, {verdict}</h1>"
-        f"<p class=soft>{_scope(summary)} Seed {summary['seed']}, {summary['took_s']:.0f} s.</p>"
+        f"<p class=soft>{summary['scope'].capitalize()}. {summary['took_s']:.0f} s.</p>"
         f"{_table(scenarios)}{_legend()}{''.join(_picture(s) for s in scenarios)}</html>\n"
     )
-
-
-def _scope(summary: dict[str, Any]) -> str:
-    first = "Every distinct state that a first cut leaves was run"
-    if not summary["exhaustive"]:
-        first = "A seeded part of the states that a first cut leaves was run"
-    there = sum(s["second_states"] for s in summary["scenarios"])
-    ran = sum(s["second_ran"] for s in summary["scenarios"])
-    return f"{first}; of {there} states that a second cut leaves in the recovery, a seeded {ran}."
 
 
 def _table(scenarios: list[dict[str, Any]]) -> str:

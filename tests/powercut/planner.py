@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vboard.flash import SECTOR
 
-from powercut.cuts import Cut, Step, state_after, states
+from powercut.cuts import Cut, State, Step, state, state_after, states
 from powercut.oracle import Verdict, judge
 from powercut.scenario import IMAGES, Scenario, row
 from powercut.stage import Key, Run, Stage
@@ -50,15 +50,18 @@ class Point:
 class Result:
     """What came of one point. `refetched`: bytes that were whole in flash and were downloaded again.
 
-    `second`: the second cuts that were run, of `states` distinct flash states that there are.
+    `second`: the second cuts that were run; `second_states`: all that they could leave, and which of these were run,
+    here or, being the same, from another recovery.
     """
 
     point: Point
+    state: State
     verdict: Verdict
     refetched: int
     console: str
     second: tuple["Result", ...] = ()
-    states: int = 0
+    second_states: frozenset[State] = frozenset()
+    second_ran: frozenset[State] = frozenset()
 
 
 @dataclass
@@ -89,13 +92,16 @@ def endings(run: Run, known: int) -> dict[Key, int]:
 def points(base: Base, tears: int, seed: int) -> list[Point]:
     """One point for each distinct state that a first cut leaves."""
     run = base.run
-    found = _distinct(run, cuts(run.steps, base.scenario, tears, seed))
-    return [Point(base.scenario.name, cut) for cut in found]
+    found = _distinct(run, cuts(run.steps, base.scenario, tears, seed), base.run.start)
+    return [Point(base.scenario.name, cut) for cut in found.values()]
 
 
-def _distinct(run: Run, wanted: Iterable[Cut]) -> list[Cut]:
-    first = {digest: cut for cut, digest in reversed(list(states(run.start, run.steps, wanted)))}
-    return sorted(first.values(), key=lambda cut: (cut.at, cut.seed or 0))
+def _distinct(run: Run, wanted: Iterable[Cut], against: bytes) -> dict[State, Cut]:
+    """The states that the cuts leave, each with the first cut that leaves it, in the order in which they fall."""
+    found: dict[State, Cut] = {}
+    for cut, left in states(run.start, run.steps, wanted, against):
+        found.setdefault(left, cut)
+    return found
 
 
 def cuts(steps: list[Step], scenario: Scenario, tears: int, seed: int) -> Iterator[Cut]:
@@ -115,7 +121,10 @@ class Bench:
     def __init__(self, base: Base) -> None:
         self._base = base
         self._scenario = base.scenario
+        # A recovery from a first cut may end early in another such only: the rest of it has second cuts of its own.
+        self._known_first = dict(base.known)
         self._known = dict(base.known)
+        self._survived: set[State] = set()
         self._stage = Stage(base.scenario.place)
 
     def close(self) -> None:
@@ -123,35 +132,38 @@ class Bench:
 
     def try_point(self, point: Point, seconds: int = 0, seed: int = 0) -> Result:
         """One first cut; then `seconds` second cuts in its recovery, chosen by the seed (or as many as there are)."""
-        start = state_after(self._base.run.start, self._base.run.steps, point.first)
-        run = self._run(start)
-        result = self._judged(point, run)
+        base = self._base.run
+        start = state_after(base.start, base.steps, point.first)
+        run = self._run(start, self._known_first)
+        result = self._judged(point, run, state(start, base.start))
         if not seconds or result.verdict.wrong:
             return result
-        found = _distinct(run, cuts(run.steps, self._scenario, 1, seed))
-        chosen = random.Random(f"{seed}/{point}").sample(found, min(seconds, len(found)))
+        found = _distinct(run, cuts(run.steps, self._scenario, 1, seed), base.start)
+        chosen = random.Random(f"{seed}/{point}").sample(list(found), min(seconds, len(found)))
+
+        def again(cut: Cut) -> Run:
+            return self._run(state_after(start, run.steps, cut), self._known)
+
         tried = tuple(
-            self._judged(replace(point, second=cut), self._run(state_after(start, run.steps, cut))) for cut in chosen
+            self._judged(replace(point, second=found[left]), again(found[left]), left)
+            for left in chosen
+            if left not in self._survived
         )
-        return replace(result, second=tried, states=len(found))
+        return replace(result, second=tried, second_states=frozenset(found), second_ran=frozenset(chosen))
 
     def replay(self, point: Point) -> tuple[Result, Run]:
         """One point, with every boot to the end."""
         start = state_after(self._base.run.start, self._base.run.steps, point.first)
         if point.second is not None:
-            start = state_after(start, self._run(start, whole=True).steps, point.second)
-        run = self._run(start, whole=True)
-        return self._judged(point, run), run
+            start = state_after(start, self._run(start, {}).steps, point.second)
+        run = self._run(start, {})
+        return self._judged(point, run, state(start, self._base.run.start)), run
 
-    def _run(self, start: bytes, whole: bool = False) -> Run:
-        return self._stage.run(
-            start,
-            done=self._scenario.done,
-            known=(lambda _: False) if whole else self._known.__contains__,
-            fault=self._scenario.fault,
-        )
+    def _run(self, start: bytes, known: dict[Key, int]) -> Run:
+        scenario = self._scenario
+        return self._stage.run(start, done=scenario.done, known=known.__contains__, fault=scenario.fault)
 
-    def _judged(self, point: Point, run: Run) -> Result:
+    def _judged(self, point: Point, run: Run, start: State) -> Result:
         most = MOST_BOOTS_TWICE if point.second else MOST_BOOTS
         left = self._known[run.known] if run.known else 0
         verdict = judge(self._scenario, run, most_boots=most, boots_known=left)
@@ -161,7 +173,10 @@ class Bench:
             verdict = replace(verdict, wrong=(*verdict.wrong, wrong))
         if not verdict.wrong:
             self._known.update(endings(run, left))
-        return Result(point, verdict, again, run.console if verdict.wrong else "")
+            if point.second is None:
+                self._known_first.update(endings(run, left))
+            self._survived.add(start)
+        return Result(point, start, verdict, again, run.console if verdict.wrong else "")
 
 
 def refetched(scenario: Scenario, run: Run) -> int:

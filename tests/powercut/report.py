@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from powercut.cuts import Step
+from powercut.cuts import State, Step
 from powercut.page import page
 from powercut.planner import Base, Result
 
@@ -18,6 +18,15 @@ class Exploration:
     base: Base
     states: int
     results: list[Result]
+
+    @property
+    def second_states(self) -> set[State]:
+        """What second cuts leave, and no first cut that was run."""
+        return set[State]().union(*(r.second_states for r in self.results)) - {r.state for r in self.results}
+
+    @property
+    def second_ran(self) -> set[State]:
+        return self.second_states & set[State]().union(*(r.second_ran for r in self.results))
 
     @property
     def seconds(self) -> list[Result]:
@@ -43,12 +52,25 @@ def write(folder: Path, explored: list[Exploration], seed: int, took_s: float) -
     summary = {
         "seed": seed,
         "took_s": round(took_s, 1),
-        "exhaustive": all(len(e.results) == e.states for e in explored),
+        "scope": scope(explored, seed),
         "scenarios": [_scenario(e) for e in explored],
     }
     (folder / "powercut.json").write_text(json.dumps(summary, indent=1) + "\n")
     (folder / "powercut.html").write_text(page(summary))
     _junit(explored).write(folder / "powercut.xml", encoding="utf-8", xml_declaration=True)
+
+
+def scope(explored: list[Exploration], seed: int) -> str:
+    """How many states there are, how many were run, and whether that is all of them."""
+
+    def part(what: str, ran: int, there: int) -> str:
+        whole = "all of them" if ran == there else f"a sample, chosen by seed {seed}"
+        return f"{what}: {ran} of {there} states, {whole}"
+
+    figures = [_figures(e) for e in explored]
+    first = part("first cuts", *(sum(f[key] for f in figures) for key in ("ran", "states")))
+    second = part("second cuts", *(sum(f[key] for f in figures) for key in ("second_ran", "second_states")))
+    return f"{first}; {second}"
 
 
 def table(explored: list[Exploration]) -> str:
@@ -89,8 +111,8 @@ def _figures(e: Exploration) -> dict[str, int]:
         "operations": len(e.base.run.steps),
         "states": e.states,
         "ran": len(e.results),
-        "second_states": sum(r.states for r in e.results),
-        "second_ran": len(e.seconds),
+        "second_states": len(e.second_states),
+        "second_ran": len(e.second_ran),
         "most_boots": max(r.verdict.boots for r in e.all),
         "most_refetched": max(r.refetched for r in e.all),
         "violations": len(e.wrong),
@@ -137,8 +159,8 @@ def _cut(result: Result) -> dict[str, Any]:
     }
     if result.verdict.wrong:
         found["replay"] = replay(result)
-    if result.states:
-        found["second_states"] = result.states
+    if result.second_states:
+        found["second_states"] = len(result.second_states)
         found["second"] = [_cut(second) for second in result.second]
     return found
 
