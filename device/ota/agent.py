@@ -94,8 +94,7 @@ def _polling(progress):
         interval_ms = 3600000
         try:
             settings = config.load()
-            jitter_ms = random.getrandbits(28) % (settings["jitter_s"] * 1000 + 1)
-            interval_ms = settings["interval_s"] * 1000 + jitter_ms
+            interval_ms = (settings["interval_s"] + random.getrandbits(28) % (settings["jitter_s"] + 1)) * 1000
             if not trial.current:
                 for step in Pass(progress).steps():
                     yield max(-step, 0)

@@ -45,9 +45,8 @@ def _filesystem(config: dict, check: dict) -> bool:
     with open(path) as f:
         read = f.read()
     os.remove(path)
-    found = os.statvfs(check["path"])
-    free = found[0] * found[3]
-    require(read == "ok" and free >= check["free"], "filesystem", free)
+    block, _, _, free = os.statvfs(check["path"])[:4]
+    require(read == "ok" and block * free >= check["free"], "filesystem", block * free)
     return True
 
 

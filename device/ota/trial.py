@@ -62,6 +62,8 @@ def _fell_back(found: slots.Slots, kept: record.Record) -> None:
 
 def _settle(found: slots.Slots, kept: record.Record) -> None:
     job = kept.job
+    if found.state(found.label) == "undefined":
+        found.confirm()  # power tore the state of what is confirmed: it boots all the same
     if job["slot"] != found.label:
         _came_back(found, kept)
     elif job["phase"] in ("ready", "trial"):
