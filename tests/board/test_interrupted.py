@@ -1,10 +1,11 @@
 """Broken connections, and resuming in the same run: over the project's server with a connection that is cut."""
 
 from collections import Counter
+from dataclasses import replace
 
-from rig import Rig, boots, image, slot_bytes, started
+from rig import Rig, boots, image, otadata, slot_bytes, started, status, touched
 from vboard.flash import Operation, PowerLost
-from vboard.otadata import State
+from vboard.otadata import State, active
 
 BIG = image(5, size=600 << 10)
 
@@ -104,6 +105,24 @@ def test_release_published_meanwhile_replaces_the_job(rig: Rig) -> None:
     assert slot_bytes(board, "ota_1", len(newer)) == newer
     images = [t for t in rig.transfers[fetched:] if t.path.endswith("esp32.bin")]
     assert [(t.path, t.start, t.done) for t in images] == [("1.2.0/esp32.bin", 0, len(newer))]
+
+
+def test_torn_state_of_a_confirmed_release_is_written_anew(rig: Rig) -> None:
+    """Power in the middle of a confirmation's write, the second time it happens: the record has the job as done."""
+    board = started(rig.board())
+    board.wait_text("app: runs", 20)
+    board.power_off()
+    row, entries = board.table.otadata, otadata(board)
+    assert row
+    at = active(*entries)
+    torn = replace(entries[at], state=0x00FF2702)
+    board.flash.force(row.offset + 4096 * at, torn.to_bytes())
+    seen = len(board.text)
+    board.power_on()
+    board.wait_text("app: runs", 20, since=seen)
+    assert boots(board) == ("ota_0", State.VALID)
+    assert len(touched(board, "otadata")) == 2
+    assert status(board)["slots"][0]["state"] == "valid"
 
 
 def test_wear_of_an_update_is_bounded(rig: Rig) -> None:

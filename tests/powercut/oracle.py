@@ -145,7 +145,7 @@ def _the_end(scenario: Scenario, run: Run, wrong: list[str]) -> str:
     else:
         slot, state = chosen
         version = holds(scenario, flash, slot)
-        if version not in _allowed(scenario):
+        if version not in allowed(scenario):
             wrong.append(f"ends on {version or 'no whole image'}, not on {scenario.ends}")
         if state != State.VALID:
             wrong.append(f"ends unconfirmed: {slot.label} is in state {state}")
@@ -156,7 +156,8 @@ def _the_end(scenario: Scenario, run: Run, wrong: list[str]) -> str:
     return version
 
 
-def _allowed(scenario: Scenario) -> tuple[str, ...]:
+def allowed(scenario: Scenario) -> tuple[str, ...]:
+    """The versions that a board may end on."""
     return (scenario.ends, scenario.left) if scenario.either else (scenario.ends,)
 
 

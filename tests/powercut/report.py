@@ -7,6 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from powercut.cuts import State, Step
+from powercut.oracle import allowed
 from powercut.page import page
 from powercut.planner import Base, Result
 
@@ -124,7 +125,7 @@ def _scenario(e: Exploration) -> dict[str, Any]:
     return {
         "name": scenario.name,
         "about": scenario.about,
-        "ends": scenario.ends,
+        "ends": " or ".join(allowed(scenario)),
         "left": scenario.left,
         "before": e.base.verdict.first,
         **_figures(e),
