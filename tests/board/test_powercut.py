@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from powercut.cuts import Cut, state, state_after, states
 from powercut.planner import Base, Bench, cuts, look, points
-from powercut.scenario import NAMES, Scenarios
+from powercut.prepare import NAMES, Scenarios
 from powercut.stage import Stage
 from vboard.board import Board
 from vboard.powercut import PowerCut

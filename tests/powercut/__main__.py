@@ -9,8 +9,8 @@ from pathlib import Path
 
 from powercut import report
 from powercut.planner import Base, Bench, Point, explore, look, points
+from powercut.prepare import NAMES, Scenarios
 from powercut.report import Exploration
-from powercut.scenario import NAMES, Scenarios
 
 
 def main() -> int:
