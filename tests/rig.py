@@ -20,6 +20,7 @@ from otactl.serve import Server, Transfer
 from otactl.workspace import Workspace
 from vboard import images
 from vboard.board import Board
+from vboard.nvs import Nvs, NvsError
 from vboard.otadata import Entry, State, active, read_entries, slot_of
 from vboard.wlan import Network
 
@@ -205,6 +206,24 @@ def boots(board: Board) -> tuple[str, State]:
     entry = entries[active(*entries)]
     slots = board.table.ota_slots
     return slots[slot_of(entry.seq, len(slots))].label, State(entry.state)
+
+
+def nvs(board: Board) -> Nvs:
+    """The store of a board that is off."""
+    row = board.table.find("nvs")
+    assert row
+    return Nvs(board.flash, row.offset, row.size)
+
+
+def recorded(board: Board, which: str) -> dict[str, Any]:
+    """`job` or `state` of the agent's record, as it lies in the flash of a board that is off."""
+    store, turns = nvs(board), []
+    for key in (which + "0", which + "1"):
+        try:
+            turns.append(json.loads(store.get_blob(store.namespace("ota"), key)))
+        except NvsError:
+            pass
+    return dict(max(turns, key=lambda pair: pair[0])[1]) if turns else {}
 
 
 def touched(board: Board, label: str, since: int = 0) -> list[str]:

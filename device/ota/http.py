@@ -99,8 +99,7 @@ def _wrap(sock: socket.socket, host: str, ca: "bytes | None") -> socket.socket:
     found = (ca or b"").split(b"-----BEGIN CERTIFICATE-----")
     try:
         for part in found[1:] or found:
-            der = binascii.a2b_base64(part.split(b"-----END")[0]) if found[1:] else part
-            context.load_verify_locations(der)
+            context.load_verify_locations(binascii.a2b_base64(part.split(b"-----END")[0]) if found[1:] else part)
     except (ValueError, TypeError):
         raise OtaError("tls", "ca")
     try:

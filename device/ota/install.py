@@ -174,7 +174,6 @@ def patiently(tries: int, attempt):
         yield -(longest // 2 + random.getrandbits(16) % (longest // 2))
 
 
-def _line(phase: str, done: int, total: int) -> None:
-    # Progress for a console: a line for every twentieth.
+def _line(phase: str, done: int, total: int) -> None:  # for a console: every twentieth
     if done * 20 // total != (done - slots.SECTOR) * 20 // total:
         say(phase, f"{done}/{total}")

@@ -58,7 +58,8 @@ class Record:
         """The bytes below `offset` are in flash. Written; allocates nothing."""
         self.offset = offset
         try:
-            self._nvs.set_i32("offset", offset)
+            for _ in range(2):  # as in save()
+                self._nvs.set_i32("offset", offset)
         except OSError as e:
             raise OtaError("record", e.args[0])
 
@@ -104,7 +105,8 @@ class Record:
         """Write "job" or "state". Raises OtaError record."""
         turn = self._turn.get(which, 0) + 1
         try:
-            self._nvs.set_blob(which + str(turn & 1), json.dumps([turn, getattr(self, which)]))
+            for _ in range(2):  # the second writes only where what a torn write has left lay under the first
+                self._nvs.set_blob(which + str(turn & 1), json.dumps([turn, getattr(self, which)]))
             self._nvs.commit()
         except OSError as e:
             raise OtaError("record", e.args[0])

@@ -155,13 +155,23 @@ class Page:
     # --- reading ---------------------------------------------------------------------------------
 
     def find(self, namespace: int, key: bytes, kind: int | None = None, chunk: int | None = None) -> int | None:
-        """The first entry of the first item that matches. As in IDF, 15 bytes of the key count."""
+        """The first entry of the first item that matches. As in IDF, 15 bytes of the key count.
+
+        What is in flash decides: an item that was written over the remains of a torn one is none.
+        """
         key = key[:KEY_MAX]
-        for index, item in self.items.items():
+        for index, item in list(self.items.items()):
             same = item.namespace == namespace and item.key == key
             if same and kind in (None, item.kind) and chunk in (None, item.chunk):
-                return index
+                if Item.from_bytes(self._raw(index), index):
+                    return index
+                self._drop_unsound(index)
         return None
+
+    def _drop_unsound(self, index: int) -> None:
+        # IDF does not know its span any more, and comes upon its data as upon so many items
+        for i in range(index, index + self.items.pop(index).span):
+            self._set(i, EntryState.ERASED)
 
     def data(self, index: int) -> bytes | None:
         """The data of a variable-length item; None when its CRC does not match."""

@@ -24,7 +24,6 @@ from vboard import board as boards
 from vboard.board import Board
 from vboard.flash import Operation, PowerLost
 from vboard.kept import HARD, WDT
-from vboard.nvs import Nvs, NvsError
 from vboard.otadata import State
 from vboard.wlan import Network
 
@@ -368,28 +367,15 @@ class Case:
     def wait(self, text: str, timeout_s: float = 20, since: int = 0) -> None:
         self.board.wait_text(text, timeout_s, since)
 
-    def nvs(self) -> Nvs:
-        row = self.board.table.find("nvs")
-        assert row
-        return Nvs(self.board.flash, row.offset, row.size)
-
     def kept(self, which: str) -> dict[str, Any]:
         """`job` or `state` of the record, as it lies in flash; the board is off then."""
         self.board.power_off()
-        nvs = self.nvs()
-        turns = []
-        for key in (which + "0", which + "1"):
-            try:
-                turns.append(json.loads(nvs.get_blob(nvs.namespace("ota"), key)))
-            except NvsError:
-                pass
-        found: dict[str, Any] = max(turns, key=lambda pair: pair[0])[1] if turns else {}
-        return found
+        return rigs.recorded(self.board, which)
 
     def restarted(self, times: int) -> None:
         """Let the trial have begun, and restarted so often: each restart takes a test half a second."""
         job = {**self.kept("job"), "phase": "trial", "restarts": times}
-        nvs = self.nvs()
+        nvs = rigs.nvs(self.board)
         nvs.set_blob(nvs.namespace("ota"), "job0", json.dumps([1000, job]).encode())
 
     def went_back(self, reason: str, slots: list[str]) -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
-from rig import Rig, boots, image, otadata, slot_bytes, started, status, touched
+from rig import Rig, boots, image, otadata, recorded, slot_bytes, started, status, touched
 from vboard.flash import Operation, PowerLost
 from vboard.otadata import State, active
 
@@ -123,6 +123,25 @@ def test_torn_state_of_a_confirmed_release_is_written_anew(rig: Rig) -> None:
     assert boots(board) == ("ota_0", State.VALID)
     assert len(touched(board, "otadata")) == 2
     assert status(board)["slots"][0]["state"] == "valid"
+
+
+def test_record_over_the_remains_of_a_torn_write_holds(rig: Rig) -> None:
+    """Bytes without their first word, which ESP-IDF takes for a free entry: the next one to be written fails."""
+    board = started(rig.board())
+    board.wait_text("app: runs", 20)
+    board.power_off()
+    row = board.table.find("nvs")
+    assert row
+    page = board.flash.read(row.offset, 4096)
+    free = max(n for n in range(64, 4096, 32) if page[n : n + 32] != b"\xff" * 32) + 32
+    board.flash.program(row.offset + free + 4, bytes(20), actor="host")
+    rig.workspace.channel_file.unlink()
+    seen = len(board.text)
+    board.power_on()
+    board.wait_text("ota: error http-status 404", 20, since=seen)
+    board.wait_text("app: runs", 20, since=seen)
+    board.power_off()
+    assert recorded(board, "state")["refused"] == ["http-status", "404"]
 
 
 def test_wear_of_an_update_is_bounded(rig: Rig) -> None:

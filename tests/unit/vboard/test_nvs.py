@@ -494,6 +494,22 @@ def test_data_that_rotted_is_not_found_and_its_key_can_be_written_again(flash: F
     assert get(mount(flash), "b", bytes) == b"new"
 
 
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("value", [7, blob(200)], ids=["i32", "blob"])
+def test_a_value_over_the_remains_of_a_torn_one_holds_when_it_is_written_twice(
+    flash: Flash, value: int | bytes, times: int
+) -> None:
+    """IDF takes an entry for free when its first word is blank; what else power left there is in the way."""
+    put(mount(flash), "other", 1)
+    free = flash.read(AT, PAGE).rindex(b"other") - 8 + 32
+    flash.program(AT + free + 4, bytes(8), actor="host")
+    store = mount(flash)
+    for _ in range(times):
+        put(store, "k", value)
+    assert get(mount(flash), "k", type(value)) == (LOST if times == 1 else value)
+    assert get(mount(flash), "other", int) == 1
+
+
 def test_a_failed_replacement_takes_the_old_chunks_as_idf_up_to_5_5_does(flash: Flash) -> None:
     """The caller was told NOT_ENOUGH_SPACE, and the old value is gone: IDF pull request 18827."""
     size = 3 * PAGE
