@@ -120,10 +120,9 @@ def _follow(link: Link, watch: Watch, silence_s: float) -> Outcome:
             return Outcome("up-to-date", first)
         if event.name == "rolled-back":
             return Outcome("rolled-back", first, second, " ".join(event.facts[2:]))
-        if event.name == "refused" and first == "up-to-date":
-            return Outcome("up-to-date", rest)
         if event.name == "refused":
-            return Outcome("refused", "", first, rest)
+            link.finish()  # no reset comes: the board would stay at the prompt
+            return Outcome("up-to-date", rest) if first == "up-to-date" else Outcome("refused", "", first, rest)
     raise RigError(
         f"the board at {link.device} has told nothing for {silence_s:g} s: see `otactl status`; "
         "its bootloader goes back to the old release if the new one hangs"

@@ -27,6 +27,7 @@ _ENTER_S = 40.0
 _TRY_S = 1.5  # at first: what comes while a board resets is lost; each try waits twice as long
 _CALL_S = 10.0
 _POLL_S = 0.01
+_END_S = 2.0  # from the last line of started code to its prompt
 _CHUNK = 2048  # bytes of a file at a time: a third more as base64 in one command
 _NO_ROOM = re.compile(r"ENOSPC|\[Errno 28\]|OSError: 28\b")
 _BROKEN = (TransportError, OSError, serial.SerialException, struct.error)
@@ -217,6 +218,12 @@ class Link:
             self._receive()
         line, _, self._received = self._received.partition(b"\n")
         return line.decode(errors="replace").strip("\r> ")
+
+    def finish(self) -> None:
+        """Wait for the end of code that has said its last line, so that leaving knows of it."""
+        until = time.monotonic() + _END_S
+        while not self.ended and time.monotonic() < until:
+            self._receive()
 
     def lines(self, timeout_s: float) -> Iterator[str]:
         """Lines until none comes for `timeout_s`, or `ended`."""

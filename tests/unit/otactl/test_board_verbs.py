@@ -1,7 +1,10 @@
 """What a board says and what otactl makes of it: consoles as they come, on a scripted port."""
 
+import time
+
 import pytest
 import scripted
+import serial
 from otactl import board as boards
 from otactl.board import Event, Outcome
 from otactl.errors import BoardError, RigError
@@ -53,6 +56,32 @@ def follow(verb, console: bytes, **more: bool) -> tuple[Outcome, list[Event]]:
 )
 def test_the_last_word_is_the_outcome(console: bytes, outcome: Outcome) -> None:
     assert follow(boards.update, console)[0] == outcome
+
+
+@pytest.mark.parametrize("word", [b"dns ", b"up-to-date 1.1.0"])
+def test_a_board_that_refused_runs_its_program_again_however_slowly_it_speaks(
+    monkeypatch: pytest.MonkeyPatch, word: bytes
+) -> None:
+    waiting = serial.Serial.in_waiting.fget
+    monkeypatch.setattr(serial.Serial, "in_waiting", property(lambda port: min(waiting(port), 1)))
+    heard = bytearray()
+
+    def answer(program: bytes) -> bytes:
+        del heard[:]
+        asked = b"_try(_deadline_s)" in program
+        return b'{"ok": 60}\r\n\x04\x04>' if asked else b"ota: refused " + word + b"\r\n\x04\x04>"
+
+    well = scripted.well(answer)
+
+    def script(data: bytes, send: scripted.Send) -> None:
+        heard.extend(data)
+        well(data, send)
+
+    with scripted.on_terminal(script) as device:
+        with Link(device) as link:
+            boards.update(link, lambda _: None)
+        time.sleep(0.2)
+    assert heard.endswith(b"\x02\x04")  # the friendly prompt, and its soft reset
 
 
 def test_every_event_is_passed_on() -> None:
