@@ -191,9 +191,10 @@ class Link:
     def restart_program(self) -> None:
         """Leave the raw REPL and soft-reset: boot.py runs, and main.py too. Raises OSError."""
         self._within(_WRITE_S)
-        self._transport.serial.write(b"\r\x02")
-        time.sleep(0.1)  # the friendly prompt drops what comes while it prints its banner
-        self._transport.serial.write(b"\x04")
+        # the first ends a command that was broken off half sent: the board would take the rest for more of it
+        for word in (b"\r\x03", b"\r\x02", b"\x04"):
+            self._transport.serial.write(word)
+            time.sleep(0.1)  # the friendly prompt drops what comes while it prints its banner
         self._away, self._ends = True, 0
 
     def _silent(self, problem: BaseException) -> RigError:

@@ -245,6 +245,22 @@ def test_leaving_starts_the_program_again(board: Board) -> None:
         link.run("import os\nos.remove('/main.py')")
 
 
+def test_leaving_in_the_middle_of_a_command_starts_the_program_again(board: Board) -> None:
+    with Link(str(board.port)) as link:
+        link.put("/main.py", b"print('the ' + 'next')\n")
+    board.wait_text("the next", 10)
+    seen = len(board.text)
+    with pytest.raises(KeyboardInterrupt), Link(str(board.port)) as link:
+        port = link._transport.serial
+        port.write(b"\x05A\x01")
+        assert b"R\x01" in port.read(6)
+        port.write(b"print('never ")
+        raise KeyboardInterrupt
+    board.wait_text("the next", 10, since=seen)
+    with Link(str(board.port)) as link:
+        link.run("import os\nos.remove('/main.py')")
+
+
 def test_a_running_program_is_interrupted(board: Board) -> None:
     with Link(str(board.port)) as link:
         link.put("/main.py", b"import time\nprint('run' + 's')\nwhile True: time.sleep(1)\n")
