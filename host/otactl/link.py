@@ -54,11 +54,7 @@ _CLOSE = """
 _f.close()
 if _h.digest() != {digest!r}:
     raise ValueError("garbled on the way")
-try:
-    os.rename({part!r}, {path!r})
-except OSError:  # FAT renames onto no file that is there
-    os.remove({path!r})
-    os.rename({part!r}, {path!r})
+os.rename({part!r}, {path!r})  # onto a file that is there too: littlefs can, MicroPython's FAT does so
 """
 
 

@@ -221,6 +221,15 @@ def test_a_file_larger_than_the_filesystem_leaves_the_old_one(link: Link) -> Non
     assert "keep.bin.new" not in link.value("os.listdir('/')")
 
 
+def test_what_a_file_cannot_be_put_in_place_of_stays(link: Link) -> None:
+    link.make_folder("/there")
+    with pytest.raises(BoardError, match="cannot write /there"):
+        link.put("/there", b"x")
+    assert link.value("os.listdir('/there')", "import os") == []
+    assert "there.new" not in link.value("os.listdir('/')")
+    link.run("os.rmdir('/there')")
+
+
 def test_a_folder_that_is_not_there_is_named(link: Link) -> None:
     with pytest.raises(BoardError, match=r"cannot write /none/file .*ENOENT"):
         link.put("/none/file", b"x")
