@@ -17,6 +17,7 @@ from otactl.files import locked, write_atomic
 SETTINGS = "otactl.toml"
 MAX_INT = 0x7FFFFFFF  # what a board's NVS holds
 _DEFAULT_PORT = 8443
+_IGNORED = (b"keys/*.pem", b"tls/*.key", b"otactl.toml", b".publishing")
 _CHANNEL = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}\Z")  # a file name
 
 
@@ -168,9 +169,17 @@ def create(
         tls.make_ca(root / "tls", product)
     tls.make_server(root / "tls", known)
     keys.generate(root / "keys" / "release.pem")
-    write_atomic(root / ".gitignore", b"keys/*.pem\ntls/*.key\notactl.toml\n.publishing\n")
+    _ignore(root / ".gitignore")
     write_atomic(root / SETTINGS, _settings(product, known[0], port, wifi).encode(), 0o600)
     return Workspace.find(root)
+
+
+def _ignore(path: Path) -> None:
+    """Keep the secrets out of git; the folder may be a project of the user's, with a file of its own."""
+    kept = path.read_bytes() if path.exists() else b""
+    missing = [line for line in _IGNORED if line not in kept.splitlines()]
+    ended = b"" if kept.endswith(b"\n") or not kept else b"\n"
+    write_atomic(path, kept + ended + b"".join(line + b"\n" for line in missing))
 
 
 def _settings(product: str, host: str, port: int, wifi: dict[str, str] | None) -> str:

@@ -69,6 +69,13 @@ def test_an_init_that_was_broken_off_can_be_repeated(tmp_path: Path) -> None:
     assert workspace.create(tmp_path, product="lamp", names=["a.b"]).host == "a.b"
 
 
+def test_a_gitignore_of_the_users_gets_lines_and_loses_none(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("build/\ntls/*.key\nsecret.py")
+    workspace.create(tmp_path, product="lamp", names=["a.b"])
+    lines = (tmp_path / ".gitignore").read_text().splitlines()
+    assert lines == ["build/", "tls/*.key", "secret.py", "keys/*.pem", "otactl.toml", ".publishing"]
+
+
 def test_settings_survive_characters_that_toml_and_urls_give_a_meaning(tmp_path: Path) -> None:
     wifi = {"ssid": 'my "net" \\ é', "password": "p#=w'"}
     made = workspace.create(tmp_path, product='l"p', names=["::1"], port=9, wifi=wifi)
