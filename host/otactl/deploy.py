@@ -2,6 +2,7 @@
 
 import json
 import time
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -17,6 +18,7 @@ CONFIG = "/etc/ota"
 _OLDEST = (1, 23)
 _HASHING_S = 30  # all files of the agent, on the board
 _MARKS = ("ota.trial", "from ota import")  # of a boot.py or main.py that calls the agent
+_PORTS_OWN = "on every boot"  # in the first line of the boot.py that a new board has; other comments are the user's
 _LINES = {
     "boot.py": "import ota.trial\n    ota.trial.start()",
     "main.py": "from ota import agent\n    agent.start()",
@@ -50,8 +52,8 @@ def _hash(path):
         return None
 def _text(path):
     try:
-        with open(path) as f:
-            return f.read()
+        with open(path, "rb") as f:
+            return binascii.b2a_base64(f.read()).decode()
     except OSError:
         return None
 def _names(path):
@@ -194,13 +196,14 @@ class _Deployment:
         self._say(f"  {path}  {len(data)} bytes")
 
     def _hook(self, name: str) -> None:
-        """Ours where there is none, or only comments (the port's own); else advice."""
+        """Ours where there is none, or the port's own, which is comments; else advice."""
         ours = agent.hook(name)
-        present = self._link.value(f"_text('/{name}')") or ""
+        coded = self._link.value(f"_text('/{name}')") or ""
+        present = b64decode(coded).decode(errors="replace")  # MicroPython runs what is no UTF-8 too
         code = [line for line in present.splitlines() if line.strip() and line[:1] != "#"]
         if present == ours or any(mark in line for line in code for mark in _MARKS):
             self._done.unchanged += 1
-        elif not code:
+        elif not present.strip() or (not code and _PORTS_OWN in present.splitlines()[0]):
             self._put(f"/{name}", ours.encode())
         else:
             self._done.advice.append(f"your {name} stays; put these two lines at its top:\n    {_LINES[name]}")

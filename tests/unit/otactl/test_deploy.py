@@ -113,6 +113,22 @@ def test_a_boot_py_of_comments_alone_is_the_ports_own(board: Board, place: Works
     assert "/boot.py" in run(board, place).written
 
 
+def test_a_program_that_is_commented_out_stays(board: Board, place: Workspace) -> None:
+    write(board, boot="# import mine\n", main="# import mine\n# mine.run()\n")
+    assert len(run(board, place).advice) == 2
+    assert text(board, "/boot.py") == "# import mine\n"
+    assert text(board, "/main.py") == "# import mine\n# mine.run()\n"
+
+
+def test_a_program_that_is_not_utf_8_stays_too(board: Board, place: Workspace) -> None:
+    program = "print('grün')\n".encode("latin-1")
+    with Link(str(board.port)) as link:
+        link.put("/main.py", program)
+    assert len(run(board, place).advice) == 1
+    with Link(str(board.port)) as link:
+        assert link.value("open('/main.py', 'rb').read() == " + repr(program))
+
+
 def test_a_package_that_hides_the_agent_is_told(board: Board, place: Workspace) -> None:
     write(board, ota="x = 1\n")
     assert any("/ota.py of yours hides /lib/ota" in line for line in run(board, place).advice)
