@@ -162,6 +162,8 @@ def create(
         raise UsageError(f"{root} is a workspace already; its key is what your boards trust, so it stays")
     if not product or len(product) > 64:
         raise UsageError("--product: a name of 1 to 64 characters")
+    if not port:
+        raise UsageError("--port: boards need a number from 1 to 65535")
     for folder in (root, root / "keys", root / "tls", root / "releases"):
         folder.mkdir(parents=True, exist_ok=True)
     known = list(dict.fromkeys([*names, *tls.own_names()]))
@@ -189,14 +191,14 @@ def _settings(product: str, host: str, port: int, wifi: dict[str, str] | None) -
         address = host
     lines = [
         "# What the boards are called, and where they find releases/.",
-        f"product = {json.dumps(product)}",
+        f"product = {_toml(product)}",
         'channel = "stable"',
-        f"url = {json.dumps(f'https://{address}:{port}')}",
+        f"url = {_toml(f'https://{address}:{port}')}",
         "",
         "# Goes into every board's /etc/ota/config.json; docs/api.md lists all that may be here.",
     ]
     if wifi:
-        lines += ["[board.wifi]", *(f"{k} = {json.dumps(v)}" for k, v in wifi.items()), ""]
+        lines += ["[board.wifi]", *(f"{k} = {_toml(v)}" for k, v in wifi.items()), ""]
     else:
         lines += ["# [board.wifi]", '# ssid = "..."', '# password = "..."', ""]
     lines += [
@@ -205,3 +207,8 @@ def _settings(product: str, host: str, port: int, wifi: dict[str, str] | None) -
         'checks = [{ check = "wifi" }, { check = "server" }]',
     ]
     return "\n".join(lines) + "\n"
+
+
+def _toml(text: str) -> str:
+    """As TOML has it: unlike JSON, no surrogates for what is beyond 16 bits, and DEL only escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -77,7 +77,7 @@ def test_a_gitignore_of_the_users_gets_lines_and_loses_none(tmp_path: Path) -> N
 
 
 def test_settings_survive_characters_that_toml_and_urls_give_a_meaning(tmp_path: Path) -> None:
-    wifi = {"ssid": 'my "net" \\ é', "password": "p#=w'"}
+    wifi = {"ssid": 'my "net" \\ é \N{HOUSE BUILDING}', "password": "p#=w'\x7f\t"}
     made = workspace.create(tmp_path, product='l"p', names=["::1"], port=9, wifi=wifi)
     assert (made.product, made.host, made.port) == ('l"p', "::1", 9)
     assert made.board_config()["wifi"] == wifi
@@ -118,6 +118,12 @@ def test_wrong_settings_are_named(tmp_path: Path, text: str, why: str) -> None:
 def test_a_product_name_that_boards_refuse_is_refused_here(tmp_path: Path, product: str) -> None:
     with pytest.raises(UsageError, match="--product"):
         workspace.create(tmp_path, product=product, names=[])
+    assert not (tmp_path / "keys").exists()
+
+
+def test_a_port_that_no_board_can_call_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--port"):
+        workspace.create(tmp_path, product="lamp", names=[], port=0)
     assert not (tmp_path / "keys").exists()
 
 
