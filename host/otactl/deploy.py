@@ -96,7 +96,8 @@ def _settings(workspace: Workspace) -> dict[str, bytes]:
     config = workspace.board_config()
     agent.check_config(config, str(workspace.root / SETTINGS))
     files = {
-        f"{CONFIG}/config.json": (json.dumps(config, indent=1) + "\n").encode(),
+        # MicroPython makes no one character of a pair of \u escapes
+        f"{CONFIG}/config.json": (json.dumps(config, indent=1, ensure_ascii=False) + "\n").encode(),
         f"{CONFIG}/keys.json": keys.for_board(keys.trusted(workspace.trusted)).encode(),
     }
     ca = workspace.tls / "ca.pem"

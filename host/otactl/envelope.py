@@ -26,7 +26,8 @@ def pae(kind: str, body: bytes) -> bytes:
 
 def seal(payload: dict[str, Any], signers: Sequence[rsa.RSAPrivateKey]) -> bytes:
     """The envelope's bytes. Raises ReleaseError where a board would not read that much."""
-    body = json.dumps(payload, sort_keys=True, separators=(",", ":")).encode()
+    # no \u escapes: MicroPython makes no one character of a pair, and a product must be as in its config.json
+    body = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     message = pae(PAYLOAD_TYPE, body)
     envelope = {
         "payload": base64.b64encode(body).decode(),

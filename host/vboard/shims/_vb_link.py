@@ -102,7 +102,7 @@ def read_flash(address, buf):
 def call(name, *args):
     """A rare call: `name` with JSON-able arguments, gives its JSON-able result, raises as `request` does."""
     global _busy, _stale
-    body = json.dumps([name, args])
+    body = json.dumps([name, args]).encode()
     if _stale:
         _discard()
     _busy = _stale = True

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from otactl import agent, deploy, keys, publish
+from otactl import agent, deploy, envelope, keys, publish
 from otactl.deploy import Deployed
 from otactl.errors import BoardError, OtactlError, ReleaseError, RigError, UsageError
 from otactl.link import Link
@@ -127,6 +127,24 @@ def test_a_program_that_is_not_utf_8_stays_too(board: Board, place: Workspace) -
     assert len(run(board, place).advice) == 1
     with Link(str(board.port)) as link:
         assert link.value("open('/main.py', 'rb').read() == " + repr(program))
+
+
+def test_a_name_with_an_emoji_is_the_same_on_the_board(board: Board, place: Workspace) -> None:
+    name = "Home \N{HOUSE BUILDING} é"
+    settings = place.root / "otactl.toml"
+    settings.write_text(f'{settings.read_text().replace("lamp", name)}\n[board.wifi]\nssid = "{name}"\n', "utf-8")
+    run(board, Workspace.find(place.root))
+    sealed = envelope.seal({"product": name}, [keys.load(place.key_file)])
+    with Link(str(board.port)) as link:
+        link.put("/stable.json", sealed)
+        code = (
+            "import json, binascii\nc = json.load(open('/etc/ota/config.json'))\n"
+            "p = json.loads(binascii.a2b_base64(json.load(open('/stable.json'))['payload']))\n"
+        )
+        assert (
+            link.value("[list(s.encode()) for s in (c['wifi']['ssid'], c['product'], p['product'])]", code)
+            == [list(name.encode())] * 3
+        )
 
 
 def test_a_package_that_hides_the_agent_is_told(board: Board, place: Workspace) -> None:
