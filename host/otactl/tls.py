@@ -101,11 +101,14 @@ def make_server(folder: Path, names: list[str], *, days: int = _SERVER_DAYS) -> 
 
 
 def server_names(folder: Path) -> list[str]:
-    """The names and addresses of server.pem; none where it is missing."""
-    certificate = _server(folder)
-    if certificate is None:
+    """The names and addresses of server.pem; none where it is missing, damaged (renewing mends it), or has none."""
+    try:
+        certificate = _server(folder)
+        if certificate is None:
+            return []
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (UsageError, x509.ExtensionNotFound):
         return []
-    found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     addresses = [str(one) for one in found.get_values_for_type(x509.IPAddress)]
     return list(dict.fromkeys([*found.get_values_for_type(x509.DNSName), *addresses]))
 

@@ -153,6 +153,16 @@ def test_names_are_kept_as_certificates_carry_them(copy: Path, given: str, kept:
     assert tls.server_names(copy) == [kept]
 
 
+def test_a_damaged_certificate_has_no_names_so_that_it_can_be_renewed(copy: Path) -> None:
+    (copy / "server.pem").write_text("nothing")
+    assert tls.server_names(copy) == []
+
+
+def test_a_certificate_without_names_is_for_no_host(copy: Path) -> None:
+    (copy / "server.pem").write_bytes((copy / "ca.pem").read_bytes())
+    assert "not for lamp.local" in str(tls.advice(copy, "lamp.local"))
+
+
 @pytest.mark.parametrize("broken", ["ca.pem", "ca.key"])
 def test_a_broken_ca_says_where_and_what_to_do(copy: Path, broken: str) -> None:
     (copy / broken).write_text("nothing")
