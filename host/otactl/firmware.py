@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from esptool.bin_image import LoadFirmwareImage
-from esptool.util import FatalError
 
 from otactl.errors import ReleaseError
 
@@ -102,7 +101,7 @@ def check(app: bytes, chip: str, name: str) -> int:
         with contextlib.redirect_stdout(io.StringIO()):
             image: Any = LoadFirmwareImage(chip, app)
             sound = image.checksum == image.calculate_checksum()
-    except (FatalError, struct.error, IndexError, TypeError, ValueError) as error:
+    except (RuntimeError, struct.error, IndexError, TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise ReleaseError(f"{name}: damaged or cut short; esptool says: {reason}") from None
     if not sound:

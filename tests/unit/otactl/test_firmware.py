@@ -104,6 +104,7 @@ def flipped(at: int) -> bytes:
         (APP[:40], "cut short"),
         (full_flash()[:-100], "cut short"),
         (full_flash(flipped(5000)), "checksum"),
+        (APP[:23] + b"\x55" + APP[24:], "append_digest"),
     ],
 )
 def test_a_damaged_file_is_refused_and_the_damage_named(load, data: bytes, why: str) -> None:
