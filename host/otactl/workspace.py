@@ -34,6 +34,8 @@ class Workspace:
     @classmethod
     def find(cls, start: Path) -> "Workspace":
         """The workspace that `start` lies in. Raises UsageError."""
+        if not start.exists():  # a slip must not lead to a workspace further up, with another key
+            raise UsageError(f"no workspace at {start}: there is no such folder")
         for folder in (start.resolve(), *start.resolve().parents):
             if (folder / SETTINGS).is_file():
                 return cls._load(folder)

@@ -53,6 +53,11 @@ def test_outside_of_one_the_way_to_make_one_is_named(tmp_path: Path) -> None:
         Workspace.find(tmp_path)
 
 
+def test_a_folder_that_is_not_there_is_not_looked_for_further_up(place: Workspace) -> None:
+    with pytest.raises(UsageError, match="no such folder"):
+        Workspace.find(place.root / "kitchn")
+
+
 def test_a_second_init_leaves_the_key_alone(place: Workspace) -> None:
     before = place.key_file.read_bytes()
     with pytest.raises(UsageError, match="is a workspace already"):
