@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 
 import serial.tools.list_ports
 
@@ -37,6 +38,8 @@ def why_not(path: str, error: Exception) -> str:
         return f"{error}; is that server up?"
     if os.name == "posix" and not os.path.exists(path):
         return "there is no such port; is the board plugged in?"
+    if os.name == "posix" and not stat.S_ISCHR(os.stat(path).st_mode):
+        return "that is no serial port"
     if os.name == "posix" and not os.access(path, os.R_OK | os.W_OK):
         return (
             "no permission; add yourself to its group (often dialout): sudo usermod -aG dialout $USER, and log in again"
