@@ -96,6 +96,16 @@ def _images(user: Path | None) -> tuple[str, list[bytes]]:
     return chip, [images.with_behaviour(image, **facts) for image, facts in zip(base, says, strict=True)]
 
 
+def _empty(folder: Path, mark: Path, user: Path | None) -> None:
+    """Take away what the last demo left, and nothing else. `mark`: its first file."""
+    if folder.exists() and any(folder.iterdir()) and not mark.exists():
+        raise StepFailed(f"{folder} has files that are no demo's, and would be emptied: choose another --folder")
+    if user and user.resolve().is_relative_to(folder):
+        raise StepFailed(f"{folder} is emptied first: move {user.name} out of it")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
 def run(folder: Path, user: Path | None) -> list[Step]:
     """The whole story in `folder`. Raises StepFailed, OtactlError, TimeoutError."""
     steps: list[Step] = []
@@ -105,10 +115,9 @@ def run(folder: Path, user: Path | None) -> list[Step]:
         proof = action()
         steps.append(Step(text, time.monotonic() - began, proof))
 
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     chip, (first, second, third) = _images(user)
     files = [folder / f"firmware-{version}.bin" for version in ("1.0.0", "1.1.0", "1.2.0")]
+    _empty(folder, files[0], user)
     for path, image in zip(files, (first, second, third), strict=True):
         path.write_bytes(image)
     place = folder / "workspace"
