@@ -79,7 +79,9 @@ class Link:
     def __enter__(self) -> Self:
         try:
             self.enter_repl()
-        except BaseException:
+        except BaseException:  # Ctrl-C as well: the program may have been interrupted already
+            with contextlib.suppress(*_BROKEN):
+                self.restart_program()
             self.close()
             raise
         return self
@@ -162,7 +164,7 @@ class Link:
         except _BROKEN as problem:
             raise self._silent(problem) from None
         if error:
-            raise BoardError(error.decode(errors="replace").strip().splitlines()[-1])
+            raise BoardError((error.decode(errors="replace").strip() or "an error without words").splitlines()[-1])
         text: str = out.decode(errors="replace")
         return text
 

@@ -1,6 +1,7 @@
 """The REPL link: that no board can hang it, and what it does on the virtual board."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
@@ -88,6 +89,22 @@ def test_a_port_is_given_back_after_a_failure() -> None:
         for _ in range(2):
             with gives_up("does not answer"), Link(device):
                 pass
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_program_that_was_interrupted_in_vain_is_started_again() -> None:
+    heard = bytearray()
+    with scripted.on_terminal(lambda data, _: heard.extend(data)) as device:
+        with gives_up("does not answer"), Link(device):
+            pass
+        time.sleep(0.2)
+    assert heard.endswith(b"\x02\x04")
+
+
+def test_an_error_without_words_is_an_error() -> None:
+    script = scripted.well(lambda _: b"\x04\r\n\x04>")
+    with scripted.on_terminal(script) as device, Link(device) as link, pytest.raises(BoardError, match="without words"):
+        link.run("1")
 
 
 def test_an_answer_that_is_no_json_is_named() -> None:
