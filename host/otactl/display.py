@@ -50,8 +50,8 @@ class Bars:
             self._progress.remove_task(self._tasks.pop(name))
 
     def note(self, line: str) -> None:
-        """A line above the bars."""
-        self._console.print(line, markup=False)
+        """A line above the bars; what strangers asked for, or a board said, moves no cursor."""
+        self._console.print("".join(c if c.isprintable() else "?" for c in line), markup=False)
 
     def __enter__(self) -> Self:
         self._progress.start()

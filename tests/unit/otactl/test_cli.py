@@ -204,6 +204,12 @@ def test_events_are_told_on_the_way(capsys) -> None:
     assert out == "  trial 1.1.0 in ota_1\n1.1.0 is confirmed\n"
 
 
+def test_what_comes_from_outside_controls_no_terminal(capsys) -> None:
+    with deployed(b"ota: check \x1b[2Jwifi ok\r\nota: confirmed 1.1.0\r\n") as device:
+        _, out, _ = otactl(capsys, "update", device)
+    assert out == "  check ?[2Jwifi ok\n1.1.0 is confirmed\n"
+
+
 def process(*words: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "otactl", *map(str, words)],
