@@ -19,9 +19,9 @@ _OLDEST = (1, 23)
 _HASHING_S = 30  # all files of the agent, on the board
 _MARKS = ("ota.trial", "from ota import")  # of a boot.py or main.py that calls the agent
 _PORTS_OWN = "on every boot"  # in the first line of the boot.py that a new board has; other comments are the user's
-_LINES = {
-    "boot.py": "import ota.trial\n    ota.trial.start()",
-    "main.py": "from ota import agent\n    agent.start()",
+_LINES = {  # where the agent is damaged, or half deployed, the program starts all the same
+    "boot.py": "try: import ota.trial; ota.trial.start()\n    except Exception as e: print(e)",
+    "main.py": "try: from ota import agent; agent.start()\n    except ImportError as e: print(e)",
 }
 
 _ASK = """

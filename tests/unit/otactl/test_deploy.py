@@ -97,8 +97,21 @@ def test_programs_of_the_users_stay_and_the_lines_to_add_are_told(board: Board, 
     assert text(board, "/boot.py") == "import network\n"
     assert text(board, "/main.py") == "print('mine')\n"
     assert len(done.advice) == 2
-    assert "import ota.trial\n    ota.trial.start()" in done.advice[0]
-    assert "from ota import agent\n    agent.start()" in done.advice[1]
+    assert "import ota.trial; ota.trial.start()\n" in done.advice[0]
+    assert "from ota import agent; agent.start()\n" in done.advice[1]
+
+
+def test_lines_to_add_let_the_program_start_without_the_agent(board: Board, place: Workspace) -> None:
+    write(board, boot="x = 1\n", main="print('mine', x)\n")
+    boot, main = ("".join(line.strip() + "\n" for line in a.splitlines()[1:]) for a in run(board, place).advice)
+    write(board, boot=boot + "x = 1\n", main=main + "print('mine', x)\n")
+    assert run(board, place).advice == []
+    with Link(str(board.port)) as link:
+        link.run("import os; [os.remove('/lib/ota/' + f) for f in os.listdir('/lib/ota')]")
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("mine 1", 20, since=seen)
+    assert "no module named 'ota.trial'" in board.text[seen:]
 
 
 def test_programs_that_follow_the_advice_are_left_alone(board: Board, place: Workspace) -> None:
