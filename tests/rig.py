@@ -215,13 +215,13 @@ def nvs(board: Board) -> Nvs:
     return Nvs(board.flash, row.offset, row.size)
 
 
-def recorded(board: Board, which: str) -> dict[str, Any]:
-    """`job` or `state` of the agent's record, as it lies in the flash of a board that is off."""
-    store, turns = nvs(board), []
+def recorded(store: Nvs, which: str) -> dict[str, Any]:
+    """`job` or `state` of the agent's record: the newer of its two copies, as it lies in flash."""
+    turns = []
     for key in (which + "0", which + "1"):
         try:
             turns.append(json.loads(store.get_blob(store.namespace("ota"), key)))
-        except NvsError:
+        except (NvsError, ValueError):
             pass
     return dict(max(turns, key=lambda pair: pair[0])[1]) if turns else {}
 

@@ -370,7 +370,7 @@ class Case:
     def kept(self, which: str) -> dict[str, Any]:
         """`job` or `state` of the record, as it lies in flash; the board is off then."""
         self.board.power_off()
-        return rigs.recorded(self.board, which)
+        return rigs.recorded(rigs.nvs(self.board), which)
 
     def restarted(self, times: int) -> None:
         """Let the trial have begun, and restarted so often: each restart takes a test half a second."""

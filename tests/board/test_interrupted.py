@@ -3,20 +3,27 @@
 from collections import Counter
 from dataclasses import replace
 
-from rig import Rig, boots, image, otadata, recorded, slot_bytes, started, status, touched
+from rig import Rig, boots, image, nvs, otadata, recorded, slot_bytes, started, status, touched
+from vboard.board import Board
 from vboard.flash import Operation, PowerLost
 from vboard.otadata import State, active
 
 BIG = image(5, size=600 << 10)
 
 
-def test_wifi_lost_in_mid_download_resumes_from_the_byte_where_it_broke(rig: Rig) -> None:
+def _downloading(rig: Rig, until: str) -> tuple[Board, int]:
+    """A board in mid-download, slowly, and what its console had said before. `until`: first digits of the bytes done."""
     board = started(rig.board())
     rig.publish("1.1.0", BIG)
     rig.network.bytes_per_s = 400_000
     seen = len(board.text)
     board.reset()
-    board.wait_text("ota: download 21", 30, since=seen)  # 200,000 bytes and more
+    board.wait_text(f"ota: download {until}", 30, since=seen)
+    return board, seen
+
+
+def test_wifi_lost_in_mid_download_resumes_from_the_byte_where_it_broke(rig: Rig) -> None:
+    board, seen = _downloading(rig, "21")  # 200,000 bytes and more
     rig.network.bytes_per_s = None
     board.drop_wifi(0.5)
     board.wait_text("ota: up-to-date 1.1.0", 60, since=seen)
@@ -28,12 +35,7 @@ def test_wifi_lost_in_mid_download_resumes_from_the_byte_where_it_broke(rig: Rig
 
 
 def test_reset_in_mid_download_goes_on_from_the_journal(rig: Rig) -> None:
-    board = started(rig.board())
-    rig.publish("1.1.0", BIG)
-    rig.network.bytes_per_s = 400_000
-    seen = len(board.text)
-    board.reset()
-    board.wait_text("ota: download 31", 30, since=seen)
+    board, seen = _downloading(rig, "31")
     rig.network.bytes_per_s = None
     board.power_off()
     board.power_on()
@@ -68,12 +70,7 @@ def test_switch_lost_to_power_is_repeated_without_a_download(rig: Rig) -> None:
 
 
 def test_damage_to_what_was_downloaded_is_noticed(rig: Rig) -> None:
-    board = started(rig.board())
-    rig.publish("1.1.0", BIG)
-    rig.network.bytes_per_s = 400_000
-    seen = len(board.text)
-    board.reset()
-    board.wait_text("ota: download 31", 30, since=seen)
+    board, seen = _downloading(rig, "31")
     rig.network.bytes_per_s = None
     row = board.table.find("ota_1")
     assert row
@@ -88,12 +85,7 @@ def test_damage_to_what_was_downloaded_is_noticed(rig: Rig) -> None:
 
 
 def test_release_published_meanwhile_replaces_the_job(rig: Rig) -> None:
-    board = started(rig.board())
-    rig.publish("1.1.0", BIG)
-    rig.network.bytes_per_s = 400_000
-    seen = len(board.text)
-    board.reset()
-    board.wait_text("ota: download 31", 30, since=seen)
+    board, seen = _downloading(rig, "31")
     board.power_off()
     rig.network.bytes_per_s = None
     newer = image(6, size=500 << 10)
@@ -141,7 +133,7 @@ def test_record_over_the_remains_of_a_torn_write_holds(rig: Rig) -> None:
     board.wait_text("ota: error http-status 404", 20, since=seen)
     board.wait_text("app: runs", 20, since=seen)
     board.power_off()
-    assert recorded(board, "state")["refused"] == ["http-status", "404"]
+    assert recorded(nvs(board), "state")["refused"] == ["http-status", "404"]
 
 
 def test_wear_of_an_update_is_bounded(rig: Rig) -> None:

@@ -1,14 +1,14 @@
 """Judges a run from outside the agent: by the bytes in flash, what the bootloader started, and a littlefs of its own."""
 
-import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from littlefs import LittleFSError
+from rig import recorded
 from vboard.flash import Flash, Operation
-from vboard.nvs import Nvs, NvsError
+from vboard.nvs import Nvs
 from vboard.otadata import Entry, State, active, slot_of
 from vboard.table import Row
 
@@ -18,7 +18,6 @@ from powercut.stage import Run
 
 _OTADATA_SECTOR = 0x1000
 _COUNTER = "data/count.txt"
-_ROOM = 704
 _NEWEST = 2  # sequence of the release that fails, in the scenarios where one does
 
 
@@ -200,20 +199,11 @@ def _states(scenario: Scenario, flash: bytes) -> dict[str, str]:
 def _nvs(scenario: Scenario, flash: bytes, which: str) -> dict[str, object]:
     """The newest good copy of a record, read by a store of the host's from a copy of the flash."""
     nvs = row(scenario.table, "nvs")
-    newest: tuple[int, dict[str, object]] = (0, {})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "flash.bin"
         path.write_bytes(flash)
         with Flash(path, len(flash)) as chip:
-            store = Nvs(chip, nvs.offset, nvs.size)
-            space = store.namespace("ota")
-            for key in (f"{which}0", f"{which}1"):
-                try:
-                    turn, value = json.loads(store.get_blob(space, key, _ROOM))
-                except (NvsError, ValueError):
-                    continue
-                newest = max(newest, (turn, value), key=lambda pair: pair[0])
-    return newest[1]
+            return recorded(Nvs(chip, nvs.offset, nvs.size), which)
 
 
 def _vfs(scenario: Scenario, start: bytes, flash: bytes) -> Iterator[str]:

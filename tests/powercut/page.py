@@ -22,6 +22,19 @@ code { font-size: 13px }
 """
 
 
+COLUMNS = (  # of the table: head, key in powercut.json
+    ("scenario", "name"),
+    ("operations", "operations"),
+    ("states", "states"),
+    ("run", "ran"),
+    ("second cuts", "second_states"),
+    ("run", "second_ran"),
+    ("boots", "most_boots"),
+    ("refetched", "most_refetched"),
+    ("violations", "violations"),
+)
+
+
 def page(summary: dict[str, Any]) -> str:
     """`summary` is what powercut.json holds."""
     scenarios = summary["scenarios"]
@@ -38,34 +51,13 @@ def page(summary: dict[str, Any]) -> str:
 
 
 def _table(scenarios: list[dict[str, Any]]) -> str:
-    heads = (
-        "scenario",
-        "operations",
-        "states",
-        "run",
-        "second cuts",
-        "run",
-        "most boots",
-        "bytes again",
-        "violations",
-    )
-    keys = (
-        "name",
-        "operations",
-        "states",
-        "ran",
-        "second_states",
-        "second_ran",
-        "most_boots",
-        "most_refetched",
-    )
     rows = "".join(
         "<tr>"
-        + "".join(f"<td>{escape(str(s[k]))}</td>" for k in keys)
+        + "".join(f"<td>{escape(str(s[key]))}</td>" for _, key in COLUMNS[:-1])
         + f"<td{' class=bad' if s['violations'] else ''}>{s['violations']}</td></tr>"
         for s in scenarios
     )
-    return f"<table><tr>{''.join(f'<th>{h}</th>' for h in heads)}</tr>{rows}</table>"
+    return f"<table><tr>{''.join(f'<th>{head}</th>' for head, _ in COLUMNS)}</tr>{rows}</table>"
 
 
 def _legend() -> str:

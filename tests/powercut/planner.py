@@ -12,7 +12,7 @@ import random
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vboard.flash import SECTOR
@@ -72,7 +72,6 @@ class Base:
     run: Run
     verdict: Verdict
     known: dict[Key, int]  # boots from there to the end
-    points: list[Point] = field(default_factory=list)
 
 
 def look(scenario: Scenario) -> Base:
@@ -128,7 +127,7 @@ class Bench:
         self._stage = Stage(base.scenario.place)
 
     def close(self) -> None:
-        self._stage.__exit__(None, None, None)
+        self._stage.close()
 
     def try_point(self, point: Point, seconds: int = 0, seed: int = 0) -> Result:
         """One first cut; then `seconds` second cuts in its recovery, chosen by the seed (or as many as there are)."""

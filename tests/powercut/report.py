@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from powercut.cuts import State, Step
 from powercut.oracle import allowed
-from powercut.page import page
+from powercut.page import COLUMNS, page
 from powercut.planner import Base, Result
 
 
@@ -76,31 +76,14 @@ def scope(explored: list[Exploration], seed: int) -> str:
 
 def table(explored: list[Exploration]) -> str:
     """The figures, a line a scenario, for a terminal."""
-    head = (
-        "scenario",
-        "operations",
-        "states",
-        "run",
-        "second cuts",
-        "run",
-        "boots",
-        "refetched",
-        "violations",
-    )
-    rows = [head]
+    rows = [tuple(head for head, _ in COLUMNS)]
     for e in explored:
-        f = _figures(e)
-        rows.append(
-            (
-                e.base.scenario.name,
-                *(str(f[k]) for k in ("operations", "states", "ran", "second_states")),
-            )
-            + tuple(str(f[k]) for k in ("second_ran", "most_boots", "most_refetched", "violations"))
-        )
+        figures = _figures(e)
+        rows.append((e.base.scenario.name, *(str(figures[key]) for _, key in COLUMNS[1:])))
     sums = [str(sum(int(r[n]) for r in rows[1:])) for n in range(1, 6)]
     most = [str(max(int(r[n]) for r in rows[1:])) for n in (6, 7)]
     rows.append(("all", *sums, *most, str(sum(int(r[8]) for r in rows[1:]))))
-    widths = [max(len(r[n]) for r in rows) for n in range(len(head))]
+    widths = [max(len(r[n]) for r in rows) for n in range(len(COLUMNS))]
     return "\n".join(
         "  ".join(cell.ljust(w) if n == 0 else cell.rjust(w) for n, (cell, w) in enumerate(zip(r, widths, strict=True)))
         for r in rows
