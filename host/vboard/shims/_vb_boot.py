@@ -12,6 +12,7 @@ import _vb_system
 import _vb_esp32
 import _vb_machine
 import _vb_net
+import _vb_wlan
 import vfs
 
 
@@ -19,13 +20,14 @@ def _install():
     modules = sys.modules
     for name in ("time", "errno", "os", "micropython", "sys"):
         modules[name] = getattr(_vb_system, name)
-    for name in ("network", "socket", "tls", "select", "ntptime"):
+    for name in ("socket", "tls", "select", "ntptime"):
         modules[name] = getattr(_vb_net, name)
+    modules["network"] = _vb_wlan.network
     modules["esp32"] = _vb_esp32.esp32
     modules["esp"] = _vb_esp32.esp
     modules["machine"] = _vb_machine.machine
     for name, attribute in _vb_system._board["absent"]:  # names newer than the firmware this board claims
-        where = _vb_net.WLAN if name == "WLAN" else modules[name]
+        where = _vb_wlan.WLAN if name == "WLAN" else modules[name]
         if hasattr(where, attribute):
             delattr(where, attribute)
     sys.path[:] = ["", ".frozen", "/lib"]
