@@ -1,5 +1,4 @@
-"""The agent's public face: main.py calls `agent.start()`, then `agent.run("app")`. What raises, raises OtaError.
-docs/api.md tells it all."""
+"""The agent's public face, told in docs/api.md: main.py calls `agent.start()`, then `agent.run("app")`."""
 
 import gc
 import random

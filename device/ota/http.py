@@ -72,8 +72,7 @@ def split(url: str) -> "tuple[bool, str, int, str]":
     netloc, _, path = rest.partition("/")
     host, _, port = netloc.partition(":")
     port = port or ("443" if scheme == "https" else "80")
-    # A space or a line end would smuggle a request of its own into ours.
-    clean = all(32 < ord(c) < 127 for c in url) and "@" not in netloc and "?" not in netloc
+    clean = all(32 < ord(c) < 127 for c in url) and "@" not in netloc and "?" not in netloc  # no smuggled requests
     good = clean and scheme in ("http", "https") and host and port.isdigit() and 0 < int(port) < 65536
     require(good, "bad-url", url[:80])
     return scheme == "https", host, int(port), "/" + path.split("#", 1)[0]
@@ -126,9 +125,8 @@ def _failed(e: BaseException, doing: str) -> BaseException:
 
 
 class Response:
-    """What a server sends: the whole file or the rest of it. status; url, after redirects; start, the body's offset in
-    the file; length, bytes of body or None; total, the file's size or None; etag, for a later get(), or None; sock,
-    pollable."""
+    """What a server sends. url: after redirects; start: the body's offset in the file; length (of the body) and total
+    (of the file): bytes, or None; etag: for a later get(), or None; sock: pollable; status."""
 
     def __init__(self, url: str, sock: socket.socket) -> None:
         self.url, self.sock = url, sock
@@ -202,12 +200,10 @@ class Response:
                 self.status = int(line[9:12])
             elif line.strip():
                 name, _, value = line.partition(b":")
-                name = name.lower()
-                if name in _WANTED:
+                if name.lower() in _WANTED:
                     text = str(value.strip(), "utf-8")
                     # Two different lengths are how one answer is passed off as another.
-                    if not text or found.setdefault(name, text) != text:
-                        raise ValueError
+                    require(text and found.setdefault(name.lower(), text) == text, "bad-response", "headers")
             elif self.status >= 200:
                 return found
             else:  # 100, 103: the answer is still to come
@@ -221,8 +217,7 @@ class Response:
             code = "bad-range" if self.status == 416 else "http-status"  # 416: the file ends before `start`
             raise OtaError(code, self.status, int(wait) if wait.isdigit() else 0)
         self._chunked = b"transfer-encoding" in found
-        if found.get(b"transfer-encoding", "chunked").lower() != "chunked":
-            raise ValueError
+        require(found.get(b"transfer-encoding", "chunked").lower() == "chunked", "bad-response", "transfer-encoding")
         told = None if self._chunked else found.get(b"content-length")
         self.length = self.total = size if told is None else int(told)
         # A weak tag may not be used with ranges; the date may, where there is nothing better.
@@ -239,6 +234,5 @@ class Response:
             require(good and told in (None, str(end - start)), "bad-range", text[:40])
             self.start, self.length = start, end - start
             self.total = None if total == "*" else end
-        if not 0 <= (self.length or 0) < _MOST:
-            raise ValueError
+        require(0 <= (self.length or 0) < _MOST, "bad-response", "length")
         self._left = 0 if self._chunked else _MOST if self.length is None else self.length

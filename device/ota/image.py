@@ -1,5 +1,4 @@
-"""What the first bytes of a file say: is it an app image that this chip may be given? Source: ESP-IDF esp_app_format.h
-(24-byte header) and esp_app_desc.h (256 bytes at offset 32)."""
+"""Is a file an app image for this chip? Source: ESP-IDF esp_app_format.h (24 bytes), esp_app_desc.h (256, at 32)."""
 
 import struct
 
@@ -27,14 +26,12 @@ def check_head(head: "bytearray | memoryview", chip: str) -> dict:
     magic, segments = head[0], head[1]
     chip_id, hashed = struct.unpack_from("<H9xB", head, 12)
     first_size, desc_magic, secure_version = struct.unpack_from("<III", head, 28)
-    # An ESP32's flash dump is erased up to its bootloader.
-    require(bytes(head[:32]) != b"\xff" * 32, "full-flash", "starts erased")
+    require(bytes(head[:32]) != b"\xff" * 32, "full-flash", "starts erased")  # as an ESP32's dump does
     require(magic == 0xE9, "not-an-image", bytes(head[:4]).hex())
     require(0 < segments <= 16, "not-an-image", f"{segments} segments")
     described = desc_magic == 0xABCD5432
-    # What micropython.org offers first is a .bin with the bootloader at its front: an image header like any other, but
-    # no descriptor, and a segment that fits in the 32 KiB before the partition table. An app's first segment, its
-    # constants, is larger in every MicroPython build.
+    # micropython.org's first offer is a .bin that starts with a bootloader: an image too, but without a descriptor, and
+    # its first segment fits in the 32 KiB before the partition table. No MicroPython build's first, its constants, does.
     require(described or first_size >= 0x8000, "full-flash", "starts with a bootloader")
     require(described, "no-descriptor")
     require(chip_id in CHIPS and CHIPS[chip_id] == chip, "wrong-chip", CHIPS.get(chip_id, f"chip-{chip_id}"))

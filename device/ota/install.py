@@ -35,9 +35,8 @@ class Pass:
         """Set `offer` to the newest release: a generator. Raises OtaError with why this board refuses it."""
         url, state, running = self._config["url"], self._record.state, self._slots.running
         keys = signature.load_keys(self._config["keys"])
-        envelope = network.fetch(self._config, url).read(release.MAX_ENVELOPE + 1)
-        payload = release.open_envelope(envelope, keys)
-        del envelope, keys
+        payload = release.open_envelope(network.fetch(self._config, url).read(release.MAX_ENVELOPE + 1), keys)
+        del keys
         build = getattr(sys.implementation, "_build", None)
         target = release.choose(payload, self._config["product"], image.chip(running), build)
         size, sha256 = target["size"], target["sha256"].lower()

@@ -1,5 +1,4 @@
-"""The way to the release server: join Wi-Fi, set the clock. A board on Ethernet, or one whose program joins by itself,
-has no `wifi` in its configuration: then no interface is touched here."""
+"""The way to the release server: join Wi-Fi, set the clock. No `wifi` in the configuration: no interface is touched."""
 
 import time
 
@@ -11,14 +10,12 @@ from .errors import OtaError, require
 
 _BUILT_IN = 2026  # a clock that shows an earlier year was not set since power-on
 _FIRST_REFUSALS_MS = 5000  # the chip goes on trying: a first refusal need not be the last word
-# by number: some names came with later versions
-_REFUSED = dict.fromkeys((201, 210, 211, 212), "wifi-not-found")
+_REFUSED = dict.fromkeys((201, 210, 211, 212), "wifi-not-found")  # by number: some names came with later versions
 _REFUSED.update(dict.fromkeys((15, 202, 204), "wifi-wrong-password"))
 
 
 def join(config: dict, timeout_s: float = 20) -> None:
-    """Connect to the first configured network that takes us, unless one has. Raises OtaError: wifi-not-found,
-    wifi-wrong-password, wifi-failed."""
+    """Connect to the first configured network that takes us, unless one has. Raises OtaError wifi-…"""
     failure = None
     for wifi in config["wifi"]:
         failure = _try(wifi, config["hostname"], timeout_s * 1000 // len(config["wifi"]))

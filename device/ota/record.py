@@ -5,7 +5,7 @@ written in turn, as ESP-IDF 5 can lose the old and the new value of a blob when 
 
 import json
 
-from esp32 import NVS
+from esp32 import NVS, Partition
 
 from .errors import OtaError
 
@@ -15,8 +15,7 @@ _NO_JOB = {
     "phase": "idle",  # writing, ready (the slot is whole), trial, confirmed, failed
     "version": None, "sequence": 0, "security_version": 0, "size": 0, "sha256": "", "slot": None,
     "etag": None,  # of the file that the bytes in flash came from
-    "switches": 0,  # tries of set_boot()
-    "restarts": 0,  # soft resets of a trial
+    "switches": 0, "restarts": 0,  # tries of set_boot(); soft resets of a trial
     "spoiled": 0,  # downloads of this very image that were not what was signed, or did not hold
     "reason": None, "detail": None, "told": True,
 }  # fmt: skip
@@ -46,6 +45,26 @@ class Record:
         except OSError:
             self.offset = 0
 
+    def pass_remains(self) -> None:
+        """Where torn writes have left something in NVS, write fillers of one entry each until one lies behind it all. What
+        ESP-IDF writes over it is spoilt without an error, or forgotten at the next start."""
+        part, page, blank = Partition.find(Partition.TYPE_DATA, label="nvs")[0], bytearray(4096), b"\xff" * 32  # type: ignore
+        for number in range(256):
+            for n in range(part.info()[3] // 4096):
+                part.readblocks(n, page)
+                if page[0] == 0xFE:  # active: the page that is written to
+                    break
+            torn = free = filled = False
+            for i in range(126):  # its entries; its table has two bits for each: 3 is free, 2 is written
+                state, entry = page[32 + i // 4] >> i % 4 * 2 & 3, page[64 + 32 * i : 96 + 32 * i]
+                free = free or state == 3
+                if state != 3 or entry != blank:
+                    torn = torn or free or entry[:4] == blank[:4]  # ESP-IDF may take it, or one before it, for free
+                    filled = state == 2 and entry[8:14] == b"filler"
+            if filled or not torn:
+                return
+            self._set("filler", number)
+
     def begin(self, offer: dict, slot: str, phase: str = "writing") -> None:
         """A new job takes the place of whatever was there. Written."""
         self.progress(0)
@@ -57,9 +76,11 @@ class Record:
     def progress(self, offset: int) -> None:
         """The bytes below `offset` are in flash. Written; allocates nothing."""
         self.offset = offset
+        self._set("offset", offset)
+
+    def _set(self, key: str, number: int) -> None:
         try:
-            for _ in range(2):  # as in save()
-                self._nvs.set_i32("offset", offset)
+            self._nvs.set_i32(key, number)
         except OSError as e:
             raise OtaError("record", e.args[0])
 
@@ -90,8 +111,7 @@ class Record:
         self.job.update(phase="failed", reason=reason, detail=detail[:80], told=not remember)
         self.save("job")
 
-    def _remember(self, sequence: int, reason: str) -> None:
-        # Never to be tried again (P6).
+    def _remember(self, sequence: int, reason: str) -> None:  # never to be tried again (P6)
         failed = [f for f in self.state["failed"] if f[0] != sequence]
         self.state["failed"] = (failed + [[sequence, reason]])[-_FAILED_KEPT:]
 
@@ -105,8 +125,7 @@ class Record:
         """Write "job" or "state". Raises OtaError record."""
         turn = self._turn.get(which, 0) + 1
         try:
-            for _ in range(2):  # the second writes only where what a torn write has left lay under the first
-                self._nvs.set_blob(which + str(turn & 1), json.dumps([turn, getattr(self, which)]))
+            self._nvs.set_blob(which + str(turn & 1), json.dumps([turn, getattr(self, which)]))
             self._nvs.commit()
         except OSError as e:
             raise OtaError("record", e.args[0])

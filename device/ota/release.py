@@ -39,9 +39,7 @@ def open_envelope(raw: bytes, keys: "dict[str, int]") -> dict:
         raise OtaError("envelope-not-json")
     require(kind == PAYLOAD_TYPE, "envelope-type", str(kind)[:64])
     del envelope
-    h = hashlib.sha256(f"DSSEv1 {len(kind)} {kind} {len(body)} ".encode())
-    h.update(body)
-    digest = h.digest()
+    digest = hashlib.sha256(f"DSSEv1 {len(kind)} {kind} {len(body)} ".encode() + body).digest()
     refusal = OtaError("unknown-key", signatures[0][0][:16] if signatures else "none")
     for keyid, sig in signatures:  # one good one will do: an old key's may stand beside a new's
         if keyid in keys:
@@ -57,17 +55,15 @@ def open_envelope(raw: bytes, keys: "dict[str, int]") -> dict:
 def _payload(body: bytes) -> dict:
     try:
         payload = json.loads(body)
-        if fits(payload["schema"], (int,), 1, 1):
-            return payload
+        require(fits(payload["schema"], (int,), 1, 1), "schema", payload["schema"])
+        return payload
     except (ValueError, TypeError, KeyError):
-        payload = {"schema": "none"}
-    raise OtaError("schema", payload["schema"])
+        raise OtaError("schema", "none")
 
 
 def choose(payload: dict, product: str, chip: str, build: "str | None") -> dict:
-    """The first target of `payload` for this board; its fields are checked. `build` is sys.implementation._build, None
-    before MicroPython 1.25: then only targets that name no build match. Raises OtaError: wrong-product, no-target,
-    unknown-kind, bad-release."""
+    """The first target for this board, its fields checked. `build` is sys.implementation._build, None before 1.25: then
+    only targets that name none match. Raises OtaError: wrong-product, no-target, unknown-kind, bad-release."""
     _check(payload, _RELEASE)
     require(all(32 < ord(c) < 127 for c in payload["version"]), "bad-release", "version")  # one word
     require(payload["product"] == product, "wrong-product", payload["product"])

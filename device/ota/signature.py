@@ -32,8 +32,7 @@ def load_keys(path: str) -> "dict[str, int]":
 def verify_pss(n: int, digest: bytes, sig: bytes) -> bool:
     """Whether `sig` (384 bytes) signs `digest` (SHA-256 of the message) under modulus `n`."""
     number = int.from_bytes(sig, "big")
-    # The same signature plus n would pass as a second one.
-    if len(sig) != _BYTES or len(digest) != _HASH or number >= n:
+    if len(sig) != _BYTES or len(digest) != _HASH or number >= n:  # plus n, it would pass as a second signature
         return False
     block = pow(number, 65537, n).to_bytes(_BYTES, "big")
     if block[_BYTES - 1] != 0xBC or block[0] & 0x80:

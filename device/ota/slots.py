@@ -1,4 +1,4 @@
-"""Slots and otadata: the agent's only door to esp32.Partition, and where P2, P3 and P4 are kept. MicroPython has no
+"""Slots and otadata: the agent's only door to them, and where P2, P3 and P4 are kept. MicroPython has no
 call for an image's state, so otadata is decoded here. Source: ESP-IDF esp_flash_partitions.h,
 bootloader_common_loader.c: two entries, each alone in a sector; of two whose crc is good the larger one wins."""
 

@@ -25,6 +25,7 @@ def start() -> None:
     except OtaError:
         return  # no OTA slots: nothing can be on trial
     kept = record.Record()
+    kept.pass_remains()
     if _on_trial(found, kept.job):
         if kept.job["phase"] != "failed" or kept.job["told"] or kept.job["slot"] == found.label:
             slots.Slots.unsure = True
@@ -116,8 +117,7 @@ class Trial:
             limits = {"deadline_s": 180, "watchdog_s": 30}
         job = kept.job
         self._slots, self._record = found, kept
-        # An image that somebody else switched to is on trial as well, but it is not our job.
-        self._ours = job["slot"] == found.label and job["phase"] in ("ready", "trial")
+        self._ours = job["slot"] == found.label and job["phase"] in ("ready", "trial")  # or somebody else's switch
         self.version = job["version"] if self._ours else "unknown"
         self.healthy = False
         self._began = time.ticks_ms()

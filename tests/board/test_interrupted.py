@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 from rig import Rig, boots, image, nvs, otadata, recorded, slot_bytes, started, status, touched
 from vboard.board import Board
 from vboard.flash import Operation, PowerLost
@@ -117,16 +118,23 @@ def test_torn_state_of_a_confirmed_release_is_written_anew(rig: Rig) -> None:
     assert status(board)["slots"][0]["state"] == "valid"
 
 
-def test_record_over_the_remains_of_a_torn_write_holds(rig: Rig) -> None:
-    """Bytes without their first word, which ESP-IDF takes for a free entry: the next one to be written fails."""
+# bytes in the entry that is free, but for its first word; bytes further on; one entry free before one that is used up
+@pytest.mark.parametrize(("entry", "table"), [(0, None), (2, None), (None, 1), (None, 4)])
+def test_record_over_what_torn_writes_left_holds(rig: Rig, entry: int | None, table: int | None) -> None:
+    """Numbers of the entries from the first free one on. ESP-IDF would write there, and say that all is well."""
     board = started(rig.board())
     board.wait_text("app: runs", 20)
     board.power_off()
     row = board.table.find("nvs")
     assert row
     page = board.flash.read(row.offset, 4096)
-    free = max(n for n in range(64, 4096, 32) if page[n : n + 32] != b"\xff" * 32) + 32
-    board.flash.program(row.offset + free + 4, bytes(20), actor="host")
+    free = max(n for n in range(126) if page[64 + 32 * n : 96 + 32 * n] != b"\xff" * 32) + 1
+    if entry is not None:
+        first = 0 if entry else 4
+        board.flash.program(row.offset + 64 + 32 * (free + entry) + first, bytes(20), actor="host")
+    if table is not None:
+        used = free + table
+        board.flash.program(row.offset + 32 + used // 4, bytes([0xFF & ~(3 << used % 4 * 2)]), actor="host")
     rig.workspace.channel_file.unlink()
     seen = len(board.text)
     board.power_on()

@@ -510,6 +510,19 @@ def test_a_value_over_the_remains_of_a_torn_one_holds_when_it_is_written_twice(
     assert get(mount(flash), "other", int) == 1
 
 
+def test_a_value_in_a_free_entry_before_a_used_one_holds_until_the_next_mount(flash: Flash) -> None:
+    """A repair of the table that was torn: its bits of the used entries cannot be taken back."""
+    put(mount(flash), "other", 1)
+    free = (flash.read(AT, PAGE).rindex(b"other") - 8 - 64) // 32 + 1
+    flash.program(AT + 32 + (free + 1) // 4, bytes([0xFF & ~(3 << (free + 1) % 4 * 2)]), actor="host")
+    store = mount(flash)
+    put(store, "k", 7)
+    put(store, "lost", 8)
+    assert (get(store, "k", int), get(store, "lost", int)) == (7, 8)
+    again = mount(flash)
+    assert (get(again, "k", int), get(again, "lost", int), get(again, "other", int)) == (7, LOST, 1)
+
+
 def test_a_failed_replacement_takes_the_old_chunks_as_idf_up_to_5_5_does(flash: Flash) -> None:
     """The caller was told NOT_ENOUGH_SPACE, and the old value is gone: IDF pull request 18827."""
     size = 3 * PAGE
