@@ -24,7 +24,7 @@ def init(args: argparse.Namespace) -> int:
         found = Workspace.find(root)
         names = [*args.names, found.host, *tls.server_names(found.tls), *tls.own_names()]
         tls.make_server(found.tls, list(dict.fromkeys(names)))
-        print(f"new server certificate in {found.tls}; boards need nothing new")
+        print(f"new server certificate in {found.tls}; boards need nothing new, a server that runs a new start")
         return 0
     made = workspace.create(
         root,
@@ -41,6 +41,8 @@ def init(args: argparse.Namespace) -> int:
 
 def _wifi(args: argparse.Namespace) -> dict[str, str] | None:
     if not args.ssid:
+        if args.password:
+            raise UsageError("--password without --ssid: name the network that it is for")
         return None
     if len(args.ssid.encode()) > 32:
         raise UsageError("--ssid: a network's name has 32 bytes at the most")
@@ -93,7 +95,9 @@ def serve(args: argparse.Namespace) -> int:
         def started(port: int) -> None:
             where = f"{scheme}://{args.host}:{port}"
             bars.note(f"serving {found.releases} at {where} (Ctrl-C ends)")
-            if port != found.port:
+            if found.path:
+                bars.note(f"warning: boards look at {found.channel_url}: this server has no {found.path}; change url")
+            elif port != found.port:
                 bars.note(f"warning: boards look at {found.channel_url}: change url, or forward")
 
         server.run(started)

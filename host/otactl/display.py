@@ -78,6 +78,9 @@ class ServeLog:
             self._bars.show(name, transfer.done, transfer.size)
             return
         self._bars.drop(name)
+        if transfer.status == 400:
+            self._bars.note(f"{transfer.peer}: 400, what it asked is no HTTP")
+            return
         if transfer.status == 404:
             self._bars.note(f"{name}: 404, not there")
             return

@@ -40,6 +40,17 @@ def generate(path: Path) -> rsa.RSAPrivateKey:
     return key
 
 
+def keep_or_generate(path: Path) -> None:
+    """The key at `path`, with its public half beside it; a new one only where there is none.
+
+    Raises UsageError where what is there is no key that boards can trust.
+    """
+    if path.exists():
+        write_atomic(public_file(path), for_board([load(path).public_key()]).encode())
+    else:
+        generate(path)
+
+
 def public_file(path: Path) -> Path:
     """Where the public half of the key at `path` lies: keys/release.pem, keys/release.pub.json."""
     return path.with_name(path.stem + PUBLIC_SUFFIX)

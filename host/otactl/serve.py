@@ -5,6 +5,7 @@ the content is what lets a board go on with a download at another server.
 """
 
 import asyncio
+import logging
 import os
 import ssl
 import threading
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from otactl.errors import RigError, UsageError
 
@@ -158,17 +160,35 @@ def context(tls: Path) -> ssl.SSLContext:
     return made
 
 
+class _NotHttp(logging.Filter):
+    """What aiohttp logs with a traceback for anyone's bad request is a line for `watch`."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.exc_info or not isinstance(record.exc_info[1], HttpProcessingError):
+            return True
+        peer = str(record.args[0]) if isinstance(record.args, tuple) and record.args else "?"
+        self._watch(Transfer(peer, "", 400, 0, 0, 0, 0.0, over=True))
+        return False
+
+
 class Server:
     """A running server; `port` is known once it is started (0 asks for a free one)."""
 
     def __init__(self, releases: Path, tls: Path | None, host: str, port: int, watch: Watch) -> None:
         self._app = application(releases, watch)
+        self._log = logging.Logger("otactl.serve")  # noqa: LOG001 - this server has a watch of its own
+        self._log.parent = logging.getLogger("aiohttp")
+        self._log.addFilter(_NotHttp(watch))
         self._context = context(tls) if tls else None
         self._host, self.port = host, port
 
     async def start(self) -> None:
         """Raises RigError where the port cannot be had."""
-        self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=1)
+        self._runner = web.AppRunner(self._app, access_log=None, logger=self._log, shutdown_timeout=1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self.port, ssl_context=self._context)
         try:

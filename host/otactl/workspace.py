@@ -1,7 +1,6 @@
 """The workspace: a folder with the release key, the TLS files, otactl.toml and releases/."""
 
 import contextlib
-import ipaddress
 import json
 import re
 import tomllib
@@ -94,6 +93,11 @@ class Workspace:
         return urlsplit(self.url).hostname or ""
 
     @property
+    def path(self) -> str:
+        """The folder in `url`, for servers that have releases/ in one; else empty."""
+        return urlsplit(self.url).path.rstrip("/")
+
+    @property
     def port(self) -> int:
         parts = urlsplit(self.url)
         return parts.port or (443 if parts.scheme == "https" else 80)
@@ -158,21 +162,23 @@ def create(
 ) -> Workspace:
     """A new workspace. `names`: what boards call this machine; the first one they are told.
 
-    Raises UsageError where there is one already: its key may be the only one that boards trust.
+    Keys and a CA that are there stay: boards may trust them already. Raises UsageError where there is a workspace.
     """
-    if (root / SETTINGS).exists() or (root / "keys" / "release.pem").exists():
+    if (root / SETTINGS).exists():
         raise UsageError(f"{root} is a workspace already; its key is what your boards trust, so it stays")
     if not product or len(product) > 64:
         raise UsageError("--product: a name of 1 to 64 characters")
     if not port:
         raise UsageError("--port: boards need a number from 1 to 65535")
+    known = list(dict.fromkeys([*names, *tls.own_names()]))
+    if ":" in known[0]:
+        raise UsageError(f"{known[0]}: boards use IPv4; give a name, or an IPv4 address, before it")
     for folder in (root, root / "keys", root / "tls", root / "releases"):
         folder.mkdir(parents=True, exist_ok=True)
-    known = list(dict.fromkeys([*names, *tls.own_names()]))
     if not (root / "tls" / "ca.pem").exists():  # left by a run that was broken off
         tls.make_ca(root / "tls", product)
     tls.make_server(root / "tls", known)
-    keys.generate(root / "keys" / "release.pem")
+    keys.keep_or_generate(root / "keys" / "release.pem")
     _ignore(root / ".gitignore")
     write_atomic(root / SETTINGS, _settings(product, known[0], port, wifi).encode(), 0o600)
     return Workspace.find(root)
@@ -187,15 +193,11 @@ def _ignore(path: Path) -> None:
 
 
 def _settings(product: str, host: str, port: int, wifi: dict[str, str] | None) -> str:
-    try:
-        address = f"[{host}]" if ipaddress.ip_address(host).version == 6 else host
-    except ValueError:
-        address = host
     lines = [
         "# What the boards are called, and where they find releases/.",
         f"product = {_toml(product)}",
         'channel = "stable"',
-        f"url = {_toml(f'https://{address}:{port}')}",
+        f"url = {_toml(f'https://{host}:{port}')}",
         "",
         "# Goes into every board's /etc/ota/config.json; docs/api.md lists all that may be here.",
     ]

@@ -115,7 +115,8 @@ def test_a_workspace_is_made_published_in_and_renewed(capsys, tmp_path: Path, fi
     code, out, _ = otactl(capsys, "publish", "-w", root, firmware_file(), "--version", "1.1.0", "--json")
     assert (code, json.loads(out)["sequence"]) == (0, 2)
     before = (root / "tls" / "server.pem").read_bytes()
-    assert otactl(capsys, "init", "-w", root, "--renew", "other.local")[0] == 0
+    code, out, _ = otactl(capsys, "init", "-w", root, "--renew", "other.local")
+    assert (code, "a server that runs a new start" in out) == (0, True)
     assert (root / "tls" / "server.pem").read_bytes() != before
     from otactl import tls
 
@@ -147,6 +148,8 @@ def test_errors_are_one_line_that_names_the_thing(capsys, place: Workspace, tmp_
         (2, "otactl init", ["publish", "-w", tmp_path, text, "--version", "1"]),
         (2, "is a workspace already", ["init", "-w", root]),
         (2, "neither a host name", ["init", "-w", tmp_path / "n", "a b"]),
+        (2, "boards use IPv4", ["init", "-w", tmp_path / "n", "::1", "lamp.local"]),
+        (2, "without --ssid", ["init", "-w", tmp_path / "n", "--password", "secret"]),
         (2, "32 bytes", ["init", "-w", tmp_path / "n", "--ssid", "x" * 33]),
         (1, "notes.txt: not ESP32 firmware", ["publish", "-w", root, text, "--version", "1"]),
         (1, "absent.bin", ["publish", "-w", root, tmp_path / "absent.bin", "--version", "1"]),
@@ -232,6 +235,19 @@ def test_serving_ends_with_ctrl_c_and_without_a_word_on_stderr(place: Workspace,
         server.send_signal(signal.SIGINT)
         out, err = server.communicate(timeout=30)
     assert (server.returncode, out, err) == (0, "", "")
+
+
+def test_serve_warns_when_boards_look_in_a_folder_that_it_does_not_have(place: Workspace) -> None:
+    settings = place.root / "otactl.toml"
+    settings.write_text(settings.read_text().replace("127.0.0.1:8443", "127.0.0.1:8443/updates"))
+    with process("serve", "-w", place.root, "--host", "127.0.0.1", "--port", 0) as server:
+        assert server.stdout is not None
+        server.stdout.readline()
+        said = server.stdout.readline()
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=30)
+    assert "warning" in said
+    assert "https://127.0.0.1:8443/updates/stable.json: this server has no /updates" in said
 
 
 def test_serve_warns_when_boards_will_refuse_its_certificate(place: Workspace) -> None:

@@ -198,6 +198,27 @@ def test_a_client_that_goes_away_does_no_harm(client: Client, caplog) -> None:
     assert not caplog.records, caplog.text
 
 
+@pytest.mark.parametrize(
+    "asked", [b"GET / HTTP/9.9\r\n\r\n", b"GET /x HTTP/1.1\r\nA\0B: c\r\n\r\n", b"GET /" + b"a" * 20_000]
+)
+def test_what_is_no_http_is_a_line_and_no_traceback(client: Client, caplog, asked: bytes) -> None:
+    with caplog.at_level(logging.WARNING):
+        connection = client.connect()
+        connection.connect()
+        connection.sock.sendall(asked)
+        assert b" 400 " in connection.sock.recv(100)
+        connection.close()
+        assert client.get()[0].status == 200
+    assert not caplog.records, caplog.text
+    assert [(t.peer, t.status) for t in client.seen if t.status == 400] == [("127.0.0.1", 400)]
+
+
+def test_a_fault_of_the_server_itself_is_logged_with_its_traceback(client: Client, caplog, monkeypatch) -> None:
+    monkeypatch.setattr("otactl.serve._range", lambda *_: 1 / 0)
+    assert client.get()[0].status == 500
+    assert "ZeroDivisionError" in caplog.text
+
+
 def test_a_client_that_speaks_no_tls_does_no_harm(client: Client, caplog) -> None:
     with caplog.at_level(logging.WARNING):
         with socket.create_connection(("127.0.0.1", client.server.port)) as raw:

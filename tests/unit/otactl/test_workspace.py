@@ -62,10 +62,20 @@ def test_a_second_init_leaves_the_key_alone(place: Workspace) -> None:
     before = place.key_file.read_bytes()
     with pytest.raises(UsageError, match="is a workspace already"):
         workspace.create(place.root, product="lamp", names=[])
-    (place.root / "otactl.toml").unlink()
-    with pytest.raises(UsageError, match="is a workspace already"):
-        workspace.create(place.root, product="lamp", names=[])
+    for lost in ("otactl.toml", "keys/release.pub.json"):  # broken off before either was written
+        (place.root / lost).unlink()
+    workspace.create(place.root, product="lamp", names=[])
     assert place.key_file.read_bytes() == before
+    assert keys.trusted(place.trusted)[0].public_numbers() == keys.load(place.key_file).public_key().public_numbers()
+
+
+def test_an_init_over_a_key_that_boards_cannot_trust_says_so_and_leaves_it(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "release.pem").write_text("half a k")
+    with pytest.raises(UsageError, match=r"release\.pem is not an unencrypted PEM"):
+        workspace.create(tmp_path, product="lamp", names=["a.b"])
+    assert (tmp_path / "keys" / "release.pem").read_text() == "half a k"
+    assert not (tmp_path / "otactl.toml").exists()
 
 
 def test_an_init_that_was_broken_off_can_be_repeated(tmp_path: Path) -> None:
@@ -83,8 +93,8 @@ def test_a_gitignore_of_the_users_gets_lines_and_loses_none(tmp_path: Path) -> N
 
 def test_settings_survive_characters_that_toml_and_urls_give_a_meaning(tmp_path: Path) -> None:
     wifi = {"ssid": 'my "net" \\ é \N{HOUSE BUILDING}', "password": "p#=w'\x7f\t"}
-    made = workspace.create(tmp_path, product='l"p', names=["::1"], port=9, wifi=wifi)
-    assert (made.product, made.host, made.port) == ('l"p', "::1", 9)
+    made = workspace.create(tmp_path, product='l"p', names=["h", "::1"], port=9, wifi=wifi)
+    assert (made.product, made.host, made.port) == ('l"p', "h", 9)
     assert made.board_config()["wifi"] == wifi
 
 
