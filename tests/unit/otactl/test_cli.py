@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -213,14 +215,19 @@ def test_what_comes_from_outside_controls_no_terminal(capsys) -> None:
     assert out == "  check ?[2Jwifi ok\n1.1.0 is confirmed\n"
 
 
-def process(*words: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def process(*words: object) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
         [sys.executable, "-m", "otactl", *map(str, words)],
         env={**os.environ, "PYTHONPATH": str(HOST), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.kill()  # where a check failed: it would be waited for without end
 
 
 def test_serving_ends_with_ctrl_c_and_without_a_word_on_stderr(place: Workspace, firmware_file) -> None:
