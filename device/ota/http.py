@@ -25,11 +25,10 @@ _VERIFY = (
 
 
 def get(url: str, ca=None, start=0, etag=None, size=None, **settings) -> "Response":
-    """Ask for `url` from byte `start` on; returns when the headers are in. `ca` is PEM or DER. `etag` is what an
-    earlier Response.etag said: the rest comes only if the file is still that one. `size` is the file's, for servers
-    that do not tell. Settings: allow_http (False), connect_timeout_s (15), read_timeout_s (20), which holds for each
-    read or write, and for all headers. Raises OtaError: bad-url, http-not-allowed, redirect-to-http,
-    too-many-redirects, dns, connect, tls, cert-…, http-status, bad-response, bad-range, stalled, dropped."""
+    """Ask for `url` from byte `start` on, for the rest only if the file has `etag` still. `ca`: PEM or DER; `size`: the
+    file's, where a server does not tell. Settings: allow_http (False), connect_timeout_s (15), read_timeout_s (20) of
+    each read or write, and of all headers. Returns with those. Raises OtaError: bad-url, http-not-allowed, dns, connect,
+    redirect-to-http, too-many-redirects, tls, cert-…, http-status, bad-response, bad-range, stalled, dropped."""
     read_s = settings.get("read_timeout_s", 20)
     for hop in range(_HOPS):
         secure, host, port, path = split(url)

@@ -155,9 +155,8 @@ def passing(e: OtaError) -> bool:
 
 
 def patiently(tries: int, attempt):
-    """Drive generator function `attempt` until it ends well: its steps, and waits from 1 s to 60 s, jittered by half so
-    that a classroom does not come back at once, or as long as the server asks for; where that is more than a minute,
-    not in this pass. An attempt that got anywhere starts the count anew."""
+    """The steps of generator function `attempt`, until it ends well, and waits of 1 s to 60 s, jittered by half so that a
+    classroom does not come back at once; no less than a server asks for, up to a minute. Progress resets the count."""
     failed = 0
     while True:
         try:

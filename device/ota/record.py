@@ -48,18 +48,20 @@ class Record:
     def pass_remains(self) -> None:
         """Where torn writes have left something in NVS, write fillers of one entry each until one lies behind it all. What
         ESP-IDF writes over it is spoilt without an error, or forgotten at the next start."""
-        part, page, blank = Partition.find(Partition.TYPE_DATA, label="nvs")[0], bytearray(4096), b"\xff" * 32  # type: ignore
+        part, blank = Partition.find(Partition.TYPE_DATA, label="nvs")[0], b"\xff" * 32  # type: ignore[call-arg]
+        head, entry = bytearray(64), bytearray(32)
         for number in range(256):
-            for n in range(part.info()[3] // 4096):
-                part.readblocks(n, page)
-                if page[0] == 0xFE:  # active: the page that is written to
+            for page in range(part.info()[3] // 4096):
+                part.readblocks(page, head)
+                if head[0] == 0xFE:  # active: the page that is written to
                     break
             torn = free = filled = False
             for i in range(126):  # its entries; its table has two bits for each: 3 is free, 2 is written
-                state, entry = page[32 + i // 4] >> i % 4 * 2 & 3, page[64 + 32 * i : 96 + 32 * i]
+                part.readblocks(page, entry, 64 + 32 * i)
+                state = head[32 + i // 4] >> i % 4 * 2 & 3
                 free = free or state == 3
-                if state != 3 or entry != blank:
-                    torn = torn or free or entry[:4] == blank[:4]  # ESP-IDF may take it, or one before it, for free
+                if state != 3 or entry != blank:  # ESP-IDF may take it, or one before it, for free
+                    torn = torn or free or entry[0] & entry[1] & entry[2] & entry[3] == 0xFF
                     filled = state == 2 and entry[8:14] == b"filler"
             if filled or not torn:
                 return
