@@ -171,7 +171,7 @@ def create(
     if not port:
         raise UsageError("--port: boards need a number from 1 to 65535")
     known = list(dict.fromkeys([*names, *tls.own_names()]))
-    if ":" in known[0]:
+    if known[0].count(":") > 1:  # an IPv6 address
         raise UsageError(f"{known[0]}: boards use IPv4; give a name, or an IPv4 address, before it")
     for folder in (root, root / "keys", root / "tls", root / "releases"):
         folder.mkdir(parents=True, exist_ok=True)

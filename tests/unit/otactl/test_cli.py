@@ -150,6 +150,7 @@ def test_errors_are_one_line_that_names_the_thing(capsys, place: Workspace, tmp_
         (2, "otactl init", ["publish", "-w", tmp_path, text, "--version", "1"]),
         (2, "is a workspace already", ["init", "-w", root]),
         (2, "neither a host name", ["init", "-w", tmp_path / "n", "a b"]),
+        (2, "neither a host name", ["init", "-w", tmp_path / "n", "lamp.local:8443"]),
         (2, "boards use IPv4", ["init", "-w", tmp_path / "n", "::1", "lamp.local"]),
         (2, "without --ssid", ["init", "-w", tmp_path / "n", "--password", "secret"]),
         (2, "32 bytes", ["init", "-w", tmp_path / "n", "--ssid", "x" * 33]),
