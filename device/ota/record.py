@@ -47,7 +47,7 @@ class Record:
 
     def pass_remains(self) -> None:
         """Where torn writes have left something in NVS, write fillers of one entry each until one lies behind it all. What
-        ESP-IDF writes over it is spoilt without an error, or forgotten at the next start."""
+        ESP-IDF writes over it is spoilt without an error, or forgotten at the next start. Raises nothing."""
         part, blank = Partition.find(Partition.TYPE_DATA, label="nvs")[0], b"\xff" * 32  # type: ignore[call-arg]
         head, entry = bytearray(64), bytearray(32)
         for number in range(256):
@@ -65,7 +65,10 @@ class Record:
                     filled = state == 2 and entry[8:14] == b"filler"
             if filled or not torn:
                 return
-            self._set("filler", number)
+            try:
+                self._nvs.set_i32("filler", number)
+            except OSError:  # full, or worse: whoever saves will say so; a trial is armed all the same
+                return
 
     def begin(self, offer: dict, slot: str, phase: str = "writing") -> None:
         """A new job takes the place of whatever was there. Written."""
@@ -78,11 +81,8 @@ class Record:
     def progress(self, offset: int) -> None:
         """The bytes below `offset` are in flash. Written; allocates nothing."""
         self.offset = offset
-        self._set("offset", offset)
-
-    def _set(self, key: str, number: int) -> None:
         try:
-            self._nvs.set_i32(key, number)
+            self._nvs.set_i32("offset", offset)
         except OSError as e:
             raise OtaError("record", e.args[0])
 

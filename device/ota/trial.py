@@ -117,7 +117,7 @@ class Trial:
             limits = {"deadline_s": 180, "watchdog_s": 30}
         job = kept.job
         self._slots, self._record = found, kept
-        self._ours = job["slot"] == found.label and job["phase"] in ("ready", "trial")  # or somebody else's switch
+        self._ours = job["slot"] == found.label and job["phase"] in ("ready", "trial")  # else somebody else switched
         self.version = job["version"] if self._ours else "unknown"
         self.healthy = False
         self._began = time.ticks_ms()

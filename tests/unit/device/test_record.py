@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from vboard.flash import BLOCK, SECTOR, Flash, PowerLost
 from vboard.nvs import Nvs, NvsError
+from vboard.nvs_item import Status
 from vboard.powercut import PowerCut
 
 DEVICE = Path(__file__).resolve().parents[3] / "device"
@@ -196,3 +197,23 @@ def test_filler_that_was_torn_itself_is_passed(chip: Chip, new_record: Callable[
     record.progress(4096)
     chip.mount()
     assert new_record().offset == 4096
+
+
+def test_start_goes_on_where_nvs_takes_no_filler(
+    chip: Chip, new_record: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial must be armed, whatever NVS is like: its watchdog brings the old release back."""
+    new_record().save("job")
+    page = chip.flash.read(AT, SECTOR)
+    free = max(at for at in range(64, SECTOR, 32) if page[at : at + 32] != b"\xff" * 32) + 32
+    chip.flash.program(AT + free + 4, bytes(20), actor="nvs")
+    chip.mount()
+    asked = []
+
+    def full(space: int, key: str, value: int) -> None:
+        asked.append(key)
+        raise NvsError.of(Status.NOT_ENOUGH_SPACE)
+
+    monkeypatch.setattr(chip.store, "set_i32", full)
+    new_record().pass_remains()
+    assert asked == ["filler"]
