@@ -18,11 +18,11 @@ from otactl.deploy import deploy
 from otactl.link import Link
 from otactl.serve import Server, Transfer
 from otactl.workspace import Workspace
-from vboard import images
 from vboard.board import Board
-from vboard.nvs import Nvs, NvsError
-from vboard.otadata import Entry, State, active, read_entries, slot_of
-from vboard.wlan import Network
+from vboard.flash import images
+from vboard.flash.nvs import Nvs, NvsError
+from vboard.flash.otadata import Entry, State, active, read_entries, slot_of
+from vboard.link.wlan import Network
 
 HOST, ADDRESS, PORT = "releases.test", "10.0.0.9", 8443
 TRIAL = {

@@ -1,6 +1,6 @@
 """`make demo`: one board from nothing to an update that is confirmed and one that is rolled back.
 
-What it shows is checked in the flash image by means that are not the agent's (vboard.otadata, the bytes of the slot),
+What it shows is checked in the flash image by means that are not the agent's (vboard.flash.otadata, the bytes of the slot),
 and any step that did not happen makes the exit status 1.
 """
 
@@ -15,10 +15,10 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table as Rows
-from vboard import images
 from vboard.board import Board
-from vboard.otadata import State, active, read_entries, slot_of
-from vboard.wlan import Network
+from vboard.flash import images
+from vboard.flash.otadata import State, active, read_entries, slot_of
+from vboard.link.wlan import Network
 
 from otactl import cli, firmware
 from otactl.errors import OtactlError

@@ -18,21 +18,21 @@ from datetime import datetime
 from pathlib import Path
 
 from vboard import factory
-from vboard.bootloader import boot as second_stage
+from vboard.chip.bootloader import boot as second_stage
+from vboard.chip.firmware import Firmware
+from vboard.chip.idf import Abort
+from vboard.chip.kept import DEEPSLEEP, HARD, PWRON, WDT, Pins, Rtc
+from vboard.chip.process import Process
+from vboard.chip.soc import Soc
+from vboard.chip.wire import Gone, Link
 from vboard.chips import CHIPS
-from vboard.console import Console
-from vboard.firmware import Firmware
-from vboard.flash import PowerLost
-from vboard.gateway import Gateway
-from vboard.idf import Abort
-from vboard.kept import DEEPSLEEP, HARD, PWRON, WDT, Pins, Rtc
-from vboard.link import Gone, Link
-from vboard.port import POLL_S, Port
-from vboard.process import Process
-from vboard.seen import Seen
-from vboard.soc import Soc
-from vboard.table import Table
-from vboard.wlan import Network, Station
+from vboard.flash.nor import PowerLost
+from vboard.flash.table import Table
+from vboard.link.console import Console
+from vboard.link.gateway import Gateway
+from vboard.link.port import POLL_S, Port
+from vboard.link.seen import Seen
+from vboard.link.wlan import Network, Station
 
 _ROM_REASON = {
     PWRON: "rst:0x1 (POWERON_RESET)",

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from vboard.board import Board
 from vboard.chips import CHIPS
-from vboard.table import LAYOUTS, Table, TableError
-from vboard.wlan import Network
+from vboard.flash.table import LAYOUTS, Table, TableError
+from vboard.link.wlan import Network
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

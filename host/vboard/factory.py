@@ -3,10 +3,10 @@
 from hashlib import sha256
 from pathlib import Path
 
-from vboard import images
 from vboard.chips import Chip
-from vboard.flash import SECTOR, Flash
-from vboard.table import LAYOUTS, TABLE_OFFSET, Table, TableError
+from vboard.flash import images
+from vboard.flash.nor import SECTOR, Flash
+from vboard.flash.table import LAYOUTS, TABLE_OFFSET, Table, TableError
 
 
 def flash(path: Path, chip: Chip, layout: str | Table, size: int, app: bytes | None) -> Flash:

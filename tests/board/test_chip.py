@@ -11,9 +11,9 @@ import rig as rigs
 from otactl.errors import BoardError
 from rig import ask
 from vboard.board import Board
-from vboard.images import build_app
-from vboard.kept import DEEPSLEEP, HARD, PWRON, SOFT, WDT
-from vboard.table import Table
+from vboard.chip.kept import DEEPSLEEP, HARD, PWRON, SOFT, WDT
+from vboard.flash.images import build_app
+from vboard.flash.table import Table
 
 TABLE = "nvs,data,nvs,0x9000,0x5000\notadata,data,ota,,0x2000\na,app,ota_0,,1M\nb,app,ota_1,,1M\n"
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import rig as rigs
 from rig import NEW, Rig, boots, started
-from vboard.otadata import State
+from vboard.flash.otadata import State
 
 FAILING: dict[str, tuple[dict[str, Any], str]] = {
     "gpio": ({"check": "gpio", "pin": 4, "level": 1, "hold_s": 0.2, "timeout_s": 1}, "check-gpio"),

@@ -9,7 +9,7 @@ import pytest
 import rig as rigs
 from rig import NEW, Rig, boots, started
 from vboard.board import Board
-from vboard.otadata import State
+from vboard.flash.otadata import State
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))

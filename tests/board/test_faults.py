@@ -16,7 +16,7 @@ from faultbench import INSTALLED, LEAK, MIRROR, SETUP, STRANGER, Bench, opened
 from otactl.workspace import Workspace
 from rig import HOST, boots, slot_bytes, touched
 from vboard.board import Board
-from vboard.otadata import State
+from vboard.flash.otadata import State
 
 
 @pytest.fixture(scope="module")

@@ -22,10 +22,10 @@ from otactl.workspace import Workspace
 from rig import NEW, OLD, Rig, boots, image, slot_bytes
 from vboard import board as boards
 from vboard.board import Board
-from vboard.flash import Operation, PowerLost
-from vboard.kept import HARD, WDT
-from vboard.otadata import State
-from vboard.wlan import Network
+from vboard.chip.kept import HARD, WDT
+from vboard.flash.nor import Operation, PowerLost
+from vboard.flash.otadata import State
+from vboard.link.wlan import Network
 
 HEALTHY = {
     "deadline_s": 10,

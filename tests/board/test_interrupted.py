@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from rig import Rig, boots, image, nvs, otadata, recorded, slot_bytes, started, status, touched
 from vboard.board import Board
-from vboard.flash import Operation, PowerLost
-from vboard.otadata import State, active
+from vboard.flash.nor import Operation, PowerLost
+from vboard.flash.otadata import State, active
 
 BIG = image(5, size=600 << 10)
 

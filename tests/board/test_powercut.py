@@ -13,7 +13,7 @@ from powercut.planner import Base, Bench, cuts, look, points
 from powercut.prepare import NAMES, Scenarios
 from powercut.stage import Stage
 from vboard.board import Board
-from vboard.powercut import PowerCut
+from vboard.flash.powercut import PowerCut
 
 SEED = 20261121
 STATES = 36  # of each scenario: six scenarios, and a second cut in every third recovery

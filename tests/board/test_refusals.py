@@ -18,7 +18,7 @@ from otactl.errors import BoardError
 from otactl.serve import context
 from rig import NEW, OLD, Rig, image, otadata, slot_bytes, started, touched, update_code
 from vboard.board import Board
-from vboard.images import build_app
+from vboard.flash.images import build_app
 
 BAD_SHA = "00" * 32
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from vboard.board import Board
-from vboard.kept import HARD
+from vboard.chip.kept import HARD
 
 LIMIT_S = 30
 

@@ -18,7 +18,7 @@ from otactl import tls
 from otactl.serve import context
 from rig import NEW, Rig, boots, slot_bytes, started
 from vboard.board import Board
-from vboard.otadata import State
+from vboard.flash.otadata import State
 
 WAIT = 60
 

@@ -18,7 +18,7 @@ from faultserver.faults import Fault, Step, parse, random_script, written
 from otactl.link import Link
 from otactl.workspace import Workspace
 from rig import OLD, boots, image, slot_bytes, touched
-from vboard.otadata import State
+from vboard.flash.otadata import State
 
 SEED = os.environ.get("SEED") or "1"
 COUNT = int(os.environ.get("SOAK") or 20)  # sequences

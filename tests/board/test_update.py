@@ -3,7 +3,7 @@
 import pytest
 import rig as rigs
 from rig import NEW, OLD, Rig, boots, image, slot_bytes, started, status, update_code
-from vboard.otadata import State
+from vboard.flash.otadata import State
 
 
 def test_update_is_tried_confirmed_and_booted(rig: Rig) -> None:

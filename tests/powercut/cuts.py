@@ -6,8 +6,8 @@ from functools import reduce
 from hashlib import sha256
 from operator import xor
 
-from vboard.flash import SECTOR, Operation
-from vboard.powercut import changed
+from vboard.flash.nor import SECTOR, Operation
+from vboard.flash.powercut import changed
 
 State = int  # of a whole flash: equal where the flashes are
 

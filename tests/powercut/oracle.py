@@ -7,10 +7,10 @@ from pathlib import Path
 
 from littlefs import LittleFSError
 from rig import recorded
-from vboard.flash import Flash, Operation
-from vboard.nvs import Nvs
-from vboard.otadata import Entry, State, active, slot_of
-from vboard.table import Row
+from vboard.flash.nor import Flash, Operation
+from vboard.flash.nvs import Nvs
+from vboard.flash.otadata import Entry, State, active, slot_of
+from vboard.flash.table import Row
 
 from powercut.cuts import views
 from powercut.scenario import IMAGES, Scenario, mounted, row

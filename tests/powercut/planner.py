@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vboard.flash import SECTOR
+from vboard.flash.nor import SECTOR
 
 from powercut.cuts import Cut, State, Step, state, state_after, states
 from powercut.oracle import Verdict, judge

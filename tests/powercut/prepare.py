@@ -11,10 +11,10 @@ from otactl.deploy import deploy
 from otactl.workspace import Workspace
 from rig import CONFIG, make_workspace, repl
 from vboard.board import Board
-from vboard.flash import Flash
-from vboard.kept import HARD
-from vboard.nvs import Nvs
-from vboard.table import Table
+from vboard.chip.kept import HARD
+from vboard.flash.nor import Flash
+from vboard.flash.nvs import Nvs
+from vboard.flash.table import Table
 
 from powercut.cuts import Cut, state_after
 from powercut.scenario import IMAGES, WEAK_CELL, Scenario, mounted, row

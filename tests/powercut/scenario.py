@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from littlefs import LittleFS
 from otactl.workspace import Workspace
 from rig import image
-from vboard.flash import Flash, Operation
-from vboard.table import Row, Table
+from vboard.flash.nor import Flash, Operation
+from vboard.flash.table import Row, Table
 
 SIZE = 160 << 10
 IMAGES = {

@@ -13,8 +13,8 @@ from otactl.serve import Server, Transfer
 from otactl.workspace import Workspace
 from rig import ADDRESS, HOST, PORT
 from vboard.board import Board, Boot
-from vboard.flash import Flash, Operation, PowerLost
-from vboard.wlan import Network
+from vboard.flash.nor import Flash, Operation, PowerLost
+from vboard.link.wlan import Network
 
 from powercut.cuts import Step
 

@@ -15,10 +15,10 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from vboard.flash import BLOCK, SECTOR, Flash, PowerLost
-from vboard.nvs import Nvs, NvsError
-from vboard.nvs_item import Status
-from vboard.powercut import PowerCut
+from vboard.flash.nor import BLOCK, SECTOR, Flash, PowerLost
+from vboard.flash.nvs import Nvs, NvsError
+from vboard.flash.nvs_item import Status
+from vboard.flash.powercut import PowerCut
 
 DEVICE = Path(__file__).resolve().parents[3] / "device"
 AT, SIZE = 0x9000, 6 * SECTOR  # as in MicroPython's partition tables

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from otactl import workspace
 from otactl.workspace import Workspace
-from vboard.images import build_app
+from vboard.flash.images import build_app
 
 FIRMWARE = Path(__file__).resolve().parents[4] / "shared" / "firmware"
 

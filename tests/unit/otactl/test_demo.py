@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from otactl import demo
 from otactl.demo import StepFailed
-from vboard.images import build_app
+from vboard.flash.images import build_app
 
 
 def test_a_folder_that_no_demo_made_is_not_emptied(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 from esptool.bin_image import LoadFirmwareImage
 from otactl import firmware
 from otactl.errors import ReleaseError
-from vboard.images import build_app
-from vboard.table import LAYOUTS, TABLE_OFFSET
+from vboard.flash.images import build_app
+from vboard.flash.table import LAYOUTS, TABLE_OFFSET
 
 APP = build_app("esp32", size=20_000)
 

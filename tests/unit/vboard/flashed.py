@@ -4,12 +4,12 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
-from vboard.appimage import verify
 from vboard.chips import CHIPS
-from vboard.flash import Flash, Operation, PowerLost
-from vboard.images import build_app
-from vboard.otadata import Entry, State, crc_of, read_entries
-from vboard.table import LAYOUTS, TABLE_OFFSET, Row, Table
+from vboard.flash.appimage import verify
+from vboard.flash.images import build_app
+from vboard.flash.nor import Flash, Operation, PowerLost
+from vboard.flash.otadata import Entry, State, crc_of, read_entries
+from vboard.flash.table import LAYOUTS, TABLE_OFFSET, Row, Table
 
 MIB = 1 << 20
 NEW, PENDING, VALID = State.NEW, State.PENDING_VERIFY, State.VALID

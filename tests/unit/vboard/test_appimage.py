@@ -8,7 +8,8 @@ from operator import xor
 from pathlib import Path
 
 import pytest
-from vboard.appimage import (
+from vboard.chips import CHIPS, Chip
+from vboard.flash.appimage import (
     DESC_OFFSET,
     HEAD_SIZE,
     HEADER_SIZE,
@@ -20,8 +21,7 @@ from vboard.appimage import (
     measure,
     verify,
 )
-from vboard.chips import CHIPS, Chip
-from vboard.images import build_app
+from vboard.flash.images import build_app
 
 FIRMWARE = Path(__file__).resolve().parents[4] / "shared/firmware"
 PART = 0x10000

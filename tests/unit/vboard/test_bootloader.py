@@ -15,10 +15,10 @@ from flashed import (
     row,
     spoiled,
 )
-from vboard.bootloader import boot
+from vboard.chip.bootloader import boot
 from vboard.chips import CHIPS
-from vboard.otadata import Entry, State, crc_of
-from vboard.table import LAYOUTS, TABLE_OFFSET, Row, Table
+from vboard.flash.otadata import Entry, State, crc_of
+from vboard.flash.table import LAYOUTS, TABLE_OFFSET, Row, Table
 
 ESP32 = CHIPS["esp32"]
 OTA = LAYOUTS["ota"]

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from vboard.flash import (
+from vboard.flash.nor import (
     BLOCK,
     ERASE_BLOCK_US,
     ERASE_SECTOR_US,

@@ -8,11 +8,11 @@ from flashed import (
     flashed,
     row,
 )
-from vboard.bootloader import boot
+from vboard.chip.bootloader import boot
+from vboard.chip.idf import Abort, App, IdfError
 from vboard.chips import CHIPS
-from vboard.flash import Flash
-from vboard.idf import Abort, App, IdfError
-from vboard.table import LAYOUTS, Row, Table
+from vboard.flash.nor import Flash
+from vboard.flash.table import LAYOUTS, Row, Table
 
 ESP32 = CHIPS["esp32"]
 OTA = LAYOUTS["ota"].with_auto_vfs(4 * MIB)

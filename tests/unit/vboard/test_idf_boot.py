@@ -15,11 +15,11 @@ from flashed import (
     row,
     spoiled,
 )
-from vboard.bootloader import boot
+from vboard.chip.bootloader import boot
+from vboard.chip.idf import App, IdfError
 from vboard.chips import CHIPS
-from vboard.idf import App, IdfError
-from vboard.otadata import Entry, State, crc_of
-from vboard.table import LAYOUTS, Row, Table
+from vboard.flash.otadata import Entry, State, crc_of
+from vboard.flash.table import LAYOUTS, Row, Table
 
 ESP32 = CHIPS["esp32"]
 OTA = LAYOUTS["ota"].with_auto_vfs(4 * MIB)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from esptool.bin_image import LoadFirmwareImage
-from vboard.appimage import HEAD_SIZE, describe, measure, reader, verify
 from vboard.chips import CHIPS
-from vboard.images import behaviour_of, build_app, extract_app, with_behaviour
-from vboard.table import LAYOUTS, TABLE_OFFSET
+from vboard.flash.appimage import HEAD_SIZE, describe, measure, reader, verify
+from vboard.flash.images import behaviour_of, build_app, extract_app, with_behaviour
+from vboard.flash.table import LAYOUTS, TABLE_OFFSET
 
 FIRMWARE = Path(__file__).resolve().parents[4] / "shared/firmware"
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from vboard.flash import BLOCK, Flash, Operation, PowerLost
-from vboard.nvs import Nvs, NvsError
-from vboard.nvs_item import Kind
+from vboard.flash.nor import BLOCK, Flash, Operation, PowerLost
+from vboard.flash.nvs import Nvs, NvsError
+from vboard.flash.nvs_item import Kind
 
 AT = 0x1000
 PAGE = 0x1000

@@ -1,7 +1,7 @@
 """otadata entries: their bytes, which of two decides, and the numbers that choose a slot."""
 
 import pytest
-from vboard.otadata import Entry, State, active, crc_of, next_seq, slot_of
+from vboard.flash.otadata import Entry, State, active, crc_of, next_seq, slot_of
 
 VALID = Entry.make(5, State.VALID)
 

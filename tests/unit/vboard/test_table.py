@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from vboard.table import LAYOUTS, Row, Table, TableError
+from vboard.flash.table import LAYOUTS, Row, Table, TableError
 
 MIB = 1 << 20
 FIRMWARE = Path(__file__).parents[4] / "shared" / "firmware"

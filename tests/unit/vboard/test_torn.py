@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from vboard.flash import SECTOR, Flash, Operation, PowerLost
-from vboard.powercut import PowerCut, changed
+from vboard.flash.nor import SECTOR, Flash, Operation, PowerLost
+from vboard.flash.powercut import PowerCut, changed
 
 OLD, DATA = bytes(range(256)), bytes(255 - n // 2 for n in range(256))
 PROGRAM = Operation(0, "app", "program", 512, 256)

@@ -14,12 +14,12 @@ from flashed import (
     row,
     unloadable_app,
 )
-from vboard.bootloader import boot
+from vboard.chip.bootloader import boot
+from vboard.chip.idf import App
 from vboard.chips import CHIPS
-from vboard.flash import Flash, PowerLost
-from vboard.idf import App
-from vboard.otadata import Entry
-from vboard.table import LAYOUTS, Row
+from vboard.flash.nor import Flash, PowerLost
+from vboard.flash.otadata import Entry
+from vboard.flash.table import LAYOUTS, Row
 
 ESP32 = CHIPS["esp32"]
 OTA = LAYOUTS["ota"].with_auto_vfs(4 * MIB)

@@ -1,4 +1,4 @@
-"""The wire from the MicroPython process to the supervisor (vboard/link.py), on inherited file descriptor 3, and the
+"""The wire from the MicroPython process to the supervisor (vboard/chip/wire.py), on inherited file descriptor 3, and the
 flash file to read from, on 4.
 
 Request: op u8, flag u8, row u16, x i32, y i32, length of data u32, wanted u32, then the data. Answer: status i32,

@@ -3,7 +3,7 @@
 Source: ESP-IDF partition_table/gen_esp32part.py and docs/en/api-guides/partition-tables.rst.
 """
 
-from vboard.partition import (
+from vboard.flash.partition import (
     ENCRYPTED,
     FACTORY,
     FAT,

@@ -9,8 +9,8 @@ Source: ESP-IDF nvs_flash/src/nvs_page.cpp.
 import struct
 from enum import IntEnum
 
-from vboard.flash import SECTOR, Flash
-from vboard.nvs_item import (
+from vboard.flash.nor import SECTOR, Flash
+from vboard.flash.nvs_item import (
     CHUNK_MAX,
     ENTRY_COUNT,
     ENTRY_SIZE,

@@ -138,7 +138,7 @@ class Timer:
 
 
 def _listen():
-    """Tell the signal handler (vboard/launch.py) what to schedule."""
+    """Tell the signal handler (vboard/chip/launch.py) what to schedule."""
     address = os.getenv("VBOARD_TIMER_SLOT")
     if address:
         slot = uctypes.bytearray_at(int(address), 8)

@@ -5,9 +5,9 @@ most erased entries moves to the free one, and that page is erased.
 Source: ESP-IDF nvs_flash/src/nvs_pagemanager.cpp.
 """
 
-from vboard.flash import SECTOR, Flash
-from vboard.nvs_item import ENTRY_COUNT, Item, Kind, NvsError, Status
-from vboard.nvs_page import Page, PageState
+from vboard.flash.nor import SECTOR, Flash
+from vboard.flash.nvs_item import ENTRY_COUNT, Item, Kind, NvsError, Status
+from vboard.flash.nvs_page import Page, PageState
 
 
 class Pages:

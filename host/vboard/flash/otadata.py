@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Self
 
-from vboard.flash import SECTOR, Flash
-from vboard.table import Row
+from vboard.flash.nor import SECTOR, Flash
+from vboard.flash.table import Row
 
 ENTRY_SIZE = 32
 

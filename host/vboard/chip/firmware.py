@@ -1,17 +1,17 @@
 """What the MicroPython firmware in a slot says of itself: its version, build and the modules it came with.
 
 An app image is data to the virtual board, so what its code would do stands beside it: the newest known firmware,
-or what the image's behaviour trailer (vboard/images.py) says.
+or what the image's behaviour trailer (vboard/flash/images.py) says.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-from vboard import images
-from vboard.appimage import ImageError, measure
 from vboard.chips import Chip
-from vboard.flash import Flash
-from vboard.table import Row
+from vboard.flash import images
+from vboard.flash.appimage import ImageError, measure
+from vboard.flash.nor import Flash
+from vboard.flash.table import Row
 
 _DATES = {"1.23.0": "2024-06-02", "1.26.1": "2025-09-11"}
 _DEFAULT = "1.26.1"

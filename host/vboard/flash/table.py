@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Self
 
-from vboard import table_csv
-from vboard.partition import (
+from vboard.flash import table_csv
+from vboard.flash.partition import (
     FACTORY,
     FAT,
     OTA_0,

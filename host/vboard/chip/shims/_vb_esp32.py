@@ -1,4 +1,4 @@
-"""`esp32` as the port's C module offers it: Partition and NVS. Their rules live in vboard/idf.py and vboard/nvs.py."""
+"""`esp32` as the port's C module offers it: Partition and NVS. Their rules live in vboard/chip/idf.py and vboard/flash/nvs.py."""
 
 from _vb_link import (
     GET_BLOB,

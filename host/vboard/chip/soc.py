@@ -9,15 +9,15 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from vboard.chip.firmware import Firmware
+from vboard.chip.idf import App, IdfError
+from vboard.chip.kept import EPOCH_2000, SOFT, Pins, Rtc, Ticker
 from vboard.chips import Chip
-from vboard.firmware import Firmware
-from vboard.flash import Flash
-from vboard.gateway import Gateway, validity_problem
-from vboard.idf import App, IdfError
-from vboard.kept import EPOCH_2000, SOFT, Pins, Rtc, Ticker
-from vboard.nvs import Nvs, NvsError
-from vboard.table import Row, Table
-from vboard.wlan import Station
+from vboard.flash.nor import Flash
+from vboard.flash.nvs import Nvs, NvsError
+from vboard.flash.table import Row, Table
+from vboard.link.gateway import Gateway, validity_problem
+from vboard.link.wlan import Station
 
 _PINS = {
     "esp32": {*range(20), 21, 22, 23, 25, 26, 27, *range(32, 40)},

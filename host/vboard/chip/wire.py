@@ -5,9 +5,9 @@ import socket
 import struct
 from typing import Any
 
-from vboard.idf import IdfError
-from vboard.nvs import NvsError
-from vboard.soc import Soc
+from vboard.chip.idf import IdfError
+from vboard.chip.soc import Soc
+from vboard.flash.nvs import NvsError
 
 _HEAD = struct.Struct("<BBHiiII")
 _ANSWER = struct.Struct("<iI")
@@ -34,7 +34,7 @@ class Link:
         """Read one request and answer it.
 
         No answer goes out after a call that ends the boot (`Soc.wants`): the chip does not come back from it.
-        Raises Gone when the process ended; vboard.idf.Abort when the request makes the chip panic.
+        Raises Gone when the process ended; vboard.chip.idf.Abort when the request makes the chip panic.
         """
         op, flag, row, x, y, length, wanted = _HEAD.unpack(self._take(_HEAD.size))
         data = self._take(length)

@@ -10,8 +10,8 @@ Source: ESP-IDF 5.5 nvs_flash/src/nvs_storage.cpp; MicroPython ports/esp32/main.
 import struct
 from dataclasses import dataclass
 
-from vboard.flash import Flash
-from vboard.nvs_item import (
+from vboard.flash.nor import Flash
+from vboard.flash.nvs_item import (
     CHUNK_MAX,
     ENTRY_SIZE,
     KEY_MAX,
@@ -21,8 +21,8 @@ from vboard.nvs_item import (
     NvsError,
     Status,
 )
-from vboard.nvs_page import Page
-from vboard.nvs_pages import Pages
+from vboard.flash.nvs_page import Page
+from vboard.flash.nvs_pages import Pages
 
 __all__ = ["Nvs", "NvsError"]
 

@@ -1,4 +1,4 @@
-"""`network`: the Wi-Fi station, which the supervisor plays (vboard/wlan.py)."""
+"""`network`: the Wi-Fi station, which the supervisor plays (vboard/link/wlan.py)."""
 
 from _vb_link import Missing, call, missing
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 
-from vboard.wlan import Station
+from vboard.link.wlan import Station
 
 ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH = 111, 116, 118
 _CHUNK = 16384

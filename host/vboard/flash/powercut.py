@@ -10,7 +10,7 @@ or all of it but for one word, the last to settle. The seed says which. Nothing 
 import random
 from typing import Literal
 
-from vboard.flash import Flash, Operation, PowerLost, and_
+from vboard.flash.nor import Flash, Operation, PowerLost, and_
 
 How = Literal["before", "torn", "after"]
 

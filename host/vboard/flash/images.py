@@ -14,7 +14,7 @@ from typing import Any
 from esptool.bin_image import ELFSection
 from esptool.targets import CHIP_DEFS
 
-from vboard.appimage import (
+from vboard.flash.appimage import (
     DESC_OFFSET,
     HEAD_SIZE,
     AppDesc,
@@ -23,7 +23,7 @@ from vboard.appimage import (
     describe,
     measure,
 )
-from vboard.table import TABLE_OFFSET, Row, Table, TableError
+from vboard.flash.table import TABLE_OFFSET, Row, Table, TableError
 
 _IDF = "v5.4.2"
 _DEFAULT_SIZE = 24 << 10

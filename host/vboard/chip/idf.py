@@ -6,11 +6,11 @@ app_update/esp_ota_ops.c; MicroPython ports/esp32/esp32_partition.c, mphalport.c
 
 from dataclasses import replace
 
-from vboard.appimage import ImageError, verify
 from vboard.chips import Chip
-from vboard.flash import SECTOR, Actor, Flash
-from vboard.otadata import Entry, State, active, crc_of, next_seq, read_entries, slot_of
-from vboard.table import TABLE_OFFSET, TABLE_SIZE, Row, Table
+from vboard.flash.appimage import ImageError, verify
+from vboard.flash.nor import SECTOR, Actor, Flash
+from vboard.flash.otadata import Entry, State, active, crc_of, next_seq, read_entries, slot_of
+from vboard.flash.table import TABLE_OFFSET, TABLE_SIZE, Row, Table
 
 _ANY = 0xFF
 _U32 = 0xFFFFFFFF

@@ -1,6 +1,6 @@
 """`socket`, `tls`, `select` and `ntptime`: the board's own network, which the supervisor plays.
 
-Sockets are real: they go to the supervisor's gateway (vboard/gateway.py), which stands for the Wi-Fi link, names and
+Sockets are real: they go to the supervisor's gateway (vboard/link/gateway.py), which stands for the Wi-Fi link, names and
 routes. TLS is the real mbedTLS of the unix port; only the dates of the server's certificate are held against the
 board's clock by the supervisor, because mbedTLS here would take the host's.
 """

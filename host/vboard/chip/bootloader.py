@@ -9,11 +9,11 @@ without the time stamps.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vboard.appimage import HEADER_SIZE, ImageError, describe, verify
 from vboard.chips import Chip
-from vboard.flash import SECTOR, Flash
-from vboard.otadata import Entry, State, active, read_entries, slot_of
-from vboard.table import TABLE_OFFSET, TABLE_SIZE, Row, Table, TableError
+from vboard.flash.appimage import HEADER_SIZE, ImageError, describe, verify
+from vboard.flash.nor import SECTOR, Flash
+from vboard.flash.otadata import Entry, State, active, read_entries, slot_of
+from vboard.flash.table import TABLE_OFFSET, TABLE_SIZE, Row, Table, TableError
 
 _FACTORY = -1  # the index that IDF gives the factory partition, one below ota_0
 _MIN_OTADATA_SIZE = 2 * SECTOR

@@ -1,0 +1,1 @@
+"""Flash and what lies in it: NOR rules, partition table, otadata, NVS, app images."""

@@ -1,0 +1,1 @@
+"""What joins a board to the world: serial port and console, Wi-Fi and the way out."""
