@@ -6,26 +6,34 @@ import sys
 import time
 
 import machine
+from micropython import const
 
-from . import config, image, record, slots, trial
-from .errors import OtaError, require
-from .install import Pass
-from .trial import say
+from . import boot, config, steps
+from .boot import slots
+from .console import say
+from .errors import OtaError, coded, require
+
+_PLENTY = const(300000)  # free heap at which a 64 KiB block, which erases faster, is no burden
+_LARGE = const(65536)
+_HOUR_MS = const(3600000)
+_LONGEST_MS = 24 * _HOUR_MS
+_WASTED = ("hash-mismatch", "size-mismatch", "not-an-image", "wrong-chip")  # a download that another would repeat
 
 
 def start() -> None:
-    """Run a trial's checks, or look once for an update. Never raises: the application comes first (P11)."""
+    """Run a trial's checks, or look once for an update, for start_timeout_s at most. Never raises: the application comes
+    first (P11)."""
     try:
-        trial.start()
-        if trial.current:
-            trial.current.run(config.load())
+        boot.start()
+        if boot.trial:
+            boot.trial.run(config.load())
         else:
-            update(tries=1)  # the program does not wait for a server that is down
+            _look_once()
     except Exception as e:
-        _report(e)
-        if trial.current:
-            known = isinstance(e, OtaError)
-            trial.current.fail(e.code if known else "agent-crashed", e.detail if known else repr(e))  # type: ignore
+        why = coded(e)
+        _report(why)
+        if boot.trial:
+            boot.trial.fail(why.code, why.detail, network=getattr(why, "network", False))
 
 
 def run(module: str) -> None:
@@ -37,9 +45,9 @@ def run(module: str) -> None:
             app.main()
     except Exception as e:
         if not isinstance(e, ImportError) or f"'{module}'" not in str(e):
-            if trial.current:
+            if boot.trial:
                 sys.print_exception(e)
-                trial.current.fail("app-crashed", repr(e))
+                boot.trial.fail("app-crashed", repr(e))
             raise
         say("error", "no-app", module + ".py")
         loop()
@@ -47,116 +55,155 @@ def run(module: str) -> None:
 
 def healthy() -> None:
     """The application works: what the `healthy` check waits for. Harmless at any other time."""
-    if trial.current:
-        trial.current.healthy = True
-        trial.current.confirm_if_due()  # now: the application may go to sleep before the next tick
+    if boot.trial:
+        boot.trial.healthy = True
+        boot.trial.confirm_if_due()  # now: the application may go to sleep before the next tick
 
 
 def check() -> "dict | None":
     """The release that update() would install, or None: version, sequence, security_version, size (bytes), sha256,
     url. Raises OtaError with the reason why this board refuses the newest one."""
-    found = Pass()
     try:
-        for _ in found.look():
-            pass
-    except OtaError as e:
-        if e.code != "up-to-date":
-            raise
-    return found.offer or None
+        found = _update(None)
+        steps.run(found.look())
+        return found.offer or None
+    except Exception as e:
+        why = coded(e)
+        if why.code == "up-to-date":
+            return None
+        raise why
 
 
 def update(progress=None, *, tries: "int | None" = None) -> None:
     """Install the newest release and reset into it. Raises OtaError, up-to-date where there is none. For every block
     `progress(phase, done, total)` gets "download" or "verify", and bytes; `tries` is how often to look."""
-    for step in Pass(progress, tries).steps():
-        time.sleep_ms(max(-step, 0))
+    for wait_ms in _driven(tries, progress):
+        time.sleep_ms(wait_ms)
     machine.reset()
 
 
 def loop() -> None:
     """Look for updates for ever, every interval_s with jitter. Ctrl-C ends it."""
-    for wait_ms in _polling(None):
-        time.sleep_ms(wait_ms)
+    polling = _polling(None)
+    try:
+        for wait_ms in polling:
+            time.sleep_ms(wait_ms)
+    finally:
+        polling.close()
 
 
 async def task(progress=None) -> None:
-    """The same as an asyncio task; a step blocks while one block is fetched and written."""
+    """The same as an asyncio task; a step blocks while one block is written, or for a second. It may be cancelled."""
     import asyncio
 
-    for wait_ms in _polling(progress):
-        await asyncio.sleep_ms(wait_ms)
-
-
-def _polling(progress):
-    """Updates for ever: a generator of the milliseconds to wait before the next step."""
-    while True:
-        interval_ms = 3600000
-        try:
-            settings = config.load()
-            interval_ms = (settings["interval_s"] + random.getrandbits(28) % (settings["jitter_s"] + 1)) * 1000
-            if not trial.current:
-                for step in Pass(progress).steps():
-                    yield max(-step, 0)
-                machine.reset()
-        except Exception as e:
-            _report(e)
-        gc.collect()
-        for _ in range(0, interval_ms, 1000):  # in short waits: Ctrl-C and other tasks are served
-            yield 1000
-
-
-def _report(e: Exception) -> None:
-    if not isinstance(e, OtaError):
-        sys.print_exception(e)
-    else:
-        say(*((e.code, e.detail) if e.code == "up-to-date" else ("error", e)))
+    polling = _polling(progress)
+    try:
+        for wait_ms in polling:
+            await asyncio.sleep_ms(wait_ms)
+    finally:
+        polling.close()  # an open connection, and the power save of Wi-Fi
 
 
 def rollback() -> None:
-    """Go back to the other slot's release, on trial (P4), and reset. What is left behind is not installed again (P6).
-    Raises OtaError: unconfirmed, no-rollback, security-version."""
-    found, kept = slots.Slots(), record.Record()
-    found.require_confirmed()
-    back = kept.state["previous"]
-    require(back, "no-rollback")
-    require(back["security_version"] >= kept.state["floor_security"], "security-version", back["security_version"])
-    kept.begin(dict(back, size=0, sha256=""), found.next.info()[4], "ready")
+    """Go back to the release that was confirmed before, on trial (P4), and reset. What is left behind is not installed
+    again (P6). Raises OtaError: unconfirmed, no-rollback, security-version."""
+    from . import rollback as way
+
     try:
-        found.set_boot(found.next)
-    except OtaError as e:
-        kept.fail("no-rollback", e.detail, remember=False)
-        raise OtaError("no-rollback", e.detail)
-    say("rollback", back["version"] or found.next.info()[4])
+        way.begin()
+    except Exception as e:
+        raise coded(e)
     machine.reset()
 
 
 def confirm() -> None:
     """End a running trial well, by hand, and reset. Raises OtaError not-on-trial."""
-    require(trial.current, "not-on-trial")
-    trial.current.confirm()  # type: ignore[union-attr]
+    require(boot.trial, "not-on-trial")
+    boot.trial.confirm()  # type: ignore[attr-defined]
 
 
 def status() -> dict:
     """What runs, what the slots hold, how the last job went: for JSON. Raises OtaError no-ota-slots, record."""
-    found, kept = slots.Slots(), record.Record()
-    job, chip, held = kept.job, image.chip(found.running), []
-    for p in found.all:
-        label, head = p.info()[4], bytearray(image.HEAD)
-        p.readblocks(0, head)
+    from . import status as page
+
+    try:
+        return page.status()
+    except Exception as e:
+        raise coded(e)
+
+
+def _update(tries: "int | None"):
+    gc.collect()
+    block = _block()  # before anything else: where the heap is whole
+    from .install import update  # a board on trial, or one that only confirms, never needs it
+
+    return update.Update(tries, block)
+
+
+def _block() -> bytearray:
+    """What blocks of an image pass through."""
+    if gc.mem_free() > _PLENTY:
         try:
-            facts = image.check_head(head, chip)
-            ours = label == job["slot"] and job["phase"] in ("ready", "trial", "failed")
-            known = job if ours else kept.state["installed" if label == found.label else "previous"]
-            facts["release"] = (known or {}).get("version")
-        except OtaError:
-            facts = None
-        held.append({"name": label, "size": p.info()[3], "state": found.state(label), "image": facts})
-    told = {key: job[key] for key in ("phase", "version", "sequence", "size", "reason", "detail")}
-    return {
-        "chip": chip, "build": getattr(sys.implementation, "_build", None),
-        "micropython": ".".join(str(n) for n in sys.implementation.version[:3]),
-        "running": found.label, "boot": found.boot_label(), "next": found.next.info()[4],
-        "trial": bool(trial.current), "slots": held, "job": dict(told, offset=kept.offset),
-        "installed": kept.state["installed"], "refused": kept.state["refused"],
-        "failed": [{"sequence": f[0], "reason": f[1]} for f in kept.state["failed"]],
-    }  # fmt: skip
+            return bytearray(_LARGE)
+        except MemoryError:  # free, but in fragments
+            pass
+    return bytearray(slots.SECTOR)
+
+
+def _driven(tries: "int | None", progress):
+    """The steps of one update as milliseconds to wait. Raises OtaError."""
+    try:
+        generator = _update(tries).steps()
+    except Exception as e:
+        raise coded(e)
+    from .install.update import line
+
+    try:
+        for step in generator:
+            if step.phase in ("download", "verify") and not step.wait_ms:
+                if progress:
+                    progress(step.phase, step.done, step.total)
+                else:
+                    line(step)
+            yield step.wait_ms
+    finally:
+        generator.close()
+
+
+def _look_once() -> None:
+    limit_ms, began = config.load()["start_timeout_s"] * 1000, time.ticks_ms()
+    driven = _driven(1, None)  # the program does not wait for a server that is down
+    try:
+        for wait_ms in driven:
+            left_ms = limit_ms - time.ticks_diff(time.ticks_ms(), began)
+            require(left_ms > 0, "start-timeout", limit_ms // 1000)
+            time.sleep_ms(min(wait_ms, left_ms))
+    finally:
+        driven.close()
+    machine.reset()
+
+
+def _polling(progress):
+    """Updates for ever: a generator of the milliseconds to wait before the next step."""
+    wasted = 0
+    while True:
+        interval_ms = _HOUR_MS
+        try:
+            settings = config.load()
+            interval_ms = (settings["interval_s"] + random.getrandbits(28) % (settings["jitter_s"] + 1)) * 1000
+            if not boot.trial:
+                yield from _driven(None, progress)
+                machine.reset()
+        except Exception as e:
+            why = coded(e)
+            _report(why)
+            # A server that has the wrong file costs a slot's wear each time: twice as long, up to a day.
+            wasted = min(wasted + 1, 10) if why.code in _WASTED else 0
+            interval_ms = max(interval_ms, min(interval_ms << wasted, _LONGEST_MS))
+        gc.collect()
+        for _ in range(0, interval_ms, 1000):  # in short waits: Ctrl-C and other tasks are served
+            yield 1000
+
+
+def _report(e: OtaError) -> None:
+    say(*((e.code, e.detail) if e.code == "up-to-date" else ("error", e)))

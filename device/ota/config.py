@@ -15,9 +15,10 @@ _TIMEOUT = {"timeout_s": _SECONDS + (60,)}
 _TOP = {
     "url": ((str,), 8, 512, _NEEDED), "product": ((str,), 1, 64, _NEEDED), "allow_http": ((bool,), 0, 1, False),
     "ca": ((str, None), 1, 128, "/etc/ota/ca.pem"), "keys": ((str,), 1, 128, "/etc/ota/keys.json"),
-    "wifi": ((list, dict, None), 0, _MANY, None), "hostname": ((str, None), 1, 32, None),
-    "ntp_host": ((str, None), 1, 128, "pool.ntp.org"),
+    "wifi": ((list, dict, None), 0, _MANY, None), "ethernet": ((dict, None), 0, _MANY, None),
+    "hostname": ((str, None), 1, 32, None), "ntp_host": ((str, None), 1, 128, "pool.ntp.org"),
     "interval_s": ((int,), 1, 86400, 3600), "jitter_s": ((int,), 0, 86400, 600), "tries": ((int,), 1, 100, 5),
+    "start_timeout_s": ((int,), 5, 86400, 60), "join_timeout_s": _SECONDS + (20,),
     "connect_timeout_s": _SECONDS + (15,), "read_timeout_s": _SECONDS + (20,),
     "trial": ((dict,), 0, _MANY, {}),
 }  # fmt: skip
@@ -31,7 +32,7 @@ _GPIO = {
     "pull": (("up", "down", None), 0, 0, None),
 }  # fmt: skip
 _CHECKS: dict = {
-    "wifi": _TIMEOUT, "server": _TIMEOUT, "healthy": _TIMEOUT, "gpio": dict(_GPIO, **_TIMEOUT),
+    "wifi": _TIMEOUT, "network": _TIMEOUT, "server": _TIMEOUT, "healthy": _TIMEOUT, "gpio": dict(_GPIO, **_TIMEOUT),
     "heap": {"free": ((int,), 1, 1 << 26, _NEEDED)},
     "filesystem": {"path": ((str,), 1, 128, "/"), "free": ((int,), 0, _MANY, 0)},
     "import": {"module": ((str,), 1, 128, _NEEDED)},
@@ -46,7 +47,7 @@ def load(path: str = "/etc/ota/config.json") -> dict:
             return check(json.load(f))
     except OSError:
         raise OtaError("config-missing", path)
-    except ValueError:
+    except (ValueError, RuntimeError):
         raise OtaError("config-not-json", path)
 
 
@@ -57,6 +58,10 @@ def check(raw) -> dict:
     wifi = config["wifi"] or []
     wifi = [wifi] if isinstance(wifi, dict) else wifi
     config["wifi"] = [_fill(item, _WIFI, f"wifi[{i}].") for i, item in enumerate(wifi)]
+    if config["ethernet"] is not None:
+        from .net import fields
+
+        config["ethernet"] = _fill(config["ethernet"], fields.ETHERNET, "ethernet.")
     trial = config["trial"] = _fill(config["trial"], _TRIAL, "trial.")
     require(trial["settle_s"] < trial["deadline_s"], "config-invalid", "trial.settle_s")  # or it never ends
     trial["checks"] = [_check(item, f"trial.checks[{i}].") for i, item in enumerate(trial["checks"])]

@@ -1,8 +1,12 @@
-"""The one exception of the agent. `code` is short and stable: it is kept across a reset and shown on the host, which
-has the sentence for people. `detail` is one short fact: a number, a name. `wait_s` is what a busy server asked for."""
+"""The one exception that leaves the agent (P10). Its `code` is short and stable: it is kept across a reset and shown
+on the host, which has the sentence for people."""
+
+import sys
 
 
 class OtaError(Exception):
+    """`detail`: one short fact, a number or a name. `wait_s`: what a busy server asked for, in seconds."""
+
     def __init__(self, code: str, detail: object = "", wait_s: int = 0) -> None:
         super().__init__(code, str(detail))
         self.code, self.detail, self.wait_s = code, str(detail), wait_s
@@ -15,3 +19,13 @@ def require(good: object, code: str, detail: object = "") -> None:
     """Raise OtaError unless `good`."""
     if not good:
         raise OtaError(code, detail)
+
+
+def coded(e: Exception) -> OtaError:
+    """`e` with a code: itself, `no-memory`, or `agent-error` for what nobody foresaw, which is shown whole."""
+    if isinstance(e, OtaError):
+        return e
+    if isinstance(e, MemoryError):
+        return OtaError("no-memory", str(e)[:40])
+    sys.print_exception(e)  # type: ignore[attr-defined]
+    return OtaError("agent-error", repr(e)[:80])

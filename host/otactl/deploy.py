@@ -16,12 +16,17 @@ from otactl.workspace import SETTINGS, Workspace
 AGENT = "/lib/ota"
 CONFIG = "/etc/ota"
 _OLDEST = (1, 23)
+_DOORS = ("boot/__init__", "trial", "agent")
 _HASHING_S = 30  # all files of the agent, on the board
-_MARKS = ("ota.trial", "from ota import")  # of a boot.py or main.py that calls the agent
+_MARKS = ("ota.boot", "ota.trial", "from ota import")  # of a boot.py or main.py that calls the agent
 _PORTS_OWN = "on every boot"  # in the first line of the boot.py that a new board has; other comments are the user's
+_OURS_BEFORE = (  # SHA-256 of the hooks of 0.1.0, which caught too little: they give way
+    "674b13f3acd25af339b79b20229c6c7eac0cc344fffdc52a3d7de47aa5600223",
+    "68503d7c03cd07f1e38861e1cb63e5e5eb525cffedacde096c59e08849dbc5b0",
+)
 _LINES = {  # where the agent is damaged, or half deployed, the program starts all the same
-    "boot.py": "try: import ota.trial; ota.trial.start()\n    except Exception as e: print(e)",
-    "main.py": "try: from ota import agent; agent.start()\n    except ImportError as e: print(e)",
+    "boot.py": "try: import ota.boot; ota.boot.start()\n    except Exception as e: print(e)",
+    "main.py": "try: from ota import agent; agent.start()\n    except Exception as e: print(e)",
 }
 
 _ASK = """
@@ -56,6 +61,17 @@ def _text(path):
             return binascii.b2a_base64(f.read()).decode()
     except OSError:
         return None
+def _walk(path, under=""):
+    found = []
+    try:
+        for entry in os.ilistdir(path):
+            if entry[1] & 0x4000:
+                found += _walk(path + "/" + entry[0], under + entry[0] + "/")
+            else:
+                found.append(under + entry[0])
+    except OSError:
+        pass
+    return found
 def _names(path):
     try:
         return os.listdir(path)
@@ -153,37 +169,40 @@ class _Deployment:
         self._done = Deployed()
 
     def run(self, facts: dict[str, Any], settings: dict[str, bytes], as_py: bool) -> Deployed:
-        modules = self._modules(facts["mpy"], as_py)
-        for folder in ("/lib", AGENT, "/etc", CONFIG):
+        modules = self._modules(facts["mpy"], as_py, json.loads(settings[f"{CONFIG}/config.json"]))
+        rooms = sorted({f"{AGENT}/{name.rpartition('/')[0]}" for name in modules if "/" in name})
+        for folder in ("/lib", AGENT, *rooms, "/etc", CONFIG):
             self._link.make_folder(folder)
-        self._remove_stale(set(modules))
-        wanted = {f"{AGENT}/{name}": data for name, data in modules.items()} | settings
+        # what boot.py and main.py import comes last: a deployment that breaks off leaves the agent of before
+        order = sorted(modules, key=lambda name: (name.partition(".")[0] in _DOORS, name))
+        wanted = {f"{AGENT}/{name}": modules[name] for name in order} | settings
         present = self._link.value(f"[_hash(p) for p in {list(wanted)!r}]", timeout_s=_HASHING_S)
         for (path, data), digest in zip(wanted.items(), present, strict=True):
             if digest == sha256(data).hexdigest():
                 self._done.unchanged += 1
             else:
                 self._put(path, data)
+        self._remove_stale(set(modules))
         for name in ("boot.py", "main.py"):
             self._hook(name)
         self._set_clock()
         return self._done
 
-    def _modules(self, mpy: int, as_py: bool) -> dict[str, bytes]:
+    def _modules(self, mpy: int, as_py: bool, config: dict[str, Any]) -> dict[str, bytes]:
         if as_py:
-            return agent.sources()
-        files = agent.compiled()
+            return agent.sources(config)
+        files = agent.compiled(config)
         if agent.mpy_version(files) == mpy:
             return files
         self._done.advice.append(
             f"installed as .py: the board reads .mpy version {mpy}, this machine's mpy-cross "
             f"writes {agent.mpy_version(files)}"
         )
-        return agent.sources()
+        return agent.sources(config)
 
     def _remove_stale(self, wanted: set[str]) -> None:
         # A module left as .py hides the .mpy of the same name.
-        for name in self._link.value(f"_names({AGENT!r})"):
+        for name in self._link.value(f"_walk({AGENT!r})"):
             if name not in wanted and name.endswith((".py", ".mpy", ".new")):
                 self._link.run(f"os.remove({f'{AGENT}/{name}'!r})")
                 self._done.removed.append(f"{AGENT}/{name}")
@@ -202,14 +221,24 @@ class _Deployment:
         coded = self._link.value(f"_text('/{name}')") or ""
         present = b64decode(coded).decode(errors="replace")  # MicroPython runs what is no UTF-8 too
         code = [line for line in present.splitlines() if line.strip() and line[:1] != "#"]
-        if present == ours or any(mark in line for line in code for mark in _MARKS):
+        if sha256(present.encode()).hexdigest() in _OURS_BEFORE:
+            self._put(f"/{name}", ours.encode())
+        elif present == ours or any(mark in line for line in code for mark in _MARKS):
             self._done.unchanged += 1
+            if any(line.strip().startswith("except ImportError") for line in code):
+                self._done.advice.append(
+                    f"your {name} catches ImportError only: write `except Exception as e:`, or a damaged agent stops it"
+                )
         elif not present.strip() or (not code and _PORTS_OWN in present.splitlines()[0]):
             self._put(f"/{name}", ours.encode())
         else:
             self._done.advice.append(f"your {name} stays; put these two lines at its top:\n    {_LINES[name]}")
 
     def _set_clock(self) -> None:
+        # This moment is proven: the board never starts before it again.
         now = time.gmtime()
         when = (*now[:3], now.tm_wday, *now[3:6], 0)
-        self._link.run(f"import machine\nmachine.RTC().datetime({when})")
+        self._link.run(
+            f"import machine, time\nmachine.RTC().datetime({when})\n"
+            "try:\n    from ota.net import clock\n    clock.prove(time.time())\nexcept ImportError: pass"
+        )

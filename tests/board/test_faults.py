@@ -121,15 +121,16 @@ ROWS = {
 
 
 BUSY = """
-from ota import errors, install
+from ota import errors
+from ota.install import retry
 def waits(s):
     def busy():
         raise errors.OtaError("http-status", 503, s)
         yield
     found = []
     try:
-        for step in install.patiently(3, busy):
-            found.append(-step)
+        for step in retry.patiently(3, busy, lambda: 0):
+            found.append(step.wait_ms)
     except errors.OtaError:
         return found
 """

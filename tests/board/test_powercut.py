@@ -82,18 +82,19 @@ def test_states_are_the_same_exactly_where_the_flashes_are(base: Look) -> None:
 
 SETS_BOOT_BEFORE_READ_BACK = """
 import hashlib
-from ota import slots
-def switch(self, size, sha256, buf):
-    self.set_boot(self.next)
-    yield from slots.read_slot(self.next, size, buf, hashlib.sha256())
+from ota.boot import slots
+def switch(self, slot, size, sha256, buf):
+    self.set_boot(slot)
+    yield from slots.read_slot(slot, size, buf, hashlib.sha256())
 slots.Slots.switch = switch
 """
 CONFIRMS_BEFORE_DIAGNOSTICS = """
-from ota import trial
+from ota.boot import trial
 trial.Trial.run = lambda self, config: self.confirm()
 """
 DOWNLOADS_WHILE_PENDING = """
-from ota import agent, errors, slots
+from ota import agent, errors
+from ota.boot import slots
 slots.Slots.require_confirmed = lambda self: None
 def eager():
     try:
@@ -103,29 +104,29 @@ def eager():
 agent.start = eager
 """
 FORGETS_THE_RECORD = """
-from ota import record
+from ota.boot import record
 record.Record.save = lambda self, which: None
 """
 MARKS_VALID_WHEN_RUNNING_IS_NOT_BOOT = """
 from esp32 import Partition
-from ota import trial
-start = trial.start
+from ota import boot
+start = boot.start
 def careless():
     Partition.mark_app_valid_cancel_rollback()
     start()
-trial.start = careless
+boot.start = careless
 """
 NOTES_THE_OFFSET_BEFORE_IT_WRITES = """
-from ota import slots, record
+from ota.boot import slots, record
 write = slots.Slots.write
 def ahead(self, block, buf):
-    record.Record().progress(block * 4096 + len(buf))
+    record.load().progress(block * 4096 + len(buf))
     write(self, block, buf)
 slots.Slots.write = ahead
 """
 TRUSTS_WHAT_IS_IN_FLASH = """
-from ota import slots
-slots.Slots.switch = lambda self, size, sha256, buf: self.set_boot(self.next) or iter(())
+from ota.boot import slots
+slots.Slots.switch = lambda self, slot, size, sha256, buf: self.set_boot(slot) or iter(())
 """
 
 

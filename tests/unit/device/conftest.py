@@ -39,6 +39,20 @@ def attempt(f, *a, **k):
     except OtaError as e:
         return {"code": e.code, "detail": e.detail}
 args = json.load(open("arguments.json"))
+def get(url, **more):
+    from ota import steps
+    from ota.net import http
+    return steps.run(http.get(url, **more))
+def fill(r, buf):
+    import time
+    view = memoryview(buf)
+    have = 0
+    while have < len(view) and not r.ended:
+        now = r.fill(view, have, len(view))
+        if now == have:
+            time.sleep_ms(2)
+        have = now
+    return have
 """
 
 Run = Callable[..., Any]

@@ -1,4 +1,4 @@
-"""device/ota/image.py on the heads of real firmware and of spoiled ones."""
+"""device/ota/release/image.py on the heads of real firmware and of spoiled ones."""
 
 import struct
 from pathlib import Path
@@ -12,7 +12,7 @@ FIRMWARE = Path(__file__).resolve().parents[4] / "shared" / "firmware"
 
 CHECK = """
     import binascii
-    from ota import image
+    from ota.release import image
     head = binascii.unhexlify(args["head"])
     print(json.dumps(attempt(image.check_head, memoryview(head), args["chip"])))
 """

@@ -1,4 +1,4 @@
-"""device/ota/signature.py against signatures that `cryptography` makes, and forged ones."""
+"""device/ota/release/signature.py against signatures that `cryptography` makes, and forged ones."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ DIGEST = hashlib.sha256(MESSAGE).digest()
 
 VERIFY = """
     import binascii
-    from ota import signature
+    from ota.release import signature
     n = int(args["n"], 16)
     print(json.dumps([
         signature.verify_pss(n, binascii.unhexlify(digest), binascii.unhexlify(sig))
@@ -147,8 +147,8 @@ def test_lengths_and_range_are_checked(mpy: Run, release_key: ReleaseKey) -> Non
 
 
 LOAD = """
-    from ota import signature
-    got = attempt(signature.load_keys, args["path"])
+    from ota.release import keys
+    got = attempt(keys.load, args["path"])
     if "ok" in got:
         got["ok"] = {k: "%x" % v for k, v in got["ok"].items()}
     print(json.dumps(got))

@@ -13,7 +13,7 @@ def literals() -> set[str]:
     """All texts in the agent's sources, but for docstrings."""
     return {
         node.value
-        for path in DEVICE.glob("*.py")
+        for path in DEVICE.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
@@ -22,7 +22,7 @@ def literals() -> set[str]:
 def raised() -> set[str]:
     """The codes that the sources raise or record as such."""
     found = set()
-    for path in DEVICE.glob("*.py"):
+    for path in DEVICE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call):
                 continue
@@ -35,19 +35,19 @@ def raised() -> set[str]:
 
 
 def checks() -> set[str]:
-    tree = ast.parse((DEVICE / "diagnostics.py").read_text())
+    tree = ast.parse((DEVICE / "checks" / "__init__.py").read_text())
     return {
         "check-" + str(key.value)
         for node in ast.walk(tree)
         if isinstance(node, ast.Dict)
         for key in node.keys
         if isinstance(key, ast.Constant) and isinstance(key.value, str)
-    } & {f"check-{name}" for name in ["wifi", "server", "gpio", "heap", "filesystem", "import", "call"]}
+    } & {f"check-{name}" for name in ["wifi", "network", "server", "gpio", "heap", "filesystem", "import", "call"]}
 
 
 def test_the_sources_are_read_at_all() -> None:
     assert {"bad-signature", "no-ota-slots", "deadline"} <= raised()
-    assert len(checks()) == 7
+    assert len(checks()) == 8
 
 
 def test_every_code_that_the_agent_raises_has_a_sentence() -> None:

@@ -186,7 +186,7 @@ def test_chip_ids_are_those_of_esptool() -> None:
 def test_chips_are_those_that_the_agent_knows() -> None:
     import ast
 
-    source = Path(__file__).resolve().parents[3] / "device" / "ota" / "image.py"
+    source = Path(__file__).resolve().parents[3] / "device" / "ota" / "release" / "image.py"
     tables = [
         ast.literal_eval(node)
         for node in ast.walk(ast.parse(source.read_text()))

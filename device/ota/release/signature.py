@@ -2,31 +2,12 @@
 Source: RFC 8017, 9.1.2. With three-argument pow() this is a matter of 17 modular multiplications."""
 
 import hashlib
-import json
 
-from .errors import OtaError, require
+from micropython import const
 
-_BYTES = 384  # of the modulus and of a signature
-_HASH = 32  # SHA-256, and the salt
+_BYTES = const(384)  # of the modulus and of a signature
+_HASH = const(32)  # SHA-256, and the salt
 _DB = _BYTES - _HASH - 1  # the masked data block: zeros, 0x01, salt
-
-
-def load_keys(path: str) -> "dict[str, int]":
-    """The keys of a keys.json: keyid (64 hex digits) -> modulus. Raises OtaError: keys-missing, keys-invalid."""
-    keys = {}
-    try:
-        with open(path) as f:
-            for keyid, modulus in json.load(f).items():
-                n = keys[keyid.lower()] = int(modulus, 16)
-                # A short or an even modulus is a typing error or an attack, never a 3072-bit key.
-                if len(keyid) != 2 * _HASH or n >> (8 * _BYTES - 1) != 1 or not n & 1:
-                    raise ValueError
-    except OSError:
-        raise OtaError("keys-missing", path)
-    except (ValueError, TypeError, AttributeError):
-        keys = {}
-    require(keys, "keys-invalid", path)
-    return keys
 
 
 def verify_pss(n: int, digest: bytes, sig: bytes) -> bool:

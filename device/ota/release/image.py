@@ -2,7 +2,7 @@
 
 import struct
 
-from .errors import require
+from ..errors import require
 
 HEAD = 288  # bytes: header, first segment's header, application descriptor
 CHIPS = {

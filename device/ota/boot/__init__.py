@@ -1,0 +1,14 @@
+"""Every boot. boot.py calls start() before anything else can hang; agent.start() does where boot.py has no such line."""
+
+trial = None  # type: ignore  # the Trial of this boot, while one runs
+_settled = False
+
+
+def start() -> None:
+    """Settle what the last boot left, or begin the trial of what runs; a second time nothing. Raises OtaError."""
+    global _settled
+    if not _settled:
+        from . import settle
+
+        settle.run()
+        _settled = True

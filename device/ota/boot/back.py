@@ -1,0 +1,49 @@
+"""The way back by hand: where no bootloader goes back by itself (one from before MicroPython 1.21, a torn state, the
+factory app), and for a rollback that power interrupted."""
+
+import hashlib
+
+from ..errors import OtaError
+from . import record, slots
+
+_PIECE = 512  # bytes: a piece that a heap full of holes has
+
+
+def go(found: slots.Slots, kept: record.Record) -> bool:
+    """Switch to the slot that the job came from, or to any other that starts. Whether one does."""
+    job = kept.job
+    labels = [job["came_from"]] + [r[0] for r in reversed(kept.state["releases"])] + [p.info()[4] for p in found.all]
+    tried = [found.label]
+    for label in labels:
+        slot = found.find(label)
+        if slot is None or label in tried:
+            continue
+        tried.append(label)
+        job["back"] = label
+        kept.save("job")  # before the switch: the next boot knows why it runs
+        if starts(found, slot, kept.release_in(slot) or {}):
+            return True
+    job["back"] = None
+    kept.save("job")
+    return False
+
+
+def starts(found: slots.Slots, slot, release: dict) -> bool:
+    """Switch to `slot` if it holds `release` whole, where that is known (P3), and the chip takes it."""
+    if release.get("sha256") and not _holds(slot, release["size"], release["sha256"]):
+        return False
+    try:
+        found.set_boot(slot)
+    except OtaError:
+        return False
+    return True
+
+
+def _holds(slot, size: int, sha256: str) -> bool:
+    # About two seconds for 1 MiB, at once.
+    digest = hashlib.sha256()
+    if size > slot.info()[3]:
+        return False
+    for _ in slots.read_slot(slot, size, memoryview(bytearray(_PIECE)), digest):
+        pass
+    return digest.digest().hex() == sha256

@@ -1,0 +1,67 @@
+"""What settle.py does only where something went wrong: not loaded on an ordinary boot. The names are those of the table
+in decision.py."""
+
+import machine
+
+from ..console import say
+from ..errors import OtaError
+from . import back, record, slots
+from .settle import mend, tell, trial
+
+
+def reset(found: slots.Slots, kept: record.Record) -> None:
+    machine.reset()
+
+
+def damaged(found: slots.Slots, kept: record.Record) -> None:
+    """The bootloader passed over what the job had put there."""
+    kept.fail("image-damaged")
+    if found.state(found.boot_label()) == "pending":
+        machine.reset()  # the bootloader takes the entry back
+    reclaim(found, kept)
+
+
+def reclaim(found: slots.Slots, kept: record.Record) -> None:
+    """Otadata names an image that does not start: point it back at the running one, all that is left. A new image in the
+    damaged slot would share its sequence number with the old one and could not be aborted."""
+    found.set_boot(found.running)
+    if not found.fell_back():
+        found.confirm()
+    say("reclaimed", found.label)
+    tell(kept)
+
+
+def stranger(found: slots.Slots, kept: record.Record) -> None:
+    """Another program switched: nothing is known of what runs, but how its trial ends is remembered as well."""
+    try:
+        kept.begin({}, found.running, "", "ready")
+    except OtaError as e:  # NVS is full: the trial is armed all the same
+        say("error", e)
+    trial(found, kept)
+
+
+def bitten(found: slots.Slots, kept: record.Record) -> None:
+    """The watchdog ended a trial, and no bootloader goes back for us."""
+    kept.fail("trial-watchdog")
+    leave(found, kept)
+
+
+def leave(found: slots.Slots, kept: record.Record) -> None:
+    """What runs has failed. Where nothing else would start, the program runs, and the next release finds a way."""
+    if back.go(found, kept):
+        machine.reset()
+    found.confirm()
+    say("kept", found.label)
+    tell(kept)
+
+
+def switch(found: slots.Slots, kept: record.Record) -> None:
+    """A rollback that power interrupted goes on."""
+    mend(found)
+    kept.job["switches"] += 1
+    kept.save("job")
+    slot = found.find(kept.job["slot"])
+    if slot and back.starts(found, slot, kept.job):
+        machine.reset()
+    kept.fail("no-rollback", remember=False)
+    tell(kept)

@@ -1,0 +1,163 @@
+"""What must outlive a reset: `job` is the update at hand, written whole before the flash operation that it announces;
+`offset` counts the job's bytes that are surely in flash, an entry of its own at a sixth of the wear; `state` is what
+the board has come to. What a slot holds is known by content: by a mark of its bytes, not by its place."""
+
+from micropython import const
+
+from ..errors import OtaError
+from . import slots, store
+
+_FAILED_KEPT = const(6)
+_RELEASES_KEPT = const(4)
+_NO_JOB = {
+    "phase": "idle",  # writing, ready (the slot is whole), trial, confirmed, failed
+    "version": None, "sequence": 0, "security_version": 0, "size": 0, "sha256": "", "slot": None,
+    "mark": "",  # of the slot, once the image is whole
+    "came_from": None,  # the slot that ran when the job began: the way back
+    "rollback": False,  # a return to what a slot holds already
+    "back": None,  # the slot that a failed trial went back to by hand
+    "etag": None,  # of the file that the bytes in flash came from
+    "switches": 0, "restarts": 0,  # tries of set_boot(); soft resets of a trial
+    "spoiled": 0,  # times that flash did not hold what was written of this image
+    "reason": None, "detail": None, "told": True,
+}  # fmt: skip
+_NO_STATE: dict = {
+    # [slot, version, sequence, security_version, size, sha256, mark] of what was confirmed, the newest last
+    "releases": [],
+    "floor_sequence": 0, "floor_security": 0,  # P7
+    "failed": [],  # P6: [sequence, reason], the oldest first
+    "held": None,  # [sequence, trials, looks to wait]: its trial met a network that was down
+    "refused": None,  # [code, detail] of the last pass, if it ended so
+}  # fmt: skip
+_FACTS = ("version", "sequence", "security_version", "size", "sha256")
+_loaded = None
+
+
+def load() -> "Record":
+    """The one record of the program. Raises OtaError record."""
+    global _loaded
+    if _loaded is None:
+        _loaded = Record()
+    return _loaded
+
+
+def clean(text: object, most: int) -> str:
+    """At most `most` characters, all of them printable ASCII: what the record has room for."""
+    return "".join(c if 32 <= ord(c) < 127 else "?" for c in str(text)[:most])
+
+
+class Record:
+    """Who changes `job` or `state` calls `save`; what says "written" has. All raise OtaError record."""
+
+    def __init__(self) -> None:
+        self._documents = {"job": store.Document("job", _NO_JOB), "state": store.Document("state", _NO_STATE)}
+        self.offset = store.number("offset")
+
+    @property
+    def job(self) -> dict:
+        return self._documents["job"].value
+
+    @property
+    def state(self) -> dict:
+        return self._documents["state"].value
+
+    def save(self, which: str) -> None:
+        """Write "job" or "state"."""
+        self._documents[which].save()
+
+    def note(self, key: str, value: object) -> None:
+        """An entry of `state` changes, where NVS takes it: a look goes on without. Raises nothing."""
+        if self.state[key] != value:
+            self.state[key] = value
+            try:
+                self.save("state")
+            except OtaError:
+                pass
+
+    # --- a job ----------------------------------------------------------------------------------------------------
+
+    def begin(self, offer: dict, slot, came_from: str, phase: str = "writing", *, rollback: bool = False) -> None:
+        """A new job takes the place of whatever was there; what `slot` held is not known any more, if it is going to be
+        overwritten. Written."""
+        label = slot.info()[4]
+        if phase == "writing":
+            self._forget(label)
+        self.progress(0)
+        spoiled = self.job["spoiled"] if self.job["sha256"] == offer.get("sha256") else 0
+        job = self._documents["job"].value = dict(_NO_JOB, phase=phase, slot=label, came_from=came_from)
+        job.update({key: value for key, value in offer.items() if key in _FACTS})
+        job["rollback"], job["spoiled"] = rollback, spoiled
+        if rollback:
+            job["mark"] = slots.mark(slot, job["size"])
+        self.save("job")
+
+    def progress(self, offset: int) -> None:
+        """The bytes below `offset` are in flash. Written; allocates nothing."""
+        self.offset = offset
+        store.set_number("offset", offset)
+
+    def fail(self, reason: str, detail: object = "", *, remember: bool = True) -> None:
+        """The job ends here; `remember`: its release is not tried again (P6). Written."""
+        if remember and self.job["sequence"]:
+            self.remember(self.job["sequence"], reason)
+            self.save("state")
+        self.job.update(phase="failed", reason=reason, detail=clean(detail, 80), told=False)
+        self.save("job")
+
+    def remember(self, sequence: int, reason: str) -> None:
+        """This release is never to be tried again."""
+        failed = [f for f in self.state["failed"] if f[0] != sequence]
+        self.state["failed"] = (failed + [[sequence, reason]])[-_FAILED_KEPT:]
+
+    def reason_of(self, sequence: int) -> "str | None":
+        """Why a release is not tried again; None where it may be."""
+        for known, reason in self.state["failed"]:
+            if known == sequence:
+                return reason
+        return None
+
+    def hold(self) -> None:
+        """The job's trial met a network that was down: it waits for twice as many looks as the last time, so that a
+        release that cannot reach the network itself is no loop either. Written."""
+        held = self.state["held"]
+        trials = held[1] + 1 if held and held[0] == self.job["sequence"] else 1
+        self.state["held"] = [self.job["sequence"], trials, (1 << min(trials, 10)) - 1]
+        self.save("state")
+
+    # --- what slots hold ------------------------------------------------------------------------------------------
+
+    def release_in(self, slot) -> "dict | None":
+        """The release that a slot holds, as one look at two of its sectors tells; None where it is not known."""
+        label = slot.info()[4]
+        for place, version, sequence, security_version, size, sha256, seen in self.state["releases"]:
+            if place == label and seen in ("", slots.mark(slot, size)):  # "": from 0.1.0, which knew places only
+                values = (version, sequence, security_version, size, sha256)
+                return dict(zip(_FACTS, values))
+        return None
+
+    def confirmed(self, slot) -> None:
+        """The job's release is what `slot` runs now. Written."""
+        job = self.job
+        left = self.state["releases"][-1:]
+        if job["rollback"] and left and left[0][2] != job["sequence"]:
+            self.remember(left[0][2], "rollback")
+        self.installed(job, slot)
+        job.update(phase="confirmed", reason=None, detail=None)
+        self.save("job")
+
+    def installed(self, release: dict, slot) -> None:
+        """The image in `slot` runs, is this release, and good; both floors rise to it. Written."""
+        state, label = self.state, slot.info()[4]
+        entry = [label] + [release[key] for key in _FACTS] + [slots.mark(slot, release["size"])]
+        others = [r for r in state["releases"] if r[0] != label]
+        state["releases"] = (others + [entry])[-_RELEASES_KEPT:]
+        state["floor_sequence"] = max(state["floor_sequence"], release["sequence"])
+        state["floor_security"] = max(state["floor_security"], release["security_version"])
+        state["held"] = None
+        self.save("state")
+
+    def _forget(self, label: str) -> None:
+        others = [r for r in self.state["releases"] if r[0] != label]
+        if others != self.state["releases"]:
+            self.state["releases"] = others
+            self.save("state")

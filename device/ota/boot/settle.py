@@ -1,0 +1,124 @@
+"""Once a boot: hold the record against otadata, and do what the table in decision.py says."""
+
+import machine
+from micropython import const
+
+from ..console import say
+from ..errors import OtaError
+from . import decision, record, remains, slots
+
+_MAX_SWITCHES = const(3)
+
+
+def run() -> None:
+    """Raises OtaError: record, timer, set-boot. Nothing on a board without OTA slots: nothing can be on trial there."""
+    try:
+        found = slots.Slots()
+    except OtaError:
+        return
+    remains.pass_over()
+    kept = record.load()
+    if "installed" in kept.state:
+        from . import takeover
+
+        takeover.run(found, kept)
+    action = decision.decide(*situation(found, kept))
+    if action in _ORDINARY:
+        _ORDINARY[action](found, kept)
+    else:
+        from . import rare
+
+        getattr(rare, action)(found, kept)
+
+
+def situation(found: slots.Slots, kept: record.Record) -> "tuple[str, str, str, str, str]":
+    """The words of decision.decide()."""
+    job, named = kept.job, found.boot_label()
+    cause = machine.reset_cause()
+    end = {machine.SOFT_RESET: "soft", machine.WDT_RESET: "watchdog"}.get(cause, "hard")
+    if job["slot"] == found.label:
+        where = "here"
+    elif job["slot"] == named:
+        where = "named"
+    elif job["phase"] == "failed" and not job["told"] and (job["back"] or found.label) == found.label:
+        where = "back"
+    else:
+        where, end = "away", _end_of(found, kept, cause)
+    return "fallen" if found.fell_back() else "boot", found.state(named), job["phase"], where, end
+
+
+def _tried(found: slots.Slots, job: dict) -> bool:
+    return found.state(job["slot"]) in ("aborted", "invalid")
+
+
+def _end_of(found: slots.Slots, kept: record.Record, cause: int) -> str:
+    job = kept.job
+    tried = _tried(found, job)
+    if kept.reason_of(job["sequence"]):
+        return "known"
+    if tried and cause != machine.PWRON_RESET:
+        return "failed"
+    if job["switches"] >= _MAX_SWITCHES:
+        return "spent"
+    if job["rollback"]:
+        return "again"
+    return "power" if tried else "lost"
+
+
+def trial(found: slots.Slots, kept: record.Record) -> None:
+    """Put what runs on trial."""
+    from .. import boot
+    from .trial import Trial
+
+    slots.unsure = True
+    boot.trial = Trial(found, kept)  # type: ignore
+    boot.trial.arm()  # type: ignore
+
+
+def _accept(found: slots.Slots, kept: record.Record) -> None:
+    found.confirm()
+    tell(kept)
+
+
+def _confirmed(found: slots.Slots, kept: record.Record) -> None:
+    mend(found)
+    kept.confirmed(found.running)
+
+
+def _fail(found: slots.Slots, kept: record.Record) -> None:
+    mend(found)
+    job, tried = kept.job, _tried(found, kept.job)
+    reason = kept.reason_of(job["sequence"])
+    if not reason and tried and machine.reset_cause() != machine.PWRON_RESET:
+        reason = "trial-watchdog" if machine.reset_cause() == machine.WDT_RESET else "trial-crash"
+    kept.fail(reason or ("trial-power" if tried else "switch-lost"))
+    tell(kept)
+
+
+def _retry(found: slots.Slots, kept: record.Record) -> None:
+    mend(found)
+    kept.job["phase"], kept.job["reason"] = "writing", "trial-power"
+    kept.save("job")
+
+
+def _rest(found: slots.Slots, kept: record.Record) -> None:
+    mend(found)
+    tell(kept)
+
+
+def mend(found: slots.Slots) -> None:
+    """What is not on trial is confirmed."""
+    if found.state(found.label) == "undefined":
+        found.confirm()  # power tore the state of what is confirmed: it boots all the same
+
+
+def tell(kept: record.Record) -> None:
+    """How the job failed, once."""
+    job = kept.job
+    if job["phase"] == "failed" and not job["told"]:
+        job["told"] = True
+        kept.save("job")
+        say("rolled-back", job["version"] or "unknown", job["reason"], job["detail"])
+
+
+_ORDINARY = {"rest": _rest, "trial": trial, "confirmed": _confirmed, "accept": _accept, "fail": _fail, "retry": _retry}

@@ -1,0 +1,1 @@
+"""From a look at the server to the switch: source -> transform -> target."""

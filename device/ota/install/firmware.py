@@ -1,0 +1,77 @@
+"""The target of kind `firmware`: the next OTA slot. Every kind of target has the same verbs: fits, prepare, write, verify,
+commit, describe; `offset` is how much of it is in place."""
+
+import hashlib
+
+from ..boot import record, slots
+from ..errors import require
+from ..release import image
+
+_JOURNAL = 65536  # bytes between two notes of the offset: the most that is fetched twice
+SECTOR = slots.SECTOR
+
+
+class Firmware:
+    """`size` (bytes) and `sha256` (hex) are the signed ones. `view`: a memoryview of whole sectors to work with."""
+
+    def __init__(self, found: slots.Slots, kept: record.Record, size: int, sha256: str) -> None:
+        self._slots, self._record, self._slot = found, kept, found.next
+        self.size, self.sha256 = size, sha256
+        self.offset = 0  # bytes that are in flash, and hashed
+        self._hash = hashlib.sha256()
+
+    @staticmethod
+    def room(found: slots.Slots) -> int:
+        """Bytes that a release of this kind may have."""
+        return found.next.info()[3]
+
+    def prepare(self, view: memoryview):
+        """What an earlier run left in flash is hashed again: a damaged prefix cannot get through. A generator of the bytes
+        done; the target is ready for byte `offset` then."""
+        kept = self._record
+        if kept.offset < self.size:
+            kept.offset -= kept.offset % SECTOR
+        self._hash = hashlib.sha256()
+        yield from slots.read_slot(self._slot, kept.offset, view, self._hash)
+        self.offset = kept.offset
+
+    def rewind(self) -> None:
+        """Begin again: the bytes that come are not the rest of what is in flash."""
+        self.offset = self._record.offset = 0
+        self._hash = hashlib.sha256()
+
+    def accept(self, head: "bytearray | memoryview", etag: "str | None") -> None:
+        """P1: the first block is checked before the first erase. Raises OtaError: not-an-image, full-flash, wrong-chip,
+        no-descriptor, record."""
+        image.check_head(head, image.chip(self._slots.running))
+        good = etag is not None and len(etag) <= 64 and record.clean(etag, 64) == etag
+        self._record.job["etag"] = etag if good else None
+        self._record.save("job")
+
+    def write(self, view: memoryview, n: int) -> None:
+        """The next `n` bytes, the first of `view`; the rest of their last sector is filled up. Allocates nothing for whole
+        sectors. Raises OtaError flash-write, record."""
+        whole = -(-n // SECTOR) * SECTOR
+        self._hash.update(view if n == len(view) else view[:n])
+        for i in range(n, whole):
+            view[i] = 0xFF
+        self._slots.write(self.offset // SECTOR, view if whole == len(view) else view[:whole])
+        self.offset += n
+        self._record.offset = self.offset
+        if self.offset % _JOURNAL == 0 or self.offset == self.size:
+            self._record.progress(self.offset)
+
+    def verify(self) -> None:
+        """What came is what was signed. Raises OtaError hash-mismatch."""
+        require(self._hash.digest().hex() == self.sha256, "hash-mismatch", self._record.job["version"])
+
+    def commit(self, view: memoryview):
+        """Read back and switch (P3): a generator of the bytes read. Raises OtaError unconfirmed, read-back, set-boot."""
+        yield from self._slots.switch(self._slot, self.size, self.sha256, view)
+
+    def mark(self) -> str:
+        """A short word for what is in place."""
+        return slots.mark(self._slot, self.size)
+
+    def describe(self) -> str:
+        return self._slot.info()[4]

@@ -1,0 +1,37 @@
+"""Where a release's bytes come from. A source knows its own offset; a transform is a source that reads another one."""
+
+from ..net import link
+
+
+class HttpSource:
+    """A file on a server. `url` is absolute; `size` (bytes) is what the signed release says of it."""
+
+    def __init__(self, config: dict, url: str, size: int) -> None:
+        self._config, self._url, self._size = config, url, size
+        self._response = None  # type: ignore
+        self.offset = 0  # of the next byte that fill() gives
+        self.etag: "str | None" = None  # of the file, for the next open()
+        self.told: "int | None" = None  # how long the server says that it is
+
+    def open(self, offset: int, etag: "str | None"):
+        """Steps until the first byte may come: from `offset` on, or from 0 where the server has no ranges, or another file
+        by now. Raises OtaError: what link.fetch() raises."""
+        self.close()
+        found = yield from link.fetch(self._config, self._url, start=offset, etag=etag, size=self._size)
+        self._response, self.offset = found, found.start
+        self.etag, self.told = found.etag, found.total
+
+    def fill(self, buf, have: int, want: int) -> int:
+        """As Response.fill()."""
+        now = self._response.fill(buf, have, want)  # type: ignore
+        self.offset += now - have
+        return now
+
+    @property
+    def ended(self) -> bool:
+        return self._response is None or self._response.ended
+
+    def close(self) -> None:
+        if self._response:
+            self._response.close()
+        self._response = None

@@ -1,0 +1,168 @@
+"""One update: find the newest release, hold it against the policy, stream its image into the next slot, read it back,
+switch. All of it is a generator of steps (steps.py)."""
+
+import hashlib
+import sys
+
+from .. import config, steps
+from ..boot import record, slots
+from ..console import say
+from ..errors import OtaError, coded, require
+from ..net import clock, dates, link, url
+from ..release import envelope, image, keys, policy
+from .firmware import SECTOR, Firmware
+from .pipeline import pump
+from .retry import passing, patiently
+from .source import HttpSource
+
+_SPOILED = 3  # times that flash did not hold an image before its release counts as failed
+_BY_FLASH = ("flash-write", "read-back", "set-boot")  # the board's own fault (P6)
+_LASTING = _BY_FLASH + ("hash-mismatch", "size-mismatch")  # what is in the slot is no use
+
+
+class Update:
+    """`tries`: how often to look for the release; `block`: whole sectors to work with. Raises OtaError where the configuration is wrong or the running image
+    is on trial (P2)."""
+
+    def __init__(self, tries: "int | None", block: bytearray) -> None:
+        self._view = memoryview(block)
+        self._config = config.load()
+        self._tries = tries or self._config["tries"]
+        self._slots = slots.Slots()
+        self._slots.require_confirmed()
+        self._record = record.load()
+        self.offer: dict = {}
+
+    def look(self):
+        """Steps until `offer` is the newest release. Raises OtaError with why this board refuses it."""
+        address, kept, running = self._config["url"], self._record, self._slots.running
+        trusted = keys.load(self._config["keys"])
+        response = yield from link.fetch(self._config, address)
+        raw = yield from response.read(envelope.MOST + 1)
+        payload = envelope.open_envelope(raw, trusted)
+        del raw, trusted
+        build = getattr(sys.implementation, "_build", None)
+        target = policy.choose(payload, self._config["product"], image.chip(running), build)
+        size, sha256 = target["size"], target["sha256"].lower()
+        installed = kept.release_in(running) or {}
+        policy.apply(payload, target, kept.state, installed.get("sequence", 0), Firmware.room(self._slots))
+        if response.valid_to is not None:
+            clock.prove(dates.parse(payload["published"]), response.valid_to)
+        if not installed and (yield from self._runs(size, sha256)):
+            # The image came by cable, or the record was lost: say so, do not install it again.
+            kept.installed(dict(payload, size=size, sha256=sha256), running)
+            raise OtaError("up-to-date", payload["version"])
+        self._not_held(payload["sequence"])
+        self.offer = {key: payload[key] for key in ("version", "sequence", "security_version")}
+        self.offer.update(size=size, sha256=sha256, url=url.join(address, target["url"]))
+
+    def _runs(self, size: int, sha256: str):
+        # Steps that return whether the running slot holds that very image.
+        running, digest = self._slots.running, hashlib.sha256()
+        if size > running.info()[3]:
+            return False
+        for done in slots.read_slot(running, size, self._view, digest):
+            yield steps.progress("compare", done, size)
+        return digest.digest().hex() == sha256
+
+    def _not_held(self, sequence: int) -> None:
+        held = self._record.state["held"]
+        if held and held[0] == sequence and held[2] > 0:
+            self._record.note("held", [sequence, held[1], held[2] - 1])
+            raise OtaError("on-hold", held[2])
+
+    def steps(self):
+        """Look, install, switch. Raises OtaError; why there was no update outlives a reset (P10)."""
+        try:
+            yield from patiently(self._tries, self.look, lambda: 0)
+            yield from self._install()
+            self._record.note("refused", None)
+        except Exception as e:
+            why = coded(e)
+            said = None if why.code == "up-to-date" else [why.code, record.clean(why.detail, 40)]
+            self._record.note("refused", said)
+            raise why
+
+    def _install(self):
+        kept, offer, slot = self._record, self.offer, self._slots.next.info()[4]
+        self._take_up(kept.job, offer, slot)
+        job = kept.job
+        say("release", job["version"], job["size"], "bytes from", kept.offset)
+        power_save = link.power_save(self._config, 0)
+        target = Firmware(self._slots, kept, job["size"], job["sha256"])
+        source = HttpSource(self._config, offer["url"], job["size"])
+        try:
+            yield from self._transfer(source, target)
+        except OtaError as e:
+            self._broke(e)
+            raise
+        finally:  # of a task that is cancelled too
+            source.close()
+            link.power_save(self._config, power_save)
+        say("switch", job["version"], "to", job["slot"])
+
+    def _take_up(self, job: dict, offer: dict, slot: str) -> None:
+        # Go on with the job that is there, if it is of this image; else begin one.
+        kept = self._record
+        held = kept.state["held"]
+        # In "trial" power took its otadata entry; in "failed" a network that was down ended it: the slot is whole.
+        whole = job["phase"] == "failed" and held and held[0] == offer["sequence"]
+        same = job["sha256"] == offer["sha256"] and job["slot"] == slot
+        if not same or not (whole or job["phase"] in ("writing", "ready", "trial")):
+            kept.begin(offer, self._slots.next, self._slots.label)
+            return
+        if whole:
+            kept.progress(job["size"])
+            job.update(phase="writing", switches=0, told=True)
+        if job["sequence"] != offer["sequence"]:  # the same image under a newer release
+            job.update({key: offer[key] for key in ("version", "sequence", "security_version")})
+        job["came_from"] = self._slots.label
+
+    def _transfer(self, source: HttpSource, target: Firmware):
+        kept, view = self._record, self._view
+        job = kept.job
+        for done in target.prepare(view):
+            yield steps.progress("download", done, target.size)
+        if target.offset < target.size:
+            yield from patiently(
+                self._config["tries"], lambda: self._stream(source, target, view), lambda: target.offset
+            )
+        target.verify()
+        job["phase"], job["mark"] = "ready", target.mark()
+        job["switches"] += 1
+        kept.save("job")
+        for done in target.commit(view):
+            yield steps.progress("verify", done, target.size)
+
+    def _stream(self, source: HttpSource, target: Firmware, view: memoryview):
+        # One connection: from the offset to the end, or to whatever breaks it.
+        try:
+            yield from source.open(target.offset, self._record.job["etag"])
+        except OtaError as e:
+            if e.code == "bad-range":  # another file by now, or no idea of ranges: all of it then
+                target.rewind()
+            raise
+        try:
+            require(source.told in (None, target.size), "size-mismatch", f"{source.told} not {target.size}")
+            if source.offset != target.offset:  # no Range here, or another file: from the beginning
+                target.rewind()
+            yield from pump(source, target, view)
+        finally:
+            source.close()
+
+    def _broke(self, e: OtaError) -> None:
+        kept, job = self._record, self._record.job
+        if job["phase"] == "writing" and (passing(e) or (kept.offset and e.code not in _LASTING)):
+            job["reason"], job["detail"] = e.code, record.clean(e.detail, 80)
+            kept.save("job")
+            kept.progress(kept.offset)  # the next pass goes on from here
+            return
+        job["spoiled"] += e.code in _BY_FLASH  # a slot's wear each
+        kept.fail(e.code, e.detail, remember=job["spoiled"] >= _SPOILED)
+        job["told"] = True
+
+
+def line(step) -> None:
+    """For a console: every twentieth of a phase."""
+    if step.total and step.done * 20 // step.total != (step.done - SECTOR) * 20 // step.total:
+        say(step.phase, f"{step.done}/{step.total}")

@@ -1,0 +1,61 @@
+"""The date, without which no certificate can be judged. The board keeps the latest moment that it has seen proven: its
+deployment, the start of a certificate that it verified, the date of a release that it accepted. It never goes back
+behind that. Time servers and the server's own Date are not authenticated: a wrong date can make an old certificate look
+good, or a good one bad, so the release is signed as well (P8), and dates that are refused are asked for once more."""
+
+import time
+
+import machine
+from micropython import const
+
+from ..boot import store
+from ..errors import OtaError
+from . import dates
+
+_BUILT = const(820454400)  # 2026-01-01 in seconds since 2000: this agent was not there before
+_DAY_S = const(86400)
+
+
+def floor() -> int:
+    """The latest proven moment, in the board's seconds."""
+    return max(store.number("proven"), _BUILT) + dates.EPOCH
+
+
+def ready(config: dict):
+    """Steps until the clock is set. One that was not set since power came on starts at the floor, and asks."""
+    if time.time() < floor():
+        _set(floor())
+        yield from correct(config, config["url"])
+
+
+def correct(config: dict, url: str):
+    """Steps until somebody has told the time, or nobody has: they return whether. Raises nothing."""
+    from . import timeserver
+
+    return (yield from timeserver.ask(config, url))
+
+
+def believe(now: "int | None") -> bool:
+    """Set the clock, unless `now` (the board's seconds) is before what is proven. Whether it is set."""
+    if now is None or now < floor():
+        return False
+    if abs(time.time() - now) > 2:
+        _set(now)
+    return True
+
+
+def prove(moment: "int | None", until: "int | None" = None) -> None:
+    """What is past for sure, in the board's seconds, raises the floor: by a day and more, as NVS wears. `until`: a moment
+    that is not past, so that a slip in a date far ahead cannot shut the board out for good."""
+    if moment is None or (until is not None and moment > until):
+        return
+    if moment > floor() + _DAY_S:
+        try:
+            store.set_number("proven", moment - dates.EPOCH)
+        except OtaError:
+            pass
+
+
+def _set(now: int) -> None:
+    year, month, day, hour, minute, second, weekday = time.gmtime(now)[:7]
+    machine.RTC().datetime((year, month, day, weekday, hour, minute, second, 0))

@@ -1,0 +1,115 @@
+"""A TCP connection, with TLS where it is asked for, that never blocks for longer than a second but for what C computes:
+the handshake's arithmetic, and a name that no server answers for."""
+
+import binascii
+import errno
+import gc
+import socket
+import time
+
+import tls
+from micropython import const
+
+from .. import steps
+from ..errors import OtaError, require
+
+_ATTEMPT_S = const(1)
+_POLL_MS = const(10)
+_TLS_EOF = const(-0x7280)  # MBEDTLS_ERR_SSL_CONN_EOF: closed without close_notify
+_TIMED_OUT = (errno.ETIMEDOUT, errno.EAGAIN, errno.EINPROGRESS)
+# No memory for a handshake is no MemoryError on a chip but a panic. Measured on an ESP32 with v1.23: with 67 KB free it
+# goes well, with 50 KB nothing comes any more; mbedTLS's largest buffer has 16.7 KB.
+_TLS_FREE = const(60000)
+_TLS_PIECE = const(20000)
+# mbedTLS tells all that is wrong; what setting the clock cannot cure comes first.
+_VERIFY = (
+    ("trusted CA", "cert-untrusted"), ("-9984", "cert-untrusted"),  # MBEDTLS_ERR_X509_CERT_VERIFY_FAILED
+    ("expected CN", "cert-host"), ("has expired", "cert-expired"), ("in the future", "cert-not-yet-valid"),
+)  # fmt: skip
+
+
+def resolve(host: str, port: int):
+    """The socket address of a name. Raises OtaError dns."""
+    try:
+        return socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)[0][-1]
+    except (OSError, IndexError):  # some versions return none
+        raise OtaError("dns", host)
+
+
+def connect(address, timeout_s: float):
+    """Steps that return a connected socket, which does not block. Each attempt lasts a second at most, so that other
+    tasks and Ctrl-C are served. Raises OtaError connect."""
+    began = time.ticks_ms()
+    while True:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        left_ms = int(timeout_s * 1000) - time.ticks_diff(time.ticks_ms(), began)
+        try:
+            sock.settimeout(min(_ATTEMPT_S, max(left_ms, 100) / 1000))
+            sock.connect(address)
+            sock.setblocking(False)
+            return sock
+        except OSError as e:
+            sock.close()
+            number = e.errno or 0
+            if abs(number) not in _TIMED_OUT:
+                raise OtaError("connect", errno.errorcode.get(number, number))
+            require(left_ms > _ATTEMPT_S * 1000, "connect", "timeout")
+        except BaseException:
+            sock.close()
+            raise
+        yield steps.wait("server", 1)
+
+
+def secure(sock, host: str, ca: "bytes | None", verify: bool):
+    """`sock` with TLS about it; the handshake goes on with each read and write. Raises OtaError: tls, no-memory."""
+    gc.collect()  # an old connection's buffers go back to the system's heap by their finaliser
+    _require_room()
+    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    # said aloud: no version may forget it
+    context.verify_mode = tls.CERT_REQUIRED if verify else tls.CERT_NONE  # type: ignore[attr-defined]
+    # One DER certificate at a time: not every build reads PEM. A second call adds to the first.
+    found = (ca or b"").split(b"-----BEGIN CERTIFICATE-----")
+    try:
+        for part in (found[1:] or found) if verify else ():
+            context.load_verify_locations(binascii.a2b_base64(part.split(b"-----END")[0]) if found[1:] else part)
+    except (ValueError, TypeError):
+        raise OtaError("tls", "ca")
+    return context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+
+
+def _require_room() -> None:
+    try:
+        import esp32
+
+        heaps = esp32.idf_heap_info(esp32.HEAP_DATA)
+    except (ImportError, AttributeError):  # not on a chip
+        return
+    free, piece = sum(heap[1] for heap in heaps), max(heap[2] for heap in heaps)
+    require(free >= _TLS_FREE and piece >= _TLS_PIECE, "no-memory", f"{free} {piece}")
+
+
+def failed(e: BaseException, doing: str, host: str = "") -> BaseException:
+    """What a read or write has raised, with its code: tls, cert-…, stalled, dropped, bad-response. What is no error of a
+    connection comes back as it is."""
+    if isinstance(e, (ValueError, OSError)) and not isinstance(e, OtaError):
+        for words, code in _VERIFY:
+            if words in str(e):
+                return OtaError(code, host)
+    if isinstance(e, ValueError):
+        return OtaError(
+            "bad-response" if doing != "tls" else "tls", str(e).split("\n")[0][:40] if doing == "tls" else doing
+        )
+    if not isinstance(e, OSError):
+        return e
+    n = e.errno or 0
+    if n < -255 and n != _TLS_EOF:  # an errno may come through TLS with its sign changed
+        return OtaError("tls", n)
+    return OtaError("stalled" if abs(n) in _TIMED_OUT else "dropped", doing)
+
+
+def certificate(sock) -> "bytes | None":
+    """The server's certificate (DER), where this build keeps it."""
+    try:
+        return sock.getpeercert(True)
+    except (AttributeError, NotImplementedError, OSError):
+        return None

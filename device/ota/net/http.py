@@ -1,0 +1,58 @@
+"""A streaming GET over HTTPS or HTTP, for servers as they are. Source: RFC 9110, RFC 9112. The certificate is always
+verified, every wait has a limit, and a body cut short is an error, not an end."""
+
+from micropython import const
+
+from ..errors import OtaError, require
+from . import connection, dates, url
+from .response import Response
+
+_HOPS = const(5)  # of redirects, and the last
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+def get(address: str, ca=None, start=0, etag=None, size=None, peek=False, **settings):
+    """Ask for the URL `address` from byte `start` on, for the rest only if the file has `etag` still: steps that return
+    the Response with its headers.
+
+    `ca`: PEM or DER. `size`: the file's, where a server does not tell. `peek`: only what the server says of itself,
+    whoever it is, with the body left unread. Settings: allow_http (False), connect_timeout_s (15), read_timeout_s (20)
+    between two bytes, and for all headers. Raises OtaError: bad-url, http-not-allowed, dns, connect, redirect-to-http,
+    too-many-redirects, tls, cert-…, no-memory, http-status, bad-response, bad-range, stalled, dropped.
+    """
+    read_ms = int(settings.get("read_timeout_s", 20) * 1000)
+    for hop in range(_HOPS):
+        secure, host, port, path = url.split(address)
+        require(secure or settings.get("allow_http"), "redirect-to-http" if hop else "http-not-allowed", host)
+        where = connection.resolve(host, port)
+        response = Response(
+            address, (yield from connection.connect(where, settings.get("connect_timeout_s", 15))), read_ms
+        )
+        doing = "tls" if secure else "headers"
+        try:
+            if secure:
+                response.sock = connection.secure(response.sock, host, ca, not peek)
+            yield from response.ask(_request(host, port, path, start, etag), doing)
+            if secure:
+                response.valid_from, response.valid_to = dates.validity(connection.certificate(response.sock))
+            doing = "headers"
+            headers = yield from response.headers()
+            if peek:
+                return response
+            if response.status not in _REDIRECTS or b"location" not in headers:
+                response.open(headers, start, etag, size)
+                return response
+        except BaseException as e:  # Ctrl-C must not leave a socket open either
+            response.close()
+            raise connection.failed(e, doing, host)
+        response.close()
+        address = url.join(address, headers[b"location"])
+    raise OtaError("too-many-redirects", _HOPS - 1)
+
+
+def _request(host: str, port: int, path: str, start: int, etag: "str | None") -> bytes:
+    host += "" if port in (80, 443) else f":{port}"
+    lines = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: micropython-ota\r\n"
+    lines += f"Range: bytes={start}-\r\n" if start else ""
+    lines += f"If-Range: {etag}\r\n" if start and etag else ""
+    return (lines + "Accept-Encoding: identity\r\nConnection: close\r\n\r\n").encode()

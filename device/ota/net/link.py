@@ -1,0 +1,62 @@
+"""A way out: Ethernet, where it is configured, else Wi-Fi. Neither configured: no interface is touched, the program
+joins by itself. Only what is configured is imported."""
+
+from ..errors import OtaError
+from . import clock, dates, http
+
+_DATES = ("cert-expired", "cert-not-yet-valid")
+
+
+def join(config: dict, timeout_s: "float | None" = None):
+    """Steps until an interface has an address. Raises OtaError wifi-…, ethernet-…"""
+    timeout_ms = int((timeout_s or config["join_timeout_s"]) * 1000)
+    if config["ethernet"]:
+        from . import ethernet
+
+        try:
+            yield from ethernet.join(config["ethernet"], config["hostname"], timeout_ms)
+            return
+        except OtaError:
+            if not config["wifi"]:
+                raise
+    if config["wifi"]:
+        from . import wifi
+
+        yield from wifi.join(config["wifi"], config["hostname"], timeout_ms)
+
+
+def fetch(config: dict, url: str, **more):
+    """http.get() as the configuration says, once network and clock are ready: steps that return the Response. Raises
+    OtaError ca-missing as well. After a certificate's dates were refused the clock is set once more (clock.py)."""
+    yield from join(config)
+    more.update({key: config[key] for key in ("allow_http", "connect_timeout_s", "read_timeout_s")})
+    if not url.startswith("https:"):
+        return (yield from http.get(url, **more))
+    yield from clock.ready(config)
+    try:
+        with open(config["ca"] or "", "rb") as f:
+            more["ca"] = f.read()
+    except OSError:
+        raise OtaError("ca-missing", config["ca"])
+    try:
+        response = yield from http.get(url, **more)
+    except OtaError as e:
+        if e.code not in _DATES:
+            raise
+        if not (yield from clock.correct(config, url)):
+            if e.code == "cert-not-yet-valid":  # nobody tells this board the date
+                raise OtaError("clock-not-set", e.detail)
+            raise
+        response = yield from http.get(url, **more)
+    clock.believe(dates.parse(response.date))  # the server has shown who it is
+    clock.prove(response.valid_from, response.valid_to)
+    return response
+
+
+def power_save(config: dict, mode: "int | None") -> "int | None":
+    """Set the power save of Wi-Fi, if any is configured: 0 is off. Returns what it was."""
+    if not config["wifi"] or mode is None:
+        return None
+    from . import wifi
+
+    return wifi.power_save(mode)

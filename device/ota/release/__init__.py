@@ -1,0 +1,1 @@
+"""What a release is, and whether this board may take it."""

@@ -1,0 +1,29 @@
+"""agent.rollback(): back to what was confirmed before."""
+
+from .boot import back, record, slots
+from .console import say
+from .errors import OtaError
+
+
+def begin() -> None:
+    """Switch to the slot of the release that was confirmed last, of those that are whole (P3) and not below the security
+    version (P7). Raises OtaError: unconfirmed, no-rollback, security-version, no-ota-slots, record."""
+    found, kept = slots.Slots(), record.load()
+    found.require_confirmed()
+    refusal = OtaError("no-rollback")
+    for known in reversed(kept.state["releases"]):
+        slot = found.find(known[0])
+        release = kept.release_in(slot) if slot and known[0] != found.label else None
+        if not release:
+            continue
+        if release["security_version"] < kept.state["floor_security"]:
+            refusal = OtaError("security-version", release["security_version"])
+            continue
+        kept.begin(release, slot, found.label, "ready", rollback=True)
+        if back.starts(found, slot, release):
+            say("rollback", release["version"])
+            return
+        kept.fail("no-rollback", known[0], remember=False)
+        kept.job["told"] = True
+        refusal = OtaError("no-rollback", known[0])
+    raise refusal
