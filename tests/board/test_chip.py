@@ -12,6 +12,7 @@ from otactl.errors import BoardError
 from rig import ask
 from vboard.board import Board
 from vboard.chip.kept import DEEPSLEEP, HARD, PWRON, SOFT, WDT
+from vboard.chips import CHIPS
 from vboard.flash.images import build_app
 from vboard.flash.table import Table
 
@@ -97,7 +98,7 @@ def test_clock_survives_a_reset_and_not_a_power_loss(board: Board) -> None:
         board,
         "import machine\nmachine.RTC().datetime((2031, 5, 6, 1, 2, 3, 4, 0))\nmachine.RTC().memory(b'kept')",
     )
-    board.reset()
+    board.reset(HARD)
     board.wait_repl()
     assert ask(board, year).strip() == "2031"
     assert ask(board, "import machine\nprint(machine.RTC().memory())").strip() == "b'kept'"
@@ -105,6 +106,43 @@ def test_clock_survives_a_reset_and_not_a_power_loss(board: Board) -> None:
     board.wait_repl()
     assert ask(board, year).strip() == "2000"
     assert ask(board, "import machine\nprint(machine.RTC().memory())").strip() == "b''"
+
+
+def test_reset_button_reads_as_power_on(board: Board) -> None:
+    ask(board, "import machine\nmachine.RTC().datetime((2031, 5, 6, 1, 2, 3, 4, 0))\nmachine.RTC().memory(b'kept')")
+    board.reset()
+    assert board.wait_boots(2).cause == PWRON
+    board.wait_repl()
+    assert ask(board, "import machine, time\nprint(time.gmtime()[0], machine.RTC().memory())").strip() == "2000 b''"
+
+
+BANNERS = {
+    "esp32": ("rst:0x1 (POWERON_RESET),boot:0x13", "rst:0xc (SW_CPU_RESET)", "rst:0x5 (DEEPSLEEP_RESET)"),
+    "esp32s2": ("rst:0x1 (POWERON),boot:0x8", "rst:0xc (RTC_SW_CPU_RST)", "rst:0x5 (DSLEEP)"),
+    "esp32s3": ("rst:0x1 (POWERON),boot:0x8", "rst:0xc (RTC_SW_CPU_RST)", "rst:0x5 (DSLEEP)"),
+    "esp32c3": ("rst:0x1 (POWERON),boot:0xc", "rst:0xc (RTC_SW_CPU_RST)", "rst:0x5 (DSLEEP)"),
+    "esp32c6": ("rst:0x1 (POWERON),boot:0xc", "rst:0xc (SW_CPU)", "rst:0x5 (DSLEEP)"),
+}
+
+
+@pytest.mark.parametrize(("chip", "words"), BANNERS.items(), ids=BANNERS)
+def test_rom_says_how_it_was_reset(tmp_path: Path, chip: str, words: tuple[str, str, str]) -> None:
+    with Board(tmp_path, chip=chip) as board:
+        board.power_on()
+        board.wait_repl()
+        begin(board, "import machine\nmachine.reset()")
+        board.wait_boots(2)
+        board.wait_repl()
+        begin(board, "import machine\nmachine.deepsleep(50)")
+        board.wait_boots(3)
+        for word in words:
+            assert word in board.text
+
+
+def test_what_the_chip_shows_when_interrupts_stay_off(board: Board) -> None:
+    assert next_boot(board, "import machine\nmachine.disable_irq()\nwhile True: pass") == WDT
+    resets = [line[:27] for line in board.text.splitlines() if line.startswith("rst:")]
+    assert resets[1:] == ["rst:0x8 (TG1WDT_SYS_RESET),", "rst:0x7 (TG0WDT_SYS_RESET),"]  # facts 10.12
 
 
 def test_clock_that_the_host_sets(board: Board) -> None:
@@ -142,6 +180,41 @@ def test_timer_calls_back_while_the_prompt_waits(board: Board) -> None:
         "import machine\nt = machine.Timer(3)\nt.init(period=50, callback=lambda _: print('tick'))",
     )
     board.wait_text("tick\r\ntick", 10)
+
+
+def test_second_timer_on_the_same_hardware_takes_it_over(tmp_path: Path) -> None:
+    with Board(tmp_path, chip="esp32c3", micropython="1.24.1") as board:
+        board.power_on()
+        board.wait_repl()
+        out = ask(
+            board,
+            "from machine import Timer\nimport time\nn = []\na = Timer(3)\na.init(period=40, callback=lambda t: n.append(3))\n"
+            "b = Timer(1)\nb.init(period=40, callback=lambda t: n.append(1))\ntime.sleep(0.3)\na.deinit()\n"
+            "m = len(n)\ntime.sleep(0.2)\nprint(set(n), len(n) - m, a is b)",
+        )
+        assert out.strip() == "{1} 0 True"
+
+
+def test_timer_that_is_not_there_panics(tmp_path: Path) -> None:
+    with Board(tmp_path, chip="esp32c3", micropython="1.23.0") as board:
+        board.power_on()
+        board.wait_repl()
+        ask(board, "from machine import Timer\nt = Timer(-1)")
+        assert next_boot(board, "from machine import Timer\nTimer(-1).init(period=100, callback=print)") == HARD
+        assert "Guru Meditation Error: Core  0 panic'ed (Store access fault)" in board.text
+
+
+def test_virtual_timers_are_many(tmp_path: Path) -> None:
+    with Board(tmp_path, chip="esp32c3", micropython="1.29.0") as board:
+        board.power_on()
+        board.wait_repl()
+        out = ask(
+            board,
+            "from machine import Timer\nimport time\nn = []\n"
+            "for i in range(5):\n    Timer(-1, period=30, mode=Timer.ONE_SHOT, callback=lambda t, i=i: n.append(i))\n"
+            "time.sleep(0.2)\nprint(sorted(n))",
+        )
+        assert out.strip() == "[0, 1, 2, 3, 4]"
 
 
 WIFI: dict[str, tuple[Callable[[Board], object], str]] = {
@@ -202,7 +275,7 @@ def test_damaged_filesystem_is_told_and_not_formatted(board: Board) -> None:
     board.wait_text("The filesystem appears to be corrupted", 10)
 
 
-@pytest.mark.parametrize("chip", ["esp32", "esp32s3", "esp32c3"])
+@pytest.mark.parametrize("chip", CHIPS)
 def test_each_chip_boots_its_own_images_only(tmp_path: Path, chip: str) -> None:
     with Board(tmp_path / chip, chip=chip) as board:
         board.power_on()

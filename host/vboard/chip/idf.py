@@ -6,6 +6,7 @@ app_update/esp_ota_ops.c; MicroPython ports/esp32/esp32_partition.c, mphalport.c
 
 from dataclasses import replace
 
+from vboard.chip.panic import Abort
 from vboard.chips import Chip
 from vboard.flash.appimage import ImageError, verify
 from vboard.flash.nor import SECTOR, Actor, Flash
@@ -32,10 +33,6 @@ class IdfError(Exception):
         super().__init__(code, name)
         self.code = code
         self.name = name
-
-
-class Abort(Exception):
-    """IDF called abort(): the chip panics and resets."""
 
 
 def _error(name: str) -> IdfError:

@@ -116,6 +116,8 @@ class esp32:
     RMT = Missing
     ULP = Missing
     gpio_deep_sleep_hold = missing
+    mcu_temperature = missing
+    wake_on_gpio = missing
     raw_temperature = missing
     wake_on_ext0 = missing
     wake_on_ext1 = missing
