@@ -162,6 +162,7 @@ class Life(Loop):
             station=self._station,
             gateway=self.gateway,
             watchdog_factor=self.settings.watchdog_factor,
+            idf_heap_kib=self.settings.idf_heap_kib,
         )
         self._start(self.soc, raw=False)
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,6 +66,56 @@ def test_chip_resets(board: Board, code: str, cause: int) -> None:
 
 def test_power_on_is_told_from_a_reset(board: Board) -> None:
     assert [boot.cause for boot in board.boots] == [PWRON]
+
+
+FED = "from machine import Timer, WDT\nw = WDT(timeout={})\nTimer(0, period=50, callback=lambda t: w.feed())\n"
+WRITES = "from esp32 import Partition\nPartition('ota_1').writeblocks(0, bytes(32768))\nprint('written')"
+
+
+def test_feeder_starves_while_flash_takes_a_chips_time(tmp_path: Path) -> None:
+    with Board(tmp_path, real_time=True) as board:  # 8 erases of 45 ms, 128 pages of 0.5
+        board.power_on()
+        board.wait_repl()
+        ask(board, FED.format(2000) + WRITES)
+        assert next_boot(board, FED.format(300) + WRITES) == WDT
+
+
+def test_flash_takes_no_time_unless_asked(board: Board) -> None:
+    assert "written" in ask(board, FED.format(300) + WRITES)
+    assert len(board.boots) == 1
+
+
+def test_watchdog_bites_in_a_fraction_of_its_time(tmp_path: Path) -> None:
+    with Board(tmp_path, watchdog_factor=20) as board:
+        board.power_on()
+        board.wait_repl()
+        before = time.monotonic()
+        assert next_boot(board, "import machine\nmachine.WDT(timeout=20000)\nwhile True: pass") == WDT
+        assert 0.9 < time.monotonic() - before < 6
+
+
+def test_nvs_handles_are_never_closed(board: Board) -> None:
+    opens = "from esp32 import NVS\nfor i in range({}):\n    NVS('n' + str(i % 3)).set_i32('k', i)\n"
+    free = "import esp32\nprint(sum(r[1] for r in esp32.idf_heap_info(esp32.HEAP_DATA)))"
+    before = int(ask(board, free))
+    ask(board, opens.format(300))
+    assert board.soc
+    assert board.soc.nvs_handles == 300
+    assert before - int(ask(board, free)) == 300 * 53
+    assert ask(board, "from esp32 import NVS\nprint(NVS('n0').get_i32('k'))").strip() == "297"
+    assert board.soc.nvs_handles == 301  # soft resets lay between: they give nothing back
+    ask(board, "import machine")
+    board.reset(HARD)
+    board.wait_repl()
+    assert board.soc.nvs_handles == 0
+
+
+def test_no_room_for_an_nvs_handle(tmp_path: Path) -> None:
+    with Board(tmp_path, idf_heap_kib=26) as board:
+        board.power_on()
+        board.wait_repl()
+        with pytest.raises(BoardError, match=r"OSError: \[Errno 12\] ENOMEM"):
+            ask(board, "from esp32 import NVS\nfor _ in range(600):\n    NVS('n')")
 
 
 def test_fed_watchdog_does_not_bite(board: Board) -> None:
@@ -331,3 +382,12 @@ def test_hung_board_does_not_hang_the_host(board: Board) -> None:
     words = [sys.executable, "-m", "mpremote", "connect", str(board.port), "exec", "1"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert "could not enter raw repl" in done.stderr
+
+
+def test_recursion_ends_where_a_task_of_16_kib_does(board: Board) -> None:
+    code = "def deeper(n):\n    global depth\n    depth = n\n    deeper(n + 1)\n"
+    depth = ask(board, code + "try:\n    deeper(1)\nexcept RuntimeError:\n    print(depth)")
+    assert 46 <= int(depth) <= 80  # about 46 on an ESP32, micropython#4840; _vb_boot.py says why it is more here
+    nested = "x = []\nfor _ in range(900):\n    x = [x]\n"
+    with pytest.raises(BoardError, match="maximum recursion depth exceeded"):
+        ask(board, nested + "import json\njson.dumps(x)")  # loads is no recursion, on a chip neither

@@ -10,16 +10,19 @@ from datetime import timedelta
 from typing import Any
 
 from vboard.chip.firmware import Firmware
+from vboard.chip.heap import IdfHeap
 from vboard.chip.idf import App, IdfError
 from vboard.chip.kept import EPOCH_2000, SOFT, Pins, Rtc
 from vboard.chip.timers import Timers
 from vboard.chip.watchdogs import Watchdogs
 from vboard.chips import Chip
-from vboard.flash.nor import Flash
+from vboard.flash.nor import READ_KIB_US, Flash
 from vboard.flash.nvs import Nvs, NvsError
 from vboard.flash.table import Row, Table
 from vboard.link.gateway import Gateway, validity_problem
 from vboard.link.wlan import Station
+
+_HEAP_DATA = 4  # esp32.HEAP_DATA
 
 
 class Soc:
@@ -40,6 +43,7 @@ class Soc:
         station: Station,
         gateway: Gateway,
         watchdog_factor: float = 1.0,
+        idf_heap_kib: int | None = None,
         hostname: str = "mpy-esp32",
     ) -> None:
         self.flash, self.chip, self.table, self.row, self.firmware = (
@@ -58,7 +62,7 @@ class Soc:
         self.friendly = True
         self.on_boot: Callable[[], None] = lambda: None  # told when boot.py begins
         self.wants: tuple[str, float] | None = None  # ("reset" | "soft" | "sleep", seconds)
-        self._namespaces: list[int] = []
+        self.heap = IdfHeap(idf_heap_kib)
         self._hostname = hostname
         self._calls: dict[str, Callable[..., Any]] = {
             name[5:]: getattr(self, name) for name in dir(self) if name.startswith("call_")
@@ -72,7 +76,7 @@ class Soc:
         """What is gone after a soft reset: timers. The watchdog stays armed (facts 6.9)."""
         self.timers.clear()
         self.watchdogs.soft_reset()
-        self._namespaces.clear()
+        self.heap.soft_reset()
         self.cause = SOFT
         self.wants = None
 
@@ -143,23 +147,46 @@ class Soc:
             raise NvsError(-4353, "ESP_ERR_NVS_NOT_INITIALIZED")
         return self.nvs
 
-    def namespace(self, handle: int) -> int:
-        return self._namespaces[handle]
+    @property
+    def nvs_handles(self) -> int:
+        """How many NVS() have opened one since the last hard reset: the port never closes any."""
+        return self.heap.nvs_handles
 
     def call_nvs_open(self, name: str) -> int:
-        self._namespaces.append(self.store().namespace(name))
-        return len(self._namespaces) - 1
+        """The number of the namespace, which is all that the later calls need."""
+        namespace = self.store().namespace(name)
+        if not self.heap.open_nvs():
+            raise IdfError(12, "ESP_ERR_NO_MEM")
+        return namespace
 
-    def call_nvs_get_i32(self, handle: int, key: str) -> int:
-        return self.store().get_i32(self.namespace(handle), key)
+    def call_nvs_get_i32(self, namespace: int, key: str) -> int:
+        return self.store().get_i32(namespace, key)
 
-    def call_nvs_erase_key(self, handle: int, key: str) -> None:
-        self.store().erase_key(self.namespace(handle), key)
+    def call_nvs_erase_key(self, namespace: int, key: str) -> None:
+        self.store().erase_key(namespace, key)
+
+    # --- memory ---------------------------------------------------------------------------------------------------
+
+    def _python_holds(self, used: int) -> None:
+        self.heap.python_holds(used)
+        if self.station.active:
+            self.heap.wifi_is_active()
+
+    def call_idf_heap_info(self, capabilities: int, used: int) -> list[tuple[int, int, int, int]]:
+        self._python_holds(used)
+        return self.heap.info() if capabilities & _HEAP_DATA else []
+
+    def call_tls_open(self, used: int) -> int:
+        self._python_holds(used)
+        return self.heap.open_tls()
+
+    def call_tls_close(self, number: int) -> None:
+        self.heap.close_tls(number)
 
     # --- machine --------------------------------------------------------------------------------------------------
 
     def call_board(self) -> dict[str, Any]:
-        return self.firmware.describe()
+        return self.firmware.describe() | {"read_kib_us": READ_KIB_US if self.flash.takes else 0}
 
     def call_booting(self) -> None:
         self.on_boot()
@@ -245,6 +272,9 @@ class Soc:
         return self.gateway.port, self.gateway.ticket(address, port, timeout)
 
     def call_certificate_dates(self, ticket: str) -> None:
+        """Called at the end of the handshake."""
+        if self.heap.starved:
+            self.station.drop(0)
         problem = validity_problem(self.gateway.certificate_dates(ticket), self.rtc.now())
         if problem:
             raise ValueError(problem)

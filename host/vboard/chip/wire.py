@@ -69,7 +69,7 @@ class Link:
         if op == _FEED:
             soc.watchdogs.feed()
             return 0, b""
-        namespace, key = soc.namespace(flag), data[:row].decode()
+        namespace, key = flag, data[:row].decode()
         if op == _SET_BLOB:
             soc.store().set_blob(namespace, key, data[row:])
             return 0, b""
