@@ -14,8 +14,9 @@ from vboard import factory
 from vboard.chip.kept import PWRON, Rtc
 from vboard.chips import CHIPS
 from vboard.flash.table import Table
-from vboard.life import Boot, Life, Settings
+from vboard.life import Boot, Life
 from vboard.link.wlan import Network
+from vboard.settings import Settings
 
 __all__ = ["Board", "Boot"]
 

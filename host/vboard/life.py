@@ -20,7 +20,6 @@ from vboard.chip.process import Process
 from vboard.chip.soc import Soc
 from vboard.chip.watchdogs import Bitten
 from vboard.chip.wire import Gone, Link
-from vboard.chips import Chip
 from vboard.flash.nor import Flash, PowerLost
 from vboard.flash.table import Table
 from vboard.link.console import Console
@@ -28,6 +27,7 @@ from vboard.link.gateway import Gateway
 from vboard.link.port import POLL_S, Port
 from vboard.link.wlan import Network, Station
 from vboard.loop import Loop
+from vboard.settings import Settings
 
 BOOTLOADER_WDT_S = 9.0
 _RESET_LOOP_S = 0.2  # between two boots of a board that finds nothing to boot, or panics
@@ -40,19 +40,6 @@ class Boot:
 
     cause: int
     slot: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How a board behaves, from its first boot to its last; board.py says what each means."""
-
-    chip: Chip
-    heap_kib: int
-    micropython: str
-    rollback: bool
-    idf_heap_kib: int | None
-    real_time: bool
-    watchdog_factor: float
 
 
 @dataclass(frozen=True, slots=True)
