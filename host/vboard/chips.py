@@ -2,14 +2,14 @@
 
 Source: ESP-IDF bootloader_support/include/esp_app_format.h (chip ids),
 bootloader/Kconfig.projbuild (offsets), soc/*/include/soc/soc_caps.h; MicroPython
-ports/esp32/boards/ESP32_GENERIC* (names), py/persistentcode.h (mpy).
+ports/esp32/boards/ESP32_GENERIC* (names), py/persistentcode.h (mpy), ports/esp32/machine_pin.h
+(pins); esptool targets/*.py.
 """
 
 from dataclasses import dataclass
 from types import MappingProxyType
 
-_MPY_XTENSAWIN = 10
-_MPY_RV32IMC = 11
+XTENSA, RISCV = 10, 11  # xtensawin and rv32imc in a .mpy file's architecture field
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Chip:
     revision: silicon revision of the virtual chip, major * 100 + minor.
     build, machine: sys.implementation._build and ._machine.
     mpy_arch: native architecture in bits 10 and up of sys.implementation._mpy.
+    pins: the numbers that machine.Pin takes.
     mmu_page_configurable: IDF insists on an app descriptor in the image only where this holds.
     """
 
@@ -32,6 +33,7 @@ class Chip:
     build: str
     machine: str
     mpy_arch: int
+    pins: frozenset[int]
     mmu_page_configurable: bool = False
 
 
@@ -46,7 +48,18 @@ CHIPS = MappingProxyType(
                 revision=301,
                 build="ESP32_GENERIC",
                 machine="Generic ESP32 module with ESP32",
-                mpy_arch=_MPY_XTENSAWIN,
+                mpy_arch=XTENSA,
+                pins=frozenset({*range(20), 21, 22, 23, 25, 26, 27, *range(32, 40)}),
+            ),
+            Chip(
+                name="esp32s2",
+                chip_id=2,
+                bootloader_offset=0x1000,
+                revision=100,
+                build="ESP32_GENERIC_S2",
+                machine="Generic ESP32S2 module with ESP32S2",
+                mpy_arch=XTENSA,
+                pins=frozenset({*range(19), 21, 26, *range(33, 47)}),  # 19 and 20 are its USB
             ),
             Chip(
                 name="esp32s3",
@@ -55,7 +68,8 @@ CHIPS = MappingProxyType(
                 revision=2,
                 build="ESP32_GENERIC_S3",
                 machine="Generic ESP32S3 module with ESP32S3",
-                mpy_arch=_MPY_XTENSAWIN,
+                mpy_arch=XTENSA,
+                pins=frozenset({*range(22), *range(26, 49)}),
             ),
             Chip(
                 name="esp32c3",
@@ -64,7 +78,19 @@ CHIPS = MappingProxyType(
                 revision=4,
                 build="ESP32_GENERIC_C3",
                 machine="ESP32C3 module with ESP32C3",
-                mpy_arch=_MPY_RV32IMC,
+                mpy_arch=RISCV,
+                pins=frozenset(range(22)),
+            ),
+            Chip(
+                name="esp32c6",
+                chip_id=13,
+                bootloader_offset=0x0,
+                revision=1,
+                build="ESP32_GENERIC_C6",
+                machine="ESP32C6 module with ESP32C6",
+                mpy_arch=RISCV,
+                pins=frozenset({*range(12), *range(14, 24)}),  # 12 and 13 are its USB, 24 and up its flash
+                mmu_page_configurable=True,
             ),
         )
     }

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", help="where its flash is kept (default: a new one that is forgotten)")
     parser.add_argument("--chip", choices=list(CHIPS), default="esp32")
     parser.add_argument("--layout", default="ota", help=f"{', '.join(LAYOUTS)}, or a partition CSV (default: ota)")
-    parser.add_argument("--flash-mib", type=int, default=4)
+    parser.add_argument("--flash-mib", type=int, help="(default: what the layout needs)")
     parser.add_argument("--heap-kib", type=int, default=160, help="what a program has (default: 160)")
     parser.add_argument("--app", help="app image for its first slot (default: a small made-up one)")
     parser.add_argument("--ssid", default="virtual", help="the Wi-Fi network that it can join (default: virtual)")

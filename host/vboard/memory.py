@@ -1,6 +1,6 @@
 """Where the code and data of an app may lie: which addresses each chip maps or loads.
 
-Source: ESP-IDF soc/{esp32,esp32c3,esp32s3}/include/soc/soc.h.
+Source: ESP-IDF soc/{esp32,esp32s2,esp32s3,esp32c3,esp32c6}/include/soc/soc.h; esptool targets/*.py.
 """
 
 from vboard.chips import Chip
@@ -8,8 +8,10 @@ from vboard.chips import Chip
 _RTC_SLOW = range(0x50000000, 0x50002000)
 _MAPPED = {  # DROM and IROM: windows of the flash cache
     "esp32": (range(0x3F400000, 0x3F800000), range(0x400D0000, 0x40400000)),
+    "esp32s2": (range(0x3F000000, 0x3F3F0000), range(0x40080000, 0x40800000)),
     "esp32c3": (range(0x3C000000, 0x3C800000), range(0x42000000, 0x42800000)),
     "esp32s3": (range(0x3C000000, 0x3E000000), range(0x42000000, 0x44000000)),
+    "esp32c6": (range(0x42000000, 0x43000000),),
 }
 _RAM = {
     "esp32": (
@@ -19,6 +21,13 @@ _RAM = {
         range(0x400C0000, 0x400C2000),  # RTC fast memory, on the instruction bus
         _RTC_SLOW,
     ),
+    "esp32s2": (
+        range(0x3FF9E000, 0x3FFA0000),  # RTC fast memory, on the data bus
+        range(0x3FFB0000, 0x40000000),
+        range(0x40020000, 0x40070000),
+        range(0x40070000, 0x40072000),  # RTC fast memory, on the instruction bus
+        _RTC_SLOW,
+    ),
     "esp32c3": (range(0x3FC80000, 0x3FCE0000), range(0x4037C000, 0x403E0000), _RTC_SLOW),
     "esp32s3": (
         range(0x3FC88000, 0x3FD00000),
@@ -26,6 +35,7 @@ _RAM = {
         range(0x600FE000, 0x60100000),
         _RTC_SLOW,
     ),
+    "esp32c6": (range(0x40800000, 0x40880000), range(0x50000000, 0x50004000)),
 }
 
 

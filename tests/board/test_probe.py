@@ -9,12 +9,14 @@ from vboard.board import Board
 
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference"
 
-# line -> why it may differ; docs/virtual-board.md says the same at more length
-MAY_DIFFER = {
-    "1.26.1": {},
-    "1.23.0": {
-        "heap_free_over_100k": "the virtual board gives every firmware the same heap (heap_kib)",
-    },
+# answers of a real board -> chip, version, and line -> why it may differ; docs/virtual-board.md says the same
+HEAP = "the virtual board gives every firmware the same heap (heap_kib)"
+REAL: dict[str, tuple[str, str, dict[str, str]]] = {
+    "v1.23.0": ("esp32", "1.23.0", {"heap_free_over_100k": HEAP}),
+    "v1.24.0": ("esp32", "1.24.0", {}),
+    "v1.26.1": ("esp32", "1.26.1", {}),
+    "c3-v1.24.1": ("esp32c3", "1.24.1", {}),
+    "c3-v1.27.0": ("esp32c3", "1.27.0", {}),
 }
 
 
@@ -23,11 +25,12 @@ def answers(text: str) -> dict[str, str]:
     return dict(line.split("\t", 1) for line in lines)
 
 
-@pytest.mark.parametrize("release", MAY_DIFFER)
-def test_answers_are_those_of_real_firmware(tmp_path: Path, release: str) -> None:
+@pytest.mark.parametrize("transcript", REAL)
+def test_answers_are_those_of_real_firmware(tmp_path: Path, transcript: str) -> None:
+    chip, release, may_differ = REAL[transcript]
     if not REFERENCE.is_dir():
         pytest.skip("no answers of real boards beside the project (../shared/reference)")
-    with Board(tmp_path, micropython=release) as board:
+    with Board(tmp_path, chip=chip, micropython=release) as board:
         board.power_on()
         board.wait_repl()
         words = ["connect", str(board.port), "resume", "run", str(REFERENCE / "probe.py")]
@@ -39,12 +42,12 @@ def test_answers_are_those_of_real_firmware(tmp_path: Path, release: str) -> Non
             check=False,
         )
     assert done.returncode == 0, done.stderr
-    real = answers((REFERENCE / f"real-board-v{release}.txt").read_text())
+    real = answers((REFERENCE / f"real-board-{transcript}.txt").read_text())
     virtual = answers(done.stdout)
     wrong = {
         name: f"{virtual.get(name)}  on a real board: {answer}"
         for name, answer in real.items()
-        if virtual.get(name) != answer and name not in MAY_DIFFER[release]
+        if virtual.get(name) != answer and name not in may_differ
     }
     assert not wrong
     assert set(virtual) == set(real)

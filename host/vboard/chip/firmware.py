@@ -7,25 +7,29 @@ or what the image's behaviour trailer (vboard/flash/images.py) says.
 from dataclasses import dataclass
 from typing import Any
 
-from vboard.chips import Chip
+from vboard.chip.names import absent
+from vboard.chips import RISCV, Chip
 from vboard.flash import images
 from vboard.flash.appimage import ImageError, measure
 from vboard.flash.nor import Flash
 from vboard.flash.table import Row
 
-_DATES = {"1.23.0": "2024-06-02", "1.26.1": "2025-09-11"}
-_DEFAULT = "1.26.1"
-_SINCE_1_26 = {
-    "machine": "Counter Encoder _machine const",
-    "esp32": "PCNT",
-    "WLAN": "SEC_DPP SEC_WPA2_WPA3_ENT SEC_WPA3_ENT SEC_WPA3_ENT_192 SEC_WPA3_EXT_PSK"
-    " SEC_WPA3_EXT_PSK_MIXED_MODE ipconfig",
-    "network": "AUTH_WPA3_ENT_192 AUTH_WPA3_EXT_PSK AUTH_WPA3_EXT_PSK_MIXED_MODE PHY_GENERIC PHY_LAN8670"
-    " STAT_CONNECT_FAIL STAT_NO_AP_FOUND_IN_AUTHMODE_THRESHOLD STAT_NO_AP_FOUND_IN_RSSI_THRESHOLD"
-    " STAT_NO_AP_FOUND_W_COMPATIBLE_SECURITY ipconfig",
-    "tls": "PROTOCOL_DTLS_CLIENT PROTOCOL_DTLS_SERVER",
+_DATES = {
+    "1.22.0": "2023-12-27",
+    "1.22.1": "2024-01-05",
+    "1.22.2": "2024-02-22",
+    "1.23.0": "2024-06-02",
+    "1.24.0": "2024-10-25",
+    "1.24.1": "2024-11-29",
+    "1.25.0": "2025-04-15",
+    "1.26.0": "2025-08-09",
+    "1.26.1": "2025-09-11",
+    "1.27.0": "2025-12-09",
+    "1.28.0": "2026-04-06",
 }
-MPY_VERSION = 0x306  # .mpy 6.3, without the architecture bits
+_DEFAULT = "1.26.1"
+_MPY_6_3 = 0x306  # .mpy 6.3, without the architecture bits (py/persistentcode.h)
+_MPY_6_2 = 0x206
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,21 @@ class Firmware:
 
     @property
     def banner(self) -> bytes:
-        return f"MicroPython {self.version}; {self.chip.machine}\r\n".encode()
+        return f"MicroPython {self.version}; {self.machine}\r\n".encode()
+
+    @property
+    def machine(self) -> str:
+        """sys.implementation._machine: since 1.29 with a hyphen in the chip's name."""
+        if self.numbers < (1, 29) or self.chip.name == "esp32":
+            return self.chip.machine
+        return self.chip.machine.replace("with ESP32", "with ESP32-")
+
+    @property
+    def mpy(self) -> int:
+        """sys.implementation._mpy: RISC-V has native code since 1.24, and no architecture before."""
+        version = _MPY_6_3 if self.numbers >= (1, 23) else _MPY_6_2
+        arch = self.chip.mpy_arch if self.numbers >= (1, 24) or self.chip.mpy_arch != RISCV else 0
+        return arch << 10 | version
 
     def says(self, name: str) -> Any:
         return (self.behaviour or {}).get(name)
@@ -70,20 +88,15 @@ class Firmware:
         fields: list[tuple[str, Any]] = [
             ("name", "micropython"),
             ("version", [*self.numbers, ""]),
-            ("_machine", self.chip.machine),
-            ("_mpy", self.chip.mpy_arch << 10 | MPY_VERSION),
+            ("_machine", self.machine),
+            ("_mpy", self.mpy),
         ]
         if self.numbers >= (1, 25):
             fields += [("_build", self.build), ("_thread", "GIL")]
         return {
             "release": self.release,
             "version": self.version,
-            "machine": self.chip.machine,
+            "machine": self.machine,
             "implementation": fields,
-            "absent": [
-                (module, name)
-                for module, names in _SINCE_1_26.items()
-                for name in names.split()
-                if self.numbers < (1, 26)
-            ],
+            "absent": list(absent(self.chip.name, self.numbers)),
         }

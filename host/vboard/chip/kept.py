@@ -41,10 +41,3 @@ class Pins:
 
     def level(self, pin: int) -> int:
         return self.held.get(pin, self.driven.get(pin, self.pulled.get(pin, 0)))
-
-
-@dataclass
-class Ticker:
-    period_s: float
-    repeats: bool
-    due: float

@@ -55,6 +55,12 @@ def install_handlers(library: ctypes.CDLL) -> mmap.mmap:
     return page
 
 
+def show_stack_limit(library: ctypes.CDLL) -> None:
+    """Tell shims/_vb_boot.py where the VM keeps its stack limit: the second word of its state (py/mpstate.h)."""
+    state = ctypes.addressof(ctypes.c_char.in_dll(library, "mp_state_ctx"))
+    os.environ["VBOARD_STACK_LIMIT"] = str(state + ctypes.sizeof(ctypes.c_void_p))
+
+
 def main() -> None:
     terminal, wire, runner = int(sys.argv[1]), int(sys.argv[2]), sys.argv[4]
     wire = fcntl.fcntl(wire, fcntl.F_DUPFD, 64)  # out of the way of 0 to 4
@@ -70,7 +76,9 @@ def main() -> None:
     sys.path.append(os.path.dirname(runner))
     from micropython_run import run_main  # type: ignore[import-not-found]
 
-    handlers = install_handlers(ctypes.CDLL(runner))
+    library = ctypes.CDLL(runner)
+    handlers = install_handlers(library)
+    show_stack_limit(library)
     run_main(["micropython", *sys.argv[5:]])
     handlers.flush()
 

@@ -10,23 +10,19 @@ from datetime import timedelta
 from typing import Any
 
 from vboard.chip.firmware import Firmware
+from vboard.chip.heap import IdfHeap
 from vboard.chip.idf import App, IdfError
-from vboard.chip.kept import EPOCH_2000, SOFT, Pins, Rtc, Ticker
+from vboard.chip.kept import EPOCH_2000, SOFT, Pins, Rtc
+from vboard.chip.timers import Timers
+from vboard.chip.watchdogs import Watchdogs
 from vboard.chips import Chip
-from vboard.flash.nor import Flash
+from vboard.flash.nor import READ_KIB_US, Flash
 from vboard.flash.nvs import Nvs, NvsError
 from vboard.flash.table import Row, Table
 from vboard.link.gateway import Gateway, validity_problem
 from vboard.link.wlan import Station
 
-_PINS = {
-    "esp32": {*range(20), 21, 22, 23, 25, 26, 27, *range(32, 40)},
-    "esp32s3": {*range(22), *range(26, 49)},
-    "esp32c3": set(range(22)),
-}
-_TIMERS = {"esp32": 4, "esp32s3": 4, "esp32c3": 2}
-_EVENT_GRAIN_S = 0.001
-_INTERRUPT_WDT_S = 0.3  # facts 6.9
+_HEAP_DATA = 4  # esp32.HEAP_DATA
 
 
 class Soc:
@@ -46,6 +42,8 @@ class Soc:
         pins: Pins,
         station: Station,
         gateway: Gateway,
+        watchdog_factor: float = 1.0,
+        idf_heap_kib: int | None = None,
         hostname: str = "mpy-esp32",
     ) -> None:
         self.flash, self.chip, self.table, self.row, self.firmware = (
@@ -59,16 +57,12 @@ class Soc:
         self.station, self.gateway = station, gateway
         self.app = App(flash, chip, table, row)
         self.nvs = self._mount_nvs()
-        self.wdt_s: float | None = None
-        self.wdt_due = 0.0
-        self._irq_off = 0  # how often disable_irq() was called and enable_irq() was not
-        self._irq_due = 0.0
-        self.tickers: dict[int, Ticker] = {}
-        self._fired: set[int] = set()
+        self.watchdogs = Watchdogs(watchdog_factor)
+        self.timers = Timers(chip, firmware.numbers)
         self.friendly = True
         self.on_boot: Callable[[], None] = lambda: None  # told when boot.py begins
         self.wants: tuple[str, float] | None = None  # ("reset" | "soft" | "sleep", seconds)
-        self._namespaces: list[int] = []
+        self.heap = IdfHeap(idf_heap_kib)
         self._hostname = hostname
         self._calls: dict[str, Callable[..., Any]] = {
             name[5:]: getattr(self, name) for name in dir(self) if name.startswith("call_")
@@ -80,52 +74,25 @@ class Soc:
 
     def soft_reset(self) -> None:
         """What is gone after a soft reset: timers. The watchdog stays armed (facts 6.9)."""
-        self.tickers.clear()
-        self._fired.clear()
-        self._irq_off = 0
-        self._namespaces.clear()
+        self.timers.clear()
+        self.watchdogs.soft_reset()
+        self.heap.soft_reset()
         self.cause = SOFT
         self.wants = None
 
     # --- time -----------------------------------------------------------------------------------------------------
 
     def due(self) -> float | None:
-        """The next moment (time.monotonic) at which the watchdog or a timer must act."""
-        times = [self._irq_due] if self._irq_off else [t.due for t in self.tickers.values()]
-        if self.wdt_s is not None:
-            times.append(self.wdt_due)
-        return min(times, default=None)
-
-    def watchdog_bites(self, now: float) -> str | None:
-        """What the chip says as a watchdog resets it; None while none does."""
-        if self._irq_off and now >= self._irq_due:
-            return "Guru Meditation Error: Core  1 panic'ed (Interrupt wdt timeout on CPU1)."
-        if self.wdt_s is not None and now >= self.wdt_due:
-            return "E task_wdt: Task watchdog got triggered. Aborting."
-        return None
+        """The next moment (time.monotonic) at which a watchdog or a timer must act."""
+        times = [self.watchdogs.due(), None if self.watchdogs.interrupts_off else self.timers.due()]
+        return min((moment for moment in times if moment is not None), default=None)
 
     def tick(self, now: float) -> bool:
         """Whether a timer's time has come that the program has not been told of yet."""
-        news = False
-        if self._irq_off:
-            return news
-        for number, ticker in list(self.tickers.items()):
-            if now + _EVENT_GRAIN_S >= ticker.due:
-                self._fired.add(number)
-                news = True
-                ticker.due = max(now, ticker.due + ticker.period_s)
-                if not ticker.repeats:
-                    del self.tickers[number]
-        return news
+        return not self.watchdogs.interrupts_off and self.timers.tick(now)
 
     def call_timers_fired(self) -> list[int]:
-        fired = sorted(self._fired)
-        self._fired.clear()
-        return fired
-
-    def feed(self) -> None:
-        if self.wdt_s is not None:
-            self.wdt_due = time.monotonic() + self.wdt_s
+        return self.timers.take_fired()
 
     # --- flash ----------------------------------------------------------------------------------------------------
 
@@ -180,23 +147,46 @@ class Soc:
             raise NvsError(-4353, "ESP_ERR_NVS_NOT_INITIALIZED")
         return self.nvs
 
-    def namespace(self, handle: int) -> int:
-        return self._namespaces[handle]
+    @property
+    def nvs_handles(self) -> int:
+        """How many NVS() have opened one since the last hard reset: the port never closes any."""
+        return self.heap.nvs_handles
 
     def call_nvs_open(self, name: str) -> int:
-        self._namespaces.append(self.store().namespace(name))
-        return len(self._namespaces) - 1
+        """The number of the namespace, which is all that the later calls need."""
+        namespace = self.store().namespace(name)
+        if not self.heap.open_nvs():
+            raise IdfError(12, "ESP_ERR_NO_MEM")
+        return namespace
 
-    def call_nvs_get_i32(self, handle: int, key: str) -> int:
-        return self.store().get_i32(self.namespace(handle), key)
+    def call_nvs_get_i32(self, namespace: int, key: str) -> int:
+        return self.store().get_i32(namespace, key)
 
-    def call_nvs_erase_key(self, handle: int, key: str) -> None:
-        self.store().erase_key(self.namespace(handle), key)
+    def call_nvs_erase_key(self, namespace: int, key: str) -> None:
+        self.store().erase_key(namespace, key)
+
+    # --- memory ---------------------------------------------------------------------------------------------------
+
+    def _python_holds(self, used: int) -> None:
+        self.heap.python_holds(used)
+        if self.station.active:
+            self.heap.wifi_is_active()
+
+    def call_idf_heap_info(self, capabilities: int, used: int) -> list[tuple[int, int, int, int]]:
+        self._python_holds(used)
+        return self.heap.info() if capabilities & _HEAP_DATA else []
+
+    def call_tls_open(self, used: int) -> int:
+        self._python_holds(used)
+        return self.heap.open_tls()
+
+    def call_tls_close(self, number: int) -> None:
+        self.heap.close_tls(number)
 
     # --- machine --------------------------------------------------------------------------------------------------
 
     def call_board(self) -> dict[str, Any]:
-        return self.firmware.describe()
+        return self.firmware.describe() | {"read_kib_us": READ_KIB_US if self.flash.takes else 0}
 
     def call_booting(self) -> None:
         self.on_boot()
@@ -220,25 +210,22 @@ class Soc:
         return list(self.mac)
 
     def call_wdt(self, timeout_ms: int) -> None:
-        self.wdt_s = timeout_ms / 1000
-        self.feed()
+        self.watchdogs.arm(timeout_ms / 1000)
 
     def call_irq(self, off: bool) -> None:
-        self._irq_off = max(0, self._irq_off + (1 if off else -1))
-        if off and self._irq_off == 1:
-            self._irq_due = time.monotonic() + _INTERRUPT_WDT_S
+        self.watchdogs.interrupts(off)
 
-    def call_timer_known(self, number: int) -> bool:
-        return -1 <= number < _TIMERS[self.chip.name]
+    def call_timer_open(self, number: int) -> int:
+        return self.timers.handle(number)
 
-    def call_timer(self, number: int, period_ms: int, repeats: int) -> None:
-        self.tickers.pop(number, None)
+    def call_timer(self, handle: int, period_ms: int, repeats: int) -> None:
         if period_ms > 0:
-            period = period_ms / 1000
-            self.tickers[number] = Ticker(period, bool(repeats), time.monotonic() + period)
+            self.timers.start(handle, period_ms / 1000, repeats=bool(repeats))
+        else:
+            self.timers.stop(handle)
 
     def call_pin_known(self, pin: Any) -> bool:
-        return isinstance(pin, int) and pin in _PINS[self.chip.name]
+        return isinstance(pin, int) and pin in self.chip.pins
 
     def call_pin_init(self, pin: int, mode: int, pull: int) -> None:
         if mode == 1:
@@ -285,6 +272,9 @@ class Soc:
         return self.gateway.port, self.gateway.ticket(address, port, timeout)
 
     def call_certificate_dates(self, ticket: str) -> None:
+        """Called at the end of the handshake."""
+        if self.heap.starved:
+            self.station.drop(0)
         problem = validity_problem(self.gateway.certificate_dates(ticket), self.rtc.now())
         if problem:
             raise ValueError(problem)

@@ -34,7 +34,8 @@ class Link:
         """Read one request and answer it.
 
         No answer goes out after a call that ends the boot (`Soc.wants`): the chip does not come back from it.
-        Raises Gone when the process ended; vboard.chip.idf.Abort when the request makes the chip panic.
+        Raises Gone when the process ended; vboard.chip.panic.Panic when the request
+        makes the chip panic, vboard.chip.watchdogs.Bitten when the watchdog came before its end.
         """
         op, flag, row, x, y, length, wanted = _HEAD.unpack(self._take(_HEAD.size))
         data = self._take(length)
@@ -66,9 +67,9 @@ class Link:
             soc.app.erase(soc.rows(row), x, y)
             return 0, b""
         if op == _FEED:
-            soc.feed()
+            soc.watchdogs.feed()
             return 0, b""
-        namespace, key = soc.namespace(flag), data[:row].decode()
+        namespace, key = flag, data[:row].decode()
         if op == _SET_BLOB:
             soc.store().set_blob(namespace, key, data[row:])
             return 0, b""

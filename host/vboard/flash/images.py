@@ -34,6 +34,8 @@ _RAM = {  # chip: (start of an app's data in DRAM, start of its code in IRAM)
     "esp32": (0x3FFBDB60, 0x40080000),
     "esp32s3": (0x3FC9ED00, 0x40374000),
     "esp32c3": (0x3FC94800, 0x40380000),
+    "esp32s2": (0x3FFC8000, 0x40028000),
+    "esp32c6": (0x40810000, 0x40800000),
 }
 _TRAILER_MAGIC = b"VBOARD\0\1"
 _TRAILER_HEAD = struct.Struct("<8sH")
@@ -64,7 +66,7 @@ def build_app(
     max_revision: int = 0,
     append_hash: bool = True,
 ) -> bytes:
-    """A sound app image for `chip_name` (as esptool spells it: esp32, esp32s3, esp32c3).
+    """A sound app image for `chip_name` (as esptool spells it: esp32, esp32c6, …).
 
     `size`: about how many bytes, 2 KiB at least. Images of one seed and size are equal, of two
     seeds they differ all through.
@@ -92,7 +94,9 @@ def build_app(
             code_in_ram: noise[:1024],
             rom.IROM_MAP_START + DESC_OFFSET: noise[-code:] if code else b"",
         }
-        image.segments = [ELFSection(b"", at, data, 0) for at, data in parts.items() if data]
+        # by its name the writer knows the one that goes first, where code and constants share a window (C6)
+        names = dict.fromkeys(parts, b"") | {rom.DROM_MAP_START + DESC_OFFSET: b".flash.appdesc"}
+        image.segments = [ELFSection(names[at], at, data, 0) for at, data in parts.items() if data]
         image.entrypoint = code_in_ram
         image.flash_mode, image.flash_size_freq = _DIO, _4MB_40MHZ
         image.min_rev_full, image.max_rev_full = min_revision, max_revision

@@ -200,6 +200,14 @@ LAYOUTS = MappingProxyType(
                 ota_0,   app,  ota_0,   ,       0x1B0000
                 ota_1,   app,  ota_1,   ,       0x1B0000
             """,
+            # Three slots, the last two releases stay: 8 MiB of flash and up.
+            "three": """
+                nvs,     data, nvs,   0x9000, 0x5000
+                otadata, data, ota,   0xe000, 0x2000
+                ota_0,   app,  ota_0, ,       0x1B0000
+                ota_1,   app,  ota_1, ,       0x1B0000
+                ota_2,   app,  ota_2, ,       0x1B0000
+            """,
             # MicroPython's partitions-4MiBplus.csv, what nearly every board has: no OTA.
             "factory": """
                 nvs,      data, nvs,     0x9000, 0x6000

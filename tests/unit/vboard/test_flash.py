@@ -192,3 +192,25 @@ def test_a_size_not_of_whole_blocks_is_refused(tmp_path, size):
 def test_reader_counts_from_its_base(flash):
     flash.program(SECTOR, b"base", actor="app")
     assert flash.reader(SECTOR)(1, 3) == b"ase"
+
+
+def test_operations_take_a_chips_time_where_asked(tmp_path):
+    spent = []
+    with Flash(tmp_path / "flash.bin", 1 << 20) as flash:
+        flash.takes = spent.append
+        flash.erase(0, BLOCK + SECTOR, actor="app")
+        flash.program(0, bytes(1024), actor="app")
+        flash.program(2000, bytes(16), actor="host")  # what a person's cable does is no time of the board
+    assert spent == [0.15, 0.045, 0.002]
+
+
+def test_operation_that_a_watchdog_ends_did_not_happen(tmp_path):
+    def ends(_):
+        raise RuntimeError
+
+    with Flash(tmp_path / "flash.bin", 1 << 20) as flash:
+        flash.takes = ends
+        with pytest.raises(RuntimeError):
+            flash.program(0, b"\0", actor="app")
+        assert flash.read(0, 1) == b"\xff"
+        assert not flash.trace

@@ -18,6 +18,7 @@ from flashed import (
 from vboard.chip.bootloader import boot
 from vboard.chip.idf import App, IdfError
 from vboard.chips import CHIPS
+from vboard.flash.images import build_app
 from vboard.flash.otadata import Entry, State, crc_of
 from vboard.flash.table import LAYOUTS, Row, Table
 
@@ -47,6 +48,20 @@ def answer(call) -> tuple[int, str]:
         call()
     assert caught.value.args == (caught.value.code, caught.value.name)
     return caught.value.args
+
+
+def test_set_boot_takes_the_time_of_a_hash(flash, running):
+    flash.erase(OTA_1.offset, OTA_1.size, actor="host")
+    flash.program(OTA_1.offset, build_app("esp32", size=800 << 10), actor="host")
+    spent = []
+    flash.takes = spent.append
+    running.set_boot(OTA_1)
+    assert 0.3 < spent[0] < 0.36  # 0.67 s for 1.6 MB (facts 10.11)
+    assert spent[1:] == [0.045, 0.0005]
+    spent.clear()
+    with pytest.raises(IdfError):
+        running.set_boot(OTADATA)
+    assert not spent
 
 
 class TestSetBoot:

@@ -5,7 +5,11 @@ frozen part; nothing of it is on the board's own flash.
 """
 
 import gc
+import micropython
+import os
+import struct
 import sys
+import uctypes
 
 import _vb_link
 import _vb_system
@@ -14,6 +18,18 @@ import _vb_machine
 import _vb_net
 import _vb_wlan
 import vfs
+
+# What the program may use of the C stack. The port's task has 16 KiB (MICROPY_TASK_STACK_SIZE), 1 KiB of it kept back;
+# a simple recursive function took 328 bytes a level on an ESP32 (micropython#4840: 153 levels in 50 KiB), which makes
+# about 46 levels. Here the same level takes 416, and what is C on a chip takes more than its share: an import, and
+# the file system with Python below it. So there are some levels more.
+_STACK = const(72 * 416)
+
+
+def _limit_stack():
+    address = os.getenv("VBOARD_STACK_LIMIT")
+    if address:
+        struct.pack_into("<Q", uctypes.bytearray_at(int(address), 8), 0, micropython.stack_use() + _STACK)
 
 
 def _install():
@@ -92,6 +108,8 @@ def start(names):
     _mount()
     _make_room_for_names()
     gc.collect()
+    _vb_link.shims_hold(gc.mem_alloc())
+    _limit_stack()
     try:
         _vb_link.call("booting")
         if _run("boot.py", names) and _vb_link.call("friendly"):

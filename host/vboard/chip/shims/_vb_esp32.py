@@ -10,6 +10,7 @@ from _vb_link import (
     Missing,
     call,
     missing,
+    program_holds,
     read_flash,
     request,
 )
@@ -116,6 +117,8 @@ class esp32:
     RMT = Missing
     ULP = Missing
     gpio_deep_sleep_hold = missing
+    mcu_temperature = missing
+    wake_on_gpio = missing
     raw_temperature = missing
     wake_on_ext0 = missing
     wake_on_ext1 = missing
@@ -124,7 +127,7 @@ class esp32:
 
     @staticmethod
     def idf_heap_info(capabilities):
-        return [(290000, 150000, 110000, 120000)]
+        return [tuple(region) for region in call("idf_heap_info", capabilities, program_holds())]
 
 
 class esp:

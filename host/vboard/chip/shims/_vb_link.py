@@ -11,9 +11,11 @@ jump or in a blocking read. So a request goes out in a straight line; callbacks 
 of an exchange that Ctrl-C broke off is thrown away before the next.
 """
 
+import gc
 import json
 import select
 import struct
+import time
 
 _wire = open(3, "r+b")
 _flash = open(4, "rb")
@@ -23,6 +25,7 @@ _head = bytearray(20)
 _answer = bytearray(8)
 _raises = {"OSError": OSError, "ValueError": ValueError, "TypeError": TypeError}
 _busy = False
+_read_kib_us = 0
 _stale = False
 
 READ = const(1)
@@ -88,6 +91,12 @@ def _raise(length):
     raise _raises[kind](*args)
 
 
+def reads_take(kib_us):
+    """How long a KiB takes to read, in microseconds; 0 for as fast as it goes."""
+    global _read_kib_us
+    _read_kib_us = kib_us
+
+
 def read_flash(address, buf):
     """Fill `buf` from the flash, straight from its file: a read changes nothing that the supervisor must know of."""
     global _busy
@@ -95,6 +104,8 @@ def read_flash(address, buf):
     try:
         _flash.seek(address)
         _flash.readinto(buf)
+        if _read_kib_us:
+            time.sleep_us(len(buf) * _read_kib_us >> 10)
     finally:
         _busy = False
 
@@ -126,6 +137,21 @@ def park():
     """Wait for the supervisor to end this process: the chip resets."""
     while True:
         _wire.read(1)
+
+
+_shims_hold = 0
+
+
+def shims_hold(size):
+    """What is on the heap when boot.py begins: it is in ROM on a chip."""
+    global _shims_hold
+    _shims_hold = size
+
+
+def program_holds():
+    """Bytes of the heap that the program holds."""
+    gc.collect()
+    return gc.mem_alloc() - _shims_hold
 
 
 class Missing:

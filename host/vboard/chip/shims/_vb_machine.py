@@ -101,23 +101,32 @@ def _time():
 class Timer:
     ONE_SHOT = 0
     PERIODIC = 1
-    __running = {}  # id -> Timer
+    __made = {}  # handle -> the one Timer object of a hardware timer, and virtual ones that run
+
+    def __new__(cls, id, **kw):
+        handle = call("timer_open", id)
+        timer = Timer.__made.get(handle)
+        if timer is None:
+            timer = object.__new__(cls)
+            timer.__handle = handle
+            timer.__callback = None
+            if handle >= 0:
+                Timer.__made[handle] = timer
+        return timer
 
     def __init__(self, id, **kw):
-        if not call("timer_known", id):
-            raise ValueError("invalid Timer number")
-        self.__id = id & 3
         if kw:
             self.init(**kw)
 
     def init(self, *, mode=1, period=-1, callback=None, freq=None, tick_hz=1000, hard=False):
         self.__callback = callback
-        self.__running[self.__id] = self
-        call("timer", self.__id, period if freq is None else int(1000 / freq), mode)
+        Timer.__made[self.__handle] = self
+        call("timer", self.__handle, period if freq is None else int(1000 / freq), mode)
 
     def deinit(self):
-        self.__running.pop(self.__id, None)
-        call("timer", self.__id, 0, 0)
+        if self.__handle < 0:
+            Timer.__made.pop(self.__handle, None)
+        call("timer", self.__handle, 0, 0)
 
     def value(self):
         missing()
@@ -129,7 +138,7 @@ class Timer:
             micropython.schedule(Timer.__fire, None)
             return
         for number in call("timers_fired"):
-            timer = Timer.__running.get(number)
+            timer = Timer.__made.get(number)
             if timer and timer.__callback:
                 try:
                     timer.__callback(timer)
@@ -217,7 +226,9 @@ class machine:
         call("irq", False)
 
 
-for _name in ("ADC ADCBlock Counter DAC Encoder I2C I2S PWM SDCard SPI Signal SoftI2C SoftSPI TouchPad UART").split():
+for _name in (
+    "ADC ADCBlock Counter DAC Encoder I2C I2CTarget I2S PWM SDCard SPI Signal SoftI2C SoftSPI TouchPad UART"
+).split():
     setattr(machine, _name, Missing)
-for _name in "bitstream dht_readinto time_pulse_us mem8 mem16 mem32 const _machine".split():
+for _name in "bitstream bootloader dht_readinto time_pulse_us mem8 mem16 mem32 const _machine".split():
     setattr(machine, _name, missing)

@@ -9,7 +9,7 @@ import select as _select
 import socket as _socket
 import tls as _tls
 
-from _vb_link import call, missing
+from _vb_link import call, missing, program_holds
 from _vb_system import errno, esp_errno, time
 
 
@@ -117,6 +117,10 @@ class socket:
 
 
 class _Secure(_Stream):
+    def close(self):
+        call("tls_close", self.__held)
+        super().close()
+
     def getpeercert(self, binary):
         missing()
 
@@ -143,6 +147,7 @@ class SSLContext:
 
     def wrap_socket(self, sock, *, server_side=False, do_handshake_on_connect=True, server_hostname=None):
         self.__real.verify_mode = self.verify_mode
+        held = call("tls_open", program_holds())  # memory of the IDF heap; the chip panics where there is not enough
         try:
             stream = self.__real.wrap_socket(
                 sock.__stream,
@@ -150,11 +155,14 @@ class SSLContext:
                 do_handshake_on_connect=do_handshake_on_connect,
                 server_hostname=server_hostname,
             )
-        except OSError as e:
-            raise esp_errno(e)
-        if not server_side and self.verify_mode == _tls.CERT_REQUIRED:
-            call("certificate_dates", sock.__ticket)
-        return _Secure(stream)
+            if not server_side and self.verify_mode == _tls.CERT_REQUIRED:
+                call("certificate_dates", sock.__ticket)
+        except BaseException as e:
+            call("tls_close", held)
+            raise esp_errno(e) if isinstance(e, OSError) else e
+        secure = _Secure(stream)
+        secure.__held = held
+        return secure
 
 
 class tls:

@@ -7,12 +7,13 @@ import sys as _sys
 import time as _time
 from collections import namedtuple
 
-from _vb_link import call
+from _vb_link import call, reads_take
 
 _EPOCH_2000 = const(946684800)
 _SLICE_MS = const(5)
 
 _board = call("board")
+reads_take(_board["read_kib_us"])
 
 
 class time:

@@ -56,6 +56,7 @@ for _i, _name in enumerate("OPEN WEP WPA WPA2 WPA_WPA2 WPA2_ENT WPA3 WPA2_WPA3 W
     setattr(WLAN, "SEC_" + _name, _i)
 for _i, _name in enumerate("WPA3_ENT_192 WPA3_EXT_PSK WPA3_EXT_PSK_MIXED_MODE DPP WPA3_ENT WPA2_WPA3_ENT".split()):
     setattr(WLAN, "SEC_" + _name, 10 + _i)
+WLAN.SEC_WPA_ENT, WLAN.PROTOCOL_DEFAULT, WLAN.PROTOCOL_LR = 16, 7, 8
 
 
 class network:

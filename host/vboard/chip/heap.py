@@ -1,0 +1,121 @@
+"""The IDF heap: what is left of the chip's RAM outside MicroPython's first heap, and who takes it.
+
+Python's heap grows into it, Wi-Fi, TLS and NVS handles live in it. The sizes are those of an ESP32 without SPIRAM
+(facts 10.7 and 10.8, bytes); the other chips have at least as much and count the same here. Growth of Python's heap:
+MicroPython py/gc.c (gc_try_add_heap), ports/esp32/gccollect.c.
+
+    fresh boot                          main 112,640  rest 25,980
+    Wi-Fi active                        main  98,304  rest  1,728
+    Python's heap doubled, TLS open     main   7,936  rest  1,728
+"""
+
+from vboard.chip.panic import Panic
+
+_MAIN, _REST = 112_640, 25_980  # the largest piece, and what lies in smaller ones
+_WIFI_MAIN, _WIFI_REST = 14_336, 24_252
+_FIRST_GC_HEAP = 57_344
+_TLS_OPEN = 33_024  # 16 KiB to receive, 4 KiB to send, contexts
+_TLS_HANDSHAKE = 40_000  # what it takes at its most, in the largest piece
+_NVS_HANDLE = 53
+_GRAIN = 256  # the largest piece is told in steps
+# Objects are larger here than on a chip, buffers are not: the first part of what the program holds counts for less.
+_OBJECTS, _OBJECT_SHARE = 60_000, 0.73
+_PORT = 4_500  # what the port itself holds before boot.py
+# A heap that is this full cannot take another larger object: it is in pieces.
+_FULL = 0.85
+_STREAM = 11_000  # what Python takes while data comes in over TLS
+
+
+class IdfHeap:
+    """`start_kib`: what there is at the start, None as a stock board. All sizes in bytes."""
+
+    def __init__(self, start_kib: int | None = None) -> None:
+        self._main = _MAIN if start_kib is None else max(0, (start_kib << 10) - _REST)
+        self._wifi = False
+        self._connections: set[int] = set()
+        self._opened = 0
+        self._used = _PORT  # by Python, as far as is known
+        self._lowest = self._main + _REST
+        self.nvs_handles = 0
+
+    # --- who takes of it ------------------------------------------------------------------------------------------
+
+    def wifi_is_active(self) -> None:
+        """Once is for ever: active(False) stops the radio and keeps its buffers."""
+        self._wifi = True
+
+    def python_holds(self, used: int) -> None:
+        """What the program holds on the virtual board's heap."""
+        objects = min(used, _OBJECTS)
+        self._used = _PORT + int(objects * _OBJECT_SHARE) + used - objects
+
+    def open_nvs(self) -> bool:
+        """Room for one more handle, which nothing ever closes; False where there is none."""
+        if max(self.largest, self._rest) < _NVS_HANDLE:
+            return False
+        self.nvs_handles += 1
+        return True
+
+    def open_tls(self) -> int:
+        """A number for `close_tls`. Raises Panic where mbedTLS gets no memory (facts 10.7: no MemoryError comes)."""
+        if self.main < _TLS_HANDSHAKE:
+            raise Panic("LoadProhibited", core=1)
+        self._opened += 1
+        self._connections.add(self._opened)
+        self._lowest = min(self._lowest, self.free - _TLS_HANDSHAKE + _TLS_OPEN)
+        return self._opened
+
+    def close_tls(self, number: int) -> None:
+        self._connections.discard(number)
+
+    def soft_reset(self) -> None:
+        """Python's objects are gone, and TLS with them; what C code took is not."""
+        self._connections.clear()
+        self._used = _PORT
+
+    # --- what is left ---------------------------------------------------------------------------------------------
+
+    @property
+    def starved(self) -> bool:
+        """Whether data over TLS stops: Python's heap must grow for it and takes the last large piece."""
+        held, total = self._used + _STREAM, _FIRST_GC_HEAP + self._growth
+        return bool(self._connections) and held > _FULL * total and self.main < total
+
+    @property
+    def _growth(self) -> int:
+        """What Python's heap has taken: it doubles as long as it is full, or takes the largest piece."""
+        grown = 0
+        room = self._main - _WIFI_MAIN * self._wifi
+        while self._used > _FULL * (_FIRST_GC_HEAP + grown) and grown < room:
+            grown = min(room, grown + _FIRST_GC_HEAP + grown)
+        return grown
+
+    @property
+    def main(self) -> int:
+        taken = _WIFI_MAIN * self._wifi + self._growth + _TLS_OPEN * len(self._connections)
+        return max(0, self._main - taken - max(0, self._nvs - (_REST - _WIFI_REST * self._wifi)))
+
+    @property
+    def _nvs(self) -> int:
+        return _NVS_HANDLE * self.nvs_handles
+
+    @property
+    def _rest(self) -> int:
+        return max(0, _REST - _WIFI_REST * self._wifi - self._nvs)
+
+    @property
+    def free(self) -> int:
+        return self.main + self._rest
+
+    @property
+    def largest(self) -> int:
+        return max(self.main, self._rest) // _GRAIN * _GRAIN
+
+    def info(self) -> list[tuple[int, int, int, int]]:
+        """esp32.idf_heap_info(HEAP_DATA): size, free, largest free piece and lowest free so far, of each region."""
+        self._lowest = min(self._lowest, self.free)
+        rest = self._rest
+        return [
+            (_FIRST_GC_HEAP + self._main, self.main, self.main // _GRAIN * _GRAIN, max(0, self._lowest - rest)),
+            (_REST, rest, rest // _GRAIN * _GRAIN, rest),
+        ]

@@ -1,0 +1,288 @@
+"""What is alive on a virtual board: when a boot starts, what ends it, and what comes next. One thread runs it all.
+
+What the second-stage bootloader and ESP-IDF decide is in chip/bootloader.py and chip/idf.py, what a program can touch
+in chip/soc.py; what a person does to a board is board.py.
+"""
+
+import selectors
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vboard import factory
+from vboard.chip import rom
+from vboard.chip.bootloader import boot as second_stage
+from vboard.chip.firmware import Firmware
+from vboard.chip.kept import DEEPSLEEP, HARD, PWRON, WDT, Pins, Rtc
+from vboard.chip.panic import Panic
+from vboard.chip.process import Process
+from vboard.chip.soc import Soc
+from vboard.chip.watchdogs import Bitten
+from vboard.chip.wire import Gone, Link
+from vboard.flash.nor import Flash, PowerLost
+from vboard.flash.table import Table
+from vboard.link.console import Console
+from vboard.link.gateway import Gateway
+from vboard.link.port import POLL_S, Port
+from vboard.link.wlan import Network, Station
+from vboard.loop import Loop
+from vboard.settings import Settings
+
+BOOTLOADER_WDT_S = 9.0
+_RESET_LOOP_S = 0.2  # between two boots of a board that finds nothing to boot, or panics
+_RESETS = {PWRON: rom.POWER, HARD: rom.RESTART, WDT: rom.RESTART, DEEPSLEEP: rom.SLEEP}
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """One boot: `cause` as machine.reset_cause() gives it, `slot` the label of the partition, None where none boots."""
+
+    cause: int
+    slot: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """The next boot: at `when` (time.monotonic()), for `cause`, with the ROM's words for `reset`."""
+
+    when: float
+    cause: int
+    reset: str
+
+
+class Life(Loop):
+    """The process and the boots of a board; board.py drives it."""
+
+    def __init__(self, folder: Path, settings: Settings, flash: Flash, network: Network) -> None:
+        super().__init__(folder / "console.log")
+        self.settings = settings
+        self.chip = settings.chip
+        self.flash = flash
+        self.network = network
+        self.pins = Pins()
+        self.rtc = Rtc.at_power_on()
+        self.boots: list[Boot] = []
+        # called with the reset cause before the bootloader reads the flash; may raise PowerLost
+        self.before_boot: Callable[[int], None] | None = None
+        # called with each boot once the bootloader has chosen
+        self.on_boot: Callable[[Boot], None] | None = None
+        self.soc: Soc | None = None
+        if settings.real_time:
+            self.flash.takes = self._takes
+        self._mac = factory.mac(folder)
+        self._station = Station(self.network, self._mac)
+        self.gateway = Gateway(lambda: self._station)
+        self._port = Port(folder / "port", self._selector, self._from_host)
+        self.port = self._port.path
+        self._process: Process | None = None
+        self._link: Link | None = None
+        self._console: Console | None = None
+        self._next_boot: _Planned | None = None
+        self._asleep_on: str | None = None
+        self._thread.start()
+
+    @property
+    def table(self) -> Table:
+        return factory.table(self.flash)
+
+    def power_off(self) -> None:
+        """Power goes: whatever ran stops where it was."""
+        with self._lock:
+            self._stop()
+            self._next_boot = None
+
+    def close(self) -> None:
+        self._end_loop()
+        self._stop()
+        self.gateway.close()
+        self._port.close()
+        self._close_loop()
+        self.flash.close()
+
+    # --- from a reset to the first line of Python -----------------------------------------------------------------
+
+    def _plan(self, cause: int, delay_s: float = 0.0, reset: str | None = None) -> None:
+        self._next_boot = _Planned(time.monotonic() + delay_s, cause, reset or _RESETS[cause])
+        self._wake()
+
+    def _boot(self, cause: int, reset: str) -> None:
+        self._emit(rom.banner(self.chip.name, reset))
+        if self.before_boot:
+            self.before_boot(cause)
+        asleep, self._asleep_on = self._asleep_on, None
+        booted = second_stage(
+            self.flash,
+            self.chip,
+            deep_sleep_partition=asleep if cause == DEEPSLEEP else None,
+            rollback_enabled=self.settings.rollback,
+        )
+        for line in booted.log:
+            self._emit(line.encode() + b"\r\n")
+        self.boots.append(Boot(cause, booted.row.label if booted.row else None))
+        if self.on_boot:
+            self.on_boot(self.boots[-1])
+        if booted.row is None:
+            self._plan(HARD, _RESET_LOOP_S)
+            return
+        firmware = Firmware.in_slot(self.flash, booted.row, self.chip, self.settings.micropython)
+        if firmware.says("panic"):
+            self._emit(f"{Panic('LoadProhibited')}\r\n".encode())
+            self._plan(HARD, _RESET_LOOP_S)
+            return
+        if hang := firmware.says("hang"):
+            if hang == "startup":  # the bootloader's watchdog runs until app_main (facts 2.4)
+                self._plan(WDT, BOOTLOADER_WDT_S, rom.RTC_WDT)
+            return
+        self._station = Station(self.network, self._mac, broken=bool(firmware.says("no_wifi")))
+        self.pins.reset()
+        self.soc = Soc(
+            self.flash,
+            self.chip,
+            self.table,
+            booted.row,
+            firmware,
+            cause=cause,
+            mac=self._mac,
+            rtc=self.rtc,
+            pins=self.pins,
+            station=self._station,
+            gateway=self.gateway,
+            watchdog_factor=self.settings.watchdog_factor,
+            idf_heap_kib=self.settings.idf_heap_kib,
+        )
+        self._start(self.soc, raw=False)
+
+    def _start(self, soc: Soc, raw: bool) -> None:
+        soc.friendly = not raw
+        process = Process.start(self.settings.heap_kib, self.flash.path)
+        self._process = process
+        self._link = Link(process.wire, soc)
+        self._console = Console(soc.firmware.banner, raw, process.type, process.interrupt)
+        soc.on_boot = self._console.release
+        self._selector.register(process.console, selectors.EVENT_READ, self._from_board)
+        self._selector.register(process.wire, selectors.EVENT_READ, self._request)
+
+    # --- how a boot ends ------------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        """The chip stops: the process is gone, and with it all that a reset clears."""
+        self._end_process()
+        self.soc = None
+        self._console = None
+
+    def _end_process(self) -> None:
+        if self._process:
+            self._from_board()
+            self._selector.unregister(self._process.console)
+            self._selector.unregister(self._process.wire)
+            self._process.end()
+        self._process = self._link = None
+
+    def _request(self) -> None:
+        assert self._link and self.soc
+        try:
+            self._link.serve()
+        except Gone:
+            self._ended()
+            return
+        except PowerLost:
+            self.power_off()
+            return
+        except Panic as panic:
+            self._panic(str(panic))
+            return
+        except Bitten:
+            self._bitten(time.monotonic())
+            return
+        if self.soc.wants:
+            self._obey(*self.soc.wants)
+
+    def _obey(self, what: str, seconds: float) -> None:
+        assert self.soc
+        if what == "soft":
+            self._soft_reset()
+            return
+        label = self.soc.row.label
+        self._stop()
+        if what == "reset":
+            self._plan(HARD)
+            return
+        self._asleep_on = label
+        if seconds != float("inf"):
+            self._plan(DEEPSLEEP, seconds)
+
+    def _ended(self) -> None:
+        """The process ended by itself: Ctrl-D or SystemExit is a soft reset, a crash of the interpreter a panic."""
+        assert self._process
+        if self._process.wait() >= 0:
+            self._soft_reset()
+            return
+        self._panic("Guru Meditation Error: the program crashed MicroPython")
+
+    def _panic(self, says: str) -> None:
+        self._emit(f"\r\n{says}\r\n".encode())
+        self._stop()
+        self._plan(HARD)
+
+    def _bitten(self, now: float) -> bool:
+        """Whether a watchdog's time is up; the boot is over then."""
+        bite = self.soc.watchdogs.bite(now) if self.soc else None
+        if bite is None:
+            return False
+        if bite.says:
+            self._emit(f"\r\n{bite.says}\r\n".encode())
+        self._stop()
+        self._plan(WDT, reset=bite.reset)
+        return True
+
+    def _takes(self, seconds: float) -> None:
+        """A flash operation at the speed of a chip: nothing else of the program runs, but the watchdog does."""
+        until = time.monotonic() + seconds
+        due = self.soc.watchdogs.due() if self.soc else None
+        time.sleep(max(0.0, min(until, due or until) - time.monotonic()))
+        if due is not None and due < until:
+            raise Bitten
+
+    def _soft_reset(self) -> None:
+        assert self.soc and self._console
+        self._end_process()
+        self._emit(b"MPY: soft reboot\r\n")
+        self.soc.soft_reset()
+        self._start(self.soc, self._console.raw)
+
+    # --- what the loop calls --------------------------------------------------------------------------------------
+
+    def _due(self) -> float | None:
+        moments = [self.soc.due()] if self.soc and self._process else []
+        moments.append(self._next_boot.when if self._next_boot else None)
+        moments.append(None if self._port.open else time.monotonic() + POLL_S)
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def _on_time(self, now: float) -> None:
+        self._port.look()
+        if self._next_boot and now >= self._next_boot.when:
+            planned, self._next_boot = self._next_boot, None
+            try:
+                self._boot(planned.cause, planned.reset)
+            except PowerLost:
+                self.power_off()
+        if not self.soc or not self._process:
+            return
+        if self._bitten(now):
+            return
+        if self.soc.tick(now):
+            self._process.wake()
+
+    def _from_host(self, data: bytes) -> None:
+        if self._console and self._process:
+            self._console.from_host(data)
+
+    def _from_board(self) -> None:
+        assert self._process and self._console
+        while data := self._process.read():
+            self._emit(self._console.from_board(data))
+
+    def _emit(self, data: bytes) -> None:
+        self._show(data)
+        self._port.write(data)
