@@ -27,7 +27,7 @@ from vboard.link.wlan import Network
 HOST, ADDRESS, PORT = "releases.test", "10.0.0.9", 8443
 TRIAL = {
     "deadline_s": 20,
-    "watchdog_s": 5,
+    "watchdog_s": 25,  # the least; rig.board() has watchdogs that bite in a fifth of it
     "settle_s": 1,
     "checks": [{"check": "wifi", "timeout_s": 6}, {"check": "server", "timeout_s": 6}],
 }
@@ -123,6 +123,7 @@ class Rig:
         board = Board(
             folder,
             app=settings.pop("app", OLD),
+            watchdog_factor=settings.pop("watchdog_factor", 5.0),
             network=settings.pop("network", self.network),
             **settings,
         )

@@ -10,14 +10,15 @@ from ..errors import OtaError
 
 _TICK_MS = const(1000)
 _PROBE_MS = const(20)
-# The least that outlasts what blocks in C, where no timer's callback comes: a name that no DNS server answers for.
-LEAST_S = 20
+# The least that outlasts what blocks in C, where no timer's callback comes: a name that none of three DNS servers answers
+# for, 21 s (lwIP: 4 tries each, 7 s a server). A TLS handshake computes for a second or two, set_boot() for one.
+LEAST_S = 25
 # First version, ids of one timer a group (C2, C3, C6 …), ids of two a group: what is safe to ask for, the best first.
 # Source: MicroPython ports/esp32/machine_timer.c. Before 1.24 the odd ids, and -1, do not exist on a chip with one
 # timer a group, and init() panics; 1.24 and 1.25 brought them in order; from 1.29 on -1 is a virtual timer.
 _TIMERS = (
     ((1, 29), (-1, 1, 0), (-1, 3, 2, 1, 0)),
-    ((1, 24), (1, 0), (3, 2, 1, 0)),
+    ((1, 24), (1, 2, 0), (3, 2, 1, 0)),
     ((0, 0), (2, 0), (3, 2, 1, 0)),
 )
 _TWO_A_GROUP = ("esp32", "esp32s2", "esp32s3")
