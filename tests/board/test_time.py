@@ -111,3 +111,25 @@ def test_virtual_timers_are_many(tmp_path: Path) -> None:
             "time.sleep(0.2)\nprint(sorted(n))",
         )
         assert out.strip() == "[0, 1, 2, 3, 4]"
+
+
+INITS = """
+from machine import Timer
+import time
+t = Timer({timer})
+for n in range(1, 301):
+    t.init(period=60000, callback=print)
+    if time.ticks_ms() == 0:
+        break
+print(n)
+"""
+
+
+@pytest.mark.parametrize(
+    ("release", "timer", "inits"), [("1.28.0", 0, 255), ("1.28.0", 3, 300), ("1.25.0", 0, 300), ("1.29.0", 0, 300)]
+)
+def test_clock_stands_after_many_inits(tmp_path: Path, release: str, timer: int, inits: int) -> None:
+    with Board(tmp_path, micropython=release) as board:  # micropython#19162
+        board.power_on()
+        board.wait_repl()
+        assert int(ask(board, INITS.format(timer=timer))) == inits

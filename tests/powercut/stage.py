@@ -13,6 +13,7 @@ from otactl.serve import Server, Transfer
 from otactl.workspace import Workspace
 from rig import ADDRESS, HOST, PORT
 from vboard.board import Board, Boot
+from vboard.chip.kept import HARD
 from vboard.flash.nor import Flash, Operation, PowerLost
 from vboard.link.wlan import Network
 
@@ -111,7 +112,7 @@ class Stage:
                     seen = _until_it_speaks(board, run, seen)
                     if run.known or run.trouble or not run.status or done(run.status):
                         break
-                    board.reset()
+                    board.reset(HARD)
             except TimeoutError as late:
                 run.trouble = f"no word from the program: {str(late)[-600:]}"
             board.power_off()

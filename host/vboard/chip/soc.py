@@ -218,11 +218,13 @@ class Soc:
     def call_timer_open(self, number: int) -> int:
         return self.timers.handle(number)
 
-    def call_timer(self, handle: int, period_ms: int, repeats: int) -> None:
+    def call_timer(self, handle: int, period_ms: int, repeats: int) -> bool:
+        """Whether the clock stands from now on."""
         if period_ms > 0:
             self.timers.start(handle, period_ms / 1000, repeats=bool(repeats))
         else:
             self.timers.stop(handle)
+        return self.timers.clock_stopped
 
     def call_pin_known(self, pin: Any) -> bool:
         return isinstance(pin, int) and pin in self.chip.pins

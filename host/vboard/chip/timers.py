@@ -40,6 +40,10 @@ _TABLE = {
 }
 _CHECKED = (1, 25)  # before, a number's lowest two bits counted
 _VIRTUAL = (1, 29)
+# An ESP32 with these versions counts the init() of timers 0 and 2 in a byte that ESP-IDF shares: when it is full, the
+# timer group is reset, and the system's clock with it (micropython#19162).
+_COUNTING = ((1, 26), _VIRTUAL)
+_INITS = 255
 _GRAIN_S = 0.001
 _BROKEN = 100  # handles from here on are of numbers that no hardware timer stands behind
 
@@ -71,6 +75,8 @@ class Timers:
         self._running: dict[int, _Running] = {}
         self._fired: set[int] = set()
         self._virtual = 0
+        self._inits = 0  # a soft reset does not set it back
+        self._counts = chip.name == "esp32" and _COUNTING[0] <= version < _COUNTING[1]
 
     def handle(self, number: int) -> int:
         """The handle for a new Timer(number): 0 and up a hardware timer, below 0 a virtual one of its own.
@@ -98,7 +104,14 @@ class Timers:
             if meaning(self._chip, self._version, handle - _BROKEN) == "P":
                 raise Panic("Store access fault")
             return
+        if self._counts and handle in (0, 2):
+            self._inits += 1
         self._running[handle] = _Running(period_s, repeats, time.monotonic() + period_s)
+
+    @property
+    def clock_stopped(self) -> bool:
+        """Whether the system's clock has been reset, and stands."""
+        return self._inits >= _INITS
 
     def stop(self, handle: int) -> None:
         self._running.pop(handle, None)

@@ -4,6 +4,7 @@ Follows ports/esp32/main.c and modules/_boot.py, inisetup.py (facts 6.6, 6.7): t
 frozen part; nothing of it is on the board's own flash.
 """
 
+import builtins
 import gc
 import micropython
 import os
@@ -21,15 +22,32 @@ import vfs
 
 # What the program may use of the C stack. The port's task has 16 KiB (MICROPY_TASK_STACK_SIZE), 1 KiB of it kept back;
 # a simple recursive function took 328 bytes a level on an ESP32 (micropython#4840: 153 levels in 50 KiB), which makes
-# about 46 levels. Here the same level takes 416, and what is C on a chip takes more than its share: an import, and
-# the file system with Python below it. So there are some levels more.
-_STACK = const(72 * 416)
+# about 46 levels. Here the same level takes 416; reading a file is Python below the file system and takes 1 KiB more.
+_STACK = const(46 * 416 + 1024)
+# An import takes 5,072 here: the unix port keeps room for a path of 4,096 bytes there, the chip for 128. What is more
+# than a chip's share is added while it lasts, with the level of the function that does so.
+_IMPORT = const(4096 - 128 + 416)
+
+_import = __import__
+_stack_limit = None  # the VM's own word
 
 
 def _limit_stack():
+    global _stack_limit
     address = os.getenv("VBOARD_STACK_LIMIT")
     if address:
-        struct.pack_into("<Q", uctypes.bytearray_at(int(address), 8), 0, micropython.stack_use() + _STACK)
+        _stack_limit = uctypes.bytearray_at(int(address), 8)
+        struct.pack_into("<Q", _stack_limit, 0, micropython.stack_use() + _STACK)
+        builtins.__import__ = _import_with_its_stack
+
+
+def _import_with_its_stack(*args):
+    limit = struct.unpack_from("<Q", _stack_limit, 0)[0]
+    struct.pack_into("<Q", _stack_limit, 0, limit + _IMPORT)
+    try:
+        return _import(*args)
+    finally:
+        struct.pack_into("<Q", _stack_limit, 0, limit)
 
 
 def _install():

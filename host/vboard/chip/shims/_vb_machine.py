@@ -121,7 +121,8 @@ class Timer:
     def init(self, *, mode=1, period=-1, callback=None, freq=None, tick_hz=1000, hard=False):
         self.__callback = callback
         Timer.__made[self.__handle] = self
-        call("timer", self.__handle, period if freq is None else int(1000 / freq), mode)
+        if call("timer", self.__handle, period if freq is None else int(1000 / freq), mode):
+            _time().stand_still()
 
     def deinit(self):
         if self.__handle < 0:

@@ -32,6 +32,17 @@ class time:
         time.__ahead = call("rtc")
 
     @staticmethod
+    def stand_still():
+        """The chip's clock was reset and stands (micropython#19162): nothing that waits for it ends."""
+        time.ticks_ms = time.ticks_us = lambda: 0
+        time.sleep_ms = time.sleep_us = lambda _: time.__for_ever()
+
+    @staticmethod
+    def __for_ever():
+        while True:
+            _time.sleep_ms(_SLICE_MS)
+
+    @staticmethod
     def time():
         return int(_time.time() + time.__ahead)
 
