@@ -30,9 +30,10 @@ from vboard.flash.nor import PowerLost
 from vboard.flash.table import Table
 from vboard.link.console import Console
 from vboard.link.gateway import Gateway
+from vboard.link.links import Links
+from vboard.link.network import Network
 from vboard.link.port import POLL_S, Port
 from vboard.link.seen import Seen
-from vboard.link.wlan import Network, Station
 
 _ROM_REASON = {
     PWRON: "rst:0x1 (POWERON_RESET)",
@@ -93,8 +94,8 @@ class Board(Seen):
         self._micropython = micropython
         self._rollback = rollback
         self._mac = factory.mac(folder)
-        self._station = Station(self.network, self._mac)
-        self.gateway = Gateway(lambda: self._station)
+        self._links = Links(self.network, self._mac)
+        self.gateway = Gateway(lambda: self._links)
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         self._selector.register(self._wake_read, selectors.EVENT_READ, self._woken)
@@ -146,7 +147,7 @@ class Board(Seen):
     def drop_wifi(self, for_s: float) -> None:
         """The link breaks; connections over it are dead, the board finds the network again after `for_s` seconds."""
         with self._lock:
-            self._station.drop(for_s)
+            self._links.station.drop(for_s)
 
     def program(self, offset: int, data: bytes) -> None:
         """Write flash over the serial bootloader, as `esptool write-flash` does. The board should be off."""
@@ -228,7 +229,9 @@ class Board(Seen):
             if hang == "startup":  # the bootloader's watchdog runs until app_main (facts 2.4)
                 self._plan(WDT, BOOTLOADER_WDT_S)
             return
-        self._station = Station(self.network, self._mac, broken=bool(firmware.says("no_wifi")))
+        self._links = Links(
+            self.network, self._mac, rmii=self.chip.name == "esp32", broken=bool(firmware.says("no_wifi"))
+        )
         self.pins.reset()
         self.soc = Soc(
             self.flash,
@@ -240,7 +243,7 @@ class Board(Seen):
             mac=self._mac,
             rtc=self.rtc,
             pins=self.pins,
-            station=self._station,
+            links=self._links,
             gateway=self.gateway,
         )
         self._start(self.soc, raw=False)

@@ -17,7 +17,7 @@ from vboard.flash.nor import Flash
 from vboard.flash.nvs import Nvs, NvsError
 from vboard.flash.table import Row, Table
 from vboard.link.gateway import Gateway, validity_problem
-from vboard.link.wlan import Station
+from vboard.link.links import Links
 
 _PINS = {
     "esp32": {*range(20), 21, 22, 23, 25, 26, 27, *range(32, 40)},
@@ -44,7 +44,7 @@ class Soc:
         mac: bytes,
         rtc: Rtc,
         pins: Pins,
-        station: Station,
+        links: Links,
         gateway: Gateway,
         hostname: str = "mpy-esp32",
     ) -> None:
@@ -56,7 +56,7 @@ class Soc:
             firmware,
         )
         self.cause, self.mac, self.rtc, self.pins = cause, mac, rtc, pins
-        self.station, self.gateway = station, gateway
+        self.links, self.gateway = links, gateway
         self.app = App(flash, chip, table, row)
         self.nvs = self._mount_nvs()
         self.wdt_s: float | None = None
@@ -267,7 +267,15 @@ class Soc:
     # --- network --------------------------------------------------------------------------------------------------
 
     def call_wlan(self, interface: int, verb: str, *args: Any) -> Any:
-        return self.station.call(interface, verb, *args)
+        return self.links.station.call(interface, verb, *args)
+
+    def call_lan(self, verb: str, *args: Any) -> Any:
+        return self.links.lan.call(verb, *args)
+
+    def call_dns_server(self, address: str | None) -> str:
+        if address is not None:
+            self.links.dns_server = address
+        return self.links.dns_server
 
     def call_hostname(self, name: str | None) -> str | None:
         if name is None:
@@ -275,11 +283,12 @@ class Soc:
         self._hostname = name
         return None
 
-    def call_resolve(self, name: str) -> str:
-        address = self.station.network.resolve(name) if self.station.connected else None
-        if address is None:
-            raise IdfError(-202, "")
-        return address
+    def call_resolve(self, name: str) -> tuple[int, str | None]:
+        """Milliseconds that getaddrinfo() takes, and what it finds."""
+        if self.links.up() is None:
+            return 0, None
+        seconds, address = self.links.look_up(name)
+        return int(seconds * 1000), address
 
     def call_connect(self, address: str, port: int, timeout: float | None) -> tuple[int, str]:
         return self.gateway.port, self.gateway.ticket(address, port, timeout)
@@ -290,7 +299,7 @@ class Soc:
             raise ValueError(problem)
 
     def call_ntp(self, host: str) -> int:
-        if not (self.station.connected and self.station.network.ntp):
+        if not (self.links.up() and self.links.network.ntp):
             raise IdfError(-202, "")
         return int(time.time() - EPOCH_2000.timestamp())
 

@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 
+from vboard.link.lan import Ethernet
+from vboard.link.links import Links
 from vboard.link.wlan import Station
 
 ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH = 111, 116, 118
@@ -29,6 +31,7 @@ class _Route:
     host: str
     port: int
     timeout: float | None
+    over: Station | Ethernet | None  # the interface it was made on, and the link's number then
     epoch: int
     shown: bytearray = field(default_factory=bytearray)  # the start of what the server sent
 
@@ -36,8 +39,8 @@ class _Route:
 class Gateway:
     """Listens on a port of this machine's loopback for one board; `close` ends all of its connections."""
 
-    def __init__(self, station: Callable[[], Station]) -> None:
-        self._station = station
+    def __init__(self, links: Callable[[], Links]) -> None:
+        self._links = links
         self._routes: dict[str, _Route] = {}
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=16)
@@ -46,7 +49,8 @@ class Gateway:
 
     def ticket(self, host: str, port: int, timeout: float | None) -> str:
         name = secrets.token_hex(8)
-        self._routes[name] = _Route(host, port, timeout, self._station().epoch)
+        over = self._links().up()
+        self._routes[name] = _Route(host, port, timeout, over, over.epoch if over else 0)
         return name
 
     def certificate_dates(self, ticket: str) -> tuple[datetime, datetime] | None:
@@ -95,10 +99,10 @@ class Gateway:
                     _shut(connection)
 
     def _connect(self, route: _Route) -> socket.socket:
-        if not self._station().connected:
+        if route.over is None:
             raise OSError(EHOSTUNREACH, "no link")
         asked = (route.host, route.port)
-        where = self._station().network.routes.get(asked, asked)
+        where = self._links().network.routes.get(asked, asked)
         server = socket.create_connection(where, timeout=route.timeout or 20)
         server.settimeout(None)
         return server
@@ -126,10 +130,10 @@ class Gateway:
                         other[source].sendall(data)
 
     def _lost(self, route: _Route) -> bool:
-        return self._station().epoch != route.epoch
+        return route.over is None or route.over.epoch != route.epoch
 
     def _pace(self, n: int) -> None:
-        rate = self._station().network.bytes_per_s
+        rate = self._links().network.bytes_per_s
         if rate:
             time.sleep(n / rate)
 

@@ -113,7 +113,10 @@ class socket:
 
     @staticmethod
     def getaddrinfo(host, port, *args):
-        return [(2, 1, 0, "", (call("resolve", host), port))]
+        ms, address = call("resolve", host)
+        if address is None:
+            raise OSError(-202)
+        return [(2, 1, 0, "", (address, port))]
 
 
 class _Secure(_Stream):
