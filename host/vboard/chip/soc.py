@@ -16,7 +16,7 @@ from vboard.chips import Chip
 from vboard.flash.nor import Flash
 from vboard.flash.nvs import Nvs, NvsError
 from vboard.flash.table import Row, Table
-from vboard.link.gateway import Gateway, validity_problem
+from vboard.link.gateway import EHOSTUNREACH, Gateway
 from vboard.link.links import Links
 
 _PINS = {
@@ -285,23 +285,23 @@ class Soc:
 
     def call_resolve(self, name: str) -> tuple[int, str | None]:
         """Milliseconds that getaddrinfo() takes, and what it finds."""
-        if self.links.up() is None:
-            return 0, None
         seconds, address = self.links.look_up(name)
         return int(seconds * 1000), address
 
     def call_connect(self, address: str, port: int, timeout: float | None) -> tuple[int, str]:
+        self._need_route()
         return self.gateway.port, self.gateway.ticket(address, port, timeout)
 
-    def call_certificate_dates(self, ticket: str) -> None:
-        problem = validity_problem(self.gateway.certificate_dates(ticket), self.rtc.now())
-        if problem:
-            raise ValueError(problem)
+    def call_datagrams(self) -> int:
+        self._need_route()
+        return self.gateway.datagrams.port
 
-    def call_ntp(self, host: str) -> int:
-        if not (self.links.up() and self.links.network.ntp):
-            raise IdfError(-202, "")
-        return int(time.time() - EPOCH_2000.timestamp())
+    def _need_route(self) -> None:
+        if self.links.up() is None:
+            raise IdfError(EHOSTUNREACH, "")
+
+    def call_handshake(self) -> int:
+        return int(self.links.network.handshake_s * 1000)
 
     def call(self, name: str, args: list[Any]) -> Any:
         """One call by name, from the wire."""

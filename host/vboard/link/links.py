@@ -21,6 +21,10 @@ class Links:
 
     def look_up(self, name: str) -> tuple[float, str | None]:
         """What getaddrinfo() of a name comes to: seconds until it returns, and the address, if any."""
-        if self.dns_server != GATEWAY and not is_address(name):  # the program named another, where nobody answers
+        if is_address(name):
+            return 0.0, name
+        if self.up() is None:
+            return 0.0, None
+        if self.dns_server != GATEWAY:  # the program named another, where nobody answers
             return self.network.dns_patience_s, None
         return self.network.look_up(name)

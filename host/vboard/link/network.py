@@ -4,6 +4,7 @@ import socket
 from dataclasses import dataclass, field
 from typing import Literal
 
+LAN_PREFIX = "10.0.0."
 GATEWAY = "10.0.0.1"  # router and DNS server, as DHCP tells the board
 TIME_SERVER = "10.0.0.123"  # pool.ntp.org
 STATION_ADDRESS, ETHERNET_ADDRESS = "10.0.0.2", "10.0.0.3"
@@ -60,8 +61,6 @@ class Network:
 
     def look_up(self, name: str) -> tuple[float, str | None]:
         """What getaddrinfo() of a name comes to: seconds until it returns, and the address that lwIP gives."""
-        if is_address(name):
-            return 0.0, name
         if self.dns in ("silent", "garbage") or self.dns_s >= self.dns_patience_s:
             return self.dns_patience_s, None  # lwIP drops a packet that is no answer, and goes on waiting
         found = self.addresses(name) if self.dns == "answers" else []

@@ -14,6 +14,7 @@ of an exchange that Ctrl-C broke off is thrown away before the next.
 import json
 import select
 import struct
+import time
 
 _wire = open(3, "r+b")
 _flash = open(4, "rb")
@@ -120,6 +121,21 @@ def call(name, *args):
     finally:
         _busy = False
     return json.loads(buf)
+
+
+def burn(ms):
+    """C that computes or waits for so long: neither a callback nor Ctrl-C comes in between."""
+    global _busy
+    was, _busy = _busy, True
+    end, interrupted = time.ticks_add(time.ticks_ms(), ms), False
+    while time.ticks_diff(end, time.ticks_ms()) > 0:
+        try:
+            time.sleep_ms(5)
+        except KeyboardInterrupt:
+            interrupted = True
+    _busy = was
+    if interrupted:
+        raise KeyboardInterrupt
 
 
 def park():
