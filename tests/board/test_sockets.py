@@ -194,3 +194,28 @@ def test_datagrams_go_where_routes_say(board: Board) -> None:
             "print(s.send(b'abc'), s.recv(2), said(s.recv, 2))\ns.setblocking(False)\nprint(said(s.recvfrom, 9), s.read(9))"
         )
         assert says(board, code) == "3 b'cb' ('OSError', 116)\n('OSError', 11) None"
+
+
+WAITS = {"poll": "poll(s, 1, 400)"}
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_timer_calls_back_while_a_socket_waits(board: Board, wait: str) -> None:
+    code = (
+        "import machine\ns, _ = tcp()\nn = []\nt = machine.Timer(0)\nt.init(period=50, callback=n.append)\n"
+        f"{wait}\nt.deinit()\nprint(len(n))"
+    )
+    assert 3 <= int(says(board, code)) <= 10
+
+
+def test_asyncio_connection(board: Board, server: socket.socket) -> None:
+    def serve() -> None:
+        with server.accept()[0] as connection:
+            connection.sendall(connection.recv(100)[::-1] + b"\n")
+
+    threading.Thread(target=serve, daemon=True).start()
+    code = (
+        "import asyncio\nasync def talk():\n    r, w = await asyncio.open_connection('10.0.0.9', 80)\n"
+        "    w.write(b'abc')\n    await w.drain()\n    return await r.readline()\nprint(asyncio.run(talk()))"
+    )
+    assert says(board, code) == r"b'cba\n'"

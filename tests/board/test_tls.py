@@ -199,3 +199,20 @@ def test_forgotten_streams_are_closed_when_collected(board: Board, talk: Callabl
     talk()
     code = "for _ in range(25):\n    t = wrap(raw())\n    first(t)\nt = None\ngc.collect()\nprint(first(wrap(raw())))"
     assert says(board, code) == "b'hello'"
+
+
+ASYNC = (
+    "import asyncio, ssl\nasync def talk(name):\n    c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)\n"
+    "    c.verify_mode = ssl.CERT_REQUIRED\n    c.load_verify_locations(cadata=open('/ca', 'rb').read())\n"
+    "    r, w = await asyncio.open_connection('there', 80, ssl=c, server_hostname=name)\n    w.write(b'ask')\n"
+    "    await w.drain()\n    return await r.read(5)\n"
+    "def run(name):\n    try: return asyncio.run(talk(name))\n    except ValueError as e: return str(e).strip()\n"
+)
+
+
+def test_asyncio_connection(board: Board, talk: Callable[..., None]) -> None:
+    talk()
+    assert says(board, ASYNC + "print(run('there'))") == "b'hello'"
+    assert "expected CN" in says(board, ASYNC + "print(run('elsewhere'))")
+    board.set_clock(datetime(2000, 1, 1, tzinfo=UTC))
+    assert says(board, ASYNC + "print(run('there'))") == FUTURE

@@ -16,7 +16,8 @@ from vboard.chips import Chip
 from vboard.flash.nor import Flash
 from vboard.flash.nvs import Nvs, NvsError
 from vboard.flash.table import Row, Table
-from vboard.link.gateway import EHOSTUNREACH, Gateway
+from vboard.link.calls import NetworkCalls
+from vboard.link.gateway import Gateway
 from vboard.link.links import Links
 
 _PINS = {
@@ -46,7 +47,6 @@ class Soc:
         pins: Pins,
         links: Links,
         gateway: Gateway,
-        hostname: str = "mpy-esp32",
     ) -> None:
         self.flash, self.chip, self.table, self.row, self.firmware = (
             flash,
@@ -56,7 +56,6 @@ class Soc:
             firmware,
         )
         self.cause, self.mac, self.rtc, self.pins = cause, mac, rtc, pins
-        self.links, self.gateway = links, gateway
         self.app = App(flash, chip, table, row)
         self.nvs = self._mount_nvs()
         self.wdt_s: float | None = None
@@ -69,9 +68,11 @@ class Soc:
         self.on_boot: Callable[[], None] = lambda: None  # told when boot.py begins
         self.wants: tuple[str, float] | None = None  # ("reset" | "soft" | "sleep", seconds)
         self._namespaces: list[int] = []
-        self._hostname = hostname
         self._calls: dict[str, Callable[..., Any]] = {
-            name[5:]: getattr(self, name) for name in dir(self) if name.startswith("call_")
+            name[5:]: getattr(part, name)
+            for part in (self, NetworkCalls(links, gateway))
+            for name in dir(part)
+            if name.startswith("call_")
         }
 
     def _mount_nvs(self) -> Nvs | None:
@@ -263,45 +264,6 @@ class Soc:
             return list(self.rtc.memory)
         self.rtc.memory = bytes(data)
         return None
-
-    # --- network --------------------------------------------------------------------------------------------------
-
-    def call_wlan(self, interface: int, verb: str, *args: Any) -> Any:
-        return self.links.station.call(interface, verb, *args)
-
-    def call_lan(self, verb: str, *args: Any) -> Any:
-        return self.links.lan.call(verb, *args)
-
-    def call_dns_server(self, address: str | None) -> str:
-        if address is not None:
-            self.links.dns_server = address
-        return self.links.dns_server
-
-    def call_hostname(self, name: str | None) -> str | None:
-        if name is None:
-            return self._hostname
-        self._hostname = name
-        return None
-
-    def call_resolve(self, name: str) -> tuple[int, str | None]:
-        """Milliseconds that getaddrinfo() takes, and what it finds."""
-        seconds, address = self.links.look_up(name)
-        return int(seconds * 1000), address
-
-    def call_connect(self, address: str, port: int, timeout: float | None) -> tuple[int, str]:
-        self._need_route()
-        return self.gateway.port, self.gateway.ticket(address, port, timeout)
-
-    def call_datagrams(self) -> int:
-        self._need_route()
-        return self.gateway.datagrams.port
-
-    def _need_route(self) -> None:
-        if self.links.up() is None:
-            raise IdfError(EHOSTUNREACH, "")
-
-    def call_handshake(self) -> int:
-        return int(self.links.network.handshake_s * 1000)
 
     def call(self, name: str, args: list[Any]) -> Any:
         """One call by name, from the wire."""

@@ -1,10 +1,37 @@
 """`tls`: the real mbedTLS of the unix port on the board's sockets, by the board's clock (vboard/chip/tlsclock.py)."""
 
+import io
 import tls as _tls
 
 from _vb_link import call
-from _vb_net import Wire
 from _vb_system import time
+
+
+class Wire(io.IOBase):
+    """A socket as mbedTLS uses it: errors come back as negative numbers. It asks for no more than it needs, so that
+    readinto() may wait for all of it. `burn_ms`: what the handshake takes once the server has answered."""
+
+    def __init__(self, sock, burn_ms):
+        self.__sock = sock
+        sock.__burn = burn_ms
+
+    def ioctl(self, request, flags):
+        return self.__sock.ioctl(request, flags)
+
+    def setblocking(self, on):
+        self.__sock.setblocking(on)
+
+    def readinto(self, buf):
+        try:
+            return self.__sock.readinto(buf)
+        except OSError as e:
+            return -e.errno
+
+    def write(self, data):
+        try:
+            return self.__sock.write(data)
+        except OSError as e:
+            return -e.errno
 
 
 class SSLContext:
