@@ -196,7 +196,7 @@ def test_datagrams_go_where_routes_say(board: Board) -> None:
         assert says(board, code) == "3 b'cb' ('OSError', 116)\n('OSError', 11) None"
 
 
-WAITS = {"poll": "poll(s, 1, 400)"}
+WAITS = {"poll": "poll(s, 1, 400)", "read": "s.settimeout(0.3)\nsaid(s.read, 1)"}
 
 
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)

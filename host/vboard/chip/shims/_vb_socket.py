@@ -4,15 +4,15 @@ Sockets are real: they go to the supervisor's gateway (vboard/link/gateway.py, d
 link, names and routes. What the esp32 port and lwIP do with them: ports/esp32/modsocket.c.
 """
 
-import io
 import select as _select
 import socket as _socket
 
 from _vb_link import burn, call
 from _vb_lwip import opened, resolve, take_place
-from _vb_system import errno, esp_errno, time
+from _vb_datagram import Datagrams
+from _vb_system import errno, esp_errno
 
-_POLL_MS = const(100)  # SOCKET_POLL_US: the port waits in pieces of this
+_SEND_BUFFER = const(5760)  # CONFIG_LWIP_TCP_SND_BUF_DEFAULT
 _NEW = const(0)
 _CONNECTING = const(1)
 _READY = const(2)
@@ -31,7 +31,7 @@ def _loopback(port):
     return _socket.getaddrinfo("127.0.0.1", port)[0][-1]
 
 
-class Socket(io.IOBase):
+class Socket(Datagrams):
     """A stream of its own for `select` and `tls`; the calls of a program are its methods. None of those for reading
     allocates while there is no error."""
 
@@ -53,37 +53,10 @@ class Socket(io.IOBase):
         self.__burn = 0
         self.__poll = _select.poll()
         self.__poll.register(real, 0)
+        real.setblocking(False)
         self.__poll.ipoll(0)  # makes its tuple now
         if self.__peer == 0:
-            real.setsockopt(1, 7, 5760)  # SO_SNDBUF: lwIP takes no more either (CONFIG_LWIP_TCP_SND_BUF_DEFAULT)
-
-    # --- waiting ---
-
-    def settimeout(self, seconds):
-        self.__timeout = seconds
-        ms = None if seconds is None else int(seconds * 1000)
-        # Shorter than 100 ms: one wait of 100 ms, then EAGAIN, as if it were not blocking.
-        self.__retries = -1 if ms is None else ms // _POLL_MS if ms else -2
-        if self.__state != _CONNECTING:
-            self.__apply()
-
-    def __apply(self):
-        if self.__retries >= 0:
-            self.__real.settimeout((self.__retries + 1) / 10)
-        else:
-            self.__real.settimeout(None if self.__retries == -1 else 0)
-
-    def setblocking(self, on):
-        self.settimeout(None if on else 0)
-
-    def __would_block(self):
-        return self.__retries in (-2, 0)
-
-    def __fault(self, e):
-        """The port's error for one of the host's; None for "not now", which streams answer with None."""
-        if e.errno in (11, 110):  # EAGAIN, ETIMEDOUT: the host's calls do not agree on which a time limit is
-            return None if self.__would_block() else OSError(errno.ETIMEDOUT)
-        return esp_errno(e)
+            real.setsockopt(1, 7, _SEND_BUFFER)  # SO_SNDBUF
 
     def __not_ready(self):
         """What a stream's read or write comes to before and after a connection: None, or an error."""
@@ -104,7 +77,6 @@ class Socket(io.IOBase):
             return False
         self.__error = answer[0] if answer else errno.ECONNRESET
         self.__state = _FAILED if self.__error else _READY
-        self.__apply()
         return self.__state == _READY
 
     def __request(self, request, flags):
@@ -139,22 +111,19 @@ class Socket(io.IOBase):
             self.__peer = (host, port)
             return
         gateway, ticket = call("connect", host, port, self.__timeout)
-        self.__real.settimeout(None)
+        self.__real.setblocking(True)
         try:
             self.__real.connect(_loopback(gateway))
         except OSError as e:
             raise esp_errno(e)
-        self.__real.write(ticket)
         self.__real.setblocking(False)
+        self.__real.write(ticket)
         self.__state = _CONNECTING
         if self.__retries == -2:
             raise OSError(errno.EINPROGRESS)
-        self.__poll.modify(self.__real, _RD)
-        start = time.ticks_ms()
         while not self.__settled() and self.__state == _CONNECTING:
-            if 0 <= self.__retries and time.ticks_diff(time.ticks_ms(), start) > (self.__retries + 1) * _POLL_MS:
+            if not self.__wait(_RD):
                 raise OSError(errno.ETIMEDOUT)
-            self.__poll.ipoll(5)
         if self.__state == _FAILED:
             raise self.__not_ready()
 
@@ -181,54 +150,122 @@ class Socket(io.IOBase):
 
     # --- data ---
 
+    def __refuse(self):
+        error = self.__not_ready()
+        if error is not None:
+            raise error
+
     def __do(self, method, *args):
         """A call that raises also where it would block."""
         if not self.__ready():
             raise self.__not_ready() or OSError(errno.EAGAIN)
-        try:
-            return getattr(self.__real, method)(*args)
-        except OSError as e:
-            raise self.__fault(e) or OSError(errno.EAGAIN)
+        while True:
+            try:
+                return getattr(self.__real, method)(*args)
+            except OSError as e:
+                if e.errno != errno.EAGAIN:
+                    raise esp_errno(e)
+            if not self.__wait(_RD):
+                self.__late()
+                raise OSError(errno.EAGAIN)
+
+    def __some(self, buf):
+        """What has come, at most `buf`; None where it would block."""
+        if not self.__ready():
+            return self.__refuse()
+        while True:
+            try:
+                got = self.__real.readinto(buf)
+            except OSError as e:
+                raise esp_errno(e)
+            if got is not None:
+                if self.__burn and got:
+                    ms, self.__burn = self.__burn, 0
+                    burn(ms)
+                return got
+            if not self.__wait(_RD):
+                return self.__late()
 
     def readinto(self, buf, n=-1):
-        if not self.__ready():
-            return self.__refuse()
+        """All of `buf`. Waits in the host for the whole of it, so that no piece of it needs an object."""
         if self.__peer != 0:
             return self.__into(buf)
-        try:
-            got = self.__real.readinto(buf) if n < 0 else self.__real.readinto(buf, n)
-        except OSError as e:
-            return self.__refuse(self.__fault(e))
-        if self.__burn and got:
-            ms, self.__burn = self.__burn, 0
-            burn(ms)
-        return got
+        if 0 <= n < len(buf):
+            buf = memoryview(buf)[:n]
+        if self.__retries == -2 or not self.__ready():
+            return self.__some(buf)
+        size, done = len(buf), 0
+        while done < size:
+            self.__real.setsockopt(1, 18, size - done)  # SO_RCVLOWAT
+            late = not self.__wait(_RD)
+            self.__real.setsockopt(1, 18, 1)
+            try:
+                got = self.__real.readinto(memoryview(buf)[done:] if done else buf)
+            except OSError as e:
+                raise esp_errno(e)
+            if got == 0 or (late and got is None):
+                return done if got == 0 else self.__late()
+            done += got or 0
+        return done
 
-    def __refuse(self, error=0):
-        error = self.__not_ready() if error == 0 else error
-        if error is not None:
-            raise error
-
-    def __stream(self, method, *args):
-        """A stream's method that gives None where it would block."""
+    def __gather(self, method, size, over):
+        """Read on until `over(what came, how much in all)`, or the end; None where nothing came."""
         if not self.__ready():
             return self.__refuse()
-        try:
-            return getattr(self.__real, method)(*args)
-        except OSError as e:
-            return self.__refuse(self.__fault(e))
+        parts = b""
+        while True:
+            try:
+                part = getattr(self.__real, method)(size - len(parts)) if size >= 0 else getattr(self.__real, method)()
+            except OSError as e:
+                raise esp_errno(e)
+            if part == b"":
+                return parts
+            if part is not None:
+                parts = parts + part if parts else part
+                if over(parts):
+                    return parts
+            if not self.__wait(_RD):
+                return self.__late() or parts or None
 
-    def read(self, *args):
-        return self.__stream("read", *args) if self.__peer == 0 else self.__datagram(*args)
+    def read(self, n=-1):
+        if self.__peer != 0:
+            return self.__datagram() if n < 0 else self.__datagram(n)
+        return self.__gather("read", n, lambda parts: len(parts) == n) if n else b""
 
-    def readline(self, *args):
-        return self.__stream("readline", *args)
+    def readline(self, n=-1):
+        return self.__gather("readline", n, lambda parts: parts[-1] == 10 or len(parts) == n)
 
     def write(self, data, *args):
-        return self.__stream("write", data, *args) if self.__peer == 0 else self.send(data)
+        """All of it, unless the socket does not block."""
+        if self.__peer != 0 or not data:
+            return self.send(data)
+        done = self.__put(data)
+        if not self.__ready():
+            return None
+        return done if done == len(data) else self.__late() or done or None
+
+    def __put(self, data):
+        if not self.__ready():
+            return self.__refuse()
+        if self.__retries == -2 and len(data) > _SEND_BUFFER:
+            data = memoryview(data)[:_SEND_BUFFER]  # as much as lwIP has room for
+        done = 0
+        while True:
+            try:
+                done += self.__real.write(memoryview(data)[done:] if done else data) or 0
+            except OSError as e:
+                raise esp_errno(e)
+            if done == len(data) or not self.__wait(_WR):
+                return done
 
     def send(self, data, flags=0):
-        return self.__do("send", data) if self.__peer == 0 else self.sendto(data, self.__peer)
+        if self.__peer != 0:
+            return self.sendto(data, self.__peer)
+        done = self.__put(data)
+        if not done and data:
+            self.__late()
+            raise OSError(errno.EAGAIN)
+        return done
 
     def sendall(self, data):
         if self.send(data) < len(data):
@@ -236,37 +273,6 @@ class Socket(io.IOBase):
 
     def recv(self, n, flags=0):
         return self.__do("recv", n) if self.__peer == 0 else self.recvfrom(n)[0]
-
-    # A datagram goes to the gateway with the address it is for in front, and comes with the one that it is from.
-
-    def sendto(self, data, address):
-        if self.__peer == 0:
-            return self.send(data)
-        if address is None:
-            raise OSError(errno.ENOTCONN)
-        head = bytes(int(part) for part in address[0].split("."))
-        self.__real.sendto(head + address[1].to_bytes(2, "big") + data, _loopback(call("datagrams")))
-        return len(data)
-
-    def recvfrom(self, n, flags=0):
-        if self.__peer == 0:
-            return self.recv(n), ("0.0.0.0", 0)
-        data = self.__do("recv", 6 + n)
-        return data[6:], (".".join(str(part) for part in data[:4]), int.from_bytes(data[4:6], "big"))
-
-    def __into(self, buf):
-        data = self.__datagram(len(buf))
-        if data is not None:
-            buf[: len(data)] = data
-            return len(data)
-
-    def __datagram(self, n=1500):
-        """A datagram as a stream reads it: None where it would block."""
-        try:
-            return self.recv(n)
-        except OSError as e:
-            if e.errno != errno.EAGAIN:
-                raise
 
     def setsockopt(self, *args):
         pass

@@ -8,8 +8,7 @@ from _vb_system import time
 
 
 class Wire(io.IOBase):
-    """A socket as mbedTLS uses it: errors come back as negative numbers. It asks for no more than it needs, so that
-    readinto() may wait for all of it. `burn_ms`: what the handshake takes once the server has answered."""
+    """A socket as mbedTLS uses it: errors come back as negative numbers. `burn_ms`: what the handshake takes once the server has answered."""
 
     def __init__(self, sock, burn_ms):
         self.__sock = sock
@@ -23,7 +22,7 @@ class Wire(io.IOBase):
 
     def readinto(self, buf):
         try:
-            return self.__sock.readinto(buf)
+            return self.__sock.__some(buf)
         except OSError as e:
             return -e.errno
 
