@@ -70,6 +70,10 @@ SOURCE = {
         ),
         "1\n201 None",
     ),
+    "connect right after disconnect joins, whatever reconnects says": (
+        "w.config(reconnects=0)\njoin(); joined(); w.disconnect()\nprint(join(), time.sleep(0.1), joined())",
+        "None None True",
+    ),
     "disconnect ends the trying": (
         "join('gone')\ntime.sleep(0.5)\nw.disconnect()\ntime.sleep(0.1)\nprint(w.status(), join(), joined())",
         "1000 None True",

@@ -63,7 +63,10 @@ class Station:
     def _over(self, at: float) -> None:
         """The time of a state has come."""
         if self._state != "JOINING":
+            asked_again = self._requested
             self._lost(ASSOC_LEAVE, at)
+            if asked_again and self._state == "IDLE":  # by connect(), which `reconnects` does not count
+                self._join(at)
         elif refusal := self._refusal(self._asked, at):
             self._lost(refusal, at)
         else:
