@@ -15,7 +15,7 @@ from vboard.chip.kept import PWRON, Rtc
 from vboard.chips import CHIPS
 from vboard.flash.table import Table
 from vboard.life import Boot, Life
-from vboard.link.wlan import Network
+from vboard.link.network import Network
 from vboard.settings import Settings
 
 __all__ = ["Board", "Boot"]
@@ -104,7 +104,7 @@ class Board(Life):
     def drop_wifi(self, for_s: float) -> None:
         """The link breaks; connections over it are dead, the board finds the network again after `for_s` seconds."""
         with self._lock:
-            self._station.drop(for_s)
+            self._links.station.drop(for_s)
 
     def program(self, offset: int, data: bytes) -> None:
         """Write flash over the serial bootloader, as `esptool write-flash` does. The board should be off."""

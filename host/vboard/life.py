@@ -24,8 +24,9 @@ from vboard.flash.nor import Flash, PowerLost
 from vboard.flash.table import Table
 from vboard.link.console import Console
 from vboard.link.gateway import Gateway
+from vboard.link.links import Links
+from vboard.link.network import Network
 from vboard.link.port import POLL_S, Port
-from vboard.link.wlan import Network, Station
 from vboard.loop import Loop
 from vboard.settings import Settings
 
@@ -71,8 +72,8 @@ class Life(Loop):
         if settings.real_time:
             self.flash.takes = self._takes
         self._mac = factory.mac(folder)
-        self._station = Station(self.network, self._mac)
-        self.gateway = Gateway(lambda: self._station)
+        self._links = Links(self.network, self._mac)
+        self.gateway = Gateway(lambda: self._links)
         self._port = Port(folder / "port", self._selector, self._from_host)
         self.port = self._port.path
         self._process: Process | None = None
@@ -134,7 +135,9 @@ class Life(Loop):
             if hang == "startup":  # the bootloader's watchdog runs until app_main (facts 2.4)
                 self._plan(WDT, BOOTLOADER_WDT_S, rom.RTC_WDT)
             return
-        self._station = Station(self.network, self._mac, broken=bool(firmware.says("no_wifi")))
+        self._links = Links(
+            self.network, self._mac, rmii=self.chip.name == "esp32", broken=bool(firmware.says("no_wifi"))
+        )
         self.pins.reset()
         self.soc = Soc(
             self.flash,
@@ -146,7 +149,7 @@ class Life(Loop):
             mac=self._mac,
             rtc=self.rtc,
             pins=self.pins,
-            station=self._station,
+            links=self._links,
             gateway=self.gateway,
             watchdog_factor=self.settings.watchdog_factor,
             idf_heap_kib=self.settings.idf_heap_kib,

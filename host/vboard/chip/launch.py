@@ -73,14 +73,16 @@ def main() -> None:
         signal.signal(TIMER, signal.SIG_IGN)
         signal.signal(KEYBOARD_INTERRUPT, signal.SIG_IGN)
         os.execv(runner, [runner, *sys.argv[5:]])
-    sys.path.append(os.path.dirname(runner))
+    sys.path += [os.path.dirname(runner), os.path.dirname(__file__)]
+    import tlsclock  # type: ignore[import-not-found]
     from micropython_run import run_main  # type: ignore[import-not-found]
 
     library = ctypes.CDLL(runner)
-    handlers = install_handlers(library)
+    handlers, clock = install_handlers(library), tlsclock.install(runner, library)
     show_stack_limit(library)
     run_main(["micropython", *sys.argv[5:]])
     handlers.flush()
+    del clock
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@
 nothing of the wire (link.py). What outlives a reset (RTC, watchdog across a soft reset, pins, Wi-Fi) is handed in.
 """
 
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -19,8 +18,9 @@ from vboard.chips import Chip
 from vboard.flash.nor import READ_KIB_US, Flash
 from vboard.flash.nvs import Nvs, NvsError
 from vboard.flash.table import Row, Table
-from vboard.link.gateway import Gateway, validity_problem
-from vboard.link.wlan import Station
+from vboard.link.calls import NetworkCalls
+from vboard.link.gateway import Gateway
+from vboard.link.links import Links
 
 _HEAP_DATA = 4  # esp32.HEAP_DATA
 
@@ -40,11 +40,10 @@ class Soc:
         mac: bytes,
         rtc: Rtc,
         pins: Pins,
-        station: Station,
+        links: Links,
         gateway: Gateway,
         watchdog_factor: float = 1.0,
         idf_heap_kib: int | None = None,
-        hostname: str = "mpy-esp32",
     ) -> None:
         self.flash, self.chip, self.table, self.row, self.firmware = (
             flash,
@@ -54,7 +53,7 @@ class Soc:
             firmware,
         )
         self.cause, self.mac, self.rtc, self.pins = cause, mac, rtc, pins
-        self.station, self.gateway = station, gateway
+        self._links = links
         self.app = App(flash, chip, table, row)
         self.nvs = self._mount_nvs()
         self.watchdogs = Watchdogs(watchdog_factor)
@@ -63,9 +62,11 @@ class Soc:
         self.on_boot: Callable[[], None] = lambda: None  # told when boot.py begins
         self.wants: tuple[str, float] | None = None  # ("reset" | "soft" | "sleep", seconds)
         self.heap = IdfHeap(idf_heap_kib)
-        self._hostname = hostname
         self._calls: dict[str, Callable[..., Any]] = {
-            name[5:]: getattr(self, name) for name in dir(self) if name.startswith("call_")
+            name[5:]: getattr(part, name)
+            for part in (self, NetworkCalls(links, gateway))
+            for name in dir(part)
+            if name.startswith("call_")
         }
 
     def _mount_nvs(self) -> Nvs | None:
@@ -169,7 +170,7 @@ class Soc:
 
     def _python_holds(self, used: int) -> None:
         self.heap.python_holds(used)
-        if self.station.active:
+        if self._links.station.active:
             self.heap.wifi_is_active()
 
     def call_idf_heap_info(self, capabilities: int, used: int) -> list[tuple[int, int, int, int]]:
@@ -177,8 +178,12 @@ class Soc:
         return self.heap.info() if capabilities & _HEAP_DATA else []
 
     def call_tls_open(self, used: int) -> int:
+        """A number for tls_close. The chip panics where there is not enough memory; with too little beside it no data come."""
         self._python_holds(used)
-        return self.heap.open_tls()
+        opened = self.heap.open_tls()
+        if self.heap.starved:
+            self._links.station.drop(0)
+        return opened
 
     def call_tls_close(self, number: int) -> None:
         self.heap.close_tls(number)
@@ -252,39 +257,6 @@ class Soc:
             return list(self.rtc.memory)
         self.rtc.memory = bytes(data)
         return None
-
-    # --- network --------------------------------------------------------------------------------------------------
-
-    def call_wlan(self, interface: int, verb: str, *args: Any) -> Any:
-        return self.station.call(interface, verb, *args)
-
-    def call_hostname(self, name: str | None) -> str | None:
-        if name is None:
-            return self._hostname
-        self._hostname = name
-        return None
-
-    def call_resolve(self, name: str) -> str:
-        address = self.station.network.resolve(name) if self.station.connected else None
-        if address is None:
-            raise IdfError(-202, "")
-        return address
-
-    def call_connect(self, address: str, port: int, timeout: float | None) -> tuple[int, str]:
-        return self.gateway.port, self.gateway.ticket(address, port, timeout)
-
-    def call_certificate_dates(self, ticket: str) -> None:
-        """Called at the end of the handshake."""
-        if self.heap.starved:
-            self.station.drop(0)
-        problem = validity_problem(self.gateway.certificate_dates(ticket), self.rtc.now())
-        if problem:
-            raise ValueError(problem)
-
-    def call_ntp(self, host: str) -> int:
-        if not (self.station.connected and self.station.network.ntp):
-            raise IdfError(-202, "")
-        return int(time.time() - EPOCH_2000.timestamp())
 
     def call(self, name: str, args: list[Any]) -> Any:
         """One call by name, from the wire."""

@@ -1,8 +1,7 @@
 """The virtual board's way out: relays its TCP connections, so that names, routes and a lost link can be played.
 
 The board connects here with a ticket (from `Gateway.ticket`), the gateway opens the real connection and answers one
-byte: 0, or the error number that lwIP would give (facts 6.3). While it relays it keeps the certificate that the
-server shows in the clear TLS 1.2 handshake, for the board's own idea of the date to be held against.
+byte: 0, or the error number that lwIP would give (facts 6.3). Datagrams: datagrams.py.
 """
 
 import secrets
@@ -12,16 +11,15 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 
-from cryptography import x509
-
+from vboard.link.datagrams import Datagrams
+from vboard.link.lan import Ethernet
+from vboard.link.links import Links
 from vboard.link.wlan import Station
 
-ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH = 111, 116, 118
+ECONNRESET, ETIMEDOUT, EHOSTUNREACH = 104, 116, 118
 _CHUNK = 16384
-_HANDSHAKE_LIMIT = 32768
 
 
 @dataclass
@@ -29,15 +27,16 @@ class _Route:
     host: str
     port: int
     timeout: float | None
+    over: Station | Ethernet | None  # the interface it was made on, and the link's number then
     epoch: int
-    shown: bytearray = field(default_factory=bytearray)  # the start of what the server sent
 
 
 class Gateway:
     """Listens on a port of this machine's loopback for one board; `close` ends all of its connections."""
 
-    def __init__(self, station: Callable[[], Station]) -> None:
-        self._station = station
+    def __init__(self, links: Callable[[], Links]) -> None:
+        self._links = links
+        self.datagrams = Datagrams(links)
         self._routes: dict[str, _Route] = {}
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=16)
@@ -46,19 +45,13 @@ class Gateway:
 
     def ticket(self, host: str, port: int, timeout: float | None) -> str:
         name = secrets.token_hex(8)
-        self._routes[name] = _Route(host, port, timeout, self._station().epoch)
+        over = self._links().up()
+        self._routes[name] = _Route(host, port, timeout, over, over.epoch if over else 0)
         return name
-
-    def certificate_dates(self, ticket: str) -> tuple[datetime, datetime] | None:
-        """When the server's certificate is valid from and to; None where none was seen."""
-        der = _first_certificate(bytes(self._routes[ticket].shown))
-        if der is None:
-            return None
-        certificate = x509.load_der_x509_certificate(der)
-        return certificate.not_valid_before_utc, certificate.not_valid_after_utc
 
     def close(self) -> None:
         self._listener.close()
+        self.datagrams.close()
         for connection in list(self._open):
             _shut(connection)
 
@@ -95,10 +88,10 @@ class Gateway:
                     _shut(connection)
 
     def _connect(self, route: _Route) -> socket.socket:
-        if not self._station().connected:
+        if route.over is None:
             raise OSError(EHOSTUNREACH, "no link")
         asked = (route.host, route.port)
-        where = self._station().network.routes.get(asked, asked)
+        where = self._links().network.routes.get(asked, asked)
         server = socket.create_connection(where, timeout=route.timeout or 20)
         server.settimeout(None)
         return server
@@ -120,29 +113,24 @@ class Gateway:
                     if not data:
                         return
                     if source is server:
-                        self._note(route, data)
                         self._pace(len(data))
                     if not self._lost(route):
                         other[source].sendall(data)
 
     def _lost(self, route: _Route) -> bool:
-        return self._station().epoch != route.epoch
+        return route.over is None or route.over.epoch != route.epoch
 
     def _pace(self, n: int) -> None:
-        rate = self._station().network.bytes_per_s
+        rate = self._links().network.bytes_per_s
         if rate:
             time.sleep(n / rate)
-
-    @staticmethod
-    def _note(route: _Route, data: bytes) -> None:
-        if len(route.shown) < _HANDSHAKE_LIMIT:
-            route.shown += data
 
 
 def _lwip(error: OSError) -> int:
     if isinstance(error, TimeoutError):
         return ETIMEDOUT
-    return ECONNREFUSED if isinstance(error, ConnectionRefusedError) else EHOSTUNREACH
+    # A closed port answers with RST, and lwIP makes ERR_RST of any: nothing is ever "refused" there (tcp_in.c, err.c).
+    return ECONNRESET if isinstance(error, ConnectionRefusedError) else EHOSTUNREACH
 
 
 def _shut(connection: socket.socket) -> None:
@@ -151,30 +139,3 @@ def _shut(connection: socket.socket) -> None:
     except OSError:
         pass
     connection.close()
-
-
-def _first_certificate(stream: bytes) -> bytes | None:
-    """The leaf certificate (DER) out of a server's side of a TLS 1.2 handshake (RFC 5246, 7.4.2); None if not there."""
-    handshake = b""
-    while len(stream) >= 5 and stream[0] == 22:
-        length = int.from_bytes(stream[3:5])
-        handshake += stream[5 : 5 + length]
-        stream = stream[5 + length :]
-    while len(handshake) >= 4:
-        kind, length = handshake[0], int.from_bytes(handshake[1:4])
-        body, handshake = handshake[4 : 4 + length], handshake[4 + length :]
-        if kind == 11 and len(body) == length:
-            size = int.from_bytes(body[3:6])
-            return body[6 : 6 + size]
-    return None
-
-
-def validity_problem(dates: tuple[datetime, datetime] | None, board_time: datetime) -> str | None:
-    """What mbedTLS says where the board's clock is outside a certificate's dates."""
-    if dates is None:
-        return None
-    if board_time.astimezone(UTC) < dates[0]:
-        return "The certificate validity starts in the future"
-    if board_time.astimezone(UTC) > dates[1]:
-        return "The certificate validity has expired"
-    return None

@@ -17,6 +17,7 @@ import _vb_system
 import _vb_esp32
 import _vb_machine
 import _vb_net
+import _vb_tls
 import _vb_wlan
 import vfs
 
@@ -54,12 +55,14 @@ def _install():
     modules = sys.modules
     for name in ("time", "errno", "os", "micropython", "sys"):
         modules[name] = getattr(_vb_system, name)
-    for name in ("socket", "tls", "select", "ntptime"):
-        modules[name] = getattr(_vb_net, name)
+    modules["socket"], modules["select"], modules["tls"] = _vb_net.socket, _vb_net.select, _vb_tls.tls
     modules["network"] = _vb_wlan.network
     modules["esp32"] = _vb_esp32.esp32
     modules["esp"] = _vb_esp32.esp
     modules["machine"] = _vb_machine.machine
+    import _vb_ntp  # stands on the board's own socket, time and machine
+
+    modules["ntptime"] = _vb_ntp
     for name, attribute in _vb_system._board["absent"]:  # names newer than the firmware this board claims
         where = _vb_wlan.WLAN if name == "WLAN" else modules[name]
         if hasattr(where, attribute):

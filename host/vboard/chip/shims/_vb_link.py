@@ -133,6 +133,21 @@ def call(name, *args):
     return json.loads(buf)
 
 
+def burn(ms):
+    """C that computes or waits for so long: neither a callback nor Ctrl-C comes in between."""
+    global _busy
+    was, _busy = _busy, True
+    end, interrupted = time.ticks_add(time.ticks_ms(), ms), False
+    while time.ticks_diff(end, time.ticks_ms()) > 0:
+        try:
+            time.sleep_ms(5)
+        except KeyboardInterrupt:
+            interrupted = True
+    _busy = was
+    if interrupted:
+        raise KeyboardInterrupt
+
+
 def park():
     """Wait for the supervisor to end this process: the chip resets."""
     while True:

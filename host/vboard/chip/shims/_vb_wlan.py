@@ -1,6 +1,24 @@
-"""`network`: the Wi-Fi station, which the supervisor plays (vboard/link/wlan.py)."""
+"""`network`: Wi-Fi station and Ethernet, which the supervisor plays (vboard/link/wlan.py, lan.py)."""
 
-from _vb_link import Missing, call, missing
+from _vb_link import Missing, call
+
+
+def _ipconfig(known, args, kw):
+    if not kw:
+        if len(args) != 1:
+            raise TypeError("must query one param")
+        if args[0] == "dhcp4":
+            return True
+        if args[0] == "addr4":
+            return known[:2]
+        if args[0] == "gw4":
+            return known[2]
+        raise ValueError("unexpected key")
+    if args:
+        raise TypeError("can't specify pos and kw args")
+    for name in kw:  # taken, and without effect: the virtual board's addresses are given
+        if name not in ("dhcp4", "addr4", "gw4"):
+            raise ValueError("unexpected key")
 
 
 class WLAN:
@@ -48,8 +66,58 @@ class WLAN:
         return tuple(call("wlan", self.__if, "ifconfig"))
 
     def ipconfig(self, *args, **kw):
-        address, mask, gateway, dns = self.ifconfig()
-        return {"addr4": (address, mask), "gw4": gateway, "dns": dns}.get(args[0]) if args else None
+        return _ipconfig(self.ifconfig(), args, kw)
+
+
+class _Lan:
+    def active(self, on=None):
+        return call("lan", "active", None if on is None else bool(on))
+
+    def isconnected(self):
+        return call("lan", "isconnected")
+
+    def status(self):
+        return call("lan", "state")
+
+    def config(self, *args, **kw):
+        if args and kw:
+            raise TypeError("either pos or kw args are allowed")
+        if kw:
+            if "mac" in kw:
+                call("lan", "set_address", list(kw["mac"]))
+            return
+        if len(args) != 1:
+            raise TypeError("can query only one param")
+        if args[0] == "mac":
+            return bytes(call("lan", "address"))
+        if args[0] == "ifname":
+            return "en1"
+        raise ValueError("unknown config param")
+
+    def ifconfig(self, *args):
+        return None if args else tuple(call("lan", "ifconfig"))
+
+    def ipconfig(self, *args, **kw):
+        return _ipconfig(self.ifconfig(), args, kw)
+
+
+_lan = _Lan()
+_LAN_SETTINGS = ("mdc", "mdio", "reset", "power", "phy_addr", "phy_type", "spi", "cs", "int", "ref_clk_mode", "ref_clk")
+
+
+def LAN(id=None, **kw):
+    """There is one interface: once it is made, arguments are not looked at."""
+    if call("lan", "exists"):
+        return _lan
+    for name in kw:
+        if name not in _LAN_SETTINGS:
+            raise TypeError("extra keyword arguments given")
+    for name in ("phy_addr", "phy_type"):
+        if name not in kw:
+            raise TypeError("'%s' argument required" % name)
+    pins = {name: None if kw[name] is None else 1 for name in kw if name[:3] != "phy"}
+    call("lan", "make", dict(pins, id=id, phy_addr=kw["phy_addr"], phy_type=kw["phy_type"]))
+    return _lan
 
 
 for _i, _name in enumerate("OPEN WEP WPA WPA2 WPA_WPA2 WPA2_ENT WPA3 WPA2_WPA3 WAPI OWE".split()):
@@ -63,7 +131,7 @@ class network:
     WLAN = WLAN
     STA_IF = 0
     AP_IF = 1
-    LAN = Missing
+    LAN = LAN
     PPP = Missing
     STAT_IDLE = 1000
     STAT_CONNECTING = 1001
@@ -86,8 +154,20 @@ class network:
     def country(code=None):
         return "XX" if code is None else None
 
-    phy_mode = missing
-    ipconfig = missing
+    @staticmethod
+    def phy_mode(mode=None):
+        pass  # does nothing on the chip either
+
+    @staticmethod
+    def ipconfig(*args, **kw):
+        if kw and args:
+            raise TypeError("can't specify pos and kw args")
+        if (kw and list(kw) != ["dns"]) or (args and args[0] != "dns"):
+            raise ValueError("unexpected key")
+        if not kw and len(args) != 1:
+            raise TypeError("must query one param")
+        server = call("dns_server", kw.get("dns"))
+        return None if kw else server
 
 
 for _i, _name in enumerate(
@@ -97,8 +177,8 @@ for _i, _name in enumerate(
     setattr(network, "AUTH_" + _name, _i)
 for _i, _name in enumerate("INITIALIZED STARTED STOPPED CONNECTED DISCONNECTED GOT_IP".split()):
     setattr(network, "ETH_" + _name, _i)
-for _i, _name in enumerate(
-    "LAN8710 LAN8720 IP101 RTL8201 DP83848 KSZ8041 KSZ8081 GENERIC LAN8670 KSZ8851SNL DM9051 W5500".split()
-):
+for _i, _name in enumerate("LAN8710 LAN8720 IP101 RTL8201 DP83848 KSZ8041 KSZ8081 LAN8670 GENERIC".split()):
     setattr(network, "PHY_" + _name, _i)
+for _i, _name in enumerate("KSZ8851SNL DM9051 W5500".split()):
+    setattr(network, "PHY_" + _name, 100 + _i)
 network.MODE_11B, network.MODE_11G, network.MODE_11N, network.MODE_LR = 1, 2, 4, 8

@@ -1,0 +1,40 @@
+"""What lwIP has for all sockets of the board: so many of them, and names."""
+
+import gc
+import select
+
+from _vb_link import burn, call
+
+_SOCKETS = const(10)  # CONFIG_LWIP_MAX_SOCKETS, ESP-IDF's default, which the port leaves as it is
+_ENFILE = const(23)
+_NO_NAME = const(-202)  # EAI_FAIL
+_NVAL = const(32)
+
+opened = set()  # file descriptors of the sockets that are open
+
+
+def take_place():
+    """Before a socket is made. The port collects once before it says that there is no more (ENFILE)."""
+    if len(opened) < _SOCKETS:
+        return
+    gc.collect()
+    poll = select.poll()
+    for fd in opened:
+        poll.register(fd, 0)
+    for fd, flags in poll.poll(0):
+        if flags & _NVAL:  # nobody had it any more: its finaliser closed it
+            opened.discard(fd)
+    if len(opened) >= _SOCKETS:
+        raise OSError(_ENFILE)
+
+
+def resolve(host):
+    """The address of a name. On the chip lwIP is asked in one C call, which may take seconds."""
+    if not host:
+        return "0.0.0.0"
+    ms, address = call("resolve", host)
+    if ms:
+        burn(ms)
+    if address is None:
+        raise OSError(_NO_NAME)
+    return address
