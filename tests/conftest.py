@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,20 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def template(tmp_path_factory: pytest.TempPathFactory, place: Workspace) -> Path:
     """Flash of an ESP32 with the agent, its configuration and keys."""
     return rigs.make_template(tmp_path_factory.mktemp("template"), place)
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory, place: Workspace) -> Callable[..., Path]:
+    """templates(chip=…, layout=…, micropython=…): the flash of such a board with the agent, made once."""
+    made: dict[str, Path] = {}
+
+    def template(**settings: str) -> Path:
+        name = "-".join(settings.values())
+        if name not in made:
+            made[name] = rigs.make_template(tmp_path_factory.mktemp(name), place, **settings)
+        return made[name]
+
+    return template
 
 
 @pytest.fixture

@@ -269,9 +269,9 @@ def _toml(table: dict[str, Any]) -> str:
     return "".join(f"{key} = {value(item)}\n" for key, item in table.items())
 
 
-def make_template(folder: Path, place: Workspace, chip: str = "esp32") -> Path:
+def make_template(folder: Path, place: Workspace, chip: str = "esp32", **settings: Any) -> Path:
     """The flash of a board with the agent deployed, switched off."""
-    with Board(folder, chip=chip, app=image(1, chip)) as board:
+    with Board(folder, chip=chip, app=image(1, chip), **settings) as board:
         board.power_on()
         board.wait_repl()
         with repl(board) as link:

@@ -65,9 +65,14 @@ for n in range(vfs.info()[3] // 4096):
 """
 DELETE_AGENT = """
 import os
-for name in os.listdir("/lib/ota"):
-    os.remove("/lib/ota/" + name)
-os.rmdir("/lib/ota")
+def delete(path):
+    for entry in os.ilistdir(path):
+        if entry[1] == 0x4000:
+            delete(path + "/" + entry[0])
+        else:
+            os.remove(path + "/" + entry[0])
+    os.rmdir(path)
+delete("/lib/ota")
 """
 DELETE = "import os\nos.remove('/etc/ota/{}')\n"
 RESETS = "import machine\nmachine.reset()\n"

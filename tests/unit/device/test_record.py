@@ -99,6 +99,7 @@ def new_record(chip: Chip, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     nvs_only = {(1, "nvs"): [PartitionOfChip(chip)]}
     partition = SimpleNamespace(TYPE_DATA=1, find=lambda kind, label: nvs_only[kind, label])
     monkeypatch.setitem(sys.modules, "esp32", SimpleNamespace(NVS=partial(NvsOfChip, chip), Partition=partition))
+    monkeypatch.setitem(sys.modules, "micropython", SimpleNamespace(const=lambda number: number))
     package = ModuleType("ota")
     package.__path__ = [str(DEVICE / "ota")]
     monkeypatch.setitem(sys.modules, "ota", package)
