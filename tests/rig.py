@@ -9,11 +9,13 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from otactl import envelope, keys, publish, tls, workspace
+from otactl import agent, envelope, keys, publish, tls, workspace
+from otactl import deploy as deploying
 from otactl.deploy import deploy
 from otactl.link import Link
 from otactl.serve import Server, Transfer
@@ -170,6 +172,15 @@ def configure(board: Board, **changes: Any) -> None:
         raw = json.loads(link.run(f"print(open({path!r}).read())"))
         raw.update(changes)
         link.put(path, json.dumps(raw).encode())
+        have = link.value("_walk('/lib/ota')", deploying._ASK)
+        for name, data in _compiled().items():  # what a deployment would install with it
+            if name.replace(".mpy", ".py") in agent.sources(raw) and name not in have:
+                link.put(f"/lib/ota/{name}", data)
+
+
+@lru_cache
+def _compiled() -> dict[str, bytes]:
+    return agent.compiled()
 
 
 def update_code(board: Board, *, timeout_s: float = 60) -> str:

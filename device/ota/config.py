@@ -2,6 +2,7 @@
 the network is touched; so is a key nobody knows: a misspelt `allow_htttp` must not pass in silence."""
 
 import json
+import os
 
 from .errors import OtaError, require
 
@@ -38,17 +39,32 @@ _CHECKS: dict = {
     "import": {"module": ((str,), 1, 128, _NEEDED)},
     "call": dict(_TIMEOUT, function=((str,), 3, 128, _NEEDED)),
 }  # fmt: skip
+# check -> its module in checks/, where the names differ
+MODULES = {"wifi": "network", "import": "imports", "call": "imports"}
 
 
 def load(path: str = "/etc/ota/config.json") -> dict:
-    """The configuration. Raises OtaError: config-missing, config-not-json, config-invalid."""
+    """The configuration. Raises OtaError: config-missing, config-not-json, config-invalid, not-installed."""
     try:
         with open(path) as f:
-            return check(json.load(f))
+            found = check(json.load(f))
+        _require_checks(found["trial"]["checks"])
+        return found
     except OSError:
         raise OtaError("config-missing", path)
     except (ValueError, RuntimeError):
         raise OtaError("config-not-json", path)
+
+
+def _require_checks(checks: "list[dict]") -> None:
+    # A check that is not there would fail a good release on its trial. `deploy` installs what is configured.
+    try:
+        here = [name.split(".")[0] for name in os.listdir(__file__.rsplit("/", 1)[0] + "/checks")]
+    except OSError:  # frozen into the firmware, whole
+        return
+    for item in checks:
+        name = item["check"]
+        require(name == "healthy" or MODULES.get(name, name) in here, "not-installed", name)
 
 
 def check(raw) -> dict:

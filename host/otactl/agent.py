@@ -19,7 +19,6 @@ _PARTS = {
     "net/ethernet.py": "ethernet",
     "net/fields.py": "ethernet",
 }  # module -> the entry that asks for it
-_CHECK_MODULES = {"wifi": "network", "import": "imports", "call": "imports"}
 _DEFAULT_CHECKS = [{"check": "wifi"}, {"check": "server"}]
 _PACKAGE = "_otactl_agent"  # a name of its own: `ota` may be something else on this machine
 
@@ -49,7 +48,8 @@ def _needed(name: str, config: dict[str, Any]) -> bool:
         return bool(config.get(_PARTS[name]))
     if name.startswith("checks/") and name != "checks/__init__.py":
         asked = config.get("trial", {}).get("checks", _DEFAULT_CHECKS)
-        return Path(name).stem in {_CHECK_MODULES.get(check.get("check"), check.get("check")) for check in asked}
+        modules: dict[str, str] = _rules().MODULES
+        return Path(name).stem in {modules.get(check["check"], check["check"]) for check in asked}
     return True
 
 
@@ -74,21 +74,27 @@ def mpy_version(files: dict[str, bytes]) -> int:
     return next(iter(files.values()))[1]
 
 
-def check_config(config: dict[str, Any], where: str) -> None:
-    """Hold a board's configuration against the agent's own rules, which are plain Python.
-
-    Raises UsageError that names the entry of `where` that is wrong; RigError.
-    """
-    sources()
+def _rules() -> Any:
+    """The agent's own config.py. Raises RigError."""
+    if not (SOURCES / "config.py").exists():
+        raise _no_checkout()
     package = ModuleType(_PACKAGE)
     package.__path__ = [str(SOURCES)]
     sys.modules[_PACKAGE] = package
     keep, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
-        rules = importlib.import_module(f"{_PACKAGE}.config")
-        fault = importlib.import_module(f"{_PACKAGE}.errors").OtaError
+        return importlib.import_module(f"{_PACKAGE}.config")
     finally:
         sys.dont_write_bytecode = keep
+
+
+def check_config(config: dict[str, Any], where: str) -> None:
+    """Hold a board's configuration against the agent's own rules, which are plain Python.
+
+    Raises UsageError that names the entry of `where` that is wrong; RigError.
+    """
+    rules = _rules()
+    fault = importlib.import_module(f"{_PACKAGE}.errors").OtaError
     try:
         rules.check(config)
     except fault as error:

@@ -14,6 +14,10 @@ CODES: dict[str, tuple[str, str]] = {
         "The board's configuration has a wrong or unknown entry.",
         "Mend the entry named, or deploy again.",
     ),
+    "not-installed": (
+        "A check that the configuration asks for is not on the board.",
+        "Run `otactl deploy`: it installs what is configured.",
+    ),
     "keys-missing": ("The board has no release key.", "Run `otactl deploy`."),
     "keys-invalid": ("The board's release key file is damaged.", "Run `otactl deploy`."),
     "ca-missing": ("The board has no CA certificate.", "Run `otactl deploy`."),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import rig as rigs
+from otactl import agent
+from otactl import deploy as deploying
 from rig import NEW, Rig, boots, started
 from vboard.board import Board
 from vboard.flash.otadata import State
@@ -61,6 +63,7 @@ def test_mip_installs_the_whole_agent(rig: Rig, tmp_path: Path) -> None:
     shutil.copy(ROOT / "package.json", tmp_path)
     shutil.copytree(ROOT / "device", tmp_path / "device")
     mpremote(board, "mip", "install", str(tmp_path / "package.json"))
-    have = rigs.ask(board, "import os\nprint(sorted(os.listdir('/lib/ota')))")
-    assert have.strip() == str(sorted(path.name for path in (ROOT / "device" / "ota").glob("*.py")))
+    with rigs.repl(board) as link:
+        have = link.value("_walk('/lib/ota')", deploying._ASK)
+    assert sorted(have) == sorted(agent.sources())
     assert "esp32" in rigs.ask(board, "from ota import agent\nprint(agent.status()['chip'])")

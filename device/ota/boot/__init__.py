@@ -1,5 +1,7 @@
 """Every boot. boot.py calls start() before anything else can hang; agent.start() does where boot.py has no such line."""
 
+import sys
+
 trial = None  # type: ignore  # the Trial of this boot, while one runs
 _settled = False
 
@@ -12,3 +14,6 @@ def start() -> None:
 
         settle.run()
         _settled = True
+        for name in ("settle", "decision"):  # needed once: their memory is the program's again
+            sys.modules.pop("ota.boot." + name, None)
+            globals().pop(name, None)

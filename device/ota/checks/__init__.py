@@ -3,14 +3,10 @@ an exception when it cannot pass any more. None may wait long by itself. Only wh
 
 import time
 
+from .. import config as config_of
 from ..errors import OtaError
 
-# name in the configuration -> module, and whether what it needs lies outside the board and may come up again
-_MODULES = {
-    "wifi": ("network", True), "network": ("network", True), "server": ("server", True), "gpio": ("gpio", False),
-    "heap": ("heap", False), "filesystem": ("filesystem", False), "import": ("imports", False),
-    "call": ("imports", False),
-}  # fmt: skip
+_OUTSIDE = ("wifi", "network", "server")  # what they need lies outside the board, and may come up again
 _POLL_MS = 100
 
 
@@ -23,7 +19,7 @@ class CheckFailed(OtaError):
 def run(config: dict, check: dict) -> None:
     """Ask a check until it passes, for at most its timeout_s. Raises CheckFailed check-… with why it did not."""
     name, began = check["check"], time.ticks_ms()
-    module, outside = _MODULES[name]
+    module, outside = config_of.MODULES.get(name, name), name in _OUTSIDE
     limit_ms = int(check.get("timeout_s", 1) * 1000)
     while True:
         why, last = "timeout", False

@@ -28,11 +28,11 @@ def ready(config: dict):
         yield from correct(config, config["url"])
 
 
-def correct(config: dict, url: str):
-    """Steps until somebody has told the time, or nobody has: they return whether. Raises nothing."""
+def correct(config: dict, url: str, time_server: bool = True):
+    """Steps until somebody has told another time, or nobody has: they return whether. Raises nothing."""
     from . import timeserver
 
-    return (yield from timeserver.ask(config, url))
+    return (yield from timeserver.ask(config, url, time_server))
 
 
 def believe(now: "int | None") -> bool:

@@ -60,13 +60,15 @@ def connect(address, timeout_s: float):
         yield steps.wait("server", 1)
 
 
-def secure(sock, host: str, ca: "bytes | None", verify: bool):
-    """`sock` with TLS about it; the handshake goes on with each read and write. Raises OtaError: tls, no-memory."""
+def secure(sock, host: str, ca: "bytes | None", verify: bool, shown):
+    """`sock` with TLS about it; the handshake goes on with each read and write. `shown` is called with each certificate of
+    the chain (DER) and its depth, 0 for the server's own, before anything is said of it. Raises OtaError: tls, no-memory."""
     gc.collect()  # an old connection's buffers go back to the system's heap by their finaliser
     _require_room()
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
     # said aloud: no version may forget it
     context.verify_mode = tls.CERT_REQUIRED if verify else tls.CERT_NONE  # type: ignore[attr-defined]
+    context.verify_callback = shown  # type: ignore[attr-defined]
     # One DER certificate at a time: not every build reads PEM. A second call adds to the first.
     found = (ca or b"").split(b"-----BEGIN CERTIFICATE-----")
     try:
@@ -105,11 +107,3 @@ def failed(e: BaseException, doing: str, host: str = "") -> BaseException:
     if n < -255 and n != _TLS_EOF:  # an errno may come through TLS with its sign changed
         return OtaError("tls", n)
     return OtaError("stalled" if abs(n) in _TIMED_OUT else "dropped", doing)
-
-
-def certificate(sock) -> "bytes | None":
-    """The server's certificate (DER), where this build keeps it."""
-    try:
-        return sock.getpeercert(True)
-    except (AttributeError, NotImplementedError, OSError):
-        return None

@@ -4,7 +4,7 @@ verified, every wait has a limit, and a body cut short is an error, not an end."
 from micropython import const
 
 from ..errors import OtaError, require
-from . import connection, dates, url
+from . import connection, url
 from .response import Response
 
 _HOPS = const(5)  # of redirects, and the last
@@ -31,10 +31,8 @@ def get(address: str, ca=None, start=0, etag=None, size=None, peek=False, **sett
         doing = "tls" if secure else "headers"
         try:
             if secure:
-                response.sock = connection.secure(response.sock, host, ca, not peek)
+                response.sock = connection.secure(response.sock, host, ca, not peek, response.shown)
             yield from response.ask(_request(host, port, path, start, etag), doing)
-            if secure:
-                response.valid_from, response.valid_to = dates.validity(connection.certificate(response.sock))
             doing = "headers"
             headers = yield from response.headers()
             if peek:

@@ -27,7 +27,8 @@ def join(config: dict, timeout_s: "float | None" = None):
 
 def fetch(config: dict, url: str, **more):
     """http.get() as the configuration says, once network and clock are ready: steps that return the Response. Raises
-    OtaError ca-missing as well. After a certificate's dates were refused the clock is set once more (clock.py)."""
+    OtaError ca-missing as well. Where a certificate's dates are refused the clock is set once more (clock.py), by a time
+    server, then by the release server, as the first may lie."""
     yield from join(config)
     more.update({key: config[key] for key in ("allow_http", "connect_timeout_s", "read_timeout_s")})
     if not url.startswith("https:"):
@@ -38,16 +39,16 @@ def fetch(config: dict, url: str, **more):
             more["ca"] = f.read()
     except OSError:
         raise OtaError("ca-missing", config["ca"])
-    try:
-        response = yield from http.get(url, **more)
-    except OtaError as e:
-        if e.code not in _DATES:
-            raise
-        if not (yield from clock.correct(config, url)):
-            if e.code == "cert-not-yet-valid":  # nobody tells this board the date
-                raise OtaError("clock-not-set", e.detail)
-            raise
-        response = yield from http.get(url, **more)
+    for turn in range(3):
+        try:
+            response = yield from http.get(url, **more)
+            break
+        except OtaError as e:
+            if e.code not in _DATES:
+                raise
+            if turn == 2 or not (yield from clock.correct(config, url, turn == 0)):
+                # not yet valid, and nobody tells this board the date
+                raise OtaError("clock-not-set", e.detail) if e.code == "cert-not-yet-valid" else e
     clock.believe(dates.parse(response.date))  # the server has shown who it is
     clock.prove(response.valid_from, response.valid_to)
     return response

@@ -8,6 +8,7 @@ from micropython import const
 from .. import steps
 from ..errors import OtaError, require
 from .connection import failed
+from .dates import validity
 
 _LINE = const(2048)  # bytes; the signed URLs that GitHub redirects to take half of it
 _LINES = const(80)
@@ -43,6 +44,12 @@ class Response:
                 sock.close()
             except OSError:
                 pass  # the other side was quicker
+
+    def shown(self, der, depth: int) -> int:
+        """Note from when to when the server's own certificate is good. TLS has the say about it."""
+        if depth == 0:
+            self.valid_from, self.valid_to = validity(bytes(der))
+        return 0
 
     # --- the request and the headers ------------------------------------------------------------------------------
 

@@ -11,11 +11,11 @@ from . import clock, dates, http
 _NEWS_S = 60  # a clock that was wrong by less refused no certificate
 
 
-def ask(config: dict, url: str):
+def ask(config: dict, url: str, time_server: bool):
     """Ask a time server, and the release server where that tells nothing new: steps that return whether the clock was set
     otherwise than it was. Raises nothing."""
     before = time.time()
-    for _ in range(3 if config["ntp_host"] else 0):
+    for _ in range(3 if time_server and config["ntp_host"] else 0):
         ntptime.host, ntptime.timeout = config["ntp_host"], 1
         try:
             if clock.believe(ntptime.time()):

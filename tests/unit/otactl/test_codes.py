@@ -35,7 +35,7 @@ def raised() -> set[str]:
 
 
 def checks() -> set[str]:
-    tree = ast.parse((DEVICE / "checks" / "__init__.py").read_text())
+    tree = ast.parse((DEVICE / "config.py").read_text())
     return {
         "check-" + str(key.value)
         for node in ast.walk(tree)

@@ -11,6 +11,7 @@ _NO_NAME = const(-202)  # EAI_FAIL
 _NVAL = const(32)
 
 opened = set()  # file descriptors of the sockets that are open
+_held = {}  # of those with TLS: the number of its memory (vboard/chip/heap.py)
 
 
 def take_place():
@@ -18,14 +19,32 @@ def take_place():
     if len(opened) < _SOCKETS:
         return
     gc.collect()
+    find_forgotten()
+    if len(opened) >= _SOCKETS:
+        raise OSError(_ENFILE)
+
+
+def find_forgotten():
+    """Those that nobody had any more when the heap was collected: their finalisers have closed them."""
     poll = select.poll()
     for fd in opened:
         poll.register(fd, 0)
     for fd, flags in poll.poll(0):
-        if flags & _NVAL:  # nobody had it any more: its finaliser closed it
-            opened.discard(fd)
-    if len(opened) >= _SOCKETS:
-        raise OSError(_ENFILE)
+        if flags & _NVAL:
+            let_go(fd)
+
+
+def hold(fd, number):
+    """A socket has TLS now."""
+    _held[fd] = number
+
+
+def let_go(fd):
+    """A socket is closed, and what TLS had is free."""
+    opened.discard(fd)
+    number = _held.pop(fd, 0)
+    if number:
+        call("tls_close", number)
 
 
 def resolve(host):

@@ -8,7 +8,7 @@ import select as _select
 import socket as _socket
 
 from _vb_link import burn, call
-from _vb_lwip import opened, resolve, take_place
+from _vb_lwip import let_go, opened, resolve, take_place
 from _vb_datagram import Datagrams
 from _vb_system import errno, esp_errno
 
@@ -45,13 +45,13 @@ class Socket(Datagrams):
         self.ioctl = self.__request  # what streams are asked by; no name of the class, as on the chip
         self.__file = open(self.__fd, "r+b")  # has a finaliser, as the chip's sockets; a real one here has none
         self.__peer = peer  # of a datagram socket: where send() goes, or None; 0 is a connection
+        let_go(self.__fd)  # of one that was forgotten, and whose number this is now
         opened.add(self.__fd)
         self.__state = state
         self.__error = 0
         self.__timeout = None
         self.__retries = -1  # of waiting 100 ms; -1 is for ever
         self.__burn = 0
-        self.__held = 0  # memory that TLS on this socket has of the IDF heap
         self.__poll = _select.poll()
         self.__poll.register(real, 0)
         real.setblocking(False)
@@ -146,10 +146,8 @@ class Socket(Datagrams):
     def close(self):
         if self.__state != _CLOSED:
             self.__state = _CLOSED
-            opened.discard(self.__fd)
+            let_go(self.__fd)
             self.__file.close()
-            if self.__held:
-                call("tls_close", self.__held)
 
     # --- data ---
 

@@ -4,6 +4,7 @@ import io
 import tls as _tls
 
 from _vb_link import call, program_holds
+from _vb_lwip import find_forgotten, hold
 from _vb_system import time
 
 
@@ -56,7 +57,9 @@ class SSLContext:
         self.__real.verify_callback = self.verify_callback
         time.reload()  # the host may have set the clock
         # Memory of the IDF heap, until the socket is closed; the chip panics where there is not enough.
-        sock.__held = call("tls_open", program_holds())
+        used = program_holds()
+        find_forgotten()
+        hold(sock.__fd, call("tls_open", used))
         return self.__real.wrap_socket(
             Wire(sock, call("handshake")),
             server_side=server_side,
