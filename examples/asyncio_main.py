@@ -3,7 +3,12 @@ import asyncio
 import sys
 
 import machine
-from ota import agent
+
+try:
+    from ota import agent
+except Exception as e:  # the agent is gone or damaged: the program comes first
+    print("app: no agent:", repr(e))
+    agent = None
 
 
 def progress(phase, done, total):
@@ -19,13 +24,15 @@ async def work():
 
 
 async def main():
-    updates = asyncio.create_task(agent.task(progress))  # keep a name for it
+    updates = asyncio.create_task(agent.task(progress)) if agent else None  # keep a name for it
     print("app: running")
     await work()
-    await updates
+    if updates:
+        await updates
 
 
-agent.start()
+if agent:
+    agent.start()
 try:
     asyncio.run(main())
 except Exception as e:
