@@ -9,7 +9,7 @@ import machine
 from micropython import const
 
 from . import boot, config, steps
-from .boot import slots
+from .boot import record, slots
 from .console import say
 from .errors import OtaError, coded, require
 
@@ -25,15 +25,17 @@ def start() -> None:
     first (P11)."""
     try:
         boot.start()
-        if boot.trial:
-            boot.trial.run(config.load())
+        if boot.current:
+            boot.current.run(config.load())
         else:
             _look_once()
     except Exception as e:
         why = coded(e)
         _report(why)
-        if boot.trial:
-            boot.trial.fail(why.code, why.detail, network=getattr(why, "network", False))
+        if boot.current:
+            # A configuration that is wrong is not the release's fault either.
+            outside = getattr(why, "network", False) or why.code == "not-installed" or why.code[:7] == "config-"
+            boot.current.fail(why.code, why.detail, network=outside)
 
 
 def run(module: str) -> None:
@@ -45,9 +47,9 @@ def run(module: str) -> None:
             app.main()
     except Exception as e:
         if not isinstance(e, ImportError) or f"'{module}'" not in str(e):
-            if boot.trial:
+            if boot.current:
                 sys.print_exception(e)
-                boot.trial.fail("app-crashed", repr(e))
+                boot.current.fail("app-crashed", repr(e))
             raise
         say("error", "no-app", module + ".py")
         loop()
@@ -55,9 +57,9 @@ def run(module: str) -> None:
 
 def healthy() -> None:
     """The application works: what the `healthy` check waits for. Harmless at any other time."""
-    if boot.trial:
-        boot.trial.healthy = True
-        boot.trial.confirm_if_due()  # now: the application may go to sleep before the next tick
+    if boot.current:
+        boot.current.healthy = True
+        boot.current.confirm_if_due()  # now: the application may go to sleep before the next tick
 
 
 def check() -> "dict | None":
@@ -118,8 +120,8 @@ def rollback() -> None:
 
 def confirm() -> None:
     """End a running trial well, by hand, and reset. Raises OtaError not-on-trial."""
-    require(boot.trial, "not-on-trial")
-    boot.trial.confirm()  # type: ignore[attr-defined]
+    require(boot.current, "not-on-trial")
+    boot.current.confirm()  # type: ignore[attr-defined]
 
 
 def status() -> dict:
@@ -176,7 +178,9 @@ def _look_once() -> None:
     try:
         for wait_ms in driven:
             left_ms = limit_ms - time.ticks_diff(time.ticks_ms(), began)
-            require(left_ms > 0, "start-timeout", limit_ms // 1000)
+            if left_ms <= 0:
+                record.load().note("refused", ["start-timeout", str(limit_ms // 1000)])
+                raise OtaError("start-timeout", limit_ms // 1000)
             time.sleep_ms(min(wait_ms, left_ms))
     finally:
         driven.close()
@@ -191,7 +195,7 @@ def _polling(progress):
         try:
             settings = config.load()
             interval_ms = (settings["interval_s"] + random.getrandbits(28) % (settings["jitter_s"] + 1)) * 1000
-            if not boot.trial:
+            if not boot.current:
                 yield from _driven(None, progress)
                 machine.reset()
         except Exception as e:

@@ -20,7 +20,7 @@ def status() -> dict:
         "chip": chip, "build": getattr(sys.implementation, "_build", None),
         "micropython": ".".join(str(n) for n in sys.implementation.version[:3]),
         "running": found.label, "boot": found.boot_label(), "next": found.next.info()[4],
-        "trial": bool(boot.trial), "slots": [_slot(found, kept, slot, chip) for slot in found.all],
+        "trial": bool(boot.current), "slots": [_slot(found, kept, slot, chip) for slot in found.all],
         "job": dict(job, offset=kept.offset),
         "installed": {key: installed.get(key, 0 if key != "version" else None)
                       for key in ("version", "sequence", "security_version")},

@@ -193,15 +193,15 @@ CODES: dict[str, tuple[str, str]] = {
     # trials
     "check-wifi": (
         "The new release could not join Wi-Fi.",
-        "Mend it and publish the next version.",
+        "It is tried again later; if the network was up, mend the release and publish the next version.",
     ),
     "check-network": (
         "The new release got no address on the network.",
-        "Mend it and publish the next version.",
+        "It is tried again later; if the network was up, mend the release and publish the next version.",
     ),
     "check-server": (
         "The new release could not reach the release server.",
-        "Mend it and publish the next version.",
+        "It is tried again later; if the server was up, mend the release and publish the next version.",
     ),
     "check-gpio": (
         "A pin did not hold its level under the new release.",

@@ -85,7 +85,7 @@ WAITS: dict[str, Callable[[Rig], object]] = {
 def test_asyncio_program_goes_on_while_the_agent_waits(rig: Rig, wait: Callable[[Rig], object]) -> None:
     board = started(rig.board())
     board.wait_text("app: runs")
-    rig.publish("1.1.0", NEW)
+    rig.publish("1.1.0", rigs.image(5, size=600 << 10))
     wait(rig)
     longest_ms = int(rigs.ask(board, GAPS.format(4000), 60).split()[-1])
     assert longest_ms <= 1300  # a second, and what a busy test machine adds
@@ -107,7 +107,7 @@ def test_cancelled_task_closes_its_connection_and_restores_the_power_save(rig: R
             "asyncio.run(main())\nprint(seen[-1], wlan.config('pm') == was)",
             timeout_s=30,
         )
-        assert out.split() == ["0", "True"]
+        assert out.split()[-2:] == ["0", "True"]
         link.run("import gc\ngc.collect()")
         time.sleep(0.5)
     assert all(t.over for t in rig.transfers)

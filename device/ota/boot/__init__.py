@@ -2,7 +2,7 @@
 
 import sys
 
-trial = None  # type: ignore  # the Trial of this boot, while one runs
+current = None  # type: ignore  # the Trial of this boot, while one runs
 _settled = False
 
 

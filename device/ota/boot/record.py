@@ -138,9 +138,9 @@ class Record:
     def confirmed(self, slot) -> None:
         """The job's release is what `slot` runs now. Written."""
         job = self.job
-        left = self.state["releases"][-1:]
-        if job["rollback"] and left and left[0][2] != job["sequence"]:
-            self.remember(left[0][2], "rollback")
+        for left in self.state["releases"]:
+            if job["rollback"] and left[0] == job["came_from"] and left[2] != job["sequence"]:
+                self.remember(left[2], "rollback")
         self.installed(job, slot)
         job.update(phase="confirmed", reason=None, detail=None)
         self.save("job")

@@ -23,12 +23,17 @@ def run() -> None:
 
         takeover.run(found, kept)
     action = decision.decide(*situation(found, kept))
-    if action in _ORDINARY:
-        _ORDINARY[action](found, kept)
-    else:
-        from . import rare
+    try:
+        if action in _ORDINARY:
+            _ORDINARY[action](found, kept)
+        else:
+            from . import rare
 
-        getattr(rare, action)(found, kept)
+            getattr(rare, action)(found, kept)
+    except OtaError as e:
+        if e.code != "record":
+            raise
+        say("error", e)  # NVS is full: what was to be written holds until the next boot, and looks go on
 
 
 def situation(found: slots.Slots, kept: record.Record) -> "tuple[str, str, str, str, str]":
@@ -71,8 +76,8 @@ def trial(found: slots.Slots, kept: record.Record) -> None:
     from .trial import Trial
 
     slots.unsure = True
-    boot.trial = Trial(found, kept)  # type: ignore
-    boot.trial.arm()  # type: ignore
+    boot.current = Trial(found, kept)  # type: ignore
+    boot.current.arm()  # type: ignore
 
 
 def _accept(found: slots.Slots, kept: record.Record) -> None:

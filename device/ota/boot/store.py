@@ -49,12 +49,19 @@ class Document:
             except OSError as e:
                 if e.args[0] != _FULL:
                     raise
-                handle().erase_key(key)  # the older copy: the only room that is ours
+                _forget(key)  # the older copy: the only room that is ours
                 handle().set_blob(key, text)
             handle().commit()
         except OSError as e:
             raise OtaError("record", e.args[0])
         self._turn = turn
+
+
+def _forget(key: str) -> None:
+    try:
+        handle().erase_key(key)
+    except OSError:
+        pass  # it is gone already
 
 
 def number(name: str, default: int = 0) -> int:

@@ -22,7 +22,7 @@ def run(config: dict, check: dict) -> None:
     module, outside = config_of.MODULES.get(name, name), name in _OUTSIDE
     limit_ms = int(check.get("timeout_s", 1) * 1000)
     while True:
-        why, last = "timeout", False
+        why, last, network = "timeout", False, outside
         left_ms = limit_ms - time.ticks_diff(time.ticks_ms(), began)
         try:
             if __import__("ota.checks." + module, None, None, ("passes",)).passes(
@@ -31,11 +31,12 @@ def run(config: dict, check: dict) -> None:
                 return
         except OtaError as e:
             why, last = str(e), not outside
+            network = outside and e.code != "no-memory"  # that is the release's own doing
         except Exception as e:
             why, last = f"{type(e).__name__} {e}", True
         if last or time.ticks_diff(time.ticks_ms(), began) > limit_ms:
             failure = CheckFailed("check-" + name, why)
             # A release whose own Wi-Fi or TLS is broken looks the same: it is tried again, at growing distances.
-            failure.network = outside
+            failure.network = network
             raise failure
         time.sleep_ms(_POLL_MS)

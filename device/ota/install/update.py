@@ -96,6 +96,9 @@ class Update:
         except OtaError as e:
             self._broke(e)
             raise
+        except GeneratorExit:  # a task that was cancelled, a start() whose time is over: it goes on from here
+            self._keep_offset()
+            raise
         finally:  # of a task that is cancelled too
             source.close()
             link.power_save(self._config, power_save)
@@ -106,7 +109,7 @@ class Update:
         kept = self._record
         held = kept.state["held"]
         # In "trial" power took its otadata entry; in "failed" a network that was down ended it: the slot is whole.
-        whole = job["phase"] == "failed" and held and held[0] == offer["sequence"]
+        whole = job["phase"] == "failed" and job["mark"] and held and held[0] == offer["sequence"]
         same = job["sha256"] == offer["sha256"] and job["slot"] == slot
         if not same or not (whole or job["phase"] in ("writing", "ready", "trial")):
             kept.begin(offer, self._slots.next, self._slots.label)
@@ -150,6 +153,12 @@ class Update:
         finally:
             source.close()
 
+    def _keep_offset(self) -> None:
+        try:
+            self._record.progress(self._record.offset)
+        except OtaError:
+            pass
+
     def _broke(self, e: OtaError) -> None:
         kept, job = self._record, self._record.job
         if job["phase"] == "writing" and (passing(e) or (kept.offset and e.code not in _LASTING)):
@@ -158,6 +167,7 @@ class Update:
             kept.progress(kept.offset)  # the next pass goes on from here
             return
         job["spoiled"] += e.code in _BY_FLASH  # a slot's wear each
+        job["mark"] = ""
         kept.fail(e.code, e.detail, remember=job["spoiled"] >= _SPOILED)
         job["told"] = True
 

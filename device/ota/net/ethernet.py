@@ -32,16 +32,20 @@ def join(settings: dict, hostname: "str | None", timeout_ms: int):
 
 
 def _make(settings: dict):
+    try:
+        return network.LAN(**_options(settings))
+    except (AttributeError, ValueError, TypeError, OSError) as e:
+        raise OtaError("ethernet-config", str(e)[:40])
+
+
+def _options(settings: dict) -> dict:
     pins = {key: machine.Pin(settings[key]) for key in ("mdc", "mdio", "ref_clk", "cs", "int", "power", "reset")
             if settings[key] is not None}  # fmt: skip
     options: dict = dict(pins, phy_addr=settings["phy_addr"])
-    try:
-        options["phy_type"] = getattr(network, "PHY_" + settings["phy"])
-        if settings["ref_clk_mode"]:
-            options["ref_clk_mode"] = machine.Pin.IN if settings["ref_clk_mode"] == "in" else machine.Pin.OUT
-        if settings["spi"] is not None:
-            bus = {key: machine.Pin(settings[key]) for key in ("sck", "mosi", "miso")}
-            options["spi"] = machine.SPI(settings["spi"], **bus)
-        return network.LAN(**options)
-    except (AttributeError, ValueError, TypeError, OSError) as e:
-        raise OtaError("ethernet-config", str(e)[:40])
+    options["phy_type"] = getattr(network, "PHY_" + settings["phy"])
+    if settings["ref_clk_mode"]:
+        options["ref_clk_mode"] = machine.Pin.IN if settings["ref_clk_mode"] == "in" else machine.Pin.OUT
+    if settings["spi"] is not None:
+        bus = {key: machine.Pin(settings[key]) for key in ("sck", "mosi", "miso")}
+        options["spi"] = machine.SPI(settings["spi"], **bus)
+    return options

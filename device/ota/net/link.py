@@ -31,14 +31,15 @@ def fetch(config: dict, url: str, **more):
     server, then by the release server, as the first may lie."""
     yield from join(config)
     more.update({key: config[key] for key in ("allow_http", "connect_timeout_s", "read_timeout_s")})
-    if not url.startswith("https:"):
-        return (yield from http.get(url, **more))
-    yield from clock.ready(config)
+    secure = url.startswith("https:")
+    if secure:
+        yield from clock.ready(config)
     try:
         with open(config["ca"] or "", "rb") as f:
             more["ca"] = f.read()
     except OSError:
-        raise OtaError("ca-missing", config["ca"])
+        if secure:  # plain HTTP may still be sent to a server with TLS
+            raise OtaError("ca-missing", config["ca"])
     for turn in range(3):
         try:
             response = yield from http.get(url, **more)
@@ -46,10 +47,13 @@ def fetch(config: dict, url: str, **more):
         except OtaError as e:
             if e.code not in _DATES:
                 raise
-            if turn == 2 or not (yield from clock.correct(config, url, turn == 0)):
-                # not yet valid, and nobody tells this board the date
+            if turn == 2:
+                raise
+            if not (yield from clock.correct(config, url, turn == 0)):
+                # not yet valid, and nobody tells this board another date
                 raise OtaError("clock-not-set", e.detail) if e.code == "cert-not-yet-valid" else e
-    clock.believe(dates.parse(response.date))  # the server has shown who it is
+    if response.url.startswith("https:"):  # the server has shown who it is
+        clock.believe(dates.parse(response.date))
     clock.prove(response.valid_from, response.valid_to)
     return response
 

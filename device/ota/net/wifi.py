@@ -36,18 +36,19 @@ def join(networks: "list[dict]", hostname: "str | None", timeout_ms: int):
 
 def _try(wlan, wifi: dict, timeout_ms: int):
     # Returns why it did not work, or None.
-    began, asked, busy = time.ticks_ms(), False, wlan.status() == network.STAT_CONNECTING
+    began, asked, busy = time.ticks_ms(), None, wlan.status() == network.STAT_CONNECTING
     while not wlan.isconnected():
         waited = time.ticks_diff(time.ticks_ms(), began)
         status = wlan.status()
         refused = _REFUSED.get(status)
-        if waited > timeout_ms or (asked and refused and waited > _FIRST_REFUSALS_MS):
+        final = asked is not None and time.ticks_diff(time.ticks_ms(), asked) > _FIRST_REFUSALS_MS
+        if waited > timeout_ms or (refused and final):
             _leave(wlan)
             return OtaError(refused, wifi["ssid"]) if refused else OtaError("wifi-failed", status)
         if busy:  # the application joins, or the chip by itself after a loss: it has half of the time
             busy = status == network.STAT_CONNECTING and waited < timeout_ms // 2
-        elif not asked:
-            asked = _ask(wlan, wifi)
+        elif asked is None and _ask(wlan, wifi):
+            asked = time.ticks_ms()
         yield steps.wait("network", _POLL_MS)
     return None
 
