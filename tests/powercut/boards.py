@@ -10,6 +10,7 @@ from rig import CONFIG, make_workspace, repl
 from vboard.board import Board
 from vboard.flash.table import Table
 
+from powercut.flash import with_files
 from powercut.scenario import FLASH_MIB, IMAGES, TABLES
 from powercut.stage import Stage
 
@@ -85,19 +86,9 @@ class Boards:
             self._rested[name] = run.end
         return self._rested[name]
 
-    def with_wish(self, start: bytes) -> bytes:
-        """A board whose program is going to want a rollback."""
-        folder = self._folder / "wish"
-        folder.mkdir()
-        (folder / "flash.bin").write_bytes(start)
-        with Board(folder) as board:
-            board.power_on()
-            with repl(board) as link:
-                link.put("/back", b"")
-            board.power_off()
-            wishing = board.flash.read(0, board.flash.size)
-        shutil.rmtree(folder)
-        return wishing
+    def wishing(self, layout: str, *versions: str) -> bytes:
+        """The same, and its program is going to want a rollback."""
+        return with_files(self.table(layout), self.rested(layout, *versions), {"back": b""})
 
     def _deploy(self, layout: str) -> tuple[bytes, Table]:
         if layout not in self._deployed:

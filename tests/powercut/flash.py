@@ -1,10 +1,12 @@
-"""What lies in a flash: images, otadata, files. Read by the host, with nothing of the agent's."""
+"""What lies in a flash: images, otadata, files. Read, and put there, by the host, with nothing of the agent's."""
+
+from collections.abc import Mapping
 
 from littlefs import LittleFS
 from vboard.flash.otadata import Entry, State, active, slot_of
 from vboard.flash.table import Row, Table
 
-from powercut.scenario import IMAGES, mounted, row
+from powercut.scenario import IMAGES, row
 
 _OTADATA_SECTOR = 0x1000
 
@@ -36,11 +38,28 @@ def chosen(table: Table, flash: bytes | bytearray) -> tuple[Row, int] | None:
 
 def files(table: Table, flash: bytes) -> dict[str, bytes]:
     """Every file of the vfs, by its path. Raises LittleFSError where it does not mount."""
-    vfs: LittleFS = mounted(flash, table)
+    vfs = _mounted(table, flash)
     found = {}
     for folder, _, names in vfs.walk("/"):
         for name in names:
             path = f"{folder}/{name}".lstrip("/")
             with vfs.open(path, "rb") as file:
                 found[path] = file.read()
+    return found
+
+
+def with_files(table: Table, flash: bytes, changes: Mapping[str, bytes]) -> bytes:
+    """The flash with these files written. No boot of the board does it, so that it comes out the same each time."""
+    vfs, at = _mounted(table, flash), row(table, "vfs")
+    for path, data in changes.items():
+        with vfs.open(path, "wb") as file:
+            file.write(data)
+    return flash[: at.offset] + bytes(vfs.context.buffer) + flash[at.end :]
+
+
+def _mounted(table: Table, flash: bytes) -> LittleFS:
+    vfs = row(table, "vfs")
+    found = LittleFS(block_size=4096, block_count=vfs.size // 4096, mount=False)
+    found.context.buffer[:] = flash[vfs.offset : vfs.end]
+    found.mount()
     return found

@@ -1,7 +1,8 @@
 """The scenarios on boards with a factory app and two slots, and with three slots."""
 
 from powercut.boards import Boards
-from powercut.scenario import Scenario
+from powercut.scenario import Scenario, row
+from powercut.two import spoilt
 
 _FACTORY, _THREE = "factory-ota", "three"
 
@@ -41,7 +42,7 @@ def factory_rollback(boards: Boards) -> Scenario:
         "factory-rollback",
         "agent.rollback() from ota_0 to the factory app; a release that failed lies in ota_1",
         boards.place("1.0.0", "1.1.0", "6.6.6"),
-        boards.with_wish(boards.rested(_FACTORY, "1.0.0", "1.1.0", "6.6.6")),
+        boards.wishing(_FACTORY, "1.0.0", "1.1.0", "6.6.6"),
         boards.table(_FACTORY),
         ends="1.0.0",
         ends_in="factory",
@@ -85,7 +86,7 @@ def three_rollback(boards: Boards) -> Scenario:
         "three-rollback",
         "agent.rollback() from ota_1 to ota_0; ota_2, which is next, is empty",
         boards.place("1.0.0", "1.1.0"),
-        boards.with_wish(boards.rested(_THREE, "1.0.0", "1.1.0")),
+        boards.wishing(_THREE, "1.0.0", "1.1.0"),
         boards.table(_THREE),
         ends="1.0.0",
         ends_in="ota_0",
@@ -100,13 +101,32 @@ def three_rollback_past(boards: Boards) -> Scenario:
         "three-rollback-past",
         "agent.rollback() from ota_1 to ota_0; a release that failed lies in ota_2, which is next",
         boards.place("1.0.0", "1.1.0", "6.6.6"),
-        boards.with_wish(boards.rested(_THREE, "1.0.0", "1.1.0", "6.6.6")),
+        boards.wishing(_THREE, "1.0.0", "1.1.0", "6.6.6"),
         boards.table(_THREE),
         ends="1.0.0",
         ends_in="ota_0",
         left="1.1.0",
         target=None,
         failed=((3, 2),),
+    )
+
+
+def three_damaged(boards: Boards) -> Scenario:
+    """From slot 0 the bootloader goes up: to ota_1, which is older than what ran."""
+    place = boards.place("1.0.0", "1.1.0", "1.2.0", "1.3.0")
+    return Scenario(
+        "three-damaged",
+        "the new image in ota_0 loses a bit after the switch: the bootloader starts ota_1, the board goes back to ota_2",
+        place,
+        spoilt(boards.rested(_THREE, "1.0.0", "1.1.0", "1.2.0"), place, row(boards.table(_THREE), "ota_0")),
+        boards.table(_THREE),
+        ends="1.2.0",
+        ends_in="ota_2",
+        left="1.3.0",
+        target="ota_0",
+        passing="1.1.0",
+        failed=((4,), ()),
+        either=True,
     )
 
 
@@ -118,4 +138,5 @@ MAKERS = (
     three_failing,
     three_rollback,
     three_rollback_past,
+    three_damaged,
 )

@@ -42,9 +42,9 @@ def judge(scenario: Scenario, run: Run, *, most_boots: int, boots_known: int = 0
 
 
 def holds(scenario: Scenario, flash: bytes | bytearray, slot: Row) -> str:
-    """Which of the scenario's two versions lies whole in a slot; "" for anything else."""
+    """Which of the scenario's versions lies whole in a slot; "" for anything else."""
     version = content(flash, slot)
-    return version if version in (scenario.ends, scenario.left) else ""
+    return version if version in (scenario.ends, scenario.left, scenario.passing) else ""
 
 
 def _each_boot(scenario: Scenario, run: Run, wrong: list[str]) -> Iterator[str]:
@@ -89,15 +89,18 @@ def _written(scenario: Scenario, label: str, named: tuple[Row, int] | None, runn
 def _switched(
     scenario: Scenario, flash: bytearray, was: tuple[Row, int] | None, running: str, kind: str
 ) -> Iterator[str]:
-    """A change to otadata by the program: what it names must be whole, and only what runs may become valid. An erase,
-    too, names something: the factory app, or what the other entry says."""
+    """A change to otadata by the program: what it names must be whole, and only what runs may become valid."""
     now = chosen(scenario.table, flash)
     if now is None or now == was:
         return
     slot, state = now
+    if (
+        kind == "erase" and slot != scenario.table.factory
+    ):  # on the way to a program; the factory app is named by erasing
+        return
     if not holds(scenario, flash, slot):
         yield f"P3: otadata names {slot.label}, which is neither the old nor the new image"
-    if state == State.VALID and slot.label != running and kind == "program":
+    if state == State.VALID and slot.label != running and slot != scenario.table.factory:
         yield f"P4: {slot.label} is marked valid while {running} runs"
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from powercut import layouts, two
 from powercut.boards import Boards
-from powercut.scenario import Scenario, mounted, row
+from powercut.flash import files, with_files
+from powercut.scenario import Scenario
 
 _MAKERS = {maker.__name__.replace("_", "-"): maker for maker in (*two.MAKERS, *layouts.MAKERS)}
 NAMES = tuple(_MAKERS)
@@ -25,12 +26,6 @@ class Scenarios:
 
 
 def _patched(scenario: Scenario, patch: str) -> bytes:
-    """Written from outside, so that no boot changes what the scenario starts from."""
-    vfs = mounted(scenario.start, scenario.table)
-    with vfs.open("boot.py", "rb") as file:
-        boot = file.read()
-    for name, text in (("patch.py", patch.encode()), ("boot.py", b"import patch\n" + boot)):
-        with vfs.open(name, "wb") as file:
-            file.write(text)
-    at = row(scenario.table, "vfs")
-    return scenario.start[: at.offset] + bytes(vfs.context.buffer) + scenario.start[at.offset + at.size :]
+    boot = files(scenario.table, scenario.start)["boot.py"]
+    changes = {"patch.py": patch.encode(), "boot.py": b"import patch\n" + boot}
+    return with_files(scenario.table, scenario.start, changes)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from littlefs import LittleFS
 from otactl.workspace import Workspace
 from rig import image
 from vboard.flash.nor import Flash, Operation
@@ -14,6 +13,7 @@ IMAGES = {
     "1.0.0": image(1, size=SIZE, build="GOOD"),
     "1.1.0": image(2, size=SIZE, build="GOOD"),
     "1.2.0": image(3, size=SIZE, build="GOOD"),
+    "1.3.0": image(5, size=SIZE, build="GOOD"),
     "6.6.6": image(4, size=SIZE, build="BAD"),
 }
 # A byte after what ROM and IDF check of an image: only the signed SHA-256 covers it.
@@ -41,7 +41,8 @@ TABLES = MappingProxyType(
 class Scenario:
     """`start`: the flash when power comes on. `ends`: the version that must run, confirmed, in the end, in slot `ends_in`.
 
-    `left`: what was there before, the one other version that may boot on the way. `target`: the one slot that may be
+    `left`: what was there before, the one other version that may boot on the way; `passing`: one more, that the
+    bootloader takes where it must. `target`: the one slot that may be
     written to, None for a rollback. `failed`: the sequences that must be remembered as failed in the end, or each list
     of them that may be. `either`: whether it may as well end on `left`, wherever that is. `weak`: flash address of a
     cell that does not hold.
@@ -56,6 +57,7 @@ class Scenario:
     ends_in: str
     left: str
     target: str | None
+    passing: str = ""
     failed: tuple[tuple[int, ...], ...] = ((),)
     either: bool = False
     weak: int | None = None
@@ -72,15 +74,6 @@ class Scenario:
         job = status["job"]
         assert isinstance(job, dict)
         return not status["trial"] and job["phase"] not in ("writing", "ready", "trial")
-
-
-def mounted(flash: bytes, table: Table) -> LittleFS:
-    """The vfs of a flash. Raises LittleFSError where it does not mount."""
-    vfs = row(table, "vfs")
-    found = LittleFS(block_size=4096, block_count=vfs.size // 4096, mount=False)
-    found.context.buffer[:] = flash[vfs.offset : vfs.offset + vfs.size]
-    found.mount()
-    return found
 
 
 def row(table: Table, label: str) -> Row:

@@ -3,9 +3,11 @@
 import tempfile
 from pathlib import Path
 
+from otactl.workspace import Workspace
 from vboard.chip.kept import HARD
 from vboard.flash.nor import Flash
 from vboard.flash.nvs import Nvs
+from vboard.flash.table import Row
 
 from powercut.boards import Boards
 from powercut.cuts import Cut, state_after
@@ -83,7 +85,7 @@ def rollback(boards: Boards) -> Scenario:
         "rollback",
         "agent.rollback() on the program's own wish",
         boards.place("1.0.0", "1.1.0"),
-        boards.with_wish(boards.rested(_LAYOUT, "1.0.0", "1.1.0")),
+        boards.wishing(_LAYOUT, "1.0.0", "1.1.0"),
         boards.table(_LAYOUT),
         ends="1.0.0",
         ends_in="ota_0",
@@ -95,17 +97,11 @@ def rollback(boards: Boards) -> Scenario:
 
 def damaged(boards: Boards) -> Scenario:
     place = boards.place("1.0.0", "1.1.0")
-    start = boards.rested(_LAYOUT, "1.0.0")
-    with Stage(place) as stage:
-        run = stage.run(start, done=lambda _: True)
-    switched = next(boot.step for boot in run.boots if boot.cause == HARD)
-    flash = bytearray(state_after(start, run.steps, Cut(switched - 2)))
-    flash[row(boards.table(_LAYOUT), "ota_1").offset + 5000] ^= 0x10
     return Scenario(
         "damaged",
         "the new image loses a bit after the switch: the bootloader passes over it",
         place,
-        bytes(flash),
+        spoilt(boards.rested(_LAYOUT, "1.0.0"), place, row(boards.table(_LAYOUT), "ota_1")),
         boards.table(_LAYOUT),
         ends="1.0.0",
         ends_in="ota_0",
@@ -114,6 +110,16 @@ def damaged(boards: Boards) -> Scenario:
         failed=((2,), ()),
         either=True,  # what was remembered depends on the cut; the release itself is sound
     )
+
+
+def spoilt(start: bytes, place: Workspace, slot: Row) -> bytes:
+    """The flash after the update of `slot` and the reset, when the bootloader begins; the image has lost a bit."""
+    with Stage(place) as stage:
+        run = stage.run(start, done=lambda _: True)
+    switched = next(boot.step for boot in run.boots if boot.cause == HARD)
+    flash = bytearray(state_after(start, run.steps, Cut(switched - 2)))
+    flash[slot.offset + 5000] ^= 0x10
+    return bytes(flash)
 
 
 def weak(boards: Boards) -> Scenario:
