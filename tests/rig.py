@@ -249,11 +249,12 @@ def touched(board: Board, label: str, since: int = 0) -> list[str]:
     ]
 
 
-def make_workspace(root: Path) -> Workspace:
+def make_workspace(root: Path, config: dict[str, Any] = CONFIG) -> Workspace:
+    """`config`: what the agent of its boards is told."""
     made = workspace.create(root, product="demo", names=[HOST], port=PORT)
     settings = root / "otactl.toml"
     head = settings.read_text().partition("# Goes into")[0]
-    settings.write_text(head + "[board]\n" + _toml(CONFIG))
+    settings.write_text(head + "[board]\n" + _toml(config))
     tls.make_server(made.tls, [HOST])
     return Workspace.find(root)
 

@@ -1,8 +1,8 @@
 """What is updated while power goes: the situations, and how each must end."""
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from littlefs import LittleFS
 from otactl.workspace import Workspace
 from rig import image
 from vboard.flash.nor import Flash, Operation
@@ -13,19 +13,39 @@ IMAGES = {
     "1.0.0": image(1, size=SIZE, build="GOOD"),
     "1.1.0": image(2, size=SIZE, build="GOOD"),
     "1.2.0": image(3, size=SIZE, build="GOOD"),
+    "1.3.0": image(5, size=SIZE, build="GOOD"),
     "6.6.6": image(4, size=SIZE, build="BAD"),
 }
 # A byte after what ROM and IDF check of an image: only the signed SHA-256 covers it.
 WEAK_CELL = len(IMAGES["1.1.0"]) - 3
 
+FLASH_MIB = 2
+
+
+def _table(*slots: str) -> Table:
+    """As vboard's layout of that name, with slots so small that a run is short."""
+    rows = "".join(f"{slot}, app, {slot}, , 0x40000\n" for slot in slots)
+    return Table.from_csv(f"nvs, data, nvs, 0x9000, 0x5000\notadata, data, ota, 0xe000, 0x2000\n{rows}")
+
+
+TABLES = MappingProxyType(
+    {
+        "ota": _table("ota_0", "ota_1"),
+        "factory-ota": _table("factory", "ota_0", "ota_1"),
+        "three": _table("ota_0", "ota_1", "ota_2"),
+    }
+)
+
 
 @dataclass(frozen=True)
 class Scenario:
-    """`start`: the flash when power comes on. `ends`: the version that must run, confirmed, in the end.
+    """`start`: the flash when power comes on. `ends`: the version that must run, confirmed, in the end, in slot `ends_in`.
 
-    `left`: what was there before, the one other version that may boot on the way. `failed`: whether
-    the newest release must be remembered as failed, None where it may. `either`:
-    whether it may as well end on `left`. `weak`: flash address of a cell that does not hold.
+    `left`: what was there before, the one other version that may boot on the way; `passing`: one more, that the
+    bootloader takes where it must. `target`: the one slot that may be
+    written to, None for a rollback. `failed`: the sequences that must be remembered as failed in the end, or each list
+    of them that may be. `either`: whether it may as well end on `left`, wherever that is. `weak`: flash address of a
+    cell that does not hold.
     """
 
     name: str
@@ -34,8 +54,11 @@ class Scenario:
     start: bytes
     table: Table
     ends: str
+    ends_in: str
     left: str
-    failed: bool | None = False
+    target: str | None
+    passing: str = ""
+    failed: tuple[tuple[int, ...], ...] = ((),)
     either: bool = False
     weak: int | None = None
 
@@ -53,16 +76,12 @@ class Scenario:
         return not status["trial"] and job["phase"] not in ("writing", "ready", "trial")
 
 
-def mounted(flash: bytes, table: Table) -> LittleFS:
-    """The vfs of a flash. Raises LittleFSError where it does not mount."""
-    vfs = row(table, "vfs")
-    found = LittleFS(block_size=4096, block_count=vfs.size // 4096, mount=False)
-    found.context.buffer[:] = flash[vfs.offset : vfs.offset + vfs.size]
-    found.mount()
-    return found
-
-
 def row(table: Table, label: str) -> Row:
     found = table.find(label)
     assert found, label
     return found
+
+
+def apps(table: Table) -> tuple[Row, ...]:
+    """The factory app, if there is one, and the slots."""
+    return ((table.factory,) if table.factory else ()) + table.ota_slots

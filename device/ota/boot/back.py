@@ -15,14 +15,22 @@ def go(found: slots.Slots, kept: record.Record) -> bool:
     labels = [job["came_from"]] + [r[0] for r in reversed(kept.state["releases"])] + [p.info()[4] for p in found.all]
     tried = [found.label]
     for label in labels:
-        slot = found.find(label)
-        if slot is None or label in tried:
-            continue
-        tried.append(label)
-        job["back"] = label
-        kept.save("job")  # before the switch: the next boot knows why it runs
-        if starts(found, slot, kept.release_in(slot) or {}):
-            return True
+        if label not in tried:
+            tried.append(label)
+            if to(found, kept, label):
+                return True
+    return False
+
+
+def to(found: slots.Slots, kept: record.Record, label: "str | None") -> bool:
+    """Switch to the slot of that name, if there is one and it starts. Whether it does."""
+    slot, job = found.find(label), kept.job
+    if slot is None:
+        return False
+    job["back"] = label
+    kept.save("job")  # before the switch: the next boot knows why it runs
+    if starts(found, slot, kept.release_in(slot) or {}):
+        return True
     job["back"] = None
     kept.save("job")
     return False

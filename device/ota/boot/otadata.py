@@ -6,6 +6,20 @@ import binascii
 import struct
 
 _STATES = ("new", "pending", "valid", "invalid", "aborted")  # pending: booted, and not confirmed yet
+_GIVEN_UP = ("invalid", "aborted")
+_SEQ_BLANK = 0xFFFFFFFF
+_CRC_AT = 28
+
+
+def _entries(otadata) -> "list[tuple[int, str]]":
+    # Sequence number (0: blank, or the crc is wrong) and state of the two.
+    found, raw = [], bytearray(32)
+    for sector in (0, 1):
+        otadata.readblocks(sector, raw)
+        seq, state, crc = struct.unpack("<I20xII", raw)
+        good = binascii.crc32(raw[:4], 0xFFFFFFFF) == crc and seq != _SEQ_BLANK
+        found.append((seq if good else 0, _STATES[state] if state < len(_STATES) else "undefined"))
+    return found
 
 
 def states(otadata, count: int) -> "dict[int, str]":
@@ -13,13 +27,23 @@ def states(otadata, count: int) -> "dict[int, str]":
     from ota_0 up to the first gap."""
     found: "dict[int, str]" = {}
     newest: "dict[int, int]" = {}
-    raw = bytearray(32)
-    for sector in (0, 1):
-        otadata.readblocks(sector, raw)
-        seq, state, crc = struct.unpack("<I20xII", raw)
+    for seq, state in _entries(otadata):
         index = (seq - 1) % count
-        good = binascii.crc32(raw[:4], 0xFFFFFFFF) == crc and seq != 0xFFFFFFFF
-        if good and seq > newest.get(index, 0):
+        if seq > newest.get(index, 0):
             newest[index] = seq
-            found[index] = _STATES[state] if state < len(_STATES) else "undefined"
+            found[index] = state
     return found
+
+
+def retire(otadata, erased: bool) -> None:
+    """Spoil the crc of what a torn erase must not bring back: it can turn `aborted` into no state at all, which the
+    bootloader starts, without a trial. A program only clears bits: however torn, it leaves the entry as dead as it was.
+    `erased`: both are going to be erased, so that the older one must not outlive the other. Raises nothing."""
+    entries = _entries(otadata)
+    newest = max([0] + [seq for seq, state in entries if state not in _GIVEN_UP])
+    for sector, (seq, state) in enumerate(entries):
+        if seq and (state in _GIVEN_UP or (erased and seq != newest)):
+            try:
+                otadata.writeblocks(sector, bytes(4), _CRC_AT)  # with an offset: no erase
+            except OSError:  # encrypted flash takes no four bytes: as it would have been
+                pass

@@ -2,11 +2,14 @@
 in decision.py."""
 
 import machine
+from micropython import const
 
 from ..console import say
 from ..errors import OtaError
 from . import back, record, slots
 from .settle import mend, tell, trial
+
+_MAX_SWITCHES = const(6)  # three to the new image, three back
 
 
 def reset(found: slots.Slots, kept: record.Record) -> None:
@@ -24,6 +27,13 @@ def damaged(found: slots.Slots, kept: record.Record) -> None:
 def reclaim(found: slots.Slots, kept: record.Record) -> None:
     """Otadata names an image that does not start: point it back at the running one, all that is left. A new image in the
     damaged slot would share its sequence number with the old one and could not be aborted."""
+    job = kept.job
+    if job["phase"] == "failed" and not job["told"] and job["slot"] == found.boot_label():
+        # With three slots, or a factory app, the bootloader may have taken an older release than the job came from.
+        if job["came_from"] != found.label and job["switches"] < _MAX_SWITCHES:
+            job["switches"] += 1  # no loop, should that not start either
+            if back.to(found, kept, job["came_from"]):
+                machine.reset()
     found.set_boot(found.running)
     if not found.fell_back():
         found.confirm()

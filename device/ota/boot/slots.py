@@ -30,7 +30,7 @@ class Slots:
         self.label = self.running.info()[4]  # of the slot that runs
         self.next = self.running.get_next_update()  # an update goes there: never the slot that runs
 
-    def find(self, label: str):
+    def find(self, label: "str | None"):
         """The slot of that name, or None."""
         for slot in self.all:
             if slot.info()[4] == label:
@@ -79,6 +79,7 @@ class Slots:
 
     def set_boot(self, slot) -> None:
         """The chip checks the image once more and writes otadata. Raises OtaError set-boot."""
+        otadata.retire(self._otadata[0], slot.info()[1] == _FACTORY)  # IDF erases all of it to name the factory app
         try:
             slot.set_boot()
         except OSError as e:

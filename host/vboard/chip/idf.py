@@ -147,7 +147,8 @@ class App:
         if otadata is None:
             raise _error("ESP_ERR_NOT_FOUND")
         if row == self._table.factory:
-            self.erase(otadata, 0, otadata.size)
+            for at in range(0, otadata.size, SECTOR):  # one call of IDF's; the chip erases sector by sector
+                self.erase(otadata, at, SECTOR)
             return
         slot = row.subtype & 0x0F
         if slot >= slots:

@@ -1,0 +1,113 @@
+"""Boards that have been through something: what scenarios start from."""
+
+import shutil
+from pathlib import Path
+
+from otactl import publish
+from otactl.deploy import deploy
+from otactl.workspace import Workspace
+from rig import CONFIG, make_workspace, repl
+from vboard.board import Board
+from vboard.flash.table import Table
+
+from powercut.flash import with_files
+from powercut.scenario import FLASH_MIB, IMAGES, TABLES
+from powercut.stage import Stage
+
+TRIAL = {
+    "deadline_s": 20,
+    "watchdog_s": 5,
+    "settle_s": 0,
+    "checks": [
+        {"check": "filesystem"},
+        {"check": "call", "function": "selftest:passes", "timeout_s": 5},
+        {"check": "server", "timeout_s": 10},
+    ],
+}
+SELFTEST = b"""
+import sys
+def passes():
+    if sys.implementation._build == "BAD":
+        raise RuntimeError("bad")
+    return True
+"""
+APP = b"""
+import json, os
+from ota import agent
+def main():
+    try:
+        with open("/data/count.txt") as f:
+            n = int(f.read())
+    except OSError:
+        n = 0
+    with open("/data/count.txt", "w") as f:
+        f.write("%600d" % (n + 1))
+    status = agent.status()
+    if "back" in os.listdir("/") and status["installed"]["version"] == "1.1.0":
+        agent.rollback()
+    print("STATUS", json.dumps(status))
+"""
+
+
+class Boards:
+    """Flashes of boards that are off, and the workspaces they look at; all in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._base = make_workspace(folder / "base", CONFIG | {"trial": TRIAL, "read_timeout_s": 5})
+        self._deployed: dict[str, tuple[bytes, Table]] = {}
+        self._rested: dict[tuple[str, ...], bytes] = {}
+
+    def place(self, *versions: str) -> Workspace:
+        """A workspace with these versions published, the last one newest; made once."""
+        folder = self._folder / "-".join(("place", *versions))
+        if folder.exists():
+            return Workspace.find(folder)
+        shutil.copytree(self._base.root, folder)
+        place = Workspace.find(folder)
+        for version in versions:
+            file = folder / f"{version}.bin"
+            file.write_bytes(IMAGES[version])
+            publish.publish(place, [file], version)
+        return place
+
+    def table(self, layout: str) -> Table:
+        """With what MicroPython adds to it."""
+        return self._deploy(layout)[1]
+
+    def rested(self, layout: str, *versions: str) -> bytes:
+        """The flash of a board that has tried these one after the other and has nothing to do."""
+        name = (layout, *versions)
+        if name not in self._rested:
+            before = self.rested(layout, *versions[:-1]) if len(versions) > 1 else self._deploy(layout)[0]
+            with Stage(self.place(*versions)) as stage:
+                run = stage.run(before, done=lambda status: _tried(status, versions[-1]))
+            assert not run.trouble, run.trouble
+            self._rested[name] = run.end
+        return self._rested[name]
+
+    def wishing(self, layout: str, *versions: str) -> bytes:
+        """The same, and its program is going to want a rollback."""
+        return with_files(self.table(layout), self.rested(layout, *versions), {"back": b""})
+
+    def _deploy(self, layout: str) -> tuple[bytes, Table]:
+        if layout not in self._deployed:
+            folder, app = self._folder / f"deploy-{layout}", IMAGES["1.0.0"]
+            with Board(folder, layout=TABLES[layout], flash_mib=FLASH_MIB, app=app) as board:
+                board.power_on()
+                board.wait_repl()
+                with repl(board) as link:
+                    deploy(link, self._base)
+                    link.run("import os; os.mkdir('/data')")
+                    link.put("/app.py", APP)
+                    link.put("/selftest.py", SELFTEST)
+                    link.put("/notes.txt", bytes(range(256)) * 20)
+                board.power_off()
+                self._deployed[layout] = board.flash.read(0, board.flash.size), board.table
+        return self._deployed[layout]
+
+
+def _tried(status: dict[str, object], version: str) -> bool:
+    installed, job = status["installed"], status["job"]
+    assert isinstance(installed, dict) and isinstance(job, dict)
+    return version in (installed["version"], job["version"] if job["phase"] == "failed" else None)
