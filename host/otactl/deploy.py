@@ -5,10 +5,11 @@ import time
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from otactl import agent, firmware, keys, publish
+from otactl import agent, firmware, keys, publish, tls
 from otactl.errors import BoardError, OtactlError, UsageError
 from otactl.link import Link
 from otactl.workspace import SETTINGS, Workspace
@@ -105,7 +106,7 @@ def deploy(
     settings = _settings(workspace)
     facts = _facts(link)
     _check_board(facts, workspace)
-    return _Deployment(link, say).run(facts, settings, as_py)
+    return _Deployment(link, say).run(facts, settings, as_py, tls.expires(workspace.tls))
 
 
 def _settings(workspace: Workspace) -> dict[str, bytes]:
@@ -168,7 +169,9 @@ class _Deployment:
         self._say = say
         self._done = Deployed()
 
-    def run(self, facts: dict[str, Any], settings: dict[str, bytes], as_py: bool) -> Deployed:
+    def run(
+        self, facts: dict[str, Any], settings: dict[str, bytes], as_py: bool, certificate_ends: datetime | None
+    ) -> Deployed:
         modules = self._modules(facts["mpy"], as_py, json.loads(settings[f"{CONFIG}/config.json"]))
         rooms = sorted({f"{AGENT}/{name.rpartition('/')[0]}" for name in modules if "/" in name})
         for folder in ("/lib", AGENT, *rooms, "/etc", CONFIG):
@@ -185,7 +188,7 @@ class _Deployment:
         self._remove_stale(set(modules))
         for name in ("boot.py", "main.py"):
             self._hook(name)
-        self._set_clock()
+        self._set_clock(certificate_ends)
         return self._done
 
     def _modules(self, mpy: int, as_py: bool, config: dict[str, Any]) -> dict[str, bytes]:
@@ -234,11 +237,13 @@ class _Deployment:
         else:
             self._done.advice.append(f"your {name} stays; put these two lines at its top:\n    {_LINES[name]}")
 
-    def _set_clock(self) -> None:
-        # This moment is proven: the board never starts before it again.
+    def _set_clock(self, certificate_ends: datetime | None) -> None:
         now = time.gmtime()
         when = (*now[:3], now.tm_wday, *now[3:6], 0)
-        self._link.run(
-            f"import machine, time\nmachine.RTC().datetime({when})\n"
-            "try:\n    from ota.net import clock\n    clock.prove(time.time())\nexcept ImportError: pass"
-        )
+        self._link.run(f"import machine, time\nmachine.RTC().datetime({when})")
+        if certificate_ends and datetime.now(UTC) < certificate_ends:
+            # This moment is proven: the board never starts before it again. A clock of this machine's that is years
+            # ahead would shut the board out, so the certificate must agree.
+            self._link.run(
+                "try:\n    from ota.net import clock\n    clock.prove(time.time())\nexcept ImportError: pass"
+            )

@@ -113,6 +113,15 @@ def server_names(folder: Path) -> list[str]:
     return list(dict.fromkeys([*found.get_values_for_type(x509.DNSName), *addresses]))
 
 
+def expires(folder: Path) -> datetime | None:
+    """When server.pem ends; None where there is none, or it is damaged."""
+    try:
+        certificate = _server(folder)
+    except UsageError:
+        return None
+    return certificate.not_valid_after_utc if certificate else None
+
+
 def advice(folder: Path, host: str) -> str | None:
     """What is wrong with server.pem for boards that call it `host`, now or soon; None: nothing."""
     certificate = _server(folder)
