@@ -221,3 +221,14 @@ def test_configuration_of_endless_nesting_has_a_code(rig: Rig) -> None:
     board.reset()
     board.wait_text("app: runs", 20, since=seen)
     assert "ota: error config-" in board.text[seen:] or "ota: error no-memory" in board.text[seen:]
+
+
+def test_sockets_that_run_out_are_a_code(rig: Rig) -> None:
+    board = started(rig.board())
+    board.wait_text("app: runs")
+    out = rigs.ask(
+        board,
+        "import socket\nkept = [socket.socket() for _ in range(10)]\nfrom ota import agent\n"
+        "from ota.errors import OtaError\ntry:\n    agent.check()\nexcept OtaError as e:\n    print('CODE', e.code, e.detail)",
+    )
+    assert out.split("CODE ")[1].split()[0] in ("connect", "dns")

@@ -65,6 +65,7 @@ ROWS = {
     "Wi-Fi lost for good in mid-download": Row([SLOW], "wifi-not-found", meanwhile=_wifi_for_good),
     "cut": Row(["cut:30000"], INSTALLED, [WHOLE, REST]),
     "cut at the first byte": Row(["cut:0"], INSTALLED, [WHOLE, WHOLE]),
+    "no Range, and cut half way again and again": Row(["no-range+cut:40000"] * 3, "dropped"),
     "cut again and again": Row(["cut:0"] * 3, "dropped", early=True),
     "reset": Row(["reset:30000"], INSTALLED, [WHOLE, REST]),
     "reset again and again": Row(["reset:0"] * 3, "dropped", early=True),
@@ -221,3 +222,20 @@ def test_look_that_ends_in_mid_download_is_gone_on_from_by_the_next(ends: list[s
     confirmed(bench.board, version)
     running = bench.board.slot
     assert running and slot_bytes(bench.board, running, len(data)) == data
+
+
+@pytest.mark.parametrize("fault", ["short:10", "flip:50000", "flip:0"])
+def test_what_a_server_sends_never_blacklists_a_release(bench: Bench, fault: str) -> None:
+    """P6: as often as it likes. Once it sends the right bytes, the board takes them."""
+    _, data = bench.publish()
+    with rigs.repl(bench.board) as link:
+        link.run(SETUP)
+        codes = {bench.run(link, [fault])[0] for _ in range(5)}
+        assert len(codes) == 1 and codes <= {"size-mismatch", "hash-mismatch", "not-an-image"}
+        failed = link.value("agent.status()['failed']")
+        assert bench.run(link, [])[0] == INSTALLED
+    assert failed == []
+    other = "ota_1" if bench.board.slot == "ota_0" else "ota_0"
+    assert slot_bytes(bench.board, other, len(data)) == data
+    bench.board.reset()
+    bench.board.wait_text("ota: confirmed", 40)

@@ -41,21 +41,24 @@ def connect(address, timeout_s: float):
     tasks and Ctrl-C are served. Raises OtaError connect."""
     began = time.ticks_ms()
     while True:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         left_ms = int(timeout_s * 1000) - time.ticks_diff(time.ticks_ms(), began)
+        sock = None
         try:
+            sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             sock.settimeout(min(_ATTEMPT_S, max(left_ms, 100) / 1000))
             sock.connect(address)
             sock.setblocking(False)
             return sock
         except OSError as e:
-            sock.close()
+            if sock:
+                sock.close()
             number = e.errno or 0
             if abs(number) not in _TIMED_OUT:
                 raise OtaError("connect", errno.errorcode.get(number, number))
             require(left_ms > _ATTEMPT_S * 1000, "connect", "timeout")
         except BaseException:
-            sock.close()
+            if sock:
+                sock.close()
             raise
         yield steps.wait("server", 1)
 

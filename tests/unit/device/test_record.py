@@ -236,3 +236,34 @@ def test_start_goes_on_where_nvs_takes_no_filler(
     new_record()
     pass_over()
     assert asked == ["filler"]
+
+
+def test_every_field_at_its_longest_fits(new_record: Callable[[], Any]) -> None:
+    """What a release, a server and a trial may put there, all at once; and a document that is larger is refused."""
+    record = new_record()
+    longest = '"' * 32  # JSON writes two characters for one
+    facts = [longest, 0x7FFFFFFF, 0x7FFFFFFF, 0x1000000, "f" * 64]
+    record.state.update(
+        releases=[["o" * 16, *facts, "f" * 16] for _ in range(4)],
+        floor_sequence=0x7FFFFFFF,
+        floor_security=0x7FFFFFFF,
+        failed=[[0x7FFFFFFF, "security-version"] for _ in range(6)],
+        held=[0x7FFFFFFF, 10, 1023],
+        refused=["cert-not-yet-valid", '"' * 40],
+    )
+    record.save("state")
+    record.job.update(phase="confirmed", version=longest, sequence=0x7FFFFFFF, security_version=0x7FFFFFFF)
+    record.job.update(size=0x1000000, sha256="f" * 64, mark="f" * 16, etag='"' + "e" * 62 + '"', came_from="o" * 16)
+    record.job.update(slot="o" * 16, back="o" * 16, reason="trial-watchdog", detail='"' * 80)
+    record.save("job")
+    kept_job = dict(record.job)
+    record.job["detail"] = "x" * 1400
+    with pytest.raises(Exception, match="record"):
+        record.save("job")
+    assert new_record().job == kept_job
+
+
+def test_text_from_outside_takes_a_character_for_a_character(new_record: Callable[[], Any]) -> None:
+    new_record()
+    clean = importlib.import_module("ota.boot.record").clean
+    assert clean("\x01\x1b[31m é\n" + "x" * 90, 12) == "??[31m ??xxx"

@@ -315,3 +315,8 @@ def test_glob(mpy: Run) -> None:
     """
     got = mpy(script, pairs=[(pattern, text) for pattern, text, _ in GLOBS])
     assert list(zip(GLOBS, got, strict=True)) == [(row, row[2]) for row in GLOBS]
+
+
+@pytest.mark.parametrize("deep", ['{"payloadType":' + "[" * 7000, "[" * 8000, '{"a":' * 1500])
+def test_json_of_endless_nesting_is_a_code(deep: str, mpy: Run, release_key: ReleaseKey) -> None:
+    assert open_envelope(mpy, deep, release_key)["code"] == "envelope-not-json"
