@@ -89,8 +89,10 @@ def switch(self, slot, size, sha256, buf):
 slots.Slots.switch = switch
 """
 CONFIRMS_BEFORE_DIAGNOSTICS = """
-from ota.boot import trial
-trial.Trial.run = lambda self, config: self.confirm()
+from ota import boot
+from ota.boot.trial import Trial
+boot.trial = None  # not the module of that name
+Trial.run = lambda self, config: self.confirm()
 """
 DOWNLOADS_WHILE_PENDING = """
 from ota import agent, errors
