@@ -27,7 +27,7 @@ demo: $(READY) ## a full update and a rollback on a virtual board (FIRMWARE=path
 	@$(BIN)/python -m otactl.demo $(if $(FIRMWARE),--firmware "$(FIRMWARE)")
 
 test: $(READY) ## all tests
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 4 $(ARGS)
 
 soak: $(READY) ## 200 random sequences of network faults (SEED=7 to choose them, ONLY=17 for one)
 	@SOAK=200 SEED="$(or $(SEED),$$(date +%s))" ONLY="$(ONLY)" \

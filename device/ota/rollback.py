@@ -13,7 +13,9 @@ def begin() -> None:
     refusal = OtaError("no-rollback")
     for known in reversed(kept.state["releases"]):
         slot = found.find(known[0])
-        release = kept.release_in(slot) if slot and known[0] != found.label else None
+        # not to one that was left by request before: it is not installed again either
+        wanted = slot and known[0] != found.label and not kept.reason_of(known[2])
+        release = kept.release_in(slot) if wanted else None
         if not release:
             continue
         if release["security_version"] < kept.state["floor_security"]:

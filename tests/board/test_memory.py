@@ -89,9 +89,9 @@ def test_neither_downloading_nor_verifying_a_block_allocates(rig: Rig) -> None:
     assert int(verify) == 16384 + 10 * 4096
 
 
-def test_update_completes_on_a_heap_of_144_kib(rig: Rig) -> None:
+def test_update_completes_on_a_heap_of_152_kib(rig: Rig) -> None:
     rig.publish("1.1.0", NEW)
-    board = started(rig.board(heap_kib=144))
+    board = started(rig.board(heap_kib=152))
     board.wait_text("ota: up-to-date 1.1.0", 60)
 
 

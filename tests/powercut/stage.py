@@ -103,7 +103,7 @@ class Stage:
         (folder / "flash.bin").write_bytes(flash)
         run = Run(flash)
         self._fetched.clear()
-        with Board(folder, network=self.network) as board:
+        with Board(folder, network=self.network, idf_heap_kib=400) as board:  # memory is no part of this
             _Watcher(board, run, known, fault)
             seen = 0
             board.power_on()
