@@ -26,6 +26,9 @@ def take_place():
 
 def find_forgotten():
     """Those that nobody had any more when the heap was collected: their finalisers have closed them."""
+    for fd in list(_held):
+        if fd not in opened:
+            let_go(fd)
     poll = select.poll()
     for fd in opened:
         poll.register(fd, 0)
@@ -42,9 +45,12 @@ def hold(fd, number):
 def let_go(fd):
     """A socket is closed, and what TLS had is free."""
     opened.discard(fd)
-    number = _held.pop(fd, 0)
-    if number:
-        call("tls_close", number)
+    if fd in _held:
+        try:
+            call("tls_close", _held[fd])
+        except MemoryError:  # in a finaliser, where the heap is locked: find_forgotten() comes by later
+            return
+        del _held[fd]
 
 
 def resolve(host):
