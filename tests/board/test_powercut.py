@@ -89,9 +89,7 @@ def switch(self, slot, size, sha256, buf):
 slots.Slots.switch = switch
 """
 CONFIRMS_BEFORE_DIAGNOSTICS = """
-from ota import boot
 from ota.boot.trial import Trial
-boot.trial = None  # not the module of that name
 Trial.run = lambda self, config: self.confirm()
 """
 DOWNLOADS_WHILE_PENDING = """
