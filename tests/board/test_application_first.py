@@ -232,3 +232,17 @@ def test_sockets_that_run_out_are_a_code(rig: Rig) -> None:
         "from ota.errors import OtaError\ntry:\n    agent.check()\nexcept OtaError as e:\n    print('CODE', e.code, e.detail)",
     )
     assert out.split("CODE ")[1].split()[0] in ("connect", "dns")
+
+
+def test_trial_outlasts_a_name_that_takes_its_longest(rig: Rig) -> None:
+    """21 s in one C call, with three DNS servers, while nobody feeds the watchdog; here all of it is five times as fast.
+    The configuration says 5 s, as one of 0.1.0 may: it counts as the least that is safe."""
+    board = started(rig.board())
+    board.wait_text("app: runs")
+    rigs.configure(board, trial={**rigs.TRIAL, "watchdog_s": 5, "checks": [{"check": "server", "timeout_s": 15}]})
+    rig.publish("1.1.0", NEW)
+    rig.network.dns_s = 21 / 5
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ota: confirmed 1.1.0", 60, since=seen)
+    assert boots(board) == ("ota_1", State.VALID)

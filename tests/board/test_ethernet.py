@@ -1,0 +1,39 @@
+"""Ethernet instead of Wi-Fi, and beside it."""
+
+import rig as rigs
+from rig import NEW, Rig, boots, started
+from vboard.flash.otadata import State
+
+PHY = {"phy": "LAN8720", "mdc": 23, "mdio": 18, "phy_addr": 1, "ref_clk": 17, "ref_clk_mode": "out"}
+
+
+def test_update_over_ethernet_alone(rig: Rig) -> None:
+    rig.network.ethernet = True
+    rig.network.access_points.clear()
+    board = rig.board()
+    board.power_on()
+    rigs.configure(board, wifi=None, ethernet=PHY)
+    rig.publish("1.1.0", NEW)
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ota: up-to-date 1.1.0", 60, since=seen)
+    assert boots(board) == ("ota_1", State.VALID)
+
+
+def test_wifi_where_the_cable_is_out(rig: Rig) -> None:
+    board = started(rig.board())
+    board.wait_text("app: runs")
+    rigs.configure(board, ethernet=PHY, join_timeout_s=3)
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ota: up-to-date 1.0.0", 40, since=seen)
+
+
+def test_settings_that_the_chip_refuses_are_named(rig: Rig) -> None:
+    board = started(rig.board())
+    board.wait_text("app: runs")
+    rigs.configure(board, wifi=None, ethernet={"phy": "LAN9999", "mdc": 23, "mdio": 18})
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ota: error ethernet-config", 30, since=seen)
+    board.wait_text("app: runs", 20, since=seen)
