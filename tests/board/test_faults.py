@@ -227,7 +227,7 @@ def test_look_that_ends_in_mid_download_is_gone_on_from_by_the_next(ends: list[s
 @pytest.mark.parametrize("fault", ["short:10", "flip:50000", "flip:0"])
 def test_what_a_server_sends_never_blacklists_a_release(bench: Bench, fault: str) -> None:
     """P6: as often as it likes. Once it sends the right bytes, the board takes them."""
-    _, data = bench.publish()
+    version, data = bench.publish()
     with rigs.repl(bench.board) as link:
         link.run(SETUP)
         codes = {bench.run(link, [fault])[0] for _ in range(5)}
@@ -237,5 +237,4 @@ def test_what_a_server_sends_never_blacklists_a_release(bench: Bench, fault: str
     assert failed == []
     other = "ota_1" if bench.board.slot == "ota_0" else "ota_0"
     assert slot_bytes(bench.board, other, len(data)) == data
-    bench.board.reset()
-    bench.board.wait_text("ota: confirmed", 40)
+    confirmed(bench.board, version)
