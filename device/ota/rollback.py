@@ -25,7 +25,6 @@ def begin() -> None:
         if back.starts(found, slot, release):
             say("rollback", release["version"])
             return
-        kept.fail("no-rollback", known[0], remember=False)
-        kept.job["told"] = True
+        kept.fail("no-rollback", known[0], remember=False, told=True)
         refusal = OtaError("no-rollback", known[0])
     raise refusal

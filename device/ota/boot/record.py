@@ -96,12 +96,12 @@ class Record:
         self.offset = offset
         store.set_number("offset", offset)
 
-    def fail(self, reason: str, detail: object = "", *, remember: bool = True) -> None:
-        """The job ends here; `remember`: its release is not tried again (P6). Written."""
+    def fail(self, reason: str, detail: object = "", *, remember: bool = True, told: bool = False) -> None:
+        """The job ends here; `remember`: its release is not tried again (P6); `told`: nothing was rolled back. Written."""
         if remember and self.job["sequence"]:
             self.remember(self.job["sequence"], reason)
             self.save("state")
-        self.job.update(phase="failed", reason=reason, detail=clean(detail, 80), told=False)
+        self.job.update(phase="failed", reason=reason, detail=clean(detail, 80), told=told)
         self.save("job")
 
     def remember(self, sequence: int, reason: str) -> None:

@@ -168,8 +168,7 @@ class Update:
             return
         job["spoiled"] += e.code in _BY_FLASH  # a slot's wear each
         job["mark"] = ""
-        kept.fail(e.code, e.detail, remember=job["spoiled"] >= _SPOILED)
-        job["told"] = True
+        kept.fail(e.code, e.detail, remember=job["spoiled"] >= _SPOILED, told=True)
 
 
 def line(step) -> None:

@@ -14,7 +14,6 @@ from .. import steps
 from ..errors import OtaError, require
 
 _ATTEMPT_S = const(1)
-_POLL_MS = const(10)
 _TLS_EOF = const(-0x7280)  # MBEDTLS_ERR_SSL_CONN_EOF: closed without close_notify
 _TIMED_OUT = (errno.ETIMEDOUT, errno.EAGAIN, errno.EINPROGRESS)
 # No memory for a handshake is no MemoryError on a chip but a panic. On a stock ESP32 with v1.23 it goes well with 42,688
