@@ -3,13 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from powercut import layouts, two
 from powercut.boards import Boards
 from powercut.flash import files, with_files
 from powercut.scenario import Scenario
+from powercut.scenarios import CASES
 
-_MAKERS = {maker.__name__.replace("_", "-"): maker for maker in (*two.MAKERS, *layouts.MAKERS)}
-NAMES = tuple(_MAKERS)
+_CASES = {case.name: case for case in CASES}
+NAMES = tuple(_CASES)
 
 
 class Scenarios:
@@ -21,7 +21,7 @@ class Scenarios:
 
     def make(self, name: str) -> Scenario:
         """The scenario of that name, one of NAMES. Raises KeyError."""
-        made = _MAKERS[name](self._boards)
+        made = _CASES[name].scenario(self._boards)
         return replace(made, start=_patched(made, self._patch)) if self._patch else made
 
 
