@@ -41,6 +41,19 @@ CONFIG: dict[str, Any] = {
     "read_timeout_s": 2,
 }
 SIZE = 96 << 10
+# a program that leaves no room in NVS
+FILL = """
+from esp32 import NVS
+n = NVS("user")
+for size in (1000, 200, 32):
+    i = 0
+    while True:
+        try:
+            n.set_blob("k%d_%d" % (size, i), bytes(size))
+            i += 1
+        except OSError:
+            break
+"""
 
 
 def image(seed: int, chip: str = "esp32", size: int = SIZE, **behaviour: Any) -> bytes:

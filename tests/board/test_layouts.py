@@ -1,5 +1,6 @@
 """Factory and two slots, three slots: what an update, a failed trial and a rollback come to there (P14)."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -147,6 +148,52 @@ def test_another_program_switches_and_status_tells_the_truth(rig: Rig, on: Calla
     assert (told["running"], told["installed"]["version"]) == ("ota_0", "1.0.0")
     assert (told["job"]["phase"], told["job"]["reason"]) == ("failed", "deadline")
     assert told["slots"][2]["image"]["release"] is None
+
+
+@pytest.mark.parametrize(("layout", "slot"), [("ota", "ota_1"), ("three", "ota_2")])
+def test_another_program_switches_after_a_download_that_failed(
+    rig: Rig, on: Callable[..., Board], layout: str, slot: str
+) -> None:
+    """It is on trial (P4): the failure of before says nothing of what that program has put there."""
+    board = on(layout, NEVER)
+    rig.forge(target__sha256="00" * 32)
+    assert rigs.update_code(board) == "hash-mismatch"
+    spare = board.table.find(slot)
+    assert spare
+    board.power_off()
+    board.program(spare.offset, image(55))
+    board.power_on()
+    seen = len(board.text)
+    with rigs.repl(board) as link:
+        link.start(f"from esp32 import Partition\nimport machine\nPartition({slot!r}).set_boot()\nmachine.reset()")
+        board.wait_text(f"ota: trial unknown in {slot}", 20, since=seen)
+        board.wait_text("ota: rolled-back unknown deadline", 30, since=seen)
+    assert board.slot == "ota_0"
+
+
+HANG = "import machine\nmachine.disable_irq()\nwhile True: pass\n"
+
+
+@pytest.mark.parametrize("rollback", [True, False], ids=["bootloader with rollback", "bootloader from before v1.21"])
+@pytest.mark.parametrize("then", ["", HANG], ids=["a check fails", "the watchdog bites"])
+def test_failed_trial_goes_back_where_nvs_is_full(
+    rig: Rig, on: Callable[..., Board], then: str, rollback: bool
+) -> None:
+    """What would be remembered is lost; the way back is not, and no reset follows another for ever."""
+    board = on("three", NEVER, rollback=rollback)
+    with rigs.repl(board) as link:
+        program = f"import esp32\nif esp32.Partition(1).info()[4] == 'ota_1':\n    exec({rigs.FILL + then!r})\n"
+        link.put("/app.py", program.encode())
+    rig.publish("1.1.0", NEW)
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ota: trial 1.1.0 in ota_1", 40, since=seen)
+    rig.workspace.channel_file.unlink()
+    board.wait(lambda: board.slot == "ota_0", 60, "the old slot")
+    count = len(board.boots)
+    board.wait_text("ota: error http-status 404", 40, since=seen)
+    time.sleep(2)
+    assert len(board.boots) == count, board.text[seen:]
 
 
 def test_confirmed_image_that_rots_is_installed_again(rig: Rig) -> None:

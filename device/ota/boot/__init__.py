@@ -14,6 +14,12 @@ def start() -> None:
 
         settle.run()
         _settled = True
-        for name in ("settle", "decision"):  # needed once: their memory is the program's again
+        for name in (
+            "settle",
+            "decision",
+            "rare",
+            "back",
+            "takeover",
+        ):  # needed once: their memory is the program's again
             sys.modules.pop("ota.boot." + name, None)
             globals().pop(name, None)

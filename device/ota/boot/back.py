@@ -3,6 +3,7 @@ factory app), and for a rollback that power interrupted."""
 
 import hashlib
 
+from ..console import say
 from ..errors import OtaError
 from . import record, slots
 
@@ -24,16 +25,22 @@ def go(found: slots.Slots, kept: record.Record) -> bool:
 
 def to(found: slots.Slots, kept: record.Record, label: "str | None") -> bool:
     """Switch to the slot of that name, if there is one and it starts. Whether it does."""
-    slot, job = found.find(label), kept.job
+    slot = found.find(label)
     if slot is None:
         return False
-    job["back"] = label
-    kept.save("job")  # before the switch: the next boot knows why it runs
+    _note(kept, label)  # before the switch: the next boot knows why it runs
     if starts(found, slot, kept.release_in(slot) or {}):
         return True
-    job["back"] = None
-    kept.save("job")
+    _note(kept, None)
     return False
+
+
+def _note(kept: record.Record, label: "str | None") -> None:
+    kept.job["back"] = label
+    try:
+        kept.save("job")
+    except OtaError as e:  # NVS is full: to go back counts more than to know why
+        say("error", e)
 
 
 def starts(found: slots.Slots, slot, release: dict) -> bool:

@@ -12,13 +12,20 @@ from .settle import mend, tell, trial
 _MAX_SWITCHES = const(6)  # three to the new image, three back
 
 
+def _fail(kept: record.Record, reason: str) -> None:
+    try:
+        kept.fail(reason)
+    except OtaError as e:  # NVS is full: the way back counts more
+        say("error", e)
+
+
 def reset(found: slots.Slots, kept: record.Record) -> None:
     machine.reset()
 
 
 def damaged(found: slots.Slots, kept: record.Record) -> None:
     """The bootloader passed over what the job had put there."""
-    kept.fail("image-damaged")
+    _fail(kept, "image-damaged")
     if found.state(found.boot_label()) == "pending":
         machine.reset()  # the bootloader takes the entry back
     reclaim(found, kept)
@@ -43,6 +50,13 @@ def reclaim(found: slots.Slots, kept: record.Record) -> None:
 
 def stranger(found: slots.Slots, kept: record.Record) -> None:
     """Another program switched: nothing is known of what runs, but how its trial ends is remembered as well."""
+    job = kept.job
+    if job["phase"] == "trial" and job["came_from"] == found.label and kept.release_in(found.running):
+        # Back by hand from a trial, and NVS had no room to say so: what was confirmed before needs no other trial.
+        found.confirm()
+        _fail(kept, "trial-crash")
+        tell(kept)
+        return
     try:
         kept.begin({}, found.running, "", "ready")
     except OtaError as e:  # NVS is full: the trial is armed all the same
@@ -52,7 +66,7 @@ def stranger(found: slots.Slots, kept: record.Record) -> None:
 
 def bitten(found: slots.Slots, kept: record.Record) -> None:
     """The watchdog ended a trial, and no bootloader goes back for us."""
-    kept.fail("trial-watchdog")
+    _fail(kept, "trial-watchdog")
     leave(found, kept)
 
 

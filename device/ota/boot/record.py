@@ -98,10 +98,10 @@ class Record:
 
     def fail(self, reason: str, detail: object = "", *, remember: bool = True, told: bool = False) -> None:
         """The job ends here; `remember`: its release is not tried again (P6); `told`: nothing was rolled back. Written."""
+        self.job.update(phase="failed", reason=reason, detail=clean(detail, 80), told=told)
         if remember and self.job["sequence"]:
             self.remember(self.job["sequence"], reason)
             self.save("state")
-        self.job.update(phase="failed", reason=reason, detail=clean(detail, 80), told=told)
         self.save("job")
 
     def remember(self, sequence: int, reason: str) -> None:

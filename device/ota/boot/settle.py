@@ -39,13 +39,16 @@ def run() -> None:
 def situation(found: slots.Slots, kept: record.Record) -> "tuple[str, str, str, str, str]":
     """The words of decision.decide()."""
     job, named = kept.job, found.boot_label()
+    over = (
+        job["phase"] == "failed" and job["told"]
+    )  # what another program has put into that slot since is not the job's
     cause = machine.reset_cause()
     end = {machine.SOFT_RESET: "soft", machine.WDT_RESET: "watchdog"}.get(cause, "hard")
-    if job["slot"] == found.label:
+    if job["slot"] == found.label and not over:
         where = "here"
     elif job["slot"] == named:
         where = "named"
-    elif job["phase"] == "failed" and not job["told"] and (job["back"] or found.label) == found.label:
+    elif job["phase"] == "failed" and not over and (job["back"] or found.label) == found.label:
         where = "back"
     else:
         where, end = "away", _end_of(found, kept, cause)

@@ -1,9 +1,10 @@
-"""A TCP connection, with TLS where it is asked for, that never blocks for longer than a second but for what C computes:
-the handshake's arithmetic, and a name that no server answers for."""
+"""A TCP connection, with TLS where it is asked for, that never blocks but for what C computes: the handshake's
+arithmetic."""
 
 import binascii
 import errno
 import gc
+import select
 import socket
 import time
 
@@ -13,7 +14,7 @@ from micropython import const
 from .. import steps
 from ..errors import OtaError, require
 
-_ATTEMPT_S = const(1)
+_POLL_MS = const(10)
 _TLS_EOF = const(-0x7280)  # MBEDTLS_ERR_SSL_CONN_EOF: closed without close_notify
 _TIMED_OUT = (errno.ETIMEDOUT, errno.EAGAIN, errno.EINPROGRESS)
 # No memory for a handshake is no MemoryError on a chip but a panic. On a stock ESP32 with v1.23 it goes well with 42,688
@@ -27,39 +28,42 @@ _VERIFY = (
 )  # fmt: skip
 
 
-def resolve(host: str, port: int):
-    """The socket address of a name. Raises OtaError dns."""
-    try:
-        return socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)[0][-1]
-    except (OSError, IndexError):  # some versions return none
-        raise OtaError("dns", host)
-
-
-def connect(address, timeout_s: float):
-    """Steps that return a connected socket, which does not block. Each attempt lasts a second at most, so that other
-    tasks and Ctrl-C are served. Raises OtaError connect."""
-    began = time.ticks_ms()
-    while True:
-        left_ms = int(timeout_s * 1000) - time.ticks_diff(time.ticks_ms(), began)
-        sock = None
+def connect(addresses: list, timeout_s: float):
+    """Steps that return a connected socket, which does not block: to the first of `addresses` that answers, which share
+    the time. Raises OtaError connect."""
+    last = len(addresses) - 1
+    for i, address in enumerate(addresses):
         try:
-            sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            sock.settimeout(min(_ATTEMPT_S, max(left_ms, 100) / 1000))
+            return (yield from _connect(address, int(timeout_s * 1000) // (last + 1)))
+        except OtaError:
+            if i == last:
+                raise
+
+
+def _connect(address, timeout_ms: int):
+    began, sock = time.ticks_ms(), None
+    try:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        try:
             sock.connect(address)
-            sock.setblocking(False)
-            return sock
         except OSError as e:
-            if sock:
-                sock.close()
-            number = e.errno or 0
-            if abs(number) not in _TIMED_OUT:
-                raise OtaError("connect", errno.errorcode.get(number, number))
-            require(left_ms > _ATTEMPT_S * 1000, "connect", "timeout")
-        except BaseException:
-            if sock:
-                sock.close()
+            if abs(e.errno or 0) not in _TIMED_OUT:
+                raise
+        poller = select.poll()
+        poller.register(sock, select.POLLOUT)
+        while not poller.poll(0):
+            require(time.ticks_diff(time.ticks_ms(), began) < timeout_ms, "connect", "timeout")
+            yield steps.wait("server", _POLL_MS)
+        sock.read(1)  # raises what came of it; a server that waits for a request says nothing yet
+        return sock
+    except BaseException as e:
+        if sock:
+            sock.close()
+        if not isinstance(e, OSError):
             raise
-        yield steps.wait("server", 1)
+        number = abs(e.errno or 0)
+        raise OtaError("connect", "timeout" if number in _TIMED_OUT else errno.errorcode.get(number, number))
 
 
 def secure(sock, host: str, ca: "bytes | None", verify: bool, shown):

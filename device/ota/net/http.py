@@ -4,7 +4,7 @@ verified, every wait has a limit, and a body cut short is an error, not an end."
 from micropython import const
 
 from ..errors import OtaError, require
-from . import connection, url
+from . import connection, names, url
 from .response import Response
 
 _HOPS = const(5)  # of redirects, and the last
@@ -24,7 +24,7 @@ def get(address: str, ca=None, start=0, etag=None, size=None, peek=False, **sett
     for hop in range(_HOPS):
         secure, host, port, path = url.split(address)
         require(secure or settings.get("allow_http"), "redirect-to-http" if hop else "http-not-allowed", host)
-        where = connection.resolve(host, port)
+        where = yield from names.resolve(host, port)
         response = Response(
             address, (yield from connection.connect(where, settings.get("connect_timeout_s", 15))), read_ms
         )

@@ -6,8 +6,9 @@ import ntptime
 
 from .. import steps
 from ..errors import OtaError
-from . import clock, dates, http
+from . import clock, dates, http, names
 
+_NTP_PORT = 123
 _NEWS_S = 60  # a clock that was wrong by less refused no certificate
 
 
@@ -16,8 +17,9 @@ def ask(config: dict, url: str, time_server: bool):
     otherwise than it was. Raises nothing."""
     before = time.time()
     for _ in range(3 if time_server and config["ntp_host"] else 0):
-        ntptime.host, ntptime.timeout = config["ntp_host"], 1
         try:
+            where = yield from names.resolve(config["ntp_host"], _NTP_PORT)
+            ntptime.host, ntptime.timeout = where[0][0], 1
             if clock.believe(ntptime.time()):
                 break
         except Exception:  # no answer, a short one, one that is no time

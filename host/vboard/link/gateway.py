@@ -20,6 +20,7 @@ from vboard.link.wlan import Station
 
 ECONNRESET, ETIMEDOUT, EHOSTUNREACH = 104, 116, 118
 _CHUNK = 16384
+_PATIENCE_S = 20  # of a connection without a time limit of its own
 
 
 @dataclass
@@ -91,8 +92,11 @@ class Gateway:
         if route.over is None:
             raise OSError(EHOSTUNREACH, "no link")
         asked = (route.host, route.port)
-        where = self._links().network.routes.get(asked, asked)
-        server = socket.create_connection(where, timeout=route.timeout or 20)
+        network, patience_s = self._links().network, route.timeout or _PATIENCE_S
+        time.sleep(min(network.connect_s, patience_s))
+        if network.connect_s >= patience_s:
+            raise TimeoutError
+        server = socket.create_connection(network.routes.get(asked, asked), timeout=patience_s)
         server.settimeout(None)
         return server
 

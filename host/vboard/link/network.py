@@ -24,7 +24,8 @@ class Network:
 
     `hosts`: names the board can resolve -> address as the board sees it, or several; other names resolve only if
     they mean this machine, or the NTP pool. `routes`: (address, port) as the board sees it -> where that really is, for
-    TCP and UDP; others are what they are. `bytes_per_s`: the speed of the link, None as fast as it goes.
+    TCP and UDP; others are what they are. `connect_s`: how long a server takes to accept. `bytes_per_s`: the speed of
+    the link, None as fast as it goes.
 
     `dns`: how the DNS server answers: properly, not at all, that there is no such name, or with a packet that is
     none. `dns_s`: how long it takes. `dns_patience_s`: when the board gives up: lwIP's 7 s for each server it knows.
@@ -38,6 +39,7 @@ class Network:
     routes: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
     ntp: bool = True
     join_s: float = 0.05
+    connect_s: float = 0.0
     bytes_per_s: int | None = None
     leave_s: float = 0.02
     switch_s: float = 3.5

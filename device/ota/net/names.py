@@ -1,0 +1,91 @@
+"""Names. lwIP waits 7 s for each DNS server that is silent, in one call, while no task and no Ctrl-C gets a turn: so its
+first server is asked by hand, in steps. What that cannot answer is lwIP's. Source of the packets: RFC 1035."""
+
+import random
+import select
+import socket
+
+from micropython import const
+
+from .. import steps
+from ..errors import OtaError, require
+
+_PORT = const(53)
+_POLL_MS = const(10)
+_POLLS = const(400)  # 4 s in all
+_AGAIN = const(100)  # polls: a datagram may get lost
+_MOST = const(512)  # bytes of an answer
+_ADDRESS = b"\0\1\0\1"  # type A, class IN
+
+
+def resolve(host: str, port: int):
+    """Steps that return the socket addresses of a name, all that the server tells. Raises OtaError dns."""
+    found: list = []
+    server = _server()
+    # an address is no name, and .local is asked for by multicast, which is lwIP's own affair
+    if server and not host.replace(".", "").isdigit() and not host.endswith(".local"):
+        found = yield from _ask(server, host)
+    if found:
+        return [(address, port) for address in found]
+    try:
+        return [socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)[0][-1]]
+    except (OSError, IndexError):  # some versions return none
+        raise OtaError("dns", host)
+
+
+def _server() -> "str | None":
+    # The address of lwIP's first DNS server; None where it has none, or MicroPython 1.23 does not tell.
+    try:
+        import network
+
+        server = network.ipconfig("dns")  # type: ignore[attr-defined]
+    except (ImportError, AttributeError):
+        return None
+    return server if server.count(".") == 3 and server != "0.0.0.0" else None
+
+
+def _ask(server: str, host: str):
+    # Steps that return the addresses that a DNS server knows of a name; none where the answer is another.
+    query = bytearray(b"\0\0\1\0\0\1\0\0\0\0\0\0")  # one question, with recursion
+    query[0], query[1] = random.getrandbits(8), random.getrandbits(8)
+    for label in host.split("."):
+        require(0 < len(label) < 64, "dns", host)
+        query.append(len(label))
+        query.extend(label.encode())
+    query.extend(b"\0" + _ADDRESS)
+    sock = None
+    try:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setblocking(False)
+        poller = select.poll()
+        poller.register(sock, select.POLLIN)
+        for turn in range(_POLLS):
+            if turn % _AGAIN == 0:
+                sock.sendto(query, (server, _PORT))
+            if poller.poll(0):
+                answer = sock.recv(_MOST)
+                if len(answer) > len(query) and answer[:2] == query[:2]:
+                    return _addresses(answer, len(query))
+            yield steps.wait("server", _POLL_MS)
+    except OSError:  # no link, no socket left
+        pass
+    finally:
+        if sock:
+            sock.close()
+    raise OtaError("dns", host)
+
+
+def _addresses(answer: bytes, at: int) -> list:
+    # `at`: where the answers begin, behind the question, which comes back as it was.
+    found = []
+    try:
+        for _ in range(answer[6] << 8 | answer[7]):
+            while 0 < answer[at] < 192:
+                at += 1 + answer[at]
+            at += 2 if answer[at] else 1  # a pointer to a name, or its end
+            if answer[at : at + 4] == _ADDRESS:
+                found.append(".".join([str(part) for part in answer[at + 10 : at + 14]]))
+            at += 10 + (answer[at + 8] << 8 | answer[at + 9])
+    except IndexError:  # cut off
+        pass
+    return [address for address in found if address.count(".") == 3]
