@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from otactl.workspace import Workspace
+from otactl.workspace.workspace import Workspace
 from vboard.chip.kept import HARD
 from vboard.flash.nor import Flash
 from vboard.flash.nvs import Nvs

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from otactl import agent, deploy, envelope, keys, publish
-from otactl.deploy import Deployed
+from otactl.board import agent, deploy
+from otactl.board.deploy import Deployed
+from otactl.board.link import Link
 from otactl.errors import BoardError, OtactlError, ReleaseError, RigError, UsageError
-from otactl.link import Link
-from otactl.workspace import Workspace
+from otactl.release import envelope, publish
+from otactl.workspace import keys
+from otactl.workspace.workspace import Workspace
 from vboard.board import Board
 
 MODULES = sorted(agent.sources({"wifi": {}}))  # of a board with Wi-Fi and the checks of otactl init

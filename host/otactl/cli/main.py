@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from otactl import commands
+from otactl.cli import commands
 from otactl.errors import OtactlError, RigError, UsageError
 
 _INTERRUPTED = 130  # as a shell has it for Ctrl-C
