@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import scripted
+from otactl import __version__
 from otactl.board.codes import CODES
 from otactl.cli import main as cli
 from otactl.release import publish
@@ -303,3 +305,9 @@ def test_a_virtual_board_prints_its_port_and_ends_with_ctrl_c(tmp_path: Path) ->
         board.send_signal(signal.SIGINT)
         _, err = board.communicate(timeout=30)
     assert (board.returncode, err) == (0, "")
+
+
+def test_the_version_is_one(capsys) -> None:
+    assert otactl(capsys, "--version") == (0, f"otactl {__version__}\n", "")
+    assert metadata.version("micropython-ota-agent") == __version__
+    assert json.loads((HOST.parent / "package.json").read_text())["version"] == __version__

@@ -298,11 +298,11 @@ def test_compiled_modules_are_small_and_of_the_version_that_boards_name() -> Non
     assert agent.compiled() == files  # or every deployment would write all of them again
 
 
-def test_without_a_checkout_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_the_agents_files_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(agent, "SOURCES", tmp_path)
-    monkeypatch.setattr(agent, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(agent, "HOOKS", tmp_path)
     for call in (agent.sources, agent.compiled, lambda: agent.hook("boot.py")):
-        with pytest.raises(RigError, match="checkout"):
+        with pytest.raises(RigError, match="install otactl again"):
             call()
 
 
