@@ -15,7 +15,7 @@ OTACTL   := $(BIN)/otactl
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml host/otactl/__init__.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ..." >&2; exit 3; }
 	@echo "setting up $(VENV) (once)"
@@ -24,7 +24,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 demo: $(READY) ## a full update and a rollback on a virtual board (FIRMWARE=path for a file of yours)
-	@$(BIN)/python -m otactl.demo $(if $(FIRMWARE),--firmware "$(FIRMWARE)")
+	@$(BIN)/python -m otactl.cli.demo $(if $(FIRMWARE),--firmware "$(FIRMWARE)")
 
 test: $(READY) ## all tests
 	@$(BIN)/python -m pytest -n 4 $(ARGS)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import rig as rigs
-from otactl.workspace import Workspace
+from otactl.workspace.workspace import Workspace
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "shared" / "firmware"
 

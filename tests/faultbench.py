@@ -9,9 +9,9 @@ import rig as rigs
 from faultserver import faults
 from faultserver.exchange import Folder
 from faultserver.server import Event, FaultServer
-from otactl import tls
-from otactl.link import Link
-from otactl.workspace import Workspace
+from otactl.board.link import Link
+from otactl.workspace import tls
+from otactl.workspace.workspace import Workspace
 from rig import ADDRESS, HOST, OLD, Rig, image, started
 
 INSTALLED = "installed"

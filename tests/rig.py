@@ -14,12 +14,17 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from otactl import agent, envelope, keys, publish, tls, workspace
-from otactl import deploy as deploying
-from otactl.deploy import deploy
-from otactl.link import Link
-from otactl.serve import Server, Transfer
-from otactl.workspace import Workspace
+from otactl.board import agent
+from otactl.board import deploy as deploying
+from otactl.board.deploy import deploy
+from otactl.board.link import Link
+from otactl.release import envelope, publish
+from otactl.release.sequence import next_sequence
+from otactl.server.files import Transfer
+from otactl.server.server import Server
+from otactl.workspace import keys, tls
+from otactl.workspace.create import create
+from otactl.workspace.workspace import Workspace
 from vboard.board import Board
 from vboard.flash import images
 from vboard.flash.nvs import Nvs, NvsError
@@ -99,7 +104,7 @@ class Rig:
 
         A change of None takes the field away; target__NAME changes the target. `sign` is another key to sign with.
         """
-        sequence = self.workspace.next_sequence()
+        sequence = next_sequence(self.workspace)
         target: dict[str, Any] = {
             "kind": "firmware",
             "chip": "esp32",
@@ -264,7 +269,7 @@ def touched(board: Board, label: str, since: int = 0) -> list[str]:
 
 def make_workspace(root: Path, config: dict[str, Any] = CONFIG) -> Workspace:
     """`config`: what the agent of its boards is told."""
-    made = workspace.create(root, product="demo", names=[HOST], port=PORT)
+    made = create(root, product="demo", names=[HOST], port=PORT)
     settings = root / "otactl.toml"
     head = settings.read_text().partition("# Goes into")[0]
     settings.write_text(head + "[board]\n" + _toml(config))

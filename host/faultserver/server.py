@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from cryptography import x509
-from otactl import tls
+from otactl.workspace import tls
 
 from faultserver import twist
 from faultserver.delivery import reset, wait_for_close

@@ -2,7 +2,7 @@
 
 import sys
 
-from otactl.cli import main
+from otactl.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import rig as rigs
-from otactl import tls
+from otactl.workspace import tls
 from rig import NEW, Rig, nvs, started, update_code
 from vboard.board import Board
 

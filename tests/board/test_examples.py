@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import rig as rigs
-from otactl import agent
-from otactl import deploy as deploying
+from otactl.board import agent
+from otactl.board import deploy as deploying
 from rig import NEW, Rig, boots, started
 from vboard.board import Board
 from vboard.flash.otadata import State

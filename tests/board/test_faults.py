@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import rig as rigs
 from faultbench import INSTALLED, LEAK, MIRROR, SETUP, STRANGER, Bench, opened
-from otactl.workspace import Workspace
+from otactl.workspace.workspace import Workspace
 from rig import HOST, boots, slot_bytes, touched
 from vboard.board import Board
 from vboard.flash.otadata import State

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 import rig as rigs
-from otactl.deploy import deploy
-from otactl.link import Link
-from otactl.workspace import Workspace
+from otactl.board.deploy import deploy
+from otactl.board.link import Link
+from otactl.workspace.workspace import Workspace
 from rig import NEW, OLD, Rig, boots, image, slot_bytes
 from vboard import life
 from vboard.board import Board

@@ -4,8 +4,8 @@ import ast
 import json
 
 import rig as rigs
-from otactl import agent
-from otactl import deploy as deploying
+from otactl.board import agent
+from otactl.board import deploy as deploying
 from rig import NEW, Rig, image, started
 from vboard.board import Board
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import rig as rigs
 from cryptography.hazmat.primitives.asymmetric import rsa
-from otactl import tls
-from otactl.deploy import deploy
+from otactl.board.deploy import deploy
 from otactl.errors import BoardError
-from otactl.serve import context
+from otactl.server.server import context
+from otactl.workspace import tls
 from rig import NEW, OLD, Rig, image, otadata, slot_bytes, started, touched, update_code
 from vboard.board import Board
 from vboard.flash.images import build_app

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 import rig as rigs
-from otactl import firmware as files
-from otactl import tls
-from otactl.serve import context
+from otactl.release import firmware as files
+from otactl.server.server import context
+from otactl.workspace import tls
 from rig import NEW, Rig, boots, slot_bytes, started
 from vboard.board import Board
 from vboard.flash.otadata import State

@@ -15,8 +15,8 @@ import pytest
 import rig as rigs
 from faultbench import INSTALLED, LEAK, SETUP, Bench, opened
 from faultserver.faults import Fault, Step, parse, random_script, written
-from otactl.link import Link
-from otactl.workspace import Workspace
+from otactl.board.link import Link
+from otactl.workspace.workspace import Workspace
 from rig import OLD, boots, image, slot_bytes, touched
 from vboard.flash.otadata import State
 

@@ -5,8 +5,8 @@ from hashlib import sha256
 from typing import Any
 
 import rig as rigs
-from otactl import deploy as deploying
-from otactl.deploy import deploy
+from otactl.board import deploy as deploying
+from otactl.board.deploy import deploy
 from rig import NEW, Rig, boots, started, status
 from vboard.board import Board
 from vboard.flash.nvs import NvsError

@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-from otactl import publish
-from otactl.deploy import deploy
-from otactl.workspace import Workspace
+from otactl.board.deploy import deploy
+from otactl.release import publish
+from otactl.workspace.workspace import Workspace
 from rig import CONFIG, make_workspace, repl
 from vboard.board import Board
 from vboard.flash.table import Table

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from otactl.workspace import Workspace
+from otactl.workspace.workspace import Workspace
 from rig import image
 from vboard.flash.nor import Flash, Operation
 from vboard.flash.table import Row, Table

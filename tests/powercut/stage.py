@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from otactl.serve import Server, Transfer
-from otactl.workspace import Workspace
+from otactl.server.files import Transfer
+from otactl.server.server import Server
+from otactl.workspace.workspace import Workspace
 from rig import ADDRESS, HOST, PORT
 from vboard.board import Board, Boot
 from vboard.chip.kept import HARD

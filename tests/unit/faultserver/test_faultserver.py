@@ -13,7 +13,7 @@ import pytest
 from faultserver import cli, faults
 from faultserver.exchange import Folder, Upstream
 from faultserver.server import Event, FaultServer
-from otactl import tls
+from otactl.workspace import tls
 
 DATA = bytes(range(256)) * 200
 HEAD = {"Accept-Encoding": "identity"}

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from otactl import workspace
-from otactl.workspace import Workspace
+from otactl.workspace.create import create
+from otactl.workspace.workspace import Workspace
 from vboard.flash.images import build_app
 
 FIRMWARE = Path(__file__).resolve().parents[4] / "shared" / "firmware"
@@ -16,7 +16,7 @@ FIRMWARE = Path(__file__).resolve().parents[4] / "shared" / "firmware"
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a workspace for 127.0.0.1; never published in."""
     root = tmp_path_factory.mktemp("made") / "workspace"
-    workspace.create(root, product="lamp", names=["127.0.0.1"], port=8443)
+    create(root, product="lamp", names=["127.0.0.1"], port=8443)
     return root
 
 

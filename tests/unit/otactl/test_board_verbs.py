@@ -5,10 +5,10 @@ import time
 import pytest
 import scripted
 import serial
-from otactl import board as boards
-from otactl.board import Event, Outcome
+from otactl.board import follow as boards
+from otactl.board.follow import Event, Outcome
+from otactl.board.link import Link
 from otactl.errors import BoardError, RigError
-from otactl.link import Link
 
 DOWNLOAD = b"ota: release 1.1.0 4096 bytes from 0\r\nota: download 2048/4096\r\n"
 TRIAL = b"\r\nrst:0xc\r\nota: trial 1.1.0 in ota_1\r\nota: check wifi ok\r\n"

@@ -8,13 +8,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import scripted
-from otactl import cli, publish
-from otactl.codes import CODES
-from otactl.workspace import Workspace
+from otactl import __version__
+from otactl.board.codes import CODES
+from otactl.cli import main as cli
+from otactl.release import publish
+from otactl.workspace.workspace import Workspace
 
 HOST = Path(__file__).resolve().parents[3] / "host"
 VERBS = [
@@ -120,7 +123,7 @@ def test_a_workspace_is_made_published_in_and_renewed(capsys, tmp_path: Path, fi
     code, out, _ = otactl(capsys, "init", "-w", root, "--renew", "other.local")
     assert (code, "a server that runs a new start" in out) == (0, True)
     assert (root / "tls" / "server.pem").read_bytes() != before
-    from otactl import tls
+    from otactl.workspace import tls
 
     assert {"lamp.local", "other.local"} <= set(tls.server_names(root / "tls"))
 
@@ -279,7 +282,7 @@ def test_ctrl_c_while_a_board_is_followed_is_one_line() -> None:
 
 def test_other_verbs_run_where_no_virtual_board_can() -> None:
     program = (
-        "import sys\nsys.modules['vboard'] = None\nfrom otactl.cli import main\n"
+        "import sys\nsys.modules['vboard'] = None\nfrom otactl.cli.main import main\n"
         "try:\n    main(['status', '--help'])\nexcept SystemExit as e:\n    assert e.code == 0\n"
         "sys.exit(main(['virtual-board']))"
     )
@@ -302,3 +305,9 @@ def test_a_virtual_board_prints_its_port_and_ends_with_ctrl_c(tmp_path: Path) ->
         board.send_signal(signal.SIGINT)
         _, err = board.communicate(timeout=30)
     assert (board.returncode, err) == (0, "")
+
+
+def test_the_version_is_one(capsys) -> None:
+    assert otactl(capsys, "--version") == (0, f"otactl {__version__}\n", "")
+    assert metadata.version("micropython-ota-agent") == __version__
+    assert json.loads((HOST.parent / "package.json").read_text())["version"] == __version__

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
-from otactl.codes import CODES, sentence
+from otactl.board.codes import CODES, sentence
 
 DEVICE = Path(__file__).resolve().parents[3] / "device" / "ota"
 

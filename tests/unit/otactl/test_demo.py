@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from otactl import demo
-from otactl.demo import StepFailed
+from otactl.cli import demo
+from otactl.cli.demo import StepFailed
 from vboard.flash.images import build_app
 
 

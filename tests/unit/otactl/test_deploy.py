@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from otactl import agent, deploy, envelope, keys, publish
-from otactl.deploy import Deployed
+from otactl.board import agent, deploy
+from otactl.board.deploy import Deployed
+from otactl.board.link import Link
 from otactl.errors import BoardError, OtactlError, ReleaseError, RigError, UsageError
-from otactl.link import Link
-from otactl.workspace import Workspace
+from otactl.release import envelope, publish
+from otactl.workspace import keys
+from otactl.workspace.workspace import Workspace
 from vboard.board import Board
 
 MODULES = sorted(agent.sources({"wifi": {}}))  # of a board with Wi-Fi and the checks of otactl init
@@ -296,11 +298,11 @@ def test_compiled_modules_are_small_and_of_the_version_that_boards_name() -> Non
     assert agent.compiled() == files  # or every deployment would write all of them again
 
 
-def test_without_a_checkout_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_the_agents_files_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(agent, "SOURCES", tmp_path)
-    monkeypatch.setattr(agent, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(agent, "HOOKS", tmp_path)
     for call in (agent.sources, agent.compiled, lambda: agent.hook("boot.py")):
-        with pytest.raises(RigError, match="checkout"):
+        with pytest.raises(RigError, match="install otactl again"):
             call()
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from otactl import envelope, keys
 from otactl.errors import ReleaseError
+from otactl.release import envelope
+from otactl.workspace import keys
 
 PAYLOAD = {"schema": 1, "version": "1.0.0"}
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from esptool.bin_image import LoadFirmwareImage
-from otactl import firmware
 from otactl.errors import ReleaseError
+from otactl.release import firmware
 from vboard.flash.images import build_app
 from vboard.flash.table import LAYOUTS, TABLE_OFFSET
 

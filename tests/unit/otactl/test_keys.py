@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from otactl import keys
 from otactl.errors import UsageError
+from otactl.workspace import keys
 
 
 @pytest.fixture(scope="module")

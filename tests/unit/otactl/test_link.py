@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 
 import pytest
 import scripted
-from otactl import link as links
-from otactl import ports
+from otactl.board import link as links
+from otactl.board import ports
+from otactl.board.link import Link
 from otactl.errors import BoardError, RigError
-from otactl.link import Link
 from vboard.board import Board
 
 PLACES = [scripted.on_terminal, scripted.on_socket]

@@ -6,9 +6,11 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from otactl import envelope, keys, publish
 from otactl.errors import ReleaseError, UsageError
-from otactl.workspace import MAX_INT, Workspace
+from otactl.release import envelope, publish
+from otactl.release.sequence import MAX_INT
+from otactl.workspace import keys
+from otactl.workspace.workspace import Workspace
 
 
 def files_of(place: Workspace) -> dict[str, bytes]:

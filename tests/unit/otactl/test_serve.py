@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from otactl.errors import RigError, UsageError
 from otactl.files import write_atomic
-from otactl.serve import Server, Transfer
-from otactl.workspace import Workspace
+from otactl.server.files import Transfer
+from otactl.server.server import Server
+from otactl.workspace.workspace import Workspace
 
 BODY = bytes(range(256)) * 300  # several chunks
 
@@ -214,7 +215,7 @@ def test_what_is_no_http_is_a_line_and_no_traceback(client: Client, caplog, aske
 
 
 def test_a_fault_of_the_server_itself_is_logged_with_its_traceback(client: Client, caplog, monkeypatch) -> None:
-    monkeypatch.setattr("otactl.serve._range", lambda *_: 1 / 0)
+    monkeypatch.setattr("otactl.server.files._range", lambda *_: 1 / 0)
     assert client.get()[0].status == 500
     assert "ZeroDivisionError" in caplog.text
 

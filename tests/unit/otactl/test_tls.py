@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from otactl import tls
 from otactl.errors import UsageError
+from otactl.workspace import tls
 
 NAMES = ["laptop.local", "192.168.7.5", "localhost"]
 

@@ -4,10 +4,13 @@ import stat
 from pathlib import Path
 
 import pytest
-from otactl import envelope, keys, workspace
 from otactl.errors import RigError, UsageError
 from otactl.files import locked, write_atomic
-from otactl.workspace import Workspace
+from otactl.release import envelope
+from otactl.release.sequence import MAX_INT, next_sequence, take_sequence
+from otactl.workspace import keys
+from otactl.workspace.create import create
+from otactl.workspace.workspace import Workspace
 
 GOOD = 'product = "lamp"\nurl = "https://h:8443"\n'
 
@@ -61,10 +64,10 @@ def test_a_folder_that_is_not_there_is_not_looked_for_further_up(place: Workspac
 def test_a_second_init_leaves_the_key_alone(place: Workspace) -> None:
     before = place.key_file.read_bytes()
     with pytest.raises(UsageError, match="is a workspace already"):
-        workspace.create(place.root, product="lamp", names=[])
+        create(place.root, product="lamp", names=[])
     for lost in ("otactl.toml", "keys/release.pub.json"):  # broken off before either was written
         (place.root / lost).unlink()
-    workspace.create(place.root, product="lamp", names=[])
+    create(place.root, product="lamp", names=[])
     assert place.key_file.read_bytes() == before
     assert keys.trusted(place.trusted)[0].public_numbers() == keys.load(place.key_file).public_key().public_numbers()
 
@@ -73,27 +76,27 @@ def test_an_init_over_a_key_that_boards_cannot_trust_says_so_and_leaves_it(tmp_p
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "release.pem").write_text("half a k")
     with pytest.raises(UsageError, match=r"release\.pem is not an unencrypted PEM"):
-        workspace.create(tmp_path, product="lamp", names=["a.b"])
+        create(tmp_path, product="lamp", names=["a.b"])
     assert (tmp_path / "keys" / "release.pem").read_text() == "half a k"
     assert not (tmp_path / "otactl.toml").exists()
 
 
 def test_an_init_that_was_broken_off_can_be_repeated(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="neither a host name"):
-        workspace.create(tmp_path, product="lamp", names=["a b"])
-    assert workspace.create(tmp_path, product="lamp", names=["a.b"]).host == "a.b"
+        create(tmp_path, product="lamp", names=["a b"])
+    assert create(tmp_path, product="lamp", names=["a.b"]).host == "a.b"
 
 
 def test_a_gitignore_of_the_users_gets_lines_and_loses_none(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_text("build/\ntls/*.key\nsecret.py")
-    workspace.create(tmp_path, product="lamp", names=["a.b"])
+    create(tmp_path, product="lamp", names=["a.b"])
     lines = (tmp_path / ".gitignore").read_text().splitlines()
     assert lines == ["build/", "tls/*.key", "secret.py", "keys/*.pem", "otactl.toml", ".publishing"]
 
 
 def test_settings_survive_characters_that_toml_and_urls_give_a_meaning(tmp_path: Path) -> None:
     wifi = {"ssid": 'my "net" \\ é \N{HOUSE BUILDING}', "password": "p#=w'\x7f\t"}
-    made = workspace.create(tmp_path, product='l"p', names=["h", "::1"], port=9, wifi=wifi)
+    made = create(tmp_path, product='l"p', names=["h", "::1"], port=9, wifi=wifi)
     assert (made.product, made.host, made.port) == ('l"p', "h", 9)
     assert made.board_config()["wifi"] == wifi
 
@@ -132,51 +135,51 @@ def test_wrong_settings_are_named(tmp_path: Path, text: str, why: str) -> None:
 @pytest.mark.parametrize("product", ["", "x" * 65])
 def test_a_product_name_that_boards_refuse_is_refused_here(tmp_path: Path, product: str) -> None:
     with pytest.raises(UsageError, match="--product"):
-        workspace.create(tmp_path, product=product, names=[])
+        create(tmp_path, product=product, names=[])
     assert not (tmp_path / "keys").exists()
 
 
 def test_a_port_that_no_board_can_call_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--port"):
-        workspace.create(tmp_path, product="lamp", names=[], port=0)
+        create(tmp_path, product="lamp", names=[], port=0)
     assert not (tmp_path / "keys").exists()
 
 
 def test_the_first_sequence_is_one(place: Workspace) -> None:
-    assert place.next_sequence() == 1
+    assert next_sequence(place) == 1
 
 
 def test_a_sequence_that_was_taken_is_not_given_again(place: Workspace) -> None:
-    place.take_sequence(7)
-    assert Workspace.find(place.root).next_sequence() == 8
+    take_sequence(place, 7)
+    assert next_sequence(Workspace.find(place.root)) == 8
 
 
 @pytest.mark.parametrize("where", ["stable.json", "beta.json", "1.0.0/release.json"])
 def test_the_sequence_rises_above_all_that_is_published(place: Workspace, where: str) -> None:
-    place.take_sequence(3)
+    take_sequence(place, 3)
     path = place.releases / where
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(release(place, 41))
-    assert place.next_sequence() == 42
+    assert next_sequence(place) == 42
 
 
 def test_a_release_that_is_not_ours_sets_no_bound(place: Workspace) -> None:
     (place.releases / "stable.json").write_text("{}")
-    assert place.next_sequence() == 1
+    assert next_sequence(place) == 1
 
 
 def test_a_damaged_counter_is_not_taken_for_zero(place: Workspace) -> None:
     (place.root / "sequence").write_text("x")
     with pytest.raises(UsageError, match="holds no number"):
-        place.next_sequence()
+        next_sequence(place)
 
 
 def test_numbers_end_where_a_boards_memory_for_them_ends(place: Workspace) -> None:
-    place.take_sequence(workspace.MAX_INT - 1)
-    assert place.next_sequence() == workspace.MAX_INT
-    place.take_sequence(workspace.MAX_INT)
+    take_sequence(place, MAX_INT - 1)
+    assert next_sequence(place) == MAX_INT
+    take_sequence(place, MAX_INT)
     with pytest.raises(UsageError, match="up to 2147483647"):
-        place.next_sequence()
+        next_sequence(place)
 
 
 def test_a_lock_is_held_by_one_and_let_go_after_an_exception(tmp_path: Path) -> None:

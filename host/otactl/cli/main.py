@@ -7,7 +7,8 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from otactl import commands
+from otactl import __version__
+from otactl.cli import commands
 from otactl.errors import OtactlError, RigError, UsageError
 
 _INTERRUPTED = 130  # as a shell has it for Ctrl-C
@@ -52,6 +53,7 @@ class _Verbs:
             epilog="Exit codes: 0 done, 1 the update or the board is at fault, 2 wrong usage, "
             "3 the rig is at fault (port, server, tool). `otactl VERB --help` has an example.",
         )
+        self.parser.add_argument("--version", action="version", version=f"otactl {__version__}")
         self._verbs = self.parser.add_subparsers(metavar="VERB", required=True)
 
     def add(self, name: str, run: Run, text: str, example: str) -> argparse.ArgumentParser:

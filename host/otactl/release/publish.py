@@ -8,11 +8,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from otactl import envelope, firmware, keys
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import write_atomic
-from otactl.firmware import Firmware
-from otactl.workspace import MAX_INT, Workspace
+from otactl.release import envelope, firmware
+from otactl.release.firmware import Firmware
+from otactl.release.sequence import MAX_INT, next_sequence, take_sequence
+from otactl.workspace import keys
+from otactl.workspace.workspace import Workspace
 
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}\Z")
 _MOST_BUILD = 64  # characters; boards read no more
@@ -56,7 +58,7 @@ def publish(
         if (folder / _RELEASE).exists():
             raise ReleaseError(f"{version} is published already ({folder}), boards may have it: choose another version")
         security = _security_version(workspace, security_version)
-        sequence = workspace.next_sequence()
+        sequence = next_sequence(workspace)
         targets = [_target(one, version, build) for one in loaded]
         sealed = envelope.seal(
             {
@@ -70,7 +72,7 @@ def publish(
             },
             [key],
         )
-        workspace.take_sequence(sequence)
+        take_sequence(workspace, sequence)
         folder.mkdir(parents=True, exist_ok=True)  # may be left by a run that was broken off
         for one in loaded:
             write_atomic(folder / f"{one.chip}.bin", one.app)

@@ -14,9 +14,9 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from otactl.board import Event
-from otactl.codes import sentence
-from otactl.serve import Transfer
+from otactl.board.codes import sentence
+from otactl.board.follow import Event
+from otactl.server.files import Transfer
 
 _MEASURED = ("download", "verify")
 _ENDINGS = ("refused", "up-to-date", "confirmed", "rolled-back")  # the command says these itself

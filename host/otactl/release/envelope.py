@@ -11,8 +11,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from otactl import keys
 from otactl.errors import ReleaseError
+from otactl.workspace import keys
 
 PAYLOAD_TYPE = "application/vnd.micropython-ota.release+json"
 MAX_SIZE = 8192  # bytes; boards read no more

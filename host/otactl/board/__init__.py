@@ -1,0 +1,1 @@
+"""Boards: their port and REPL, the agent on them, their updates."""

@@ -1,0 +1,1 @@
+"""The command `otactl`, and the demo."""

@@ -1,0 +1,1 @@
+"""Releases: firmware in, a signed envelope out."""

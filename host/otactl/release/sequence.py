@@ -1,0 +1,46 @@
+"""The number that a release is known by to boards: each is given out once in a workspace."""
+
+from otactl.errors import OtactlError, UsageError
+from otactl.files import write_atomic
+from otactl.release import envelope
+from otactl.workspace import keys
+from otactl.workspace.workspace import Workspace
+
+MAX_INT = 0x7FFFFFFF  # what a board's NVS holds
+
+
+def next_sequence(workspace: Workspace) -> int:
+    """One more than any that was given out here, also by a copy of this workspace.
+
+    Raises UsageError where the numbers that a board can keep are used up.
+    """
+    found = max([_counter(workspace), *_published(workspace)]) + 1
+    if found > MAX_INT:
+        raise UsageError(f"{workspace.root / 'sequence'}: boards know numbers up to {MAX_INT}")
+    return found
+
+
+def take_sequence(workspace: Workspace, number: int) -> None:
+    """Never to be given out again, whatever becomes of the release that it was for."""
+    write_atomic(workspace.root / "sequence", f"{number}\n".encode())
+
+
+def _counter(workspace: Workspace) -> int:
+    path = workspace.root / "sequence"
+    try:
+        return int(path.read_text())
+    except FileNotFoundError:
+        return 0
+    except (OSError, ValueError):
+        raise UsageError(f"{path} holds no number: put the last one used there") from None
+
+
+def _published(workspace: Workspace) -> list[int]:
+    public = keys.trusted(workspace.trusted)
+    found = []
+    for path in [*workspace.releases.glob("*.json"), *workspace.releases.glob("*/release.json")]:
+        try:
+            found.append(int(envelope.unseal(path.read_bytes(), public)["sequence"]))
+        except (OtactlError, OSError, ValueError, KeyError, TypeError):
+            continue  # another key's, or no release: it sets no bound here
+    return found

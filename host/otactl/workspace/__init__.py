@@ -1,0 +1,1 @@
+"""The workspace: its folder, its keys, its certificates."""

@@ -1,0 +1,114 @@
+"""The workspace: a folder with the release key, the TLS files, otactl.toml and releases/."""
+
+import contextlib
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from otactl.errors import UsageError
+from otactl.files import locked
+
+SETTINGS = "otactl.toml"
+_CHANNEL = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}\Z")  # a file name
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """`url`: where boards find releases/. `board`: what else goes into a board's config.json."""
+
+    root: Path
+    product: str
+    url: str
+    channel: str = "stable"
+    board: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def find(cls, start: Path) -> "Workspace":
+        """The workspace that `start` lies in. Raises UsageError."""
+        if not start.exists():  # a slip must not lead to a workspace further up, with another key
+            raise UsageError(f"no workspace at {start}: there is no such folder")
+        for folder in (start.resolve(), *start.resolve().parents):
+            if (folder / SETTINGS).is_file():
+                return cls._load(folder)
+        raise UsageError(
+            f"no workspace at {start} (no {SETTINGS}): make one with `otactl init`, or name it with --workspace"
+        )
+
+    @classmethod
+    def _load(cls, root: Path) -> "Workspace":
+        path = root / SETTINGS
+        try:
+            raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:  # not TOML, or not UTF-8
+            raise UsageError(f"{path}: {error}") from None
+        for name in ("product", "url"):
+            if name not in raw:
+                raise UsageError(f"{path}: {name} is missing")
+        for name, kind in (("product", str), ("url", str), ("channel", str), ("board", dict)):
+            if not isinstance(raw.get(name, kind()), kind):
+                raise UsageError(f"{path}: {name} must be a {'table' if kind is dict else 'text'}")
+        found = cls(root, raw["product"], raw["url"], raw.get("channel", "stable"), raw.get("board", {}))
+        if not _CHANNEL.match(found.channel):
+            raise UsageError(f"{path}: channel {found.channel!r} is no name for a file")
+        if not _is_address(found.url):
+            raise UsageError(f"{path}: url {found.url!r} is not an http(s) address")
+        return found
+
+    @property
+    def releases(self) -> Path:
+        return self.root / "releases"
+
+    @property
+    def key_file(self) -> Path:
+        return self.root / "keys" / "release.pem"
+
+    @property
+    def trusted(self) -> Path:
+        """The folder with the keys that boards trust: every *.pub.json in it."""
+        return self.root / "keys"
+
+    @property
+    def tls(self) -> Path:
+        return self.root / "tls"
+
+    @property
+    def channel_file(self) -> Path:
+        return self.releases / f"{self.channel}.json"
+
+    @property
+    def channel_url(self) -> str:
+        return f"{self.url.rstrip('/')}/{self.channel}.json"
+
+    @property
+    def host(self) -> str:
+        """The name or address in `url`."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def path(self) -> str:
+        """The folder in `url`, for servers that have releases/ in one; else empty."""
+        return urlsplit(self.url).path.rstrip("/")
+
+    @property
+    def port(self) -> int:
+        parts = urlsplit(self.url)
+        return parts.port or (443 if parts.scheme == "https" else 80)
+
+    def publishing(self) -> contextlib.AbstractContextManager[None]:
+        """Held while a release is made: two at once would both want the same sequence."""
+        return locked(self.root / ".publishing")
+
+    def board_config(self) -> dict[str, Any]:
+        """What goes to /etc/ota/config.json."""
+        return {"url": self.channel_url, "product": self.product, **self.board}
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        return False
