@@ -78,6 +78,7 @@ WAITS: dict[str, Callable[[Rig], object]] = {
         {(rigs.ADDRESS, rigs.PORT): ("192.0.2.1", 9)}
     ),
     "for a DNS server that is silent": lambda rig: setattr(rig.network, "dns", "silent"),
+    "for a name that there is not": lambda rig: setattr(rig.network, "dns", "nxdomain"),
     "for a server that is slow to accept": lambda rig: setattr(rig.network, "connect_s", 2.5),
     "for a download over a slow link": lambda rig: setattr(rig.network, "bytes_per_s", 30_000),
 }

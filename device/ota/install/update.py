@@ -48,8 +48,8 @@ class Update:
         policy.apply(payload, target, kept.state, installed.get("sequence", 0), Firmware.room(self._slots))
         if response.valid_to is not None:
             clock.prove(dates.parse(payload["published"]), response.valid_to)
-        if not installed and (yield from self._runs(size, sha256)):
-            # The image came by cable, or the record was lost: say so, do not install it again.
+        if installed.get("sha256") in (None, "", sha256) and (yield from self._runs(size, sha256)):
+            # It came by cable, the record was lost, or it is the same image under a newer release: not once more.
             kept.installed(dict(payload, size=size, sha256=sha256), running)
             raise OtaError("up-to-date", payload["version"])
         self._not_held(payload["sequence"])
@@ -112,14 +112,14 @@ class Update:
         whole = job["phase"] == "failed" and job["mark"] and held and held[0] == offer["sequence"]
         same = job["sha256"] == offer["sha256"] and job["slot"] == slot
         if not same or not (whole or job["phase"] in ("writing", "ready", "trial")):
-            kept.begin(offer, self._slots.next, self._slots.label)
+            kept.begin(offer, self._slots.next, self._slots.running)
             return
         if whole:
             kept.progress(job["size"])
             job.update(phase="writing", switches=0, told=True)
         if job["sequence"] != offer["sequence"]:  # the same image under a newer release
             job.update({key: offer[key] for key in ("version", "sequence", "security_version")})
-        job["came_from"] = self._slots.label
+        kept.set_home(self._slots.running)
 
     def _transfer(self, source: HttpSource, target: Firmware):
         kept, view = self._record, self._view
