@@ -94,6 +94,17 @@ def test_a_board_that_prints_for_ever_ends_when_it_is_told_to(
         pass  # and the folder is free
 
 
+def test_output_that_never_ends_is_not_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = iter(range(20_000))
+    with Board(tmp_path) as board:
+        board.power_on()
+        board.wait_repl()
+        # a program that is always faster than the board: there is none on a machine of any speed
+        monkeypatch.setattr(board._process, "read", lambda: b"x" * 64 if next(reads, None) is not None else b"")
+        board.power_off()
+    assert next(reads, None) is not None
+
+
 def test_a_reader_that_comes_late_still_reads_what_is_printed(chatty: Path, tmp_path: Path) -> None:
     with started("--folder", chatty, "--port", tmp_path / "port") as process:
         handle = os.open(running(process), os.O_RDWR | os.O_NOCTTY)
