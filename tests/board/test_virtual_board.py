@@ -134,9 +134,8 @@ def test_the_port_file_of_the_folder_is_somebodys_too(tmp_path: Path) -> None:
     assert (tmp_path / "port").read_text() == "mine"
 
 
-@pytest.mark.parametrize("terminal", ["/dev/pts/99999", "/dev/pts/0"])
-def test_a_port_that_another_board_left_is_taken_over(tmp_path: Path, terminal: str) -> None:
-    port = tmp_path / "port"
+def test_a_port_that_another_board_left_is_taken_over(tmp_path: Path) -> None:
+    port, terminal = tmp_path / "port", "/dev/pts/99999"
     port.symlink_to(terminal)
     with started("--port", port) as process:
         assert running(process) == str(port)
@@ -148,11 +147,13 @@ def test_a_port_that_another_board_left_is_taken_over(tmp_path: Path, terminal: 
 
 def test_a_port_that_another_board_has_taken_since_stays(tmp_path: Path) -> None:
     port = tmp_path / "port"
-    with started("--port", port) as first, started("--port", port) as second:
-        running(first), running(second)
-        first.send_signal(signal.SIGINT)
-        first.communicate(timeout=ENDS_S)
-        assert port.exists()
+    with started("--port", port) as first:
+        running(first)
+        with started("--port", port) as second:
+            running(second)
+            first.send_signal(signal.SIGINT)
+            first.communicate(timeout=ENDS_S)
+            assert port.exists()
 
 
 def test_two_boards_in_one_folder_are_refused(tmp_path: Path) -> None:
