@@ -3,16 +3,12 @@
 import contextlib
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from otactl.errors import RigError
+from filelock import FileLock, Timeout
 
-if os.name == "nt":
-    import msvcrt
-else:
-    import fcntl
+from otactl.errors import RigError
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -48,25 +44,13 @@ def _write(handle: int, path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, wait_s: float = 10) -> Iterator[None]:
-    """Hold the lock file `path`; the system lets go of it when this process ends, however it does.
+    """Hold the lock file `path`, which stays; the system lets go of it when this process ends, however it does.
 
     Raises RigError where another process still holds it after `wait_s` seconds.
     """
-    give_up = time.monotonic() + wait_s
-    with path.open("a+b") as file:
-        while not _try_lock(file.fileno()):
-            if time.monotonic() > give_up:
-                raise RigError(f"another otactl is at work ({path} is locked): try again later")
-            time.sleep(0.05)
-        yield
-
-
-def _try_lock(handle: int) -> bool:
     try:
-        if os.name == "nt":
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+        held = FileLock(path, timeout=wait_s).acquire()
+    except Timeout:
+        raise RigError(f"another otactl is at work ({path} is locked): try again later") from None
+    with held:
+        yield

@@ -32,6 +32,7 @@ from vboard.settings import Settings
 
 BOOTLOADER_WDT_S = 9.0
 _RESET_LOOP_S = 0.2  # between two boots of a board that finds nothing to boot, or panics
+_TERMINAL_HOLDS = 128 << 10  # bytes, and more: Linux keeps 68 KiB between the two ends of a terminal
 _RESETS = {PWRON: rom.POWER, HARD: rom.RESTART, WDT: rom.RESTART, DEEPSLEEP: rom.SLEEP}
 
 
@@ -282,9 +283,12 @@ class Life(Loop):
             self._console.from_host(data)
 
     def _from_board(self) -> None:
+        """All that was printed up to now, but no end of what a program prints for ever: the loop has other work too."""
         assert self._process and self._console
-        while data := self._process.read():
+        taken = 0
+        while taken < _TERMINAL_HOLDS and (data := self._process.read()):
             self._emit(self._console.from_board(data))
+            taken += len(data)
 
     def _emit(self, data: bytes) -> None:
         self._show(data)

@@ -48,7 +48,7 @@ def publish(
         raise UsageError(f"version {version!r}: letters, digits and .+_- only, 32 at the most")
     if build is not None and not 0 < len(build) <= _MOST_BUILD:
         raise UsageError(f"build {build!r}: 1 to {_MOST_BUILD} characters")
-    loaded = [firmware.load(path) for path in files]
+    loaded = [firmware.for_agent(path) for path in files]
     chips = [one.chip for one in loaded]
     if len(set(chips)) < len(chips):
         raise UsageError("two files for the same chip: one release has one image for each")

@@ -282,7 +282,7 @@ def test_ctrl_c_while_a_board_is_followed_is_one_line() -> None:
 
 def test_other_verbs_run_where_no_virtual_board_can() -> None:
     program = (
-        "import sys\nsys.modules['vboard'] = None\nfrom otactl.cli.main import main\n"
+        "import sys\nsys.modules['vboard.board'] = sys.modules['pty'] = None\nfrom otactl.cli.main import main\n"
         "try:\n    main(['status', '--help'])\nexcept SystemExit as e:\n    assert e.code == 0\n"
         "sys.exit(main(['virtual-board']))"
     )

@@ -103,6 +103,13 @@ def test_a_damaged_file_among_good_ones_changes_nothing(place: Workspace, firmwa
     assert files_of(place) == {}
 
 
+def test_a_firmware_too_old_for_the_agent_is_refused(place: Workspace, real_firmware: Path) -> None:
+    before = files_of(place)
+    with pytest.raises(ReleaseError, match=r"MicroPython 1\.20\.0, too old"):
+        publish.publish(place, [real_firmware / "ESP32_GENERIC_C3-20230426-v1.20.0.bin"], "1.0.0")
+    assert files_of(place) == before
+
+
 def test_two_images_for_one_chip_are_refused(place: Workspace, firmware_file) -> None:
     with pytest.raises(UsageError, match="same chip"):
         publish.publish(place, [firmware_file(seed=1), firmware_file(seed=2)], "1.0.0")

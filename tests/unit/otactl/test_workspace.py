@@ -1,9 +1,14 @@
 """Workspaces: made, found, read; sequences that only rise."""
 
+import os
+import re
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from otactl import files
 from otactl.errors import RigError, UsageError
 from otactl.files import locked, write_atomic
 from otactl.release import envelope
@@ -190,6 +195,43 @@ def test_a_lock_is_held_by_one_and_let_go_after_an_exception(tmp_path: Path) -> 
         raise KeyError
     with locked(path, wait_s=0):
         pass
+
+
+def holder(path: Path, then: str) -> subprocess.Popen[str]:
+    """Another process that holds the lock when this returns."""
+    program = (
+        "import sys, time\nfrom pathlib import Path\nfrom otactl.files import locked\n"
+        f"with locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    {then}\n"
+    )
+    made = subprocess.Popen(
+        [sys.executable, "-c", program, str(path)],
+        env={**os.environ, "PYTHONPATH": str(Path(files.__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert made.stdout is not None and made.stdout.readline() == "held\n"
+    return made
+
+
+def test_a_lock_that_another_process_holds_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with holder(path, "time.sleep(60)") as other:
+        with pytest.raises(RigError, match=re.escape(str(path))), locked(path, wait_s=0.2):
+            raise AssertionError("two hold the lock")
+        other.kill()
+
+
+def test_a_lock_is_waited_for(tmp_path: Path) -> None:
+    with holder(tmp_path / "lock", "time.sleep(0.5)"), locked(tmp_path / "lock"):
+        pass
+
+
+def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
+    with holder(tmp_path / "lock", "time.sleep(60)") as other:
+        other.kill()
+        other.wait()
+        with locked(tmp_path / "lock", wait_s=0):
+            pass
 
 
 def test_a_file_that_cannot_be_written_whole_leaves_the_old_one(tmp_path: Path) -> None:
