@@ -1,11 +1,13 @@
 """Workspaces: made, found, read; sequences that only rise."""
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from otactl.errors import RigError, UsageError
-from otactl.files import locked, write_atomic
+from otactl.files import locked, write_atomic, write_private
 from otactl.release import envelope
 from otactl.release.sequence import MAX_INT, next_sequence, take_sequence
 from otactl.workspace import keys
@@ -199,3 +201,14 @@ def test_a_file_that_cannot_be_written_whole_leaves_the_old_one(tmp_path: Path) 
         write_atomic(path, "no bytes")  # type: ignore[arg-type]
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("write", [write_atomic, write_private])
+def test_a_full_disk_is_told_with_the_path_and_leaves_nothing_half(tmp_path: Path, write) -> None:
+    program = "import resource, sys; from pathlib import Path; from otactl import files\n"
+    program += "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+    program += f"files.{write.__name__}(Path(sys.argv[1]), bytes(1000))"
+    path = tmp_path / "file"
+    done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == f"OSError: [Errno 27] File too large: '{path}'"
+    assert list(tmp_path.iterdir()) == []
