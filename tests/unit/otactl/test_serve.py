@@ -1,5 +1,6 @@
 """The server, over real sockets and real TLS."""
 
+import contextlib
 import http.client
 import logging
 import socket
@@ -15,6 +16,7 @@ from otactl.files import write_atomic
 from otactl.server import sending
 from otactl.server.files import Transfer
 from otactl.server.server import Server
+from otactl.workspace import tls
 from otactl.workspace.workspace import Workspace
 
 BODY = bytes(range(256)) * 300  # several chunks
@@ -307,12 +309,85 @@ def test_a_fault_of_the_server_itself_is_logged_with_its_traceback(client: Clien
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_a_client_that_speaks_no_tls_does_no_harm(client: Client, caplog) -> None:
+def trusting(client: Client, name: str = "127.0.0.1", **settings):
+    """A TLS client; `trust` its CA file, `at` its date, and the versions that it speaks."""
+
+    def connect(port: int) -> None:
+        context = ssl.create_default_context(cafile=str(settings.get("trust", client.place.tls / "ca.pem")))
+        context.maximum_version = settings.get("most", ssl.TLSVersion.TLSv1_3)
+        context.minimum_version = settings.get("least", ssl.TLSVersion.TLSv1_2)
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+            context.wrap_socket(raw, server_hostname=name).recv(1)
+
+    return connect
+
+
+def saying(text: bytes, *, reset: bool = False):
+    def connect(port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+            raw.sendall(text)
+            if reset:
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            else:
+                raw.shutdown(socket.SHUT_WR)
+                raw.recv(100)
+
+    return connect
+
+
+def another_ca(client: Client) -> Path:
+    folder = client.place.root / "stranger"
+    folder.mkdir()
+    tls.make_ca(folder, "lamp")
+    return folder / "ca.pem"
+
+
+V2 = ssl.TLSVersion.TLSv1_2  # what boards speak: they refuse within the handshake, TLS 1.3 clients after it
+V1 = ssl.TLSVersion.TLSv1
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1 is deprecated")
+@pytest.mark.parametrize(
+    ("visit", "why"),
+    [
+        (lambda c: trusting(c, trust=another_ca(c), most=V2), "refused our certificate, it does not know our CA"),
+        (lambda c: trusting(c, trust=another_ca(c)), "refused our certificate, it does not know our CA"),
+        (lambda c: trusting(c, "other.local", most=V2), "refused our certificate, it is not for the name"),
+        (lambda c: trusting(c, least=V1, most=V1), "speaks only TLS versions that are too old"),
+        (lambda c: saying(b"GET / HTTP/1.1\r\n\r\n"), "spoke plain HTTP to this TLS port"),
+        (lambda c: saying(b"SSH-2.0-OpenSSH_9.2\r\n"), "spoke no TLS (a scanner?)"),
+        (lambda c: saying(b""), "hung up before the TLS handshake was over (a scanner?)"),
+        (lambda c: saying(b"", reset=True), "hung up before the TLS handshake was over (a scanner?)"),
+    ],
+)
+def test_a_handshake_that_fails_is_one_line_that_says_why(client: Client, caplog, visit, why: str) -> None:
     with caplog.at_level(logging.WARNING):
-        with socket.create_connection(("127.0.0.1", client.server.port)) as raw:
-            raw.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            raw.recv(100)
+        with contextlib.suppress(OSError):
+            visit(client)(client.server.port)
+        told = client.ended("")
+        assert (told.peer, told.status) == ("127.0.0.1", 0)
+        assert told.why.startswith(why)
         assert client.get()[1] == BODY
+    client.ended("1.0.0/esp32.bin")
+    assert [one.why for one in client.seen if one.why] == [told.why]
+    assert not caplog.records, caplog.text
+
+
+def test_an_expired_certificate_is_said_to_be_that(client: Client) -> None:
+    tls.make_server(client.place.tls, ["127.0.0.1"], days=-1)
+    with Server(client.place.releases, client.place.tls, "127.0.0.1", 0, client.seen.append) as server:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            trusting(client, most=V2)(server.port)
+        assert client.ended("").why.startswith("refused our certificate, it has expired")
+
+
+def test_who_begins_no_handshake_is_let_go_of_at_the_end(client: Client, caplog) -> None:
+    with Server(client.place.releases, client.place.tls, "127.0.0.1", 0, client.seen.append) as server:
+        mute = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        time.sleep(0.1)
+    assert mute.recv(1) == b""
+    mute.close()
     assert not caplog.records, caplog.text
 
 
