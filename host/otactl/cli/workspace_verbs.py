@@ -117,6 +117,7 @@ def publish(
 def serve(*, workspace: Path, host: str, port: int | None, http: bool) -> int:
     """Serve releases/ over HTTPS until Ctrl-C."""
     from otactl.cli.display import Bars, ServeLog
+    from otactl.server.advice import advice
     from otactl.server.server import Server
     from otactl.workspace import tls
     from otactl.workspace.workspace import Workspace
@@ -137,10 +138,8 @@ def serve(*, workspace: Path, host: str, port: int | None, http: bool) -> int:
 
         def started(port: int) -> None:
             bars.note(f"serving {found.releases} at {scheme}://{host}:{port} (Ctrl-C ends)")
-            if found.path:
-                bars.note(f"warning: boards look at {found.channel_url}: this server has no {found.path}; change url")
-            elif port != found.port:
-                bars.note(f"warning: boards look at {found.channel_url}: change url, or forward")
+            for line in advice(found, http=http, port=port):
+                bars.note(f"warning: {line}")
 
         server.run(started)
     return 0
