@@ -13,7 +13,7 @@ from otactl.files import write_atomic
 from otactl.release import envelope, firmware
 from otactl.release.firmware import Firmware
 from otactl.release.sequence import MAX_INT, next_sequence, take_sequence
-from otactl.workspace import keys
+from otactl.workspace import keyring, keys
 from otactl.workspace.workspace import Workspace
 
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}\Z")
@@ -52,7 +52,7 @@ def publish(
     chips = [one.chip for one in loaded]
     if len(set(chips)) < len(chips):
         raise UsageError("two files for the same chip: one release has one image for each")
-    key = keys.load(workspace.key_file)
+    key = keyring.signer(workspace)
     with workspace.publishing():
         folder = workspace.releases / version
         if (folder / _RELEASE).exists():
