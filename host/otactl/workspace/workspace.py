@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -63,6 +63,12 @@ class Workspace:
         if not _is_address(found.url):
             raise UsageError(f"{path}: url {found.url!r} is not an http(s) address")
         return found
+
+    def on(self, channel: str) -> "Workspace":
+        """The same workspace, with another channel. Raises UsageError where that is no name for a file."""
+        if not _CHANNEL.match(channel):
+            raise UsageError(f"channel {channel!r}: letters, digits and ._- only, 32 at the most")
+        return replace(self, channel=channel)
 
     @property
     def releases(self) -> Path:

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from otactl.errors import UsageError
 from otactl.release import envelope
-from otactl.release.publish import current, publish
+from otactl.release.channels import current
+from otactl.release.publish import publish
 from otactl.workspace import keyring, keys
 from otactl.workspace.workspace import Workspace
 
