@@ -29,6 +29,7 @@ CHUNK = 16384
 _AHEAD = 16384  # bytes on their way, at the most, before the next chunk goes
 _BUFFER = 65536  # of the system: it takes a whole chunk at once, so that none waits in asyncio, where nothing counts it
 _POLL_S = 0.005
+_TCP_CLOSE = 7  # include/net/tcp_states.h
 _PATIENCE_S = 120  # without a byte taken: longer than any wait of a board
 _GRACE_S = 1  # the same, once the connection is closing
 
@@ -92,10 +93,17 @@ class _Outgoing:
                 self._report(self._taken, now - self._began)
             if left <= most:
                 return
-            if now - self._moved > (_GRACE_S if self._transport.is_closing() else _PATIENCE_S):
+            patience = _PATIENCE_S if not self._transport.is_closing() else 0 if self._dead() else _GRACE_S
+            if now - self._moved > patience:
                 self._transport.abort()
                 raise ConnectionResetError
             pause = _POLL_S
+
+    def _dead(self) -> bool:
+        """Whether nothing can be taken any more: after a reset, not after a mere end of what the board sends."""
+        if not _SIOCOUTQ:
+            return True
+        return self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
 
     def _pending(self) -> int:
         left = 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
