@@ -91,6 +91,7 @@ def test_release_published_meanwhile_replaces_the_job(rig: Rig) -> None:
     rig.network.bytes_per_s = None
     newer = image(6, size=500 << 10)
     rig.publish("1.2.0", newer)
+    board.wait(lambda: any(t.path == "1.1.0/esp32.bin" for t in rig.transfers), 10, "the server to notice")
     fetched = len(rig.transfers)
     board.power_on()
     board.wait_text("ota: up-to-date 1.2.0", 60, since=seen)
@@ -105,6 +106,7 @@ def test_same_image_under_a_newer_release_goes_on_under_the_newer_name(rig: Rig)
     board.power_off()
     rig.network.bytes_per_s = None
     rig.publish("1.2.0", BIG)
+    board.wait(lambda: any(t.path == "1.1.0/esp32.bin" for t in rig.transfers), 10, "the server to notice")
     fetched = len(rig.transfers)
     board.power_on()
     board.wait_text("ota: up-to-date 1.2.0", 60, since=seen)
