@@ -47,7 +47,8 @@ def test_start_gives_up_after_its_time_and_the_next_look_goes_on(rig: Rig) -> No
     fetched = len(rig.transfers)
     board.reset()
     board.wait_text("ota: up-to-date 1.1.0", 60, since=seen)
-    assert [t.start for t in rig.transfers[fetched:] if t.path.endswith(".bin")][0] >= 65536
+    # the last: that the first one was broken off may be noticed late
+    assert [t.start for t in rig.transfers[fetched:] if t.path.endswith(".bin")][-1] >= 65536
 
 
 GAPS = """

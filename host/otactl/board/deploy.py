@@ -12,7 +12,7 @@ from typing import Any
 from otactl.board import agent
 from otactl.board.link import Link
 from otactl.errors import BoardError, OtactlError, UsageError
-from otactl.release import firmware, publish
+from otactl.release import channels, firmware
 from otactl.workspace import keys, tls
 from otactl.workspace.workspace import SETTINGS, Workspace
 
@@ -153,7 +153,7 @@ def _check_board(facts: dict[str, Any], workspace: Workspace) -> None:
             code="no-ota-slots",
         )
     try:
-        release = publish.current(workspace) or {"version": "", "targets": []}
+        release = channels.current(workspace) or {"version": "", "targets": []}
     except OtactlError as error:
         raise type(error)(f"the workspace's newest release cannot be read: {error}") from None
     chip = firmware.CHIPS.get(facts["chip"])

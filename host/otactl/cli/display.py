@@ -69,7 +69,7 @@ class Bars:
 
 
 class ServeLog:
-    """`watch` of a server: a bar for each board that downloads, and a line when it is through."""
+    """`watch` of a server: a bar for each board that downloads, and a line when it is through, or came to nothing."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
@@ -80,6 +80,9 @@ class ServeLog:
             self._bars.show(name, transfer.done, transfer.size)
             return
         self._bars.drop(name)
+        if transfer.why:
+            self._bars.note(f"{transfer.peer}: {transfer.why}")
+            return
         if transfer.status == 400:
             self._bars.note(f"{transfer.peer}: 400, what it asked is no HTTP")
             return

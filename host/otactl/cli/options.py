@@ -49,6 +49,22 @@ def verb(group: str, example: str) -> Callable[[Run], click.RichCommand]:
     return add
 
 
+def verb_of(family: click.RichGroup, example: str) -> Callable[[Run], click.RichCommand]:
+    """As verb(), for the second word of a family such as `otactl keys`; its name is the function's first word."""
+
+    def add(run: Run) -> click.RichCommand:
+        return family.command(run.__name__.partition("_")[0], epilog=f"example: otactl {example}")(run)
+
+    return add
+
+
+def family(name: str, group: str, text: str, example: str) -> click.RichGroup:
+    """A verb that has verbs of its own. `text` is its help."""
+    made = _Verbs(name=name, help=text, epilog=f"example: otactl {example}", no_args_is_help=False)
+    otactl.add_command(made, panel=group)
+    return made
+
+
 in_workspace = click.option(
     "-w", "--workspace", type=FILE, default=Path(), help="Folder of the workspace (default: this one)."
 )

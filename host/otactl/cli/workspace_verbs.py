@@ -82,6 +82,7 @@ def _default_names() -> list[str]:
 @click.argument("firmware", nargs=-1, required=True, type=FILE, help="App image or full-flash file, one for each chip.")
 @click.option("--version", required=True, help="The name for people.")
 @click.option("--build", help="Only for boards whose sys.implementation._build matches this glob.")
+@click.option("--channel", metavar="NAME", help="That names it then (default: that of otactl.toml).")
 @click.option("--security-version", type=int, help="Never goes down (default: as before).")
 @as_json
 def publish(
@@ -90,6 +91,7 @@ def publish(
     firmware: tuple[Path, ...],
     version: str,
     build: str | None,
+    channel: str | None,
     security_version: int | None,
     as_json: bool,
 ) -> int:
@@ -97,7 +99,9 @@ def publish(
     from otactl.release.publish import publish as sign
     from otactl.workspace.workspace import Workspace
 
-    done = sign(Workspace.find(workspace), firmware, version, build=build, security_version=security_version)
+    found = Workspace.find(workspace)
+    there = found.on(channel) if channel else found
+    done = sign(there, firmware, version, build=build, security_version=security_version)
     if as_json:
         release = {"version": done.version, "sequence": done.sequence, "targets": done.targets}
         print(json.dumps(release, indent=1))
@@ -106,6 +110,8 @@ def publish(
         print(note)
     for target in done.targets:
         print(f"published {done.version} (sequence {done.sequence}) for {target['chip']}: {target['size']} bytes")
+    if there.channel != found.channel:
+        print(f"only in {there.channel}: boards with the url {there.channel_url} take it")
     return 0
 
 
@@ -117,6 +123,7 @@ def publish(
 def serve(*, workspace: Path, host: str, port: int | None, http: bool) -> int:
     """Serve releases/ over HTTPS until Ctrl-C."""
     from otactl.cli.display import Bars, ServeLog
+    from otactl.server.advice import advice
     from otactl.server.server import Server
     from otactl.workspace import tls
     from otactl.workspace.workspace import Workspace
@@ -137,10 +144,8 @@ def serve(*, workspace: Path, host: str, port: int | None, http: bool) -> int:
 
         def started(port: int) -> None:
             bars.note(f"serving {found.releases} at {scheme}://{host}:{port} (Ctrl-C ends)")
-            if found.path:
-                bars.note(f"warning: boards look at {found.channel_url}: this server has no {found.path}; change url")
-            elif port != found.port:
-                bars.note(f"warning: boards look at {found.channel_url}: change url, or forward")
+            for line in advice(found, http=http, port=port):
+                bars.note(f"warning: {line}")
 
         server.run(started)
     return 0
