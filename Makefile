@@ -11,7 +11,7 @@ READY     := $(VENV)/ready
 OTACTL    := $(BIN)/otactl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt deploy status repl board bench powercut soak clean
+.PHONY: help demo picture test lint fmt deploy status repl board bench powercut soak clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ $(READY): pyproject.toml host/otactl/__init__.py
 
 demo: $(READY) ## a full update and a rollback on a virtual board (FIRMWARE=path for a file of yours)
 	@$(OTACTL) demo $(if $(FIRMWARE),--firmware "$(FIRMWARE)")
+
+picture: $(READY) ## what the demo shows, as README's picture docs/demo.svg
+	@$(OTACTL) demo --svg docs/demo.svg
 
 test: $(READY) ## all tests
 	@$(BIN)/python -m pytest -n 4 $(ARGS)

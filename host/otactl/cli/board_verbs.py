@@ -1,6 +1,7 @@
 """The verbs that speak with a board: deploy, update, confirm, rollback, status."""
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,18 +23,24 @@ def deploy(*, workspace: Path, board: str, py: bool, as_json: bool) -> int:
     """Install the agent, its configuration and keys on a board."""
     from otactl.board.deploy import deploy as install
     from otactl.board.link import Link
+    from otactl.cli import display
     from otactl.workspace.workspace import Workspace
 
     found = Workspace.find(workspace)
-    with Link(board) as link:
-        done = install(link, found, as_py=py, say=(lambda _: None) if as_json else print)
+    with display.Bars(quiet=as_json) as bars:
+        bars.wait("waiting for the board")
+        with Link(board) as link:
+            # on a terminal the spinner says which file it is
+            say = bars.wait if display.console().is_terminal else bars.note
+            done = install(link, found, as_py=py, say=say)
     if as_json:
         told = {"written": done.written, "unchanged": done.unchanged, "removed": done.removed, "advice": done.advice}
         print(json.dumps(told))
         return 0
-    print(f"deployed: {len(done.written)} written, {done.unchanged} unchanged, {len(done.removed)} removed")
+    display.done(f"deployed: {len(done.written)} written, {done.unchanged} unchanged, {len(done.removed)} removed")
     for advice in done.advice:
-        print(advice)
+        display.warn(advice)
+    display.follow_up(_words("update", board), "or wait for the board's next look")
     return 0
 
 
@@ -74,11 +81,17 @@ def status(*, board: str, as_json: bool) -> int:
     """Show what a board says of itself."""
     from otactl.board import follow
     from otactl.board.link import Link
-    from otactl.cli.display import status_lines
+    from otactl.cli import display
+    from otactl.cli.boards import show_status
 
-    with Link(board) as link:
-        found = follow.status(link)
-    print(json.dumps(found, indent=1) if as_json else "\n".join(status_lines(found)))
+    with display.Bars(quiet=as_json) as bars:
+        bars.wait("waiting for the board")
+        with Link(board) as link:
+            found = follow.status(link)
+    if as_json:
+        print(json.dumps(found, indent=1))
+    else:
+        show_status(found)
     return 0
 
 
@@ -86,20 +99,30 @@ def _follow(run: "Callable[..., Outcome]", board: str, as_json: bool) -> int:
     """0 where the board has in the end what was asked for."""
     from otactl.board.codes import sentence
     from otactl.board.link import Link
-    from otactl.cli.display import Bars, BoardWatch
+    from otactl.cli import display
+    from otactl.cli.boards import BoardWatch
 
-    with Bars(quiet=as_json) as bars, Link(board) as link:
-        outcome = run(link, BoardWatch(bars))
+    with display.Bars(quiet=as_json) as bars:
+        bars.wait("waiting for the board")
+        with Link(board) as link:
+            outcome = run(link, BoardWatch(bars))
+    well = outcome.name in ("confirmed", "up-to-date")
     if as_json:
         print(json.dumps(_as_json(outcome)))
-    elif outcome.name == "confirmed":
-        print(f"{outcome.version} is confirmed")
+        return 0 if well else 1
+    if outcome.name == "confirmed":
+        display.done(f"{outcome.version} is confirmed")
     elif outcome.name == "up-to-date":
-        print(f"{outcome.version} is what the board has: nothing to do")
+        display.done(f"{outcome.version} is what the board has: nothing to do")
     else:
         where = f"{outcome.version} was rolled back, " if outcome.name == "rolled-back" else ""
-        print(f"{where}{sentence(outcome.reason, outcome.detail)}")
-    return 0 if outcome.name in ("confirmed", "up-to-date") else 1
+        display.failed(f"{where}{sentence(outcome.reason, outcome.detail)}")
+    display.follow_up(_words("status", board))
+    return 0 if well else 1
+
+
+def _words(verb: str, board: str) -> str:
+    return verb if board == "auto" else f"{verb} {shlex.quote(board)}"
 
 
 def _as_json(outcome: "Outcome") -> dict[str, Any]:

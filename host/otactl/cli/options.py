@@ -27,7 +27,11 @@ class _Verbs(click.RichGroup):
 @click.group(
     cls=_Verbs,
     no_args_is_help=False,
-    context_settings={"help_option_names": ["-h", "--help"], "rich_help_config": {"text_markup": None}},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        # the yellow of these cannot be read on a light ground
+        "rich_help_config": {"text_markup": None, "style_metavar": "italic", "style_usage": "bold"},
+    },
     epilog="Exit codes: 0 done, 1 the update or the board is at fault, 2 wrong usage, "
     "3 the rig is at fault (port, server, tool). `otactl VERB --help` has an example.",
 )

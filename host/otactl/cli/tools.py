@@ -44,7 +44,7 @@ def virtual_board(
     password: str,
     port: Path | None,
 ) -> int:
-    """Start a virtual board, print its port, and keep it until Ctrl-C."""
+    """Start a virtual board that stays until Ctrl-C, print its port."""
     try:
         from vboard.cli import run
         from vboard.refused import Refused
@@ -84,11 +84,17 @@ def _image(path: Path, chip: str | None) -> "Firmware":
 @verb(TOOLS, "demo --firmware ESP32_GENERIC-OTA.app-bin")
 @click.option("--firmware", type=FILE, help="A firmware file of yours (app image or full-flash file).")
 @click.option("--folder", type=FILE, default=Path("demo"), help="Emptied first (default: demo).")
-def demo(*, firmware: Path | None, folder: Path) -> int:
-    """A full update and a rollback on a virtual board, judged from its flash."""
+@click.option("--svg", type=FILE, help="Draw what is shown into this file as well.")
+def demo(*, firmware: Path | None, folder: Path, svg: Path | None) -> int:
+    """Show an update and a rollback on a virtual board."""
+    from otactl.cli import display
+
     try:
         from otactl.cli import demo as story
     except ImportError as error:
         raise UsageError(f"no virtual board on this system: {error}") from None
 
-    return story.show(folder, firmware)
+    if svg is None:
+        return story.show(folder, firmware)
+    with display.pictured(svg, "otactl demo"):
+        return story.show(folder, firmware)

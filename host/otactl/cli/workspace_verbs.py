@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from pathlib import Path
 
 import rich_click as click
@@ -31,6 +32,7 @@ def init(
     as_json: bool,
 ) -> int:
     """Make a workspace: keys, certificates, otactl.toml."""
+    from otactl.cli import display
     from otactl.workspace import tls
     from otactl.workspace.create import create
     from otactl.workspace.workspace import Workspace
@@ -50,12 +52,18 @@ def init(
     if as_json:
         print(json.dumps({"workspace": str(made.root), "product": made.product, "url": made.channel_url}))
     elif renew:
-        print(f"new server certificate in {made.tls}; boards need nothing new, a server that runs a new start")
+        where = display.short(made.tls)
+        display.done(f"new server certificate in {where}; boards need nothing new, a server that runs a new start")
     else:
-        print(f"workspace for {made.product!r} in {made.root}")
-        print(f"  boards will look at {made.channel_url}")
-        print(f"  keep {made.key_file} safe: boards trust what it signs, and nothing else")
+        display.done(f"workspace for {made.product!r} in {display.short(made.root)}")
+        display.show(f"  boards will look at {made.channel_url}")
+        display.show(f"  keep {display.short(made.key_file)} safe: boards trust what it signs, and nothing else")
+        display.follow_up(_words("publish", workspace) + " FIRMWARE.bin --version 1.0.0")
     return 0
+
+
+def _words(verb: str, workspace: Path) -> str:
+    return verb if workspace == Path() else f"{verb} -w {shlex.quote(str(workspace))}"
 
 
 def _wifi(ssid: str | None, password: str | None) -> dict[str, str] | None:
@@ -96,6 +104,7 @@ def publish(
     as_json: bool,
 ) -> int:
     """Sign a release and let the channel point at it."""
+    from otactl.cli import display
     from otactl.release.publish import publish as sign
     from otactl.workspace.workspace import Workspace
 
@@ -107,11 +116,13 @@ def publish(
         print(json.dumps(release, indent=1))
         return 0
     for note in done.notes:
-        print(note)
+        display.warn(note)
     for target in done.targets:
-        print(f"published {done.version} (sequence {done.sequence}) for {target['chip']}: {target['size']} bytes")
+        what = f"{done.version} (sequence {done.sequence}) for {target['chip']}"
+        display.done(f"published {what}: {target['size']} bytes")
     if there.channel != found.channel:
         print(f"only in {there.channel}: boards with the url {there.channel_url} take it")
+    display.follow_up(_words("serve", workspace), "boards take it at their next look")
     return 0
 
 
@@ -122,7 +133,8 @@ def publish(
 @click.option("--http", is_flag=True, help="Plain HTTP (boards need allow_http).")
 def serve(*, workspace: Path, host: str, port: int | None, http: bool) -> int:
     """Serve releases/ over HTTPS until Ctrl-C."""
-    from otactl.cli.display import Bars, ServeLog
+    from otactl.cli import display
+    from otactl.cli.boards import ServeLog
     from otactl.server.advice import advice
     from otactl.server.server import Server
     from otactl.workspace import tls
@@ -130,7 +142,7 @@ def serve(*, workspace: Path, host: str, port: int | None, http: bool) -> int:
 
     found = Workspace.find(workspace)
     scheme = "http" if http else "https"
-    with Bars() as bars:
+    with display.Bars() as bars:
         server = Server(
             found.releases,
             None if http else found.tls,
@@ -143,7 +155,7 @@ def serve(*, workspace: Path, host: str, port: int | None, http: bool) -> int:
             bars.note(f"warning: {trouble}")
 
         def started(port: int) -> None:
-            bars.note(f"serving {found.releases} at {scheme}://{host}:{port} (Ctrl-C ends)")
+            bars.note(f"serving {display.short(found.releases)} at {scheme}://{host}:{port} (Ctrl-C ends)")
             for line in advice(found, http=http, port=port):
                 bars.note(f"warning: {line}")
 
