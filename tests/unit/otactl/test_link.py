@@ -24,8 +24,13 @@ def gives_up(why: str) -> AbstractContextManager:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short limits: these tests wait for them to pass."""
-    for name, value in (("_ENTER_S", 1.0), ("_TRY_S", 0.3), ("_READ_S", 0.3), ("_WRITE_S", 0.3)):
-        monkeypatch.setattr(links, name, value)
+    for module, name, value in (
+        (links, "_ENTER_S", 1.0),
+        (links, "_TRY_S", 0.3),
+        (ports, "_READ_S", 0.3),
+        (ports, "_WRITE_S", 0.3),
+    ):
+        monkeypatch.setattr(module, name, value)
 
 
 # --- boards that hang: each of these tests would run into pytest's time limit -----------------
