@@ -24,7 +24,7 @@ $(READY): pyproject.toml host/otactl/__init__.py
 	@touch $@
 
 demo: $(READY) ## a full update and a rollback on a virtual board (FIRMWARE=path for a file of yours)
-	@$(BIN)/python -m otactl.cli.demo $(if $(FIRMWARE),--firmware "$(FIRMWARE)")
+	@$(OTACTL) demo $(if $(FIRMWARE),--firmware "$(FIRMWARE)")
 
 test: $(READY) ## all tests
 	@$(BIN)/python -m pytest -n 4 $(ARGS)

@@ -147,7 +147,8 @@ def _check_board(facts: dict[str, Any], workspace: Workspace) -> None:
         raise BoardError(
             f"no-ota-slots: this board's partition table has {len(slots)} OTA slot"
             f"{'' if len(slots) == 1 else 's'}, an update needs two; flash an OTA build, or a "
-            "table with two slots, once by cable (docs/install.md)"
+            "table with two slots, once by cable (docs/install.md)",
+            code="no-ota-slots",
         )
     try:
         release = publish.current(workspace) or {"version": "", "targets": []}
@@ -159,7 +160,8 @@ def _check_board(facts: dict[str, Any], workspace: Workspace) -> None:
             raise BoardError(
                 f"too-big: release {release['version']} has {target['size']} bytes for {chip}, a "
                 f"slot of this board holds {min(slots)}; publish a smaller build, or flash a "
-                "table with larger slots (docs/install.md)"
+                "table with larger slots (docs/install.md)",
+                code="too-big",
             )
 
 

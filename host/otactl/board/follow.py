@@ -122,7 +122,7 @@ def rollback(link: Link, watch: Watch) -> Outcome:
 def confirm(link: Link, watch: Watch) -> Outcome:
     """End a running trial well. Raises BoardError where there is none."""
     if not status(link)["trial"]:
-        raise BoardError(sentence("not-on-trial"))
+        raise BoardError(sentence("not-on-trial"), code="not-on-trial")
     following = _Following(link, watch, _ask(link, "_before"), silence_s=_RESET_S)
     link.start(_ASK + "_told(agent.confirm)\n")
     return following.to_the_end()
@@ -141,7 +141,7 @@ def _ask(link: Link, call: str, timeout_s: float = 10) -> Any:
             raise BoardError(f"no agent on the board at {link.device}: `otactl deploy`") from None
         raise
     if "code" in answer:
-        raise BoardError(sentence(answer["code"], answer["detail"]))
+        raise BoardError(sentence(answer["code"], answer["detail"]), code=answer["code"])
     return answer["ok"]
 
 

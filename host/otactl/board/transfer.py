@@ -68,5 +68,6 @@ def put(run: Run, path: str, data: bytes) -> None:
 
 def _refusal(error: BoardError, what: str) -> BoardError:
     if _NO_ROOM.search(str(error)):
-        return BoardError(f"vfs-full: no room on the board for {what}: delete files of yours there, then again")
+        said = f"vfs-full: no room on the board for {what}: delete files of yours there, then again"
+        return BoardError(said, code="vfs-full")
     return BoardError(f"cannot write {what} on the board: {error}")

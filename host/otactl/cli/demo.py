@@ -1,10 +1,9 @@
-"""`make demo`: one board from nothing to an update that is confirmed and one that is rolled back.
+"""`otactl demo`: one board from nothing to an update that is confirmed and one that is rolled back.
 
 What it shows is checked in the flash image by means that are not the agent's (vboard.flash.otadata, the bytes of the slot),
 and any step that did not happen makes the exit status 1.
 """
 
-import argparse
 import shutil
 import sys
 import time
@@ -21,8 +20,7 @@ from vboard.flash.otadata import State, active, read_entries, slot_of
 from vboard.link.wlan import Network
 
 from otactl.board.link import Link
-from otactl.cli import main as cli
-from otactl.errors import OtactlError
+from otactl.cli import run as cli
 from otactl.release import firmware
 from otactl.server.server import Server
 from otactl.workspace.workspace import Workspace
@@ -52,7 +50,7 @@ def _title(text: str) -> None:
 def _otactl(*words: str | Path, expect: int = 0) -> None:
     line = [str(word) for word in words]
     _screen.print(f"[dim]$[/dim] otactl {' '.join(line)}")
-    code = cli.main(line)
+    code = cli.run(line)
     if code != expect:
         raise StepFailed(f"otactl {line[0]} ended with {code}, not {expect}")
 
@@ -190,15 +188,12 @@ def run(folder: Path, user: Path | None) -> list[Step]:
     return steps
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="make demo")
-    parser.add_argument("--firmware", type=Path, help="a firmware file of yours (app image or full-flash file)")
-    parser.add_argument("--folder", type=Path, default=Path("demo"))
-    args = parser.parse_args()
+def show(folder: Path, user: Path | None) -> int:
+    """Tell the story in `folder`, with firmware of the user's or a made-up one; 1 where it did not go as it must."""
     began = time.monotonic()
     try:
-        steps = run(args.folder.resolve(), args.firmware)
-    except (StepFailed, OtactlError, TimeoutError) as error:
+        steps = run(folder.resolve(), user)
+    except (StepFailed, TimeoutError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     rows = Rows(title="\nWhat happened, judged from the flash image", title_justify="left")
@@ -208,10 +203,6 @@ def main() -> int:
         rows.add_row(one.text, f"{one.seconds:.1f}", one.proof)
     _screen.print(rows)
     _screen.print(
-        f"All of it in {time.monotonic() - began:.0f} s; the board's console is in {args.folder}/board/console.log"
+        f"All of it in {time.monotonic() - began:.0f} s; the board's console is in {folder}/board/console.log"
     )
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

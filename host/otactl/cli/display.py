@@ -2,7 +2,7 @@
 
 import sys
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -15,8 +15,10 @@ from rich.progress import (
 )
 
 from otactl.board.codes import sentence
-from otactl.board.follow import Event
-from otactl.server.files import Transfer
+
+if TYPE_CHECKING:
+    from otactl.board.follow import Event
+    from otactl.server.files import Transfer
 
 _MEASURED = ("download", "verify")
 _ENDINGS = ("refused", "up-to-date", "confirmed", "rolled-back")  # the command says these itself
@@ -72,7 +74,7 @@ class ServeLog:
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
 
-    def __call__(self, transfer: Transfer) -> None:
+    def __call__(self, transfer: "Transfer") -> None:
         name = f"{transfer.peer} {transfer.path}"
         if not transfer.over:
             self._bars.show(name, transfer.done, transfer.size)
@@ -99,7 +101,7 @@ class BoardWatch:
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: "Event") -> None:
         if event.name in _MEASURED:
             done, _, total = (event.facts or [""])[0].partition("/")
             if done.isdecimal() and total.isdecimal():

@@ -42,7 +42,8 @@ class Gateway:
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=16)
         self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, name="vboard-gateway", daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, name="vboard-gateway", daemon=True)
+        self._accepting.start()
 
     def ticket(self, host: str, port: int, timeout: float | None) -> str:
         name = secrets.token_hex(8)
@@ -51,10 +52,14 @@ class Gateway:
         return name
 
     def close(self) -> None:
+        # A file descriptor that is closed while a thread waits on it is soon another's: the thread would take a
+        # connection of the next board. So each thread is told to end, and closes what it has by itself.
+        _end(self._listener)
+        self._accepting.join()
         self._listener.close()
         self.datagrams.close()
         for connection in list(self._open):
-            _shut(connection)
+            _end(connection)
 
     def _accept(self) -> None:
         while True:
@@ -86,7 +91,8 @@ class Gateway:
             for connection in (board, server):
                 if connection:
                     self._open.discard(connection)
-                    _shut(connection)
+                    _end(connection)
+                    connection.close()
 
     def _connect(self, route: _Route) -> socket.socket:
         if route.over is None:
@@ -137,9 +143,8 @@ def _lwip(error: OSError) -> int:
     return ECONNRESET if isinstance(error, ConnectionRefusedError) else EHOSTUNREACH
 
 
-def _shut(connection: socket.socket) -> None:
+def _end(connection: socket.socket) -> None:
     try:
         connection.shutdown(socket.SHUT_RDWR)
     except OSError:
         pass
-    connection.close()

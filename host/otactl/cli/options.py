@@ -1,0 +1,69 @@
+"""The command without its verbs, and what verbs are made with.
+
+A new verb is a function under `@verb` in one of the `*_verbs` files (or a new file that main.py imports): its docstring is
+the help, what it returns the exit code, and what it needs is imported inside it, so that `otactl --help` stays quick.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import rich_click as click
+from click.shell_completion import CompletionItem
+
+from otactl import __version__
+
+WORKSPACE, BOARD, TOOLS = "Workspace", "Board", "Tools"  # the groups of `otactl --help`, in this order
+PORT = click.IntRange(0, 0xFFFF)
+FILE = click.Path(path_type=Path)
+
+Run = Callable[..., int]
+
+
+class _Verbs(click.RichGroup):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # as they are written, not by the alphabet
+
+
+@click.group(
+    cls=_Verbs,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"], "rich_help_config": {"text_markup": None}},
+    epilog="Exit codes: 0 done, 1 the update or the board is at fault, 2 wrong usage, "
+    "3 the rig is at fault (port, server, tool). `otactl VERB --help` has an example.",
+)
+@click.version_option(__version__, message="otactl %(version)s")
+@click.command_panel(WORKSPACE)
+@click.command_panel(BOARD)
+@click.command_panel(TOOLS)
+def otactl() -> None:
+    """Over-the-air updates for ESP32 boards that run stock MicroPython."""
+
+
+def verb(group: str, example: str) -> Callable[[Run], click.RichCommand]:
+    """Make a function a verb of `otactl`, by its own name. `example`: what may follow `otactl`, for the help."""
+
+    def add(run: Run) -> click.RichCommand:
+        made = otactl.command(run.__name__.replace("_", "-"), panel=group, epilog=f"example: otactl {example}")
+        return made(run)
+
+    return add
+
+
+in_workspace = click.option(
+    "-w", "--workspace", type=FILE, default=Path(), help="Folder of the workspace (default: this one)."
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="For scripts: one JSON object.")
+
+
+def _ports(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from serial.tools.list_ports import comports
+
+    return [CompletionItem(port.device, help=port.description) for port in comports() if port.vid is not None]
+
+
+on_board = click.argument(
+    "board",
+    default="auto",
+    shell_complete=_ports,
+    help="An mpremote device: auto (default), a path, id:SERIAL, u0, socket://HOST:PORT.",
+)

@@ -1,0 +1,74 @@
+"""The verbs that need no board of yours: virtual-board, demo."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import rich_click as click
+
+from otactl.cli.options import FILE, TOOLS, verb
+from otactl.errors import UsageError
+
+try:  # needs a POSIX system: the other verbs must run without
+    from vboard.chips import CHIPS
+    from vboard.flash.table import LAYOUTS
+except ImportError:
+    _CHIPS: Collection[str] = ()
+    _LAYOUTS: Collection[str] = ()
+else:
+    _CHIPS, _LAYOUTS = CHIPS, LAYOUTS
+
+
+@verb(TOOLS, "virtual-board --chip esp32s3 --port /tmp/board")
+@click.option("--folder", type=FILE, help="Where its flash is kept (default: a new one that is forgotten).")
+@click.option("--chip", type=click.Choice(list(_CHIPS)) if _CHIPS else str, default="esp32", help="(default: esp32)")
+@click.option("--layout", default="ota", help=f"{', '.join(_LAYOUTS)}, or a partition CSV (default: ota).")
+@click.option("--flash-mib", type=int, help="(default: what the layout needs)")
+@click.option("--heap-kib", type=int, default=160, help="What a program has (default: 160).")
+@click.option("--app", type=FILE, help="App image for its first slot (default: a small made-up one).")
+@click.option("--ssid", default="virtual", help="The Wi-Fi network that it can join (default: virtual).")
+@click.option("--password", default="password", help="(default: password)")
+@click.option("--port", type=FILE, help="Make the port appear at this path as well.")
+def virtual_board(
+    *,
+    folder: Path | None,
+    chip: str,
+    layout: str,
+    flash_mib: int | None,
+    heap_kib: int,
+    app: Path | None,
+    ssid: str,
+    password: str,
+    port: Path | None,
+) -> int:
+    """Start a virtual board, print its port, and keep it until Ctrl-C."""
+    try:
+        from vboard.cli import run
+    except ImportError as error:
+        raise UsageError(f"no virtual board on this system: {error}") from None
+
+    try:
+        return run(
+            folder=folder,
+            chip=chip,
+            layout=layout,
+            flash_mib=flash_mib,
+            heap_kib=heap_kib,
+            app=app,
+            access_points={ssid: password},
+            port=port,
+        )
+    except ValueError as error:
+        raise UsageError(f"no such board: {error}") from None
+
+
+@verb(TOOLS, "demo --firmware ESP32_GENERIC-OTA.app-bin")
+@click.option("--firmware", type=FILE, help="A firmware file of yours (app image or full-flash file).")
+@click.option("--folder", type=FILE, default=Path("demo"), help="Emptied first (default: demo).")
+def demo(*, firmware: Path | None, folder: Path) -> int:
+    """A full update and a rollback on a virtual board, judged from its flash."""
+    try:
+        from otactl.cli import demo as story
+    except ImportError as error:
+        raise UsageError(f"no virtual board on this system: {error}") from None
+
+    return story.show(folder, firmware)

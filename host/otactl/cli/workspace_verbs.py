@@ -1,0 +1,146 @@
+"""The verbs that work in a workspace: init, publish, serve."""
+
+import json
+import os
+from pathlib import Path
+
+import rich_click as click
+
+from otactl.cli.options import FILE, PORT, WORKSPACE, as_json, in_workspace, verb
+from otactl.errors import UsageError
+
+
+@verb(WORKSPACE, "init --product lamp --ssid Home laptop.local")
+@in_workspace
+@click.argument("names", nargs=-1, help="Names or addresses by which boards call this machine.")
+@click.option("--product", default="demo", help="Boards take releases of their own product only.")
+@click.option("--port", type=PORT, metavar="NUMBER", default=8443, help="Of the server (default: 8443).")
+@click.option("--ssid", help="Wi-Fi network for the boards.")
+@click.option("--password", help="Its password (or OTACTL_WIFI_PASSWORD in the environment).")
+@click.option("--renew", is_flag=True, help="Only a new server certificate, for more names or when it expires.")
+@as_json
+def init(
+    *,
+    workspace: Path,
+    names: tuple[str, ...],
+    product: str,
+    port: int,
+    ssid: str | None,
+    password: str | None,
+    renew: bool,
+    as_json: bool,
+) -> int:
+    """Make a workspace: keys, certificates, otactl.toml."""
+    from otactl.workspace import tls
+    from otactl.workspace.create import create
+    from otactl.workspace.workspace import Workspace
+
+    if renew:
+        made = Workspace.find(workspace)
+        known = [*names, made.host, *tls.server_names(made.tls), *tls.own_names()]
+        tls.make_server(made.tls, list(dict.fromkeys(known)))
+    else:
+        made = create(
+            workspace,
+            product=product,
+            names=list(names) or _default_names(),
+            port=port,
+            wifi=_wifi(ssid, password),
+        )
+    if as_json:
+        print(json.dumps({"workspace": str(made.root), "product": made.product, "url": made.channel_url}))
+    elif renew:
+        print(f"new server certificate in {made.tls}; boards need nothing new, a server that runs a new start")
+    else:
+        print(f"workspace for {made.product!r} in {made.root}")
+        print(f"  boards will look at {made.channel_url}")
+        print(f"  keep {made.key_file} safe: boards trust what it signs, and nothing else")
+    return 0
+
+
+def _wifi(ssid: str | None, password: str | None) -> dict[str, str] | None:
+    if not ssid:
+        if password:
+            raise UsageError("--password without --ssid: name the network that it is for")
+        return None
+    if len(ssid.encode()) > 32:
+        raise UsageError("--ssid: a network's name has 32 bytes at the most")
+    password = password or os.environ.get("OTACTL_WIFI_PASSWORD")
+    return {"ssid": ssid} | ({"password": password} if password else {})
+
+
+def _default_names() -> list[str]:
+    """How a board on the same network reaches this machine: by address, which needs no DNS."""
+    from otactl.workspace import tls
+
+    address = tls.address()
+    return [*([address] if address else []), *tls.own_names()]
+
+
+@verb(WORKSPACE, "publish ESP32_GENERIC-OTA.app-bin --version 1.1.0")
+@in_workspace
+@click.argument("firmware", nargs=-1, required=True, type=FILE, help="App image or full-flash file, one for each chip.")
+@click.option("--version", required=True, help="The name for people.")
+@click.option("--build", help="Only for boards whose sys.implementation._build matches this glob.")
+@click.option("--security-version", type=int, help="Never goes down (default: as before).")
+@as_json
+def publish(
+    *,
+    workspace: Path,
+    firmware: tuple[Path, ...],
+    version: str,
+    build: str | None,
+    security_version: int | None,
+    as_json: bool,
+) -> int:
+    """Sign a release and let the channel point at it."""
+    from otactl.release.publish import publish as sign
+    from otactl.workspace.workspace import Workspace
+
+    done = sign(Workspace.find(workspace), firmware, version, build=build, security_version=security_version)
+    if as_json:
+        release = {"version": done.version, "sequence": done.sequence, "targets": done.targets}
+        print(json.dumps(release, indent=1))
+        return 0
+    for note in done.notes:
+        print(note)
+    for target in done.targets:
+        print(f"published {done.version} (sequence {done.sequence}) for {target['chip']}: {target['size']} bytes")
+    return 0
+
+
+@verb(WORKSPACE, "serve --port 8443")
+@in_workspace
+@click.option("--host", default="0.0.0.0", help="Address to listen on (default: all of IPv4).")
+@click.option("--port", type=PORT, metavar="NUMBER", help="(default: that of the url in otactl.toml)")
+@click.option("--http", is_flag=True, help="Plain HTTP (boards need allow_http).")
+def serve(*, workspace: Path, host: str, port: int | None, http: bool) -> int:
+    """Serve releases/ over HTTPS until Ctrl-C."""
+    from otactl.cli.display import Bars, ServeLog
+    from otactl.server.server import Server
+    from otactl.workspace import tls
+    from otactl.workspace.workspace import Workspace
+
+    found = Workspace.find(workspace)
+    scheme = "http" if http else "https"
+    with Bars() as bars:
+        server = Server(
+            found.releases,
+            None if http else found.tls,
+            host,
+            found.port if port is None else port,
+            ServeLog(bars),
+        )
+        trouble = None if http else tls.advice(found.tls, found.host)
+        if trouble:
+            bars.note(f"warning: {trouble}")
+
+        def started(port: int) -> None:
+            bars.note(f"serving {found.releases} at {scheme}://{host}:{port} (Ctrl-C ends)")
+            if found.path:
+                bars.note(f"warning: boards look at {found.channel_url}: this server has no {found.path}; change url")
+            elif port != found.port:
+                bars.note(f"warning: boards look at {found.channel_url}: change url, or forward")
+
+        server.run(started)
+    return 0

@@ -1,0 +1,228 @@
+"""The command as a process: what it loads, what signals do to it, full disks, completion."""
+
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import scripted
+from otactl.workspace.workspace import Workspace
+
+HOST = Path(__file__).resolve().parents[3] / "host"
+HEAVY = ["aiohttp", "cryptography", "esptool", "mpremote", "serial", "vboard.board"]
+
+
+def environment(*first: Path, **more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [*first, HOST])), "PYTHONUNBUFFERED": "1", **more}
+
+
+def otactl(*words: object, **how: object) -> subprocess.CompletedProcess[str]:
+    how = {"stdout": subprocess.PIPE, "env": environment(), **how}
+    return subprocess.run(
+        [sys.executable, "-m", "otactl", *map(str, words)],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+        **how,
+    )
+
+
+@contextmanager
+def process(*words: object, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "otactl", *map(str, words)],
+        env=env or environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.kill()  # where a check failed: it would be waited for without end
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["deploy", "--help"], ["virtual-board", "--help"]])
+def test_help_loads_nothing_that_only_verbs_need(words: list[str]) -> None:
+    program = (
+        f"import sys\nfrom otactl.__main__ import main\nassert main({words}) == 0\n"
+        f"print('loaded:', *[name for name in {HEAVY} if name in sys.modules])"
+    )
+    program = program.replace(f"main({words})", "main()")
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], env=environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1].split() == ["loaded:"]
+
+
+@pytest.mark.parametrize("slow", ["rich_click", "mpremote"])  # before there is a command, and within a verb
+def test_ctrl_c_while_a_module_is_loaded_is_one_line(tmp_path: Path, slow: str) -> None:
+    (tmp_path / f"{slow}.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(30)\n")
+    with process("status", "/dev/ttyNothing", env=environment(tmp_path)) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "loading\n"
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=30)
+    assert (running.returncode, out, err) == (130, "", "otactl: stopped\n")
+
+
+def board_on_trial():
+    def reply(program: bytes) -> bytes:
+        return b'{"ok": 60}\r\n\x04\x04>' if b"_try(_deadline_s)" in program else b"ota: trial 1.1.0 in ota_1\r\n"
+
+    return scripted.on_terminal(scripted.well(reply))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_verb_as_an_exception_does(number: signal.Signals, code: int) -> None:
+    with board_on_trial() as device, process("update", device) as update:
+        assert update.stdout is not None
+        assert "trial 1.1.0" in update.stdout.readline()
+        update.send_signal(number)
+        _, err = update.communicate(timeout=30)
+    assert (update.returncode, err) == (code, "otactl: stopped\n")
+
+
+def test_sigterm_gives_the_board_its_program_back() -> None:
+    asked, heard = threading.Event(), bytearray()
+
+    def reply(_: bytes) -> bytes:
+        asked.set()
+        return b""  # the answer never comes
+
+    answers = scripted.well(reply)
+
+    def script(data: bytes, send: scripted.Send) -> None:
+        if asked.is_set():
+            heard.extend(data)
+        answers(data, send)
+
+    with scripted.on_terminal(script) as device, process("status", device) as status:
+        assert asked.wait(30)
+        status.send_signal(signal.SIGTERM)
+        _, err = status.communicate(timeout=30)
+        assert (status.returncode, err) == (143, "otactl: stopped\n")
+    assert heard.endswith(b"\r\x03\r\x02\x04")  # out of the raw REPL, and a soft reset, which runs main.py
+
+
+def test_a_second_sigterm_kills(tmp_path: Path) -> None:
+    (tmp_path / "mpremote.py").write_text(
+        "import time\ntry:\n    print('loading', flush=True)\n    time.sleep(30)\n"
+        "except SystemExit:\n    print('ending', flush=True)\ntime.sleep(30)\n"
+    )
+    with process("status", env=environment(tmp_path)) as running:
+        assert running.stdout is not None
+        for said in ("loading\n", "ending\n"):
+            assert running.stdout.readline() == said
+            running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=20)
+    assert running.returncode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("verb", ["serve", "virtual-board"])
+def test_what_runs_until_a_signal_ends_clean(place: Workspace, verb: str, number: signal.Signals, code: int) -> None:
+    words = {"serve": ["-w", place.root, "--host", "127.0.0.1", "--port", 0], "virtual-board": []}[verb]
+    with process(verb, *words) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        running.send_signal(number)
+        _, err = running.communicate(timeout=30)
+    assert (running.returncode, err) == (code, "otactl: stopped\n" if code and verb == "serve" else "")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "kind", "message"),
+    [
+        (["update", "--json", "--boar"], 2, "usage", "No such option"),
+        (["publish", "--json", "-w", "/nowhere", "x.bin", "--version", "1"], 2, "usage", "no workspace at /nowhere"),
+        (["publish", "--json", "-w", "{place}", "{place}/otactl.toml", "--version", "1"], 1, "release", "not ESP32"),
+        (["status", "--json", "/dev/ttyNothing"], 3, "rig", "no such port"),
+        (["init", "--json", "-w", "{place}/otactl.toml/x"], 3, "rig", "Not a directory"),
+    ],
+)
+def test_with_json_a_failure_is_an_object_too(place: Workspace, words, code: int, kind: str, message: str) -> None:
+    done = otactl(*[word.format(place=place.root) for word in words])
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, error["kind"], error["code"]) == (code, kind, None)
+    assert message.lower() in error["message"].lower()
+    assert done.stderr == f"otactl: {error['message']}\n"
+
+
+def test_json_of_init_and_failure_of_a_board_with_its_code(tmp_path: Path) -> None:
+    done = otactl("init", "--json", "-w", tmp_path / "w", "lamp.local")
+    assert json.loads(done.stdout)["url"] == "https://lamp.local:8443/stable.json"
+    refusing = scripted.well(lambda _: b'{"code": "config-missing", "detail": ""}\r\n\x04\x04>')
+    with scripted.on_terminal(refusing) as device:
+        done = otactl("update", device, "--json")
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, error["kind"], error["code"]) == (1, "board", "config-missing")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["upate"], "'update'"),
+        (["update", "--jsn"], "'--json'"),
+        (["publish"], "'FIRMWARE...'. See `otactl publish --help`."),
+        ([], "`otactl --help`"),
+    ],
+)
+def test_a_slip_is_one_line_that_says_what_was_meant(words: list[str], said: str) -> None:
+    done = otactl(*words)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("otactl: ")
+    assert said in done.stderr
+
+
+def small_files() -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+
+def test_a_disk_that_takes_no_more_is_named(place: Workspace, firmware_file: Callable[..., Path]) -> None:
+    done = otactl("publish", "-w", place.root, firmware_file(), "--version", "1.0.0", preexec_fn=small_files)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == f"otactl: {place.releases}/1.0.0/esp32.bin: File too large\n"
+    assert [path.name for path in (place.releases / "1.0.0").iterdir()] == []
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["--version"], ["init", "-w", "{tmp}/w", "lamp.local"]])
+def test_output_that_cannot_be_written_is_named(tmp_path: Path, words: list[str], unbuffered: str) -> None:
+    with open("/dev/full", "w") as full:
+        env = environment(PYTHONUNBUFFERED=unbuffered)
+        done = otactl(*[word.format(tmp=tmp_path) for word in words], stdout=full, env=env)
+    assert done.returncode == 3
+    assert re.match(r"otactl: standard output.*: No space left on device\n\Z", done.stderr)
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["init", "-w", "{tmp}/w", "lamp.local"]])
+def test_a_reader_that_goes_away_is_no_failure(tmp_path: Path, words: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    env = environment()
+    del env["PYTHONUNBUFFERED"]  # so that the end flushes
+    done = otactl(*[word.format(tmp=tmp_path) for word in words], stdout=writer, env=env)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("otactl up", "update"), ("otactl update --j", "--json"), ("otactl virtual-board --chip esp32s", "esp32s3")],
+)
+def test_a_shell_completes_verbs_options_and_chips(words: str, offered: str) -> None:
+    env = environment(_OTACTL_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(words.count(" ")))
+    done = otactl(env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"plain,{offered}" in done.stdout.split()
