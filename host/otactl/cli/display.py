@@ -30,18 +30,32 @@ class Bars:
     def __init__(self, *, quiet: bool = False) -> None:
         """`quiet`: nothing at all, for output that a script reads."""
         self._console = Console(highlight=False, soft_wrap=True, quiet=quiet)
+        self.moves = not quiet and sys.stdout.isatty()
         self._progress = Progress(
             TextColumn("  {task.description}", markup=False),
             BarColumn(bar_width=32),
             DownloadColumn(binary_units=True),
             TransferSpeedColumn(),
             console=self._console,
-            disable=quiet or not sys.stdout.isatty(),
+            disable=not self.moves,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._waiting: TaskID | None = None
+
+    def wait(self, what: str) -> None:
+        """Say what is waited for, until the next bar or line."""
+        if self._waiting is None:
+            self._waiting = self._progress.add_task(what, total=None)
+        self._progress.update(self._waiting, description=what)
+
+    def _came(self) -> None:
+        if self._waiting is not None:
+            self._progress.remove_task(self._waiting)
+            self._waiting = None
 
     def show(self, name: str, done: int, total: int) -> None:
         """Move the bar `name`, which appears with its first value."""
+        self._came()
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(name, total=total)
         self._progress.update(self._tasks[name], completed=done, total=total)
@@ -53,6 +67,7 @@ class Bars:
 
     def note(self, line: str) -> None:
         """A line above the bars; what strangers asked for, or a board said, moves no cursor."""
+        self._came()
         self._console.print("".join(c if c.isprintable() else "?" for c in line), markup=False)
 
     def __enter__(self) -> Self:
@@ -65,6 +80,7 @@ class Bars:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._came()
         self._progress.stop()
 
 
