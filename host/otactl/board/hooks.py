@@ -6,7 +6,7 @@ LINES = {  # where the agent is damaged, or half deployed, the program starts al
 }
 WITHOUT = {  # what comes of it
     "boot.py": "a new release that hangs before main.py is not ended by the watchdog",
-    "main.py": "no new release would be tried, and each would end in `deadline` or go back",
+    "main.py": "the trial of a new release cannot pass: it ends in `deadline`, or goes back at the next reset",
 }
 # for the board: whether a file calls the agent; None where it is not there. Bytes, as MicroPython runs what is no UTF-8 too
 CALLS = """
