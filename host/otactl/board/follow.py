@@ -106,6 +106,7 @@ def update(link: Link, watch: Watch, *, anyway: bool = False) -> Outcome:
     outcome = following.to_the_end()
     if outcome.reason == "unconfirmed":
         link.restart_program()
+        following.version = "the last release"
         outcome = following.to_the_end()
     if outcome.reason == "failed-before" and _left_by_hand(before["failed"]):
         outcome = replace(outcome, reason="rollback")
@@ -123,7 +124,7 @@ def confirm(link: Link, watch: Watch) -> Outcome:
     """End a running trial well. Raises BoardError where there is none."""
     if not status(link)["trial"]:
         raise BoardError(sentence("not-on-trial"), code="not-on-trial")
-    following = _Following(link, watch, _ask(link, "_before"), silence_s=_RESET_S)
+    following = _Following(link, watch, {"id": _ask(link, "_id")}, silence_s=_RESET_S)  # whatever its configuration
     link.start(_ASK + "_told(agent.confirm)\n")
     return following.to_the_end()
 
@@ -146,14 +147,17 @@ def _ask(link: Link, call: str, timeout_s: float = 10) -> Any:
 
 
 class _Following:
-    """One update or rollback as the console tells of it. `before`: what `_before` gave."""
+    """One update or rollback as the console tells of it. `before`: what `_before` gave.
+
+    `version`: of the release that the board tries by itself, empty before that.
+    """
 
     def __init__(self, link: Link, watch: Watch, before: dict[str, Any], *, silence_s: float = 0) -> None:
         self._link = link
         self._watch = watch
         self._id = before["id"]
         self._silence_s = silence_s or before["deadline_s"] + _SLACK_S
-        self._version = ""  # of the release that is tried
+        self.version = ""
         self._hint = ""
         self._recent: list[str] = []
 
@@ -171,9 +175,9 @@ class _Following:
 
     def _left_alone(self) -> str:
         status = f"`otactl status {self._link.device}`"
-        if self._version:
+        if self.version:
             return (
-                f"stopped watching: the board goes on with the trial of {self._version} by itself; "
+                f"stopped watching: the board goes on with the trial of {self.version} by itself; "
                 f"when it is over, {status} says how it ended"
             )
         return (
@@ -186,8 +190,10 @@ class _Following:
             first, second = [*event.facts, "", ""][:2]  # a line may come in garbled
             rest = " ".join(event.facts[1:])
             if event.name in _ALONE:
-                self._version = first or "a release"
+                self.version = first or "a release"
                 self._link.let_go()
+            if event.name in ("switch", "rollback"):
+                self._recent.clear()  # what crashes from here on is the release that is tried
             if event.name == "error" and first == "no-app":
                 self._hint = _NO_APP.format(device=self._link.device)
                 continue
@@ -201,19 +207,23 @@ class _Following:
             if event.name == "refused":
                 self._link.finish()  # no reset comes: the board would stay at the prompt
                 return Outcome("up-to-date", rest) if first == "up-to-date" else Outcome("refused", "", first, rest)
-        raise RigError(
-            f"the board at {self._link.device} has told nothing for {self._limit_s:g} s: see `otactl status`; "
+        raise self._silent()
+
+    def _silent(self) -> RigError:
+        limit_s, device = self._link.patience.limit(self._silence_s), self._link.device
+        if self._link.gone:
+            return RigError(f"the port {device} has not come back for {limit_s:g} s: is the board plugged in?")
+        why = panic.cause(self._recent)
+        return RigError(
+            f"the board at {device} has told nothing for {limit_s:g} s"
+            f"{f' (before that: {why})' if why else ''}: see `otactl status`; "
             "its bootloader goes back to the old release if the new one hangs"
         )
-
-    @property
-    def _limit_s(self) -> float:
-        return self._link.patience.limit(self._silence_s)
 
     def _waits_for(self) -> str:
         if self._link.gone:
             return "the port to come back; the board goes on by itself"
-        if self._version:
+        if self.version:
             return "the trial to report; the bootloader goes back by itself if it hangs"
         return "the board's next word"
 
@@ -241,7 +251,7 @@ class _Following:
     def _note(self, line: str) -> None:
         """Keep a line for the cause of a failure; tell of a crash at once."""
         self._recent = [*self._recent, line][-_RECENT:]
-        told = panic.explain(line) if self._version else None
+        told = panic.explain(line) if self.version else None
         if told and panic.cause([line]):
             self._watch(Event("console", [told]))
 

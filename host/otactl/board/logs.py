@@ -1,5 +1,6 @@
 """A board's console with the times of this machine: for `otactl logs`, and kept in the workspace while an update runs."""
 
+import contextlib
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -38,7 +39,7 @@ class Journal:
 
 
 class LogFile:
-    """A file that takes lines, each on disk before the next. Raises OSError."""
+    """A file that takes lines, each on disk before the next; one that got none is not left. Raises OSError."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -54,6 +55,9 @@ class LogFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+        with contextlib.suppress(OSError):
+            if not self.path.stat().st_size:
+                self.path.unlink()
 
 
 def watch(console: Console, journal: Journal) -> NoReturn:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from otactl.cli.options import BOARD, FILE, as_json, in_workspace, on_board, verb
+from otactl.errors import OtactlError
 
 if TYPE_CHECKING:
     from otactl.board.follow import Outcome
@@ -104,8 +105,13 @@ def _follow(run: "Callable[..., Outcome]", board: str, slow: float, as_json: boo
     from otactl.cli.display import Bars, BoardWatch
     from otactl.cli.reach import reached
 
-    with Bars(quiet=as_json) as bars, reached(board, slow, bars, log=log) as link:
-        outcome = run(link, BoardWatch(bars))
+    try:
+        with Bars(quiet=as_json) as bars, reached(board, slow, bars, log=log) as link:
+            outcome = run(link, BoardWatch(bars))
+    except OtactlError:
+        if not as_json:
+            _tell_of(log)
+        raise
     well = outcome.name in ("confirmed", "up-to-date")
     if as_json:
         print(json.dumps(_as_json(outcome)))
@@ -117,11 +123,16 @@ def _follow(run: "Callable[..., Outcome]", board: str, slow: float, as_json: boo
     else:
         where = f"{outcome.version} was rolled back, " if outcome.name == "rolled-back" else ""
         print(f"{where}{sentence(outcome.reason, outcome.detail)}")
-    if not well and log:
-        print(f"what the board said is in {log}")
+    if not well:
+        _tell_of(log)
     if outcome.hint:
         print(outcome.hint)
     return 0 if well else 1
+
+
+def _tell_of(log: Path | None) -> None:
+    if log and log.exists():
+        print(f"what the board said is in {log}")
 
 
 def _as_json(outcome: "Outcome") -> dict[str, Any]:

@@ -170,6 +170,23 @@ def test_an_update_keeps_the_console_in_its_workspace(capsys, place: Workspace, 
         assert otactl(capsys, "update", device, "-w", tmp_path)[0] == 2  # the one that was named is none
 
 
+def test_what_the_board_said_before_it_fell_silent_is_told_and_kept(capsys, place: Workspace, monkeypatch) -> None:
+    from otactl.board import follow
+
+    monkeypatch.setattr(follow, "_SLACK_S", -59)  # a second in all
+    guru = b"Guru Meditation Error: Core  0 panic'ed (LoadProhibited). Exception was unhandled.\r\n"
+    with deployed(b"ota: switch 1.1.0 to ota_1\r\n" + guru) as device:
+        code, out, err = otactl(capsys, "update", device, "-w", place.root)
+    assert code == 3 and "told nothing for 1 s (before that: crash on core 0, LoadProhibited" in err
+    assert "what the board said is in " in out and ".otactl/logs/" in out
+
+
+def test_an_update_that_never_began_leaves_no_log(capsys, place: Workspace) -> None:
+    with deployed(b"", **{"main.py": False}) as device:
+        assert otactl(capsys, "update", device, "-w", place.root)[0] == 1
+    assert list((place.root / ".otactl" / "logs").iterdir()) == []
+
+
 # --- last lines ------------------------------------------------------------------------------
 
 

@@ -24,6 +24,8 @@ def answering(console: bytes, *, trial: bool = False):
         if b"_try(agent.status)" in program:
             said = b"true" if trial else b"false"
             return b'{"ok": {"trial": ' + said + b"}}\r\n\x04\x04>"
+        if b"_try(_id)" in program:
+            return b'{"ok": "01"}\r\n\x04\x04>'
         return console
 
     return scripted.on_terminal(scripted.well(answer))
@@ -141,6 +143,18 @@ def test_a_board_already_on_trial_is_followed() -> None:
 def test_confirming_ends_a_trial() -> None:
     console = b"ota: confirmed 1.1.0\r\n"
     assert follow(boards.confirm, console, trial=True)[0] == Outcome("confirmed", "1.1.0")
+
+
+def test_a_trial_is_confirmed_also_where_the_configuration_is_wrong() -> None:
+    def answer(program: bytes) -> bytes:
+        if b"_try(_before)" in program:
+            return b'{"code": "config-invalid", "detail": "url"}\r\n\x04\x04>'
+        if b"_try(agent.status)" in program:
+            return b'{"ok": {"trial": true}}\r\n\x04\x04>'
+        return b'{"ok": "01"}\r\n\x04\x04>' if b"_try(_id)" in program else b"ota: confirmed 1.1.0\r\n"
+
+    with scripted.on_terminal(scripted.well(answer)) as device, Link(device) as link:
+        assert boards.confirm(link, lambda _: None) == Outcome("confirmed", "1.1.0")
 
 
 def test_without_a_trial_there_is_nothing_to_confirm() -> None:
