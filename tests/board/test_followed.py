@@ -139,6 +139,16 @@ def test_an_update_that_could_only_end_in_deadline_is_refused_before_a_download(
     assert "\n" not in str(caught.value)
 
 
+def test_a_boot_py_without_the_agent_is_warned_of(rig: Rig) -> None:
+    board = started(rig.board())
+    with Link(str(board.port)) as link:
+        link.put("/boot.py", b"print('mine')\n")
+    rig.publish("1.1.0", NEW)
+    outcome, seen = updated(board)
+    assert outcome == Outcome("confirmed", "1.1.0")
+    assert seen[0].name == "warning" and seen[0].facts[0].startswith("boot.py does not call the agent: a new release")
+
+
 def test_an_update_goes_on_anyway_where_a_module_calls_the_agent(rig: Rig) -> None:
     board = started(rig.board())
     with Link(str(board.port)) as link:

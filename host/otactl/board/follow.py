@@ -101,6 +101,8 @@ def update(link: Link, watch: Watch, *, anyway: bool = False) -> Outcome:
     before = _ask(link, "_before")
     if not before["main.py"] and not anyway:
         raise BoardError(hooks.refusal(link.device, before["main.py"] is not None))
+    if not before["boot.py"]:
+        watch(Event("warning", [hooks.doubt("boot.py")]))
     following = _Following(link, watch, before)
     link.start(_ASK + _UPDATE)
     outcome = following.to_the_end()

@@ -32,6 +32,11 @@ def advice(name: str) -> str:
     )
 
 
+def doubt(name: str) -> str:
+    """The same in one line, before an update that goes on."""
+    return f"{name} does not call the agent: {WITHOUT[name]}; `otactl deploy` says which lines to add"
+
+
 def refusal(device: str, there: bool) -> str:
     """Why no update begins on a board without `agent.start()`; `there`: it has a main.py."""
     if not there:

@@ -23,7 +23,7 @@ class Waits:
         self._what, self._next = "", 0.0
 
     def __call__(self, what: str, left_s: float) -> None:
-        said = f"waiting for {what} (at most {left_s:.0f} s more)"
+        said = f"waiting {left_s:.0f} s at most for {what}"  # the number first: a narrow terminal cuts the end
         if self._moves:
             self._bars.wait(said)
         elif what != self._what or time.monotonic() >= self._next:
