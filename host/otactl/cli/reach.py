@@ -11,24 +11,30 @@ from otactl.cli.display import Bars
 from otactl.errors import UsageError
 from otactl.workspace.workspace import Workspace
 
+_FIRST_S = 3.0  # after the first word of a wait, which comes after two seconds
 _EVERY_S = 15.0
 
 
 class Waits:
-    """`tell` of a link: a countdown on a terminal, in a pipe a line at once and then now and then."""
+    """`tell` of a link: a countdown on a terminal, in a pipe a line after five seconds, then every 15."""
 
     def __init__(self, bars: Bars, *, moves: bool) -> None:
         self._bars = bars
         self._moves = moves
-        self._what, self._next = "", 0.0
+        self._what, self._left_s, self._next = "", 0.0, 0.0
 
     def __call__(self, what: str, left_s: float) -> None:
         said = f"waiting {left_s:.0f} s at most for {what}"  # the number first: a narrow terminal cuts the end
         if self._moves:
             self._bars.wait(said)
-        elif what != self._what or time.monotonic() >= self._next:
-            self._what, self._next = what, time.monotonic() + _EVERY_S
+            return
+        now = time.monotonic()
+        if what != self._what or left_s > self._left_s:  # another wait
+            self._next = now + _FIRST_S
+        elif now >= self._next:
+            self._next = now + _EVERY_S
             self._bars.note(f"  {said}")
+        self._what, self._left_s = what, left_s
 
 
 @contextlib.contextmanager

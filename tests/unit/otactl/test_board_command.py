@@ -98,14 +98,18 @@ def test_a_wait_counts_down_on_a_terminal_and_is_a_line_every_fifteen_seconds_in
         for tell in tells:
             tell("the trial to report", 180 - second)
     assert len(terminal.waits) == 60 and terminal.waits[-1] == "waiting 121 s at most for the trial to report"
-    assert [re.findall(r"\d+", line)[0] for line in pipe.notes] == ["180", "165", "150", "135"]
+    assert [re.findall(r"\d+", line)[0] for line in pipe.notes] == ["177", "162", "147", "132"]
     assert terminal.notes == pipe.waits == []
+    for second in range(60, 90):  # waits of two seconds, one after another
+        now[0] = second
+        tells[1]("the board's next word", 100 - second % 2)
+    assert len(pipe.notes) == 4
 
 
 def test_a_long_wait_is_told_in_a_pipe(capsys, monkeypatch) -> None:
     from otactl.board import follow
 
-    monkeypatch.setattr(follow, "_SLACK_S", -55)  # five seconds in all
+    monkeypatch.setattr(follow, "_SLACK_S", -52)  # eight seconds in all
     with deployed(b"ota: switch 1.1.0 to ota_1\r\n") as device:
         code, out, _ = otactl(capsys, "update", device)
     assert code == 3
