@@ -202,7 +202,7 @@ def test_a_chip_that_comes_back_under_another_name_is_found_by_its_usb_serial(
         monkeypatch.setattr("serial.tools.list_ports.comports", lambda: there)
         with Console(first) as console:
             there[:] = [listed(second, vid=vid)]
-            os.close(console._transport.serial.port.fd)
+            console._transport.serial.port.close()
             assert console.line(1) is None
             assert console._transport.serial.port.port == (second if found else first)
             assert console.reopened is not found  # a bridge's number says nothing of the board behind it

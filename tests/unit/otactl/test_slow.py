@@ -4,8 +4,8 @@ Link(slow=0.1) has limits for a board ten times faster than usual: to it a usual
 slower is to `otactl` without --slow.
 """
 
-import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -70,11 +70,11 @@ def test_every_limit_is_times_slow(slower: float) -> None:
             pass
 
 
-def test_a_port_that_is_at_fault_is_not_called_slow(tmp_path: Path) -> None:
-    with scripted.on_terminal(scripted.well(lambda _: b"")) as device, pytest.raises(RigError) as caught:
-        link = Link(device)
-        with link:
-            os.close(link._transport.serial.port.fd)
+def test_a_port_that_is_at_fault_is_not_called_slow() -> None:
+    with ExitStack() as plugged, pytest.raises(RigError) as caught:
+        device = plugged.enter_context(scripted.on_terminal(scripted.well(lambda _: b"")))
+        with Link(device) as link:
+            plugged.close()
             link.run("1")
     assert "is it still plugged in?" in str(caught.value) and "--slow" not in str(caught.value)
 
