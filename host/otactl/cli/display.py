@@ -143,6 +143,7 @@ class Bars:
         """`quiet`: nothing at all, for output that a script reads."""
         self._quiet = quiet
         self._tasks: dict[str, TaskID] = {}
+        self.moves = _screen.console.is_terminal and not _screen.console.record and not quiet
         self._progress = Progress(
             TextColumn("  {task.description}", markup=False),
             BarColumn(bar_width=32),
@@ -150,8 +151,7 @@ class Bars:
             TransferSpeedColumn(),
             console=_screen.console,
         )
-        self._spinner: Spinner | None = None
-        moves = _screen.console.is_terminal and not _screen.console.record and not quiet
+        self._spinner: _Waiting | None = None
         self._live = (
             Live(
                 get_renderable=self._render,
@@ -160,7 +160,7 @@ class Bars:
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            if moves
+            if self.moves
             else None
         )
 
@@ -168,13 +168,17 @@ class Bars:
         waiting = [self._spinner] if self._spinner and not self._tasks else []
         return Group(*([self._progress] if self._tasks else []), *waiting)
 
-    def wait(self, what: str) -> None:
-        """Let the spinner say what is waited for."""
-        began = time.monotonic()
-        self._spinner = _Waiting(plain(what), began)
+    def wait(self, what: str, *, counts: bool = True) -> None:
+        """Let the spinner say what is waited for; `counts`: and for how long already, where `what` does not say it."""
+        self._spinner = _Waiting(plain(what), time.monotonic() if counts else None)
+
+    def _came(self) -> None:
+        if self._spinner and not self._spinner.counts:
+            self._spinner = None
 
     def show(self, name: str, done: int, total: int) -> None:
         """Move the bar `name`, which appears with its first value."""
+        self._came()
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(name, total=total)
         self._progress.update(self._tasks[name], completed=done, total=total)
@@ -186,6 +190,7 @@ class Bars:
 
     def note(self, line: str, sign: bool | None = None) -> None:
         """A line above the bars; `sign`: it says that something went well, or did not."""
+        self._came()
         if self._quiet:
             return
         if sign is None:
@@ -215,12 +220,14 @@ class Bars:
 class _Waiting(Spinner):
     """A spinner that says for how long."""
 
-    def __init__(self, what: str, began: float) -> None:
+    def __init__(self, what: str, began: float | None) -> None:
         super().__init__("dots", style="cyan")
         self._what, self._began = what, began
+        self.counts = began is not None
 
     def render(self, time_s: float) -> RenderableType:
-        self.text = Text(f"{self._what} {time.monotonic() - self._began:.0f} s", "dim")
+        since = "" if self._began is None else f" {time.monotonic() - self._began:.0f} s"
+        self.text = Text(f"{self._what}{since}", "dim")
         return super().render(time_s)
 
 

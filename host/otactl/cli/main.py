@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 import otactl.cli.board_verbs
+import otactl.cli.console_verbs
 import otactl.cli.key_verbs
 import otactl.cli.release_verbs
 import otactl.cli.tools
@@ -24,11 +25,11 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         with _terminable():
             return run(given)
-    except KeyboardInterrupt:
-        code = _INTERRUPTED
+    except KeyboardInterrupt as stopped:
+        code, said = _INTERRUPTED, str(stopped)  # a verb may have said what becomes of its work
     except Terminated:
-        code = _TERMINATED
-    print("otactl: stopped", file=sys.stderr)
+        code, said = _TERMINATED, ""
+    print(f"otactl: {said or 'stopped'}", file=sys.stderr)
     return code
 
 

@@ -81,9 +81,22 @@ def _ports(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
     return [CompletionItem(port.device, help=port.description) for port in comports() if port.vid is not None]
 
 
-on_board = click.argument(
+_board = click.argument(
     "board",
     default="auto",
     shell_complete=_ports,
     help="An mpremote device: auto (default), a path, id:SERIAL, u0, socket://HOST:PORT.",
 )
+_slow = click.option(
+    "--slow",
+    type=click.FloatRange(min=1),
+    default=1.0,
+    metavar="N",
+    help="For a board or a link N times slower than usual: every time limit is N times longer.",
+)
+
+
+def on_board(run: Run) -> Run:
+    """A verb that speaks with a board: `board` and `slow`."""
+    with_board: Run = _board(_slow(run))
+    return with_board

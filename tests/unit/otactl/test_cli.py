@@ -27,6 +27,7 @@ VERBS = [
     "confirm",
     "rollback",
     "status",
+    "logs",
     "virtual-board",
     "demo",
 ]
@@ -63,10 +64,13 @@ def otactl(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str
     return code, said.out, said.err
 
 
+BEFORE = b'{"ok": {"deadline_s": 60, "id": "01", "failed": [], "boot.py": true, "main.py": true}}\r\n\x04\x04>'
+
+
 def deployed(answer: bytes):
     def reply(program: bytes) -> bytes:
-        if b"_try(_deadline_s)" in program:
-            return b'{"ok": 60}\r\n\x04\x04>'
+        if b"_try(_before)" in program:
+            return BEFORE
         if b"_try(agent.status)" in program:
             return json.dumps({"ok": STATUS}).encode() + b"\r\n\x04\x04>"
         return answer
