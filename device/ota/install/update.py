@@ -21,12 +21,13 @@ _LASTING = _BY_FLASH + ("hash-mismatch", "size-mismatch")  # what is in the slot
 
 
 class Update:
-    """`tries`: how often to look for the release; `block`: whole sectors to work with. Raises OtaError where the configuration is wrong or the running image
-    is on trial (P2)."""
+    """`tries`: how often to look for the release; `block`: whole sectors to work with. Raises OtaError where the
+    configuration is wrong or the running image is on trial (P2)."""
 
     def __init__(self, tries: "int | None", block: bytearray) -> None:
         self._view = memoryview(block)
         self._config = config.load()
+        del self._config["trial"]  # what the boot after the update needs would take memory from this one
         self._tries = tries or self._config["tries"]
         self._slots = slots.Slots()
         self._slots.require_confirmed()
@@ -91,6 +92,7 @@ class Update:
         power_save = link.power_save(self._config, 0)
         target = Firmware(self._slots, kept, job["size"], job["sha256"])
         source = HttpSource(self._config, offer["url"], job["size"])
+        self.offer = offer = {}  # the job has it all: nothing twice while memory is scarce
         try:
             yield from self._transfer(source, target)
         except OtaError as e:
