@@ -20,9 +20,9 @@ keys = family("keys", WORKSPACE, "The key that signs releases, and those that bo
 @as_json
 def list_keys(*, workspace: Path, as_json: bool) -> int:
     """Show the keys of the workspace; boards get the trusted ones at the next deploy."""
-    from rich.console import Console
     from rich.table import Table
 
+    from otactl.cli import display
     from otactl.workspace import keyring
     from otactl.workspace.workspace import Workspace
 
@@ -33,7 +33,7 @@ def list_keys(*, workspace: Path, as_json: bool) -> int:
     table = Table("keyid", "file", "signs", "trusted", box=None, pad_edge=False)
     for one in found:
         table.add_row(one.keyid[:16], one.file.name, _yes(one.signs), _yes(one.trusted))
-    Console(highlight=False, soft_wrap=True).print(table)
+    display.show_table(table)
     return 0
 
 

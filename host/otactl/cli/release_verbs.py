@@ -22,9 +22,9 @@ releases = family(
 @as_json
 def list_releases(*, workspace: Path, as_json: bool) -> int:
     """Show all releases, oldest first, and the channels that name them."""
-    from rich.console import Console
     from rich.table import Table
 
+    from otactl.cli import display
     from otactl.release import channels
     from otactl.workspace.workspace import Workspace
 
@@ -36,7 +36,7 @@ def list_releases(*, workspace: Path, as_json: bool) -> int:
     for one in found:
         chips = " ".join(target["chip"] for target in one.targets)
         table.add_row(one.version, str(one.sequence), chips, one.published, _named(one))
-    Console(highlight=False, soft_wrap=True).print(table)
+    display.show_table(table)
     return 0
 
 
