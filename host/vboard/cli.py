@@ -21,10 +21,14 @@ def run(
     app: Path | None,
     access_points: dict[str, str],
     port: Path | None,
+    network_port: int | None = None,
+    download: bool = False,
 ) -> int:
     """Returns when a signal says so: 0 after Ctrl-C, 143 after SIGTERM; a second one kills.
 
     `layout`: of LAYOUTS, or the path of a partition CSV. `port`: where the port's path appears as well.
+    `network_port`: of the serial port on the network, 0 for any; its address is printed as well. `download`: the board
+    comes up in the ROM loader.
     Raises ValueError for arguments that make no board.
     """
     stop = threading.Event()
@@ -47,6 +51,7 @@ def run(
                 heap_kib=heap_kib,
                 app=app.read_bytes() if app else None,
                 network=Network(access_points=access_points),
+                network_port=network_port,
             )
         except (OSError, TableError) as error:
             raise ValueError(str(error)) from None
@@ -54,8 +59,13 @@ def run(
             if port:
                 port.unlink(missing_ok=True)
                 port.symlink_to(board.port.resolve())
-            board.power_on()
+            if download:
+                board.download_mode()
+            else:
+                board.power_on()
             print(port or board.port, flush=True)
+            if board.url:
+                print(board.url, flush=True)
             stop.wait()
         if port:
             port.unlink(missing_ok=True)

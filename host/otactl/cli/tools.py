@@ -5,7 +5,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from otactl.cli.options import FILE, TOOLS, verb
+from otactl.cli.options import FILE, PORT, TOOLS, verb
 from otactl.errors import UsageError
 
 try:  # needs a POSIX system: the other verbs must run without
@@ -28,6 +28,8 @@ else:
 @click.option("--ssid", default="virtual", help="The Wi-Fi network that it can join (default: virtual).")
 @click.option("--password", default="password", help="(default: password)")
 @click.option("--port", type=FILE, help="Make the port appear at this path as well.")
+@click.option("--rfc2217", "network_port", type=PORT, help="A TCP port for its modem lines too (0: any free one).")
+@click.option("--download", is_flag=True, help="Start it in the ROM loader, for esptool.")
 def virtual_board(
     *,
     folder: Path | None,
@@ -39,6 +41,8 @@ def virtual_board(
     ssid: str,
     password: str,
     port: Path | None,
+    network_port: int | None,
+    download: bool,
 ) -> int:
     """Start a virtual board, print its port, and keep it until Ctrl-C."""
     try:
@@ -56,6 +60,8 @@ def virtual_board(
             app=app,
             access_points={ssid: password},
             port=port,
+            network_port=network_port,
+            download=download,
         )
     except ValueError as error:
         raise UsageError(f"no such board: {error}") from None
