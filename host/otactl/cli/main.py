@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 import otactl.cli.board_verbs
+import otactl.cli.slots_verbs
 import otactl.cli.tools
 import otactl.cli.workspace_verbs  # noqa: F401 - a verb is one once its file is imported
 from otactl.cli.run import run

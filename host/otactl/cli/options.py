@@ -65,5 +65,5 @@ on_board = click.argument(
     "board",
     default="auto",
     shell_complete=_ports,
-    help="An mpremote device: auto (default), a path, id:SERIAL, u0, socket://HOST:PORT.",
+    help="An mpremote device: auto (default), a path, id:SERIAL, u0, socket://HOST:PORT, rfc2217://HOST:PORT.",
 )
