@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +90,14 @@ def test_board_boots_what_esptool_wrote(made: Made, tmp_path: Path, chip: str, s
     assert all(board.flash.read(a, b - a) == before[a:b] for a, b in untouched)
 
 
-def test_uncompressed_write_is_the_same(made: Made, tmp_path: Path) -> None:
+def test_a_write_over_old_data_erases_it(made: Made, tmp_path: Path) -> None:
     board = made()
     (tmp_path / "app").write_bytes(images.build_app("esp32", size=20_000, seed=7))
-    for stub in ((), ("--no-stub",)):
-        assert "Hash of data verified" in esptool(
-            board.port, *stub, "write-flash", "--no-compress", hex(OTA_1), tmp_path / "app"
-        )
+    for stub, packing in product(((), ("--no-stub",)), ("--compress", "--no-compress")):
+        board.flash.force(OTA_1, bytes(0x8000))
+        said = esptool(board.port, *stub, "write-flash", packing, hex(OTA_1), tmp_path / "app")
+        assert "Hash of data verified" in said
+        assert board.flash.read(OTA_1 + 0x5000, 0x3000) == bytes(0x3000)
 
 
 def test_whole_flash_goes_out_and_in_again(made: Made, tmp_path: Path) -> None:

@@ -105,7 +105,8 @@ class Link:
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
                     transport = SerialTransport(path, timeout=_READ_S)
-                _limit_writes(transport.serial)
+                with contextlib.suppress(NotImplementedError):  # rfc2217:// has no such limit
+                    transport.serial.write_timeout = _WRITE_S
             except (*_BROKEN, ValueError) as error:
                 reasons.append(f"{path}: {ports.why_not(path, error)}")
                 continue
@@ -274,13 +275,6 @@ class Link:
                 with contextlib.suppress(BoardError):
                     self.run(tidy)
             raise _refusal(error, f"{path} ({len(data)} bytes)") from None
-
-
-def _limit_writes(port: Any) -> None:
-    try:
-        port.write_timeout = _WRITE_S
-    except NotImplementedError:  # rfc2217://, where the refused value would fail each later setting as well
-        port.write_timeout = None
 
 
 def _refusal(error: BoardError, what: str) -> BoardError:
