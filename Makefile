@@ -1,16 +1,17 @@
 # Everything sets itself up: a Python 3.11+, make and a package index are enough.
-# A board is any mpremote device string: make status PORT=/dev/ttyUSB0
+# A board is any mpremote device string: make deploy PORT=/dev/ttyUSB0 WORKSPACE=lamp
 
-PYTHON   ?= python3
-PORT     ?= auto
-FIRMWARE ?=
-VENV     := .venv
-BIN      := $(VENV)/bin
-READY    := $(VENV)/ready
-OTACTL   := $(BIN)/otactl
+PYTHON    ?= python3
+PORT      ?= auto
+WORKSPACE ?= .
+FIRMWARE  ?=
+VENV      := .venv
+BIN       := $(VENV)/bin
+READY     := $(VENV)/ready
+OTACTL    := $(BIN)/otactl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt deploy status repl board bench powercut soak clean
+.PHONY: help demo picture test lint fmt deploy status repl board bench powercut soak clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +26,9 @@ $(READY): pyproject.toml host/otactl/__init__.py
 
 demo: $(READY) ## a full update and a rollback on a virtual board (FIRMWARE=path for a file of yours)
 	@$(OTACTL) demo $(if $(FIRMWARE),--firmware "$(FIRMWARE)")
+
+picture: $(READY) ## what the demo shows, as README's picture docs/demo.svg
+	@$(OTACTL) demo --svg docs/demo.svg
 
 test: $(READY) ## all tests
 	@$(BIN)/python -m pytest -n 4 $(ARGS)
@@ -47,14 +51,14 @@ fmt: $(READY) ## format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-deploy: $(READY) ## install the agent on the board at PORT
-	@$(OTACTL) deploy $(PORT)
+deploy: $(READY) ## install the agent on the board at PORT (WORKSPACE=lamp for another folder than this)
+	@$(OTACTL) deploy -w "$(WORKSPACE)" "$(PORT)"
 
 status: $(READY) ## what the board at PORT says of itself
-	@$(OTACTL) status $(PORT)
+	@$(OTACTL) status "$(PORT)"
 
 repl: $(READY) ## a prompt on the board at PORT
-	@$(BIN)/mpremote connect $(PORT) repl
+	@$(BIN)/mpremote connect "$(PORT)" repl
 
 board: $(READY) ## start a virtual board and print its port
 	@$(OTACTL) virtual-board

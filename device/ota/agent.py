@@ -98,6 +98,9 @@ async def task(progress=None) -> None:
     """The same as an asyncio task; a step blocks while one block is written, or for a second. It may be cancelled."""
     import asyncio
 
+    from .net import names
+
+    names.by_steps = True
     polling = _polling(progress)
     try:
         for wait_ms in polling:

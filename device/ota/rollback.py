@@ -21,7 +21,7 @@ def begin() -> None:
         if release["security_version"] < kept.state["floor_security"]:
             refusal = OtaError("security-version", release["security_version"])
             continue
-        kept.begin(release, slot, found.label, "ready", rollback=True)
+        kept.begin(release, slot, found.running, "ready", rollback=True)
         if back.starts(found, slot, release):
             say("rollback", release["version"])
             return

@@ -3,44 +3,65 @@
 import contextlib
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from otactl.errors import RigError
+from filelock import FileLock, Timeout
 
-if os.name == "nt":
-    import msvcrt
-else:
-    import fcntl
+from otactl.errors import RigError
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """A reader sees the old content or the new one, also after a crash of this machine."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """A reader sees the old content or the new one, also after a crash of this machine. Raises OSError with the path."""
+    write_together({path: (data, mode)})
+
+
+def write_together(files: dict[Path, tuple[bytes, int]]) -> None:
+    """Files (content, mode) that are of no use without each other: all are on the disk before the first takes its name.
+
+    Raises OSError with the path, and no file has changed where there was no room for one of them.
+    """
+    staged: list[tuple[str, Path]] = []
     try:
-        _write(handle, path, data)
-        os.chmod(name, mode)
-        os.replace(name, path)
+        for path, (data, mode) in files.items():
+            with _named(path):
+                handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+                staged.append((name, path))
+                _fill(handle, data)
+                os.chmod(name, mode)
+        for name, path in staged:
+            with _named(path):
+                os.replace(name, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        for name, _ in staged:
+            Path(name).unlink(missing_ok=True)
         raise
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """A new file that only its owner can read. Raises FileExistsError."""
+    """A new file that only its owner can read, whole or not there. Raises FileExistsError, OSError with the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    _write(handle, path, data)
-
-
-def _write(handle: int, path: Path, data: bytes) -> None:
-    """Data on the disk, the handle closed. Raises OSError, which names `path`: where the disk is full it names none."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        with _named(path):
+            _fill(handle, data)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _fill(handle: int, data: bytes) -> None:
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """What the system says of a handle (no space left) names no file; a person needs one."""
+    try:
+        yield
     except OSError as error:
         error.filename = str(path)
         raise
@@ -48,25 +69,13 @@ def _write(handle: int, path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, wait_s: float = 10) -> Iterator[None]:
-    """Hold the lock file `path`; the system lets go of it when this process ends, however it does.
+    """Hold the lock file `path`, which stays; the system lets go of it when this process ends, however it does.
 
     Raises RigError where another process still holds it after `wait_s` seconds.
     """
-    give_up = time.monotonic() + wait_s
-    with path.open("a+b") as file:
-        while not _try_lock(file.fileno()):
-            if time.monotonic() > give_up:
-                raise RigError(f"another otactl is at work ({path} is locked): try again later")
-            time.sleep(0.05)
-        yield
-
-
-def _try_lock(handle: int) -> bool:
     try:
-        if os.name == "nt":
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+        held = FileLock(path, timeout=wait_s).acquire()
+    except Timeout:
+        raise RigError(f"another otactl is at work ({path} is locked): try again later") from None
+    with held:
+        yield

@@ -10,7 +10,8 @@ This module is what a person does to a board and sees of it; what runs meanwhile
 from datetime import datetime
 from pathlib import Path
 
-from vboard import factory
+from vboard import factory, portlink
+from vboard import folder as folders
 from vboard.boots import Boot
 from vboard.chip.kept import PWRON
 from vboard.chips import CHIPS
@@ -51,12 +52,12 @@ class Board(Life):
         watchdog bites after its time divided by this. `network_port`: a TCP port of this machine (0: any) for the
         serial port with its modem lines, by RFC 2217; `url` says where.
 
-        Raises ValueError for an unknown chip or layout, TableError for a table or an app that does not fit, OSError for
-        a network port that is taken.
+        Raises ValueError for an unknown chip or layout, TableError for a table or an app that does not fit, Refused (a
+        ValueError) where another board runs in the folder, or its `port` is a file of somebody's, OSError for a network
+        port that is taken.
         """
         if chip not in CHIPS:
             raise ValueError(f"unknown chip {chip!r}: one of {', '.join(CHIPS)}")
-        folder.mkdir(parents=True, exist_ok=True)
         settings = Settings(
             chip=CHIPS[chip],
             heap_kib=heap_kib,
@@ -68,8 +69,18 @@ class Board(Life):
             network_port=network_port,
         )
         size = None if flash_mib is None else flash_mib << 20
-        flash = factory.flash(folder / "flash.bin", settings.chip, layout, size, app)
-        super().__init__(folder, settings, flash, network or Network())
+        self._claim = folders.claim(folder)
+        try:
+            portlink.check(folder / "port")
+            flash = factory.flash(folder / folders.FLASH, settings.chip, layout, size, app)
+            super().__init__(folder, settings, flash, network or Network())
+        except BaseException:
+            self._claim.release()
+            raise
+
+    def close(self) -> None:
+        super().close()
+        self._claim.release()
 
     # --- what a person does to a board ----------------------------------------------------------------------------
 

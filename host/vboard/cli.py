@@ -6,19 +6,21 @@ import threading
 from pathlib import Path
 from types import FrameType
 
+from vboard import portlink
 from vboard.board import Board
 from vboard.flash.table import LAYOUTS, Table, TableError
+from vboard.folder import chip_for
 from vboard.link.wlan import Network
 
 
 def run(
     *,
     folder: Path | None,
-    chip: str,
-    layout: str,
+    chip: str | None,
+    layout: str | None,
     flash_mib: int | None,
     heap_kib: int,
-    app: Path | None,
+    app: bytes | None,
     access_points: dict[str, str],
     port: Path | None,
     network_port: int | None = None,
@@ -26,10 +28,10 @@ def run(
 ) -> int:
     """Returns when a signal says so: 0 after Ctrl-C, 143 after SIGTERM; a second one kills.
 
-    `layout`: of LAYOUTS, or the path of a partition CSV. `port`: where the port's path appears as well.
-    `network_port`: of the serial port on the network, 0 for any; its address is printed as well. `download`: the board
-    comes up in the ROM loader.
-    Raises ValueError for arguments that make no board.
+    `layout`: of LAYOUTS, or the path of a partition CSV. `app`: an app image. With None for these a board that is in
+    the folder stays as it is. `port`: where the port's path appears as well. `network_port`: of the serial port on the
+    network, 0 for any; its address is printed as well. `download`: the board comes up in the ROM loader.
+    Raises ValueError for arguments that make no board, Refused for what would take somebody's board or file.
     """
     stop = threading.Event()
     ended_by: list[int] = []
@@ -42,31 +44,41 @@ def run(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     with tempfile.TemporaryDirectory(prefix="vboard-") as scratch:
+        place = folder or Path(scratch)
         try:
+            table = _table(layout) if layout else None
+            if port:
+                portlink.check(port)
             board = Board(
-                folder or Path(scratch),
-                chip=chip,
-                layout=layout if layout in LAYOUTS else Table.from_csv(Path(layout).read_text()),
+                place,
+                chip=chip_for(place, chip=chip, layout=table, flash_mib=flash_mib, app=app),
+                layout=table or "ota",
                 flash_mib=flash_mib,
                 heap_kib=heap_kib,
-                app=app.read_bytes() if app else None,
+                app=app,
                 network=Network(access_points=access_points),
                 network_port=network_port,
             )
         except (OSError, TableError) as error:
             raise ValueError(str(error)) from None
         with board:
-            if port:
-                port.unlink(missing_ok=True)
-                port.symlink_to(board.port.resolve())
-            if download:
-                board.download_mode()
-            else:
-                board.power_on()
-            print(port or board.port, flush=True)
-            if board.url:
-                print(board.url, flush=True)
-            stop.wait()
-        if port:
-            port.unlink(missing_ok=True)
+            terminal = str(board.port.resolve())
+            try:
+                if port:
+                    portlink.make(port, terminal)
+                if download:
+                    board.download_mode()
+                else:
+                    board.power_on()
+                print(port or board.port, flush=True)
+                if board.url:
+                    print(board.url, flush=True)
+                stop.wait()
+            finally:
+                if port:
+                    portlink.remove(port, terminal)
     return 143 if signal.SIGTERM in ended_by else 0
+
+
+def _table(layout: str) -> Table:
+    return LAYOUTS[layout] if layout in LAYOUTS else Table.from_csv(Path(layout).read_text())

@@ -3,6 +3,7 @@
 from hashlib import sha256
 from pathlib import Path
 
+from vboard import folder
 from vboard.chips import Chip
 from vboard.flash import images
 from vboard.flash.nor import SECTOR, Flash
@@ -33,6 +34,7 @@ def flash(path: Path, chip: Chip, layout: str | Table, size: int | None, app: by
             raise TableError("bad-size", f"the app has {len(image)} bytes, {first.label} only {first.size}")
         program(made, TABLE_OFFSET, rows.to_bytes())
         program(made, first.offset, image)
+        path.with_name(folder.APP).write_text(sha256(image).hexdigest())
     return made
 
 
@@ -54,6 +56,6 @@ def table(flash: Flash) -> Table:
     return Table.from_bytes(raw, flash.size, require_md5=True).with_auto_vfs(flash.size)
 
 
-def mac(folder: Path) -> bytes:
+def mac(place: Path) -> bytes:
     """A locally administered address that stays the same for a folder."""
-    return b"\x02" + sha256(str(folder.resolve()).encode()).digest()[:5]
+    return b"\x02" + sha256(str(place.resolve()).encode()).digest()[:5]

@@ -33,6 +33,7 @@ from vboard.wired import Wired
 BOOTLOADER_WDT_S = 9.0
 _RTC_WDT_S = 0.05  # esptool sets 2000 ticks of the slow clock
 _RESET_LOOP_S = 0.2  # between two boots of a board that finds nothing to boot, or panics
+_TERMINAL_HOLDS = 128 << 10  # bytes, and more: Linux keeps 68 KiB between the two ends of a terminal
 
 
 class Life(Wired):
@@ -275,6 +276,9 @@ class Life(Wired):
             self._console.from_host(data)
 
     def _from_board(self) -> None:
+        """All that was printed up to now, but no end of what a program prints for ever: the loop has other work too."""
         assert self._process and self._console
-        while data := self._process.read():
+        taken = 0
+        while taken < _TERMINAL_HOLDS and (data := self._process.read()):
             self._emit(self._console.from_board(data))
+            taken += len(data)

@@ -51,9 +51,8 @@ class Loop(Seen):
         os.write(self._wake_write, b"\0")
 
     def _end_loop(self) -> None:
-        with self._lock:
-            self._closing = True
-            self._wake()
+        self._closing = True  # without the lock, which a busy board hardly lets go of
+        self._wake()
         self._thread.join()
 
     def _close_loop(self) -> None:

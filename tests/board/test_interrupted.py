@@ -91,6 +91,7 @@ def test_release_published_meanwhile_replaces_the_job(rig: Rig) -> None:
     rig.network.bytes_per_s = None
     newer = image(6, size=500 << 10)
     rig.publish("1.2.0", newer)
+    board.wait(lambda: any(t.path == "1.1.0/esp32.bin" for t in rig.transfers), 10, "the server to notice")
     fetched = len(rig.transfers)
     board.power_on()
     board.wait_text("ota: up-to-date 1.2.0", 60, since=seen)
@@ -98,6 +99,21 @@ def test_release_published_meanwhile_replaces_the_job(rig: Rig) -> None:
     assert slot_bytes(board, "ota_1", len(newer)) == newer
     images = [t for t in rig.transfers[fetched:] if t.path.endswith("esp32.bin")]
     assert [(t.path, t.start, t.done) for t in images] == [("1.2.0/esp32.bin", 0, len(newer))]
+
+
+def test_same_image_under_a_newer_release_goes_on_under_the_newer_name(rig: Rig) -> None:
+    board, seen = _downloading(rig, "31")
+    board.power_off()
+    rig.network.bytes_per_s = None
+    rig.publish("1.2.0", BIG)
+    board.wait(lambda: any(t.path == "1.1.0/esp32.bin" for t in rig.transfers), 10, "the server to notice")
+    fetched = len(rig.transfers)
+    board.power_on()
+    board.wait_text("ota: up-to-date 1.2.0", 60, since=seen)
+    images = [t for t in rig.transfers[fetched:] if t.path.endswith("esp32.bin")]
+    assert [(t.path, t.start > 0, t.done) for t in images] == [("1.2.0/esp32.bin", True, len(BIG))]
+    installed = status(board)["installed"]
+    assert (installed["version"], installed["sequence"]) == ("1.2.0", 3)
 
 
 def test_torn_state_of_a_confirmed_release_is_written_anew(rig: Rig) -> None:

@@ -196,6 +196,38 @@ def test_failed_trial_goes_back_where_nvs_is_full(
     assert len(board.boots) == count, board.text[seen:]
 
 
+def test_failed_release_is_remembered_where_nvs_has_room_for_half_of_the_record(
+    rig: Rig, on: Callable[..., Board]
+) -> None:
+    """Of its two documents only the job gets in: the next boot remembers the release from that."""
+    board = on("three", NEVER, rollback=False)
+    with rigs.repl(board) as link:
+        link.put("/app.py", HALF.encode())
+    rig.publish("1.1.0", NEW)
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ota: failed 1.1.0 deadline", 60, since=seen)
+    board.wait_text("ota: error record", 20, since=seen)
+    board.wait(lambda: board.slot == "ota_0", 20, "the old slot")
+    board.wait_text("ota: error failed-before 1.1.0", 20, since=seen)
+
+
+HALF = """
+import esp32
+if esp32.Partition(1).info()[4] == 'ota_1':
+    from ota.boot import store
+    class Full:
+        def __getattr__(self, name):
+            return getattr(kept, name)
+        def set_blob(self, key, value):
+            if key[:5] == 'state':
+                raise OSError(-4357)
+            kept.set_blob(key, value)
+    kept = store.handle()
+    store._open = Full()
+"""
+
+
 def test_confirmed_image_that_rots_is_installed_again(rig: Rig) -> None:
     board = started(rig.board())
     update(rig, board, "1.1.0", NEW)

@@ -138,7 +138,7 @@ from ota import rollback
 from ota.boot import slots, record
 def begin():
     found, kept = slots.Slots(), record.load()
-    kept.begin(kept.release_in(found.running), found.next, found.label, "ready", rollback=True)
+    kept.begin(kept.release_in(found.running), found.next, found.running, "ready", rollback=True)
     found.set_boot(found.next)
 rollback.begin = begin
 """

@@ -6,7 +6,7 @@
 # entry  otadata's state of what it names
 # phase  of the record's job
 # slot   where the job's slot is: here, it runs · named, otadata names it, and it does not run · back, we came back from
-#        it by hand and have not told yet · away
+#        it by hand and have not told yet · over, it runs, and how it failed was told long ago · away
 # end    how the last boot ended (watchdog, soft, hard); of a job whose slot is away: known, it failed before · failed,
 #        the chip was reset on trial · spent, after the last of its tries · again, a rollback · power, it went on
 #        trial · lost, the switch was
@@ -22,6 +22,7 @@ _TABLE = (
     ("boot", "new undefined none", "trial", "here", "watchdog", "bitten"),  # no bootloader goes back for us
     ("boot", "new pending", "ready trial", "here", "*", "trial"),
     ("boot", "new pending", "*", "*", "*", "stranger"),  # another program switched
+    ("boot", "undefined", "failed", "over", "*", "stranger"),  # torn
     # Power can tear the state, which no checksum covers, so that the bootloader takes what was never confirmed for
     # confirmed: the record knows better. The factory app has no state at all.
     ("boot", "*", "ready", "here", "*", "trial"),

@@ -11,8 +11,8 @@ _SEQ_BLANK = 0xFFFFFFFF
 _CRC_AT = 28
 
 
-def _entries(otadata) -> "list[tuple[int, str]]":
-    # Sequence number (0: blank, or the crc is wrong) and state of the two.
+def entries(otadata) -> "list[tuple[int, str]]":
+    """Sequence number (0: blank, or the crc is wrong) and state of the two."""
     found, raw = [], bytearray(32)
     for sector in (0, 1):
         otadata.readblocks(sector, raw)
@@ -27,7 +27,7 @@ def states(otadata, count: int) -> "dict[int, str]":
     from ota_0 up to the first gap."""
     found: "dict[int, str]" = {}
     newest: "dict[int, int]" = {}
-    for seq, state in _entries(otadata):
+    for seq, state in entries(otadata):
         index = (seq - 1) % count
         if seq > newest.get(index, 0):
             newest[index] = seq
@@ -39,9 +39,9 @@ def retire(otadata, erased: bool) -> None:
     """Spoil the crc of what a torn erase must not bring back: it can turn `aborted` into no state at all, which the
     bootloader starts, without a trial. A program only clears bits: however torn, it leaves the entry as dead as it was.
     `erased`: both are going to be erased, so that the older one must not outlive the other. Raises nothing."""
-    entries = _entries(otadata)
-    newest = max([0] + [seq for seq, state in entries if state not in _GIVEN_UP])
-    for sector, (seq, state) in enumerate(entries):
+    both = entries(otadata)
+    newest = max([0] + [seq for seq, state in both if state not in _GIVEN_UP])
+    for sector, (seq, state) in enumerate(both):
         if seq and (state in _GIVEN_UP or (erased and seq != newest)):
             try:
                 otadata.writeblocks(sector, bytes(4), _CRC_AT)  # with an offset: no erase

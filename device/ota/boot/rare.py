@@ -7,12 +7,12 @@ from micropython import const
 from ..console import say
 from ..errors import OtaError
 from . import back, record, slots
-from .settle import mend, tell, trial
+from .settle import mend, tell, trial, tried
 
 _MAX_SWITCHES = const(6)  # three to the new image, three back
 
 
-def _fail(kept: record.Record, reason: str) -> None:
+def _keep_failure(kept: record.Record, reason: str) -> None:
     try:
         kept.fail(reason)
     except OtaError as e:  # NVS is full: the way back counts more
@@ -25,10 +25,35 @@ def reset(found: slots.Slots, kept: record.Record) -> None:
 
 def damaged(found: slots.Slots, kept: record.Record) -> None:
     """The bootloader passed over what the job had put there."""
-    _fail(kept, "image-damaged")
+    _keep_failure(kept, "image-damaged")
     if found.state(found.boot_label()) == "pending":
         machine.reset()  # the bootloader takes the entry back
     reclaim(found, kept)
+
+
+def accept(found: slots.Slots, kept: record.Record) -> None:
+    """Back by hand: what was confirmed before needs no other trial (P4)."""
+    if not (kept.is_home(found.running) or kept.release_in(found.running)):
+        stranger(found, kept)
+        return
+    found.confirm()
+    tell(kept)
+
+
+def fail(found: slots.Slots, kept: record.Record) -> None:
+    mend(found)
+    job, seen = kept.job, tried(found, kept.job)
+    reason = kept.reason_of(job["sequence"])
+    if not reason and seen and machine.reset_cause() != machine.PWRON_RESET:
+        reason = "trial-watchdog" if machine.reset_cause() == machine.WDT_RESET else "trial-crash"
+    kept.fail(reason or ("trial-power" if seen else "switch-lost"))
+    tell(kept)
+
+
+def retry(found: slots.Slots, kept: record.Record) -> None:
+    mend(found)
+    kept.job["phase"], kept.job["reason"] = "writing", "trial-power"
+    kept.save("job")
 
 
 def reclaim(found: slots.Slots, kept: record.Record) -> None:
@@ -51,22 +76,38 @@ def reclaim(found: slots.Slots, kept: record.Record) -> None:
 def stranger(found: slots.Slots, kept: record.Record) -> None:
     """Another program switched: nothing is known of what runs, but how its trial ends is remembered as well."""
     job = kept.job
-    if job["phase"] == "trial" and job["came_from"] == found.label and kept.release_in(found.running):
-        # Back by hand from a trial, and NVS had no room to say so: what was confirmed before needs no other trial.
-        found.confirm()
-        _fail(kept, "trial-crash")
-        tell(kept)
+    if job["phase"] in ("ready", "trial") and kept.is_home(found.running) and found.state(job["slot"]) != "valid":
+        _unsaid(found, kept)
         return
     try:
-        kept.begin({}, found.running, "", "ready")
+        kept.begin({}, found.running, _before(found), "ready")
     except OtaError as e:  # NVS is full: the trial is armed all the same
         say("error", e)
     trial(found, kept)
 
 
+def _unsaid(found: slots.Slots, kept: record.Record) -> None:
+    # Back by hand from a trial, and NVS had no room to say so, nor why: as if a network had ended it (P6).
+    found.confirm()
+    try:
+        kept.hold()
+        kept.fail("trial-crash", remember=False)
+    except OtaError as e:
+        say("error", e)
+    tell(kept)
+
+
+def _before(found: slots.Slots):
+    """The slot that otadata named before this one; None where it does not tell."""
+    older = min(seq for seq, _ in found.entries())
+    if older:
+        return found.ota[(older - 1) % len(found.ota)]
+    return found.all[0] if found.all[0] is not found.ota[0] else None  # the factory app
+
+
 def bitten(found: slots.Slots, kept: record.Record) -> None:
     """The watchdog ended a trial, and no bootloader goes back for us."""
-    _fail(kept, "trial-watchdog")
+    _keep_failure(kept, "trial-watchdog")
     leave(found, kept)
 
 

@@ -13,13 +13,14 @@ _NO_JOB = {
     "phase": "idle",  # writing, ready (the slot is whole), trial, confirmed, failed
     "version": None, "sequence": 0, "security_version": 0, "size": 0, "sha256": "", "slot": None,
     "mark": "",  # of the slot, once the image is whole
-    "came_from": None,  # the slot that ran when the job began: the way back
+    "came_from": None,  # the slot that ran when the job began, or None: the way back
+    "home": "",  # the mark of its head
     "rollback": False,  # a return to what a slot holds already
     "back": None,  # the slot that a failed trial went back to by hand
     "etag": None,  # of the file that the bytes in flash came from
     "switches": 0, "restarts": 0,  # tries of set_boot(); soft resets of a trial
     "spoiled": 0,  # times that flash did not hold what was written of this image
-    "reason": None, "detail": None, "told": True,
+    "reason": None, "detail": None, "told": True, "remember": False,
 }  # fmt: skip
 _NO_STATE: dict = {
     # [slot, version, sequence, security_version, size, sha256, mark] of what was confirmed, the newest last
@@ -52,6 +53,8 @@ class Record:
     def __init__(self) -> None:
         self._documents = {"job": store.Document("job", _NO_JOB), "state": store.Document("state", _NO_STATE)}
         self.offset = store.number("offset")
+        if self.job["remember"] and not self.reason_of(self.job["sequence"]):  # NVS had room for the job alone
+            self.remember(self.job["sequence"], self.job["reason"])
 
     @property
     def job(self) -> dict:
@@ -76,20 +79,34 @@ class Record:
 
     # --- a job ----------------------------------------------------------------------------------------------------
 
-    def begin(self, offer: dict, slot, came_from: str, phase: str = "writing", *, rollback: bool = False) -> None:
+    def begin(self, offer: dict, slot, came_from, phase: str = "writing", *, rollback: bool = False) -> None:
         """A new job takes the place of whatever was there; what `slot` held is not known any more, if it is going to be
-        overwritten. Written."""
+        overwritten. `came_from`: the slot to go back to, None where it is not known. Written."""
         label = slot.info()[4]
         if phase == "writing":
             self._forget(label)
         self.progress(0)
         spoiled = self.job["spoiled"] if self.job["sha256"] == offer.get("sha256") else 0
-        job = self._documents["job"].value = dict(_NO_JOB, phase=phase, slot=label, came_from=came_from)
+        job = self._documents["job"].value = dict(_NO_JOB, phase=phase, slot=label)
+        self.set_home(came_from)
         job.update({key: value for key, value in offer.items() if key in _FACTS})
         job["rollback"], job["spoiled"] = rollback, spoiled
         if rollback:
             job["mark"] = slots.mark(slot, job["size"])
         self.save("job")
+
+    def set_home(self, slot) -> None:
+        """The slot that the job goes back to, or None."""
+        self.job["came_from"] = slot and slot.info()[4]
+        self.job["home"] = slots.mark(slot, 0) if slot else ""
+
+    def is_home(self, slot) -> bool:
+        """Whether `slot` holds what the job began from, which was confirmed then (P2)."""
+        return (
+            bool(self.job["home"])
+            and self.job["came_from"] == slot.info()[4]
+            and self.job["home"] == slots.mark(slot, 0)
+        )
 
     def progress(self, offset: int) -> None:
         """The bytes below `offset` are in flash. Written; allocates nothing."""
@@ -98,11 +115,14 @@ class Record:
 
     def fail(self, reason: str, detail: object = "", *, remember: bool = True, told: bool = False) -> None:
         """The job ends here; `remember`: its release is not tried again (P6); `told`: nothing was rolled back. Written."""
-        self.job.update(phase="failed", reason=reason, detail=clean(detail, 80), told=told)
-        if remember and self.job["sequence"]:
-            self.remember(self.job["sequence"], reason)
-            self.save("state")
-        self.save("job")
+        remember = remember and self.job["sequence"] > 0
+        self.job.update(phase="failed", reason=reason, detail=clean(detail, 80), told=told, remember=remember)
+        try:
+            if remember:
+                self.remember(self.job["sequence"], reason)
+                self.save("state")
+        finally:
+            self.save("job")  # where NVS has room for this alone, the next boot remembers from it
 
     def remember(self, sequence: int, reason: str) -> None:
         """This release is never to be tried again."""
@@ -130,7 +150,7 @@ class Record:
         """The release that a slot holds, as one look at two of its sectors tells; None where it is not known."""
         label = slot.info()[4]
         for place, version, sequence, security_version, size, sha256, seen in self.state["releases"]:
-            if place == label and seen in ("", slots.mark(slot, size)):  # "": from 0.1.0, which knew places only
+            if place == label and seen == slots.mark(slot, size):
                 values = (version, sequence, security_version, size, sha256)
                 return dict(zip(_FACTS, values))
         return None

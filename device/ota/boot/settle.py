@@ -39,38 +39,36 @@ def run() -> None:
 def situation(found: slots.Slots, kept: record.Record) -> "tuple[str, str, str, str, str]":
     """The words of decision.decide()."""
     job, named = kept.job, found.boot_label()
-    over = (
-        job["phase"] == "failed" and job["told"]
-    )  # what another program has put into that slot since is not the job's
     cause = machine.reset_cause()
     end = {machine.SOFT_RESET: "soft", machine.WDT_RESET: "watchdog"}.get(cause, "hard")
-    if job["slot"] == found.label and not over:
-        where = "here"
+    failed = job["phase"] == "failed"
+    if job["slot"] == found.label:
+        where = "over" if failed and job["told"] else "here"
     elif job["slot"] == named:
         where = "named"
-    elif job["phase"] == "failed" and not over and (job["back"] or found.label) == found.label:
+    elif failed and not job["told"] and (job["back"] or found.label) == found.label:
         where = "back"
     else:
         where, end = "away", _end_of(found, kept, cause)
     return "fallen" if found.fell_back() else "boot", found.state(named), job["phase"], where, end
 
 
-def _tried(found: slots.Slots, job: dict) -> bool:
+def tried(found: slots.Slots, job: dict) -> bool:
     return found.state(job["slot"]) in ("aborted", "invalid")
 
 
 def _end_of(found: slots.Slots, kept: record.Record, cause: int) -> str:
     job = kept.job
-    tried = _tried(found, job)
+    seen = tried(found, job)
     if kept.reason_of(job["sequence"]):
         return "known"
-    if tried and cause != machine.PWRON_RESET:
+    if seen and cause != machine.PWRON_RESET:
         return "failed"
     if job["switches"] >= _MAX_SWITCHES:
         return "spent"
     if job["rollback"]:
         return "again"
-    return "power" if tried else "lost"
+    return "power" if seen else "lost"
 
 
 def trial(found: slots.Slots, kept: record.Record) -> None:
@@ -83,30 +81,9 @@ def trial(found: slots.Slots, kept: record.Record) -> None:
     boot.current.arm()  # type: ignore
 
 
-def _accept(found: slots.Slots, kept: record.Record) -> None:
-    found.confirm()
-    tell(kept)
-
-
 def _confirmed(found: slots.Slots, kept: record.Record) -> None:
     mend(found)
     kept.confirmed(found.running)
-
-
-def _fail(found: slots.Slots, kept: record.Record) -> None:
-    mend(found)
-    job, tried = kept.job, _tried(found, kept.job)
-    reason = kept.reason_of(job["sequence"])
-    if not reason and tried and machine.reset_cause() != machine.PWRON_RESET:
-        reason = "trial-watchdog" if machine.reset_cause() == machine.WDT_RESET else "trial-crash"
-    kept.fail(reason or ("trial-power" if tried else "switch-lost"))
-    tell(kept)
-
-
-def _retry(found: slots.Slots, kept: record.Record) -> None:
-    mend(found)
-    kept.job["phase"], kept.job["reason"] = "writing", "trial-power"
-    kept.save("job")
 
 
 def _rest(found: slots.Slots, kept: record.Record) -> None:
@@ -129,4 +106,4 @@ def tell(kept: record.Record) -> None:
         say("rolled-back", job["version"] or "unknown", job["reason"], job["detail"])
 
 
-_ORDINARY = {"rest": _rest, "trial": trial, "confirmed": _confirmed, "accept": _accept, "fail": _fail, "retry": _retry}
+_ORDINARY = {"rest": _rest, "trial": trial, "confirmed": _confirmed}

@@ -20,12 +20,12 @@ class Slots:
     def __init__(self) -> None:
         found = {p.info()[1]: p for p in Partition.find(Partition.TYPE_APP)}
         # as otadata counts them: by subtype, up to the first gap, in whatever order the table has them
-        self._ota: list = []
-        while _OTA_0 + len(self._ota) in found and len(self._ota) < _OTA_END - _OTA_0:
-            self._ota.append(found[_OTA_0 + len(self._ota)])
+        self.ota: list = []
+        while _OTA_0 + len(self.ota) in found and len(self.ota) < _OTA_END - _OTA_0:
+            self.ota.append(found[_OTA_0 + len(self.ota)])
         self._otadata = Partition.find(Partition.TYPE_DATA, subtype=0)  # type: ignore[call-arg]
-        require(self._otadata and len(self._ota) >= 2, "no-ota-slots", len(self._ota))
-        self.all = ([found[_FACTORY]] if _FACTORY in found else []) + self._ota
+        require(self._otadata and len(self.ota) >= 2, "no-ota-slots", len(self.ota))
+        self.all = ([found[_FACTORY]] if _FACTORY in found else []) + self.ota
         self.running = Partition(Partition.RUNNING)  # type: ignore[arg-type]
         self.label = self.running.info()[4]  # of the slot that runs
         self.next = self.running.get_next_update()  # an update goes there: never the slot that runs
@@ -43,11 +43,15 @@ class Slots:
 
     def state(self, label: str) -> str:
         """The state in the newest good otadata entry for a slot, or undefined; none where there is none."""
-        found = otadata.states(self._otadata[0], len(self._ota))
-        for index, slot in enumerate(self._ota):
+        found = otadata.states(self._otadata[0], len(self.ota))
+        for index, slot in enumerate(self.ota):
             if slot.info()[4] == label:
                 return found.get(index, "none")
         return "none"
+
+    def entries(self) -> "list[tuple[int, str]]":
+        """The two entries of otadata, as otadata.entries()."""
+        return otadata.entries(self._otadata[0])
 
     def fell_back(self) -> bool:
         """Whether the bootloader passed over the image that otadata names: it is damaged."""

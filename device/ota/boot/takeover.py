@@ -17,5 +17,6 @@ def run(found: slots.Slots, kept: record.Record) -> None:
     pairs = ((other, installed),) if unsure else ((other, previous), (found.label, installed))
     for label, release in pairs:
         if label and release and release["version"]:
-            state["releases"].append([label] + [release[key] for key in _KNEW] + [0, "", ""])
+            slot = found.find(label)
+            state["releases"].append([label] + [release[key] for key in _KNEW] + [0, "", slot and slots.mark(slot, 0)])
     job["rollback"] = job["phase"] in ("ready", "trial") and not job["sha256"]

@@ -20,6 +20,7 @@ class HttpSource:
         found = yield from link.fetch(self._config, self._url, start=offset, etag=etag, size=self._size)
         self._response, self.offset = found, found.start
         self.etag, self.told = found.etag, found.total
+        found.url = found.date = None  # what nobody asks for while blocks come in
 
     def fill(self, buf, have: int, want: int) -> int:
         """As Response.fill()."""

@@ -21,12 +21,13 @@ _LASTING = _BY_FLASH + ("hash-mismatch", "size-mismatch")  # what is in the slot
 
 
 class Update:
-    """`tries`: how often to look for the release; `block`: whole sectors to work with. Raises OtaError where the configuration is wrong or the running image
-    is on trial (P2)."""
+    """`tries`: how often to look for the release; `block`: whole sectors to work with. Raises OtaError where the
+    configuration is wrong or the running image is on trial (P2)."""
 
     def __init__(self, tries: "int | None", block: bytearray) -> None:
         self._view = memoryview(block)
         self._config = config.load()
+        del self._config["trial"]  # what the boot after the update needs would take memory from this one
         self._tries = tries or self._config["tries"]
         self._slots = slots.Slots()
         self._slots.require_confirmed()
@@ -48,8 +49,8 @@ class Update:
         policy.apply(payload, target, kept.state, installed.get("sequence", 0), Firmware.room(self._slots))
         if response.valid_to is not None:
             clock.prove(dates.parse(payload["published"]), response.valid_to)
-        if not installed and (yield from self._runs(size, sha256)):
-            # The image came by cable, or the record was lost: say so, do not install it again.
+        if installed.get("sha256") in (None, "", sha256) and (yield from self._runs(size, sha256)):
+            # It came by cable, the record was lost, or it is the same image under a newer release: not once more.
             kept.installed(dict(payload, size=size, sha256=sha256), running)
             raise OtaError("up-to-date", payload["version"])
         self._not_held(payload["sequence"])
@@ -91,6 +92,7 @@ class Update:
         power_save = link.power_save(self._config, 0)
         target = Firmware(self._slots, kept, job["size"], job["sha256"])
         source = HttpSource(self._config, offer["url"], job["size"])
+        self.offer = offer = {}  # the job has it all: nothing twice while memory is scarce
         try:
             yield from self._transfer(source, target)
         except OtaError as e:
@@ -112,14 +114,14 @@ class Update:
         whole = job["phase"] == "failed" and job["mark"] and held and held[0] == offer["sequence"]
         same = job["sha256"] == offer["sha256"] and job["slot"] == slot
         if not same or not (whole or job["phase"] in ("writing", "ready", "trial")):
-            kept.begin(offer, self._slots.next, self._slots.label)
+            kept.begin(offer, self._slots.next, self._slots.running)
             return
         if whole:
             kept.progress(job["size"])
             job.update(phase="writing", switches=0, told=True)
         if job["sequence"] != offer["sequence"]:  # the same image under a newer release
             job.update({key: offer[key] for key in ("version", "sequence", "security_version")})
-        job["came_from"] = self._slots.label
+        kept.set_home(self._slots.running)
 
     def _transfer(self, source: HttpSource, target: Firmware):
         kept, view = self._record, self._view

@@ -31,12 +31,14 @@ _VERIFY = (
 def connect(addresses: list, timeout_s: float):
     """Steps that return a connected socket, which does not block: to the first of `addresses` that answers, which share
     the time. Raises OtaError connect."""
-    last = len(addresses) - 1
-    for i, address in enumerate(addresses):
+    began, left = time.ticks_ms(), len(addresses)
+    for address in addresses:
+        spent_ms = time.ticks_diff(time.ticks_ms(), began)
         try:
-            return (yield from _connect(address, int(timeout_s * 1000) // (last + 1)))
+            return (yield from _connect(address, (int(timeout_s * 1000) - spent_ms) // left))
         except OtaError:
-            if i == last:
+            left -= 1
+            if not left:
                 raise
 
 

@@ -8,7 +8,7 @@ from micropython import const
 from .. import steps
 from ..errors import OtaError, require
 from .connection import failed
-from .dates import validity
+from .dates import parse, validity
 
 _LINE = const(2048)  # bytes; the signed URLs that GitHub redirects to take half of it
 _LINES = const(80)
@@ -112,9 +112,11 @@ class Response:
         """What status and headers promise of the body. Raises ValueError where they make no sense; OtaError bad-range,
         http-status, bad-response."""
         if self.status not in (200, 206):
-            wait = found.get(b"retry-after", "")  # seconds; a date says nothing to a clock that may be wrong
+            wait = found.get(b"retry-after", "")  # seconds, or a date by the server's clock: ours may be wrong
+            until, now = parse(wait), parse(self.date)
+            left = until - now if until and now else int(wait) if wait.isdigit() else 0
             code = "bad-range" if self.status == 416 else "http-status"  # 416: the file ends before `start`
-            raise OtaError(code, self.status, int(wait) if wait.isdigit() else 0)
+            raise OtaError(code, self.status, max(left, 0))
         self._chunked = b"transfer-encoding" in found
         require(found.get(b"transfer-encoding", "chunked").lower() == "chunked", "bad-response", "transfer-encoding")
         told = None if self._chunked else found.get(b"content-length")

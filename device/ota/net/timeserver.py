@@ -17,6 +17,7 @@ def ask(config: dict, url: str, time_server: bool):
     otherwise than it was. Raises nothing."""
     before = time.time()
     for _ in range(3 if time_server and config["ntp_host"] else 0):
+        was = ntptime.host, ntptime.timeout
         try:
             where = yield from names.resolve(config["ntp_host"], _NTP_PORT)
             ntptime.host, ntptime.timeout = where[0][0], 1
@@ -24,6 +25,8 @@ def ask(config: dict, url: str, time_server: bool):
                 break
         except Exception:  # no answer, a short one, one that is no time
             pass
+        finally:
+            ntptime.host, ntptime.timeout = was  # the program may use it too
         yield steps.wait("clock", 200)
     if abs(time.time() - before) > _NEWS_S:
         return True

@@ -225,7 +225,7 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "deadline": (
         "The trial's time ran out.",
-        "The application did not call agent.healthy(), or a check hung.",
+        "The application did not call agent.healthy(), a check hung, or main.py lacks agent.start().",
     ),
     "app-crashed": (
         "The application raised an exception on trial.",

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from otactl.board import agent
+from otactl.board import agent, hooks
 from otactl.board.link import Link
 from otactl.errors import BoardError, OtactlError, UsageError
-from otactl.release import firmware, publish
+from otactl.release import channels, firmware
 from otactl.workspace import keys, tls
 from otactl.workspace.workspace import SETTINGS, Workspace
 
@@ -20,19 +20,15 @@ AGENT = "/lib/ota"
 CONFIG = "/etc/ota"
 _OLDEST = (1, 23)
 _DOORS = ("boot/__init__", "trial", "agent")
-_HASHING_S = 30  # all files of the agent, on the board
-_MARKS = ("ota.boot", "ota.trial", "from ota import")  # of a boot.py or main.py that calls the agent
+_HASHING_S = 10  # one file of the agent, on the board
 _PORTS_OWN = "on every boot"  # in the first line of the boot.py that a new board has; other comments are the user's
 _OURS_BEFORE = (  # SHA-256 of the hooks of 0.1.0, which caught too little: they give way
     "674b13f3acd25af339b79b20229c6c7eac0cc344fffdc52a3d7de47aa5600223",
     "68503d7c03cd07f1e38861e1cb63e5e5eb525cffedacde096c59e08849dbc5b0",
 )
-_LINES = {  # where the agent is damaged, or half deployed, the program starts all the same
-    "boot.py": "try: import ota.boot; ota.boot.start()\n    except Exception as e: print(e)",
-    "main.py": "try: from ota import agent; agent.start()\n    except Exception as e: print(e)",
-}
 
-_ASK = """
+_ASK = (
+    """
 import sys, os, hashlib, binascii
 try:
     from esp32 import Partition
@@ -81,6 +77,8 @@ def _names(path):
     except OSError:
         return []
 """
+    + hooks.CALLS
+)
 
 
 @dataclass
@@ -153,7 +151,7 @@ def _check_board(facts: dict[str, Any], workspace: Workspace) -> None:
             code="no-ota-slots",
         )
     try:
-        release = publish.current(workspace) or {"version": "", "targets": []}
+        release = channels.current(workspace) or {"version": "", "targets": []}
     except OtactlError as error:
         raise type(error)(f"the workspace's newest release cannot be read: {error}") from None
     chip = firmware.CHIPS.get(facts["chip"])
@@ -183,7 +181,7 @@ class _Deployment:
         # what boot.py and main.py import comes last: a deployment that breaks off leaves the agent of before
         order = sorted(modules, key=lambda name: (name.partition(".")[0] in _DOORS, name))
         wanted = {f"{AGENT}/{name}": modules[name] for name in order} | settings
-        present = self._link.value(f"[_hash(p) for p in {list(wanted)!r}]", timeout_s=_HASHING_S)
+        present = self._link.values("_hash", list(wanted), timeout_s=_HASHING_S)
         for (path, data), digest in zip(wanted.items(), present, strict=True):
             if digest == sha256(data).hexdigest():
                 self._done.unchanged += 1
@@ -230,7 +228,7 @@ class _Deployment:
         code = [line for line in present.splitlines() if line.strip() and line[:1] != "#"]
         if sha256(present.encode()).hexdigest() in _OURS_BEFORE:
             self._put(f"/{name}", ours.encode())
-        elif present == ours or any(mark in line for line in code for mark in _MARKS):
+        elif present == ours or self._link.value(f"_calls('/{name}')"):
             self._done.unchanged += 1
             if any(line.strip().startswith("except ImportError") for line in code):
                 self._done.advice.append(
@@ -239,7 +237,7 @@ class _Deployment:
         elif not present.strip() or (not code and _PORTS_OWN in present.splitlines()[0]):
             self._put(f"/{name}", ours.encode())
         else:
-            self._done.advice.append(f"your {name} stays; put these two lines at its top:\n    {_LINES[name]}")
+            self._done.advice.append(hooks.advice(name))
 
     def _set_clock(self, certificate_ends: datetime | None) -> None:
         now = time.gmtime()

@@ -7,14 +7,17 @@ from otactl.board.link import Link
 from otactl.board.slots_repl import ReplSource
 from otactl.board.slots_rom import BAUD, RomSource, is_silent
 from otactl.board.slots_source import Source
+from otactl.board.timed import Tell
 from otactl.errors import RigError
 
 
 @contextlib.contextmanager
-def opened(device: str, *, esptool: bool = False, baud: int = BAUD) -> Iterator[Source]:
+def opened(
+    device: str, *, slow: float = 1.0, tell: Tell | None = None, esptool: bool = False, baud: int = BAUD
+) -> Iterator[Source]:
     """A board's flash. `esptool`: reset it into the ROM loader, which reaches all of it.
 
-    Without, a board that is in its loader already is found there and left there. Raises BoardError, RigError.
+    `slow` and `tell` as a Link takes them. Without `esptool` a board that is in its loader already is found there and left there. Raises BoardError, RigError.
     """
     if esptool:
         with RomSource(device, baud=baud) as rom:
@@ -28,5 +31,5 @@ def opened(device: str, *, esptool: bool = False, baud: int = BAUD) -> Iterator[
         with found:
             yield found
         return
-    with Link(device) as link:
+    with Link(device, slow=slow, tell=tell) as link:
         yield ReplSource(link)

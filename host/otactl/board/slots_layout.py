@@ -7,7 +7,8 @@ builds them (rollback on). All integers are little-endian.
 import struct
 import zlib
 from dataclasses import dataclass
-from hashlib import md5
+
+from vboard.flash.table import Table, TableError  # pure Python: runs on any system
 
 from otactl.errors import BoardError
 
@@ -25,8 +26,7 @@ STATES = {
     ABORTED: "aborted",
     UNDEFINED: "undefined",
 }
-_ROW = struct.Struct("<2sBBLL16sL")
-_ROW_MAGIC, _MD5_MAGIC = b"\xaa\x50", b"\xeb\xeb"
+_WIDEST = 1 << 32
 _ENTRY = struct.Struct("<I20sII")
 _BLANK = 0xFFFFFFFF
 _FACTORY, _OTA_0, _TEST = 0x00, 0x10, 0x20
@@ -83,23 +83,17 @@ class Part:
 
 def parse_table(data: bytes, where: str) -> tuple[Part, ...]:
     """The rows of a table sector. Raises BoardError for what the bootloader or MicroPython would refuse."""
-    found: list[Part] = []
-    for at in range(0, TABLE_SIZE, _ROW.size):
-        magic, kind, subtype, offset, size, label, _ = _ROW.unpack_from(data, at)
-        if magic == _MD5_MAGIC:
-            if md5(data[:at], usedforsecurity=False).digest() != data[at + 16 : at + 32]:
-                raise BoardError(
-                    f"the partition table of {where} is damaged (its MD5 is wrong): flash it again by cable"
-                )
-            return tuple(found)
-        if magic != _ROW_MAGIC:
-            break
-        found.append(Part(label.split(b"\0")[0].decode("latin-1"), kind, subtype, offset, size))
-    if found:
-        raise BoardError(
-            f"the partition table of {where} has no MD5, which MicroPython insists on: flash it again by cable"
-        )
-    raise BoardError(f"{where} has no partition table at {TABLE_AT:#x}: flash firmware first")
+    try:
+        table = Table.from_bytes(data, _WIDEST, require_md5=True)
+    except TableError as error:
+        if error.code == "empty":
+            raise BoardError(f"{where} has no partition table at {TABLE_AT:#x}: flash firmware first") from None
+        if error.code == "no-md5":
+            why = "has no MD5, which MicroPython insists on"
+        else:
+            why = f"is damaged ({error})"
+        raise BoardError(f"the partition table of {where} {why}: flash it again by cable") from None
+    return tuple(Part(row.label, row.type, row.subtype, row.offset, row.size) for row in table.rows)
 
 
 def _crc(seq: int) -> int:

@@ -71,14 +71,16 @@ class ReplSource:
         while len(data) < size:
             block, at = divmod(start + len(data), SECTOR)
             piece = min(SECTOR, size - len(data))
-            data += base64.b64decode(self._link.run(_READ.format(size=piece, name=name, block=block, at=at)))
+            data += base64.b64decode(
+                self._link.run(_READ.format(size=piece, name=name, block=block, at=at), coming=True)
+            )
         return data
 
     def write(self, offset: int, data: bytes) -> None:
         name, start = self._place(offset, len(data))
         for at in range(0, len(data), SECTOR):
             block = base64.b64encode(data[at : at + SECTOR].ljust(SECTOR, b"\xff"))
-            said = self._link.run(_WRITE.format(data=block, name=name, block=(start + at) // SECTOR))
+            said = self._link.run(_WRITE.format(data=block, name=name, block=(start + at) // SECTOR), coming=True)
             if said.strip() != "True":
                 raise BoardError(f"{name} does not hold what was written to it at {at:#x}: is its flash worn?")
 

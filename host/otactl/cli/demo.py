@@ -12,14 +12,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table as Rows
+from rich.text import Text
 from vboard.board import Board
 from vboard.flash import images
 from vboard.flash.otadata import State, active, read_entries, slot_of
 from vboard.link.wlan import Network
 
 from otactl.board.link import Link
+from otactl.cli import display
 from otactl.cli import run as cli
 from otactl.release import firmware
 from otactl.server.server import Server
@@ -28,8 +29,6 @@ from otactl.workspace.workspace import Workspace
 _SLOW = 700_000  # bytes a second: so that the bar can be seen to move
 _APP_SIZE = 1_100_000
 _PROGRAM = "# app.py: a program of yours\nprint('app: hello')\n"
-
-_screen = Console(highlight=False, soft_wrap=True)
 
 
 class StepFailed(Exception):
@@ -44,13 +43,14 @@ class Step:
 
 
 def _title(text: str) -> None:
-    _screen.print(f"\n[bold]{text}[/bold]")
+    display.show(Text(f"\n{text}", "bold"))
 
 
 def _otactl(*words: str | Path, expect: int = 0) -> None:
-    line = [str(word) for word in words]
-    _screen.print(f"[dim]$[/dim] otactl {' '.join(line)}")
-    code = cli.run(line)
+    line = [str(display.short(word) if isinstance(word, Path) else word) for word in words]
+    display.show(Text.assemble(("$ ", "dim"), (f"otactl {' '.join(line)}", "bold cyan")))
+    with display.without_hints():
+        code = cli.run(line)
     if code != expect:
         raise StepFailed(f"otactl {line[0]} ended with {code}, not {expect}")
 
@@ -74,7 +74,7 @@ def _boots(board: Board, slot: str, image: bytes) -> str:
     _require(named == row and entry.state == State.VALID, f"otadata boots {slot}, confirmed")
     _require(board.flash.read(row.offset, len(image)) == image, f"{slot} holds the published image")
     _require(board.slot == slot, f"{slot} runs")
-    return f"{slot}: seq {entry.seq} VALID, image byte for byte"
+    return f"{slot} VALID, image byte for byte"
 
 
 def _images(user: Path | None) -> tuple[str, list[bytes]]:
@@ -85,7 +85,7 @@ def _images(user: Path | None) -> tuple[str, list[bytes]]:
     else:
         found = firmware.load(user)
         if found.note:
-            _screen.print(f"{user.name}: {found.note}")
+            display.show(f"{user.name}: {found.note}")
         chip, base = found.chip, [found.app] * 3
     says: list[dict[str, object]] = [
         {"release": "1.0.0"},
@@ -129,21 +129,10 @@ def run(folder: Path, user: Path | None) -> list[Step]:
         board.wait_repl()
         step("board starts", lambda: _boots(board, "ota_0", first))
         port = board.port
-        _screen.print(f"serial port {port}")
+        display.show(f"serial port {display.short(port)}")
 
         _title("2  A workspace, and the agent on the board")
-        _otactl(
-            "init",
-            "-w",
-            place,
-            "localhost",
-            "--ssid",
-            "virtual",
-            "--password",
-            "password",
-            "--port",
-            "8443",
-        )
+        _otactl("init", "-w", place, "localhost", "--ssid", "virtual", "--password", "password")
         workspace = Workspace.find(place)
         releases = opened.enter_context(Server(workspace.releases, workspace.tls, "127.0.0.1", 0, lambda _: None))
         settings = place / "otactl.toml"
@@ -158,7 +147,7 @@ def run(folder: Path, user: Path | None) -> list[Step]:
             seen = len(board.text)
             _otactl("deploy", "-w", place, port)
             board.wait_text("ota: up-to-date 1.0.0", 20, since=seen)  # its first look: 1.0.0 is what it has
-            return "the agent runs and knows its release"
+            return "the agent runs"
 
         step("agent deployed", deploy)
 
@@ -171,7 +160,7 @@ def run(folder: Path, user: Path | None) -> list[Step]:
             board.wait_text("ota: up-to-date 1.1.0", 20, since=seen)  # the boot after the confirmation
             return _boots(board, "ota_1", second)
 
-        step("1.1.0 installed, tried and confirmed", update)
+        step("1.1.0 tried and confirmed", update)
 
         _title("4  Release 1.2.0 fails its self-test: its Wi-Fi finds no network")
         _otactl("publish", "-w", place, files[2], "--version", "1.2.0")
@@ -183,7 +172,7 @@ def run(folder: Path, user: Path | None) -> list[Step]:
             _require("ota_0" in tried, "1.2.0 was booted")
             return _boots(board, "ota_1", second)
 
-        step("1.2.0 tried, failed, rolled back to 1.1.0", rollback)
+        step("1.2.0 failed, back to 1.1.0", rollback)
         _otactl("status", port)
     return steps
 
@@ -196,13 +185,12 @@ def show(folder: Path, user: Path | None) -> int:
     except (StepFailed, TimeoutError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    rows = Rows(title="\nWhat happened, judged from the flash image", title_justify="left")
-    for column in ("step", "seconds", "what the flash says"):
+    _title("What happened, judged from the flash image")
+    rows = Rows(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("  step", "seconds", "what the flash says"):
         rows.add_column(column, justify="right" if column == "seconds" else "left")
     for one in steps:
-        rows.add_row(one.text, f"{one.seconds:.1f}", one.proof)
-    _screen.print(rows)
-    _screen.print(
-        f"All of it in {time.monotonic() - began:.0f} s; the board's console is in {folder}/board/console.log"
-    )
+        rows.add_row(Text.assemble(("✓ ", "bold green"), one.text), f"{one.seconds:.1f}", one.proof)
+    display.show_table(rows)
+    display.show(f"All of it in {time.monotonic() - began:.0f} s; the board's console is in {folder}/board/console.log")
     return 0

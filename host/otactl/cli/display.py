@@ -1,10 +1,22 @@
-"""What a person sees: bars on a terminal, lines elsewhere."""
+"""What a person sees: colours, bars and spinners on a terminal, plain lines elsewhere.
 
+Every verb prints through here, so that the demo can take a picture of it (`pictured`).
+"""
+
+import contextlib
+import io
+import re
 import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
-from rich.console import Console
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -13,35 +25,160 @@ from rich.progress import (
     TextColumn,
     TransferSpeedColumn,
 )
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
 
-from otactl.board.codes import sentence
+from otactl.files import write_atomic
 
-if TYPE_CHECKING:
-    from otactl.board.follow import Event
-    from otactl.server.files import Transfer
+_DONE, _FAILED, _NOTED = ("✓", "bold green"), ("✗", "bold red"), ("!", "bold yellow")
+_IN_ASCII = {"✓": "+", "✗": "x"}  # for what can show no other signs
+_PICTURE_COLUMNS = 92
+_SVG = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)  # no fonts from elsewhere
+_WIDEST = 500
 
-_MEASURED = ("download", "verify")
-_ENDINGS = ("refused", "up-to-date", "confirmed", "rolled-back")  # the command says these itself
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # for run.py, as from any other print
+
+
+class _Screen:
+    """Where it all goes. `hints`: whether the next thing to type is told."""
+
+    def __init__(self) -> None:
+        self.console: Console = _Console(highlight=False)
+        self.hints = True
+
+
+_screen = _Screen()
+
+
+def console() -> Console:
+    """The one console of the command's output."""
+    return _screen.console
+
+
+def plain(text: str) -> str:
+    """What strangers asked for, or a board said, moves no cursor."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def short(path: Path) -> Path:
+    """From the current folder, where it lies in there."""
+    with contextlib.suppress(ValueError):
+        return path.relative_to(Path.cwd())
+    return path
+
+
+def show(line: str | Text) -> None:
+    """Print a line: as it is in a pipe, however long; wrapped at words on a terminal, as far in as it begins."""
+    screen = _screen.console
+    if not screen.is_terminal:
+        screen.print(line, soft_wrap=True, markup=False)
+        return
+    text = line if isinstance(line, Text) else Text(line)
+    depth = len(text.plain) - len(text.plain.lstrip(" "))
+    screen.print(Padding(text[depth:], (0, 0, 0, depth), expand=False), markup=False)
+
+
+def show_table(table: Table) -> None:
+    """A table; in a pipe as wide as it is, and without blanks at the ends of its lines."""
+    if _screen.console.is_terminal:
+        _screen.console.print(table)
+        return
+    with _screen.console.capture() as drawn:
+        _screen.console.print(table, width=_WIDEST)
+    for line in drawn.get().splitlines():
+        show(line.rstrip())
+
+
+def done(text: str) -> None:
+    """A verdict: it is as it was asked for."""
+    _signed(_DONE, text)
+
+
+def failed(text: str) -> None:
+    """A verdict: it is not."""
+    _signed(_FAILED, text)
+
+
+def warn(text: str) -> None:
+    """What the person should do something about."""
+    _signed(_NOTED, text)
+
+
+def follow_up(words: str, why: str = "") -> None:
+    """The next thing to type: a command's last line, which nothing wraps."""
+    if _screen.hints:
+        line = Text.assemble("  next: ", (f"otactl {words}", "bold"), (f"  # {why}" if why else "", "dim"))
+        _screen.console.print(line, soft_wrap=True)
+
+
+def complain(error: str) -> None:
+    """The command's one line on stderr."""
+    line = Text.assemble(("otactl:", "bold red"), f" {plain(error)}")
+    Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+
+
+def _signed(mark: tuple[str, str], text: str) -> None:
+    sign, style = mark
+    screen = _screen.console
+    if not screen.encoding.startswith("utf"):
+        sign = _IN_ASCII.get(sign, sign)
+    for line in text.splitlines():
+        if screen.is_terminal:  # what is wrapped stands under the text, not under the sign
+            row = Table.grid(padding=(0, 1))
+            row.add_row(Text(sign, style), Text(plain(line)))
+            screen.print(row)
+        else:
+            show(f"{sign} {plain(line)}")
+        sign = " "
 
 
 class Bars:
-    """Named progress bars; where output is no terminal none moves, and `note` still prints."""
+    """Named progress bars and a spinner; where output is no terminal none moves, and `note` still prints."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         """`quiet`: nothing at all, for output that a script reads."""
-        self._console = Console(highlight=False, soft_wrap=True, quiet=quiet)
+        self._quiet = quiet
+        self._tasks: dict[str, TaskID] = {}
+        self.moves = _screen.console.is_terminal and not _screen.console.record and not quiet
         self._progress = Progress(
             TextColumn("  {task.description}", markup=False),
             BarColumn(bar_width=32),
             DownloadColumn(binary_units=True),
             TransferSpeedColumn(),
-            console=self._console,
-            disable=quiet or not sys.stdout.isatty(),
+            console=_screen.console,
         )
-        self._tasks: dict[str, TaskID] = {}
+        self._spinner: _Waiting | None = None
+        self._live = (
+            Live(
+                get_renderable=self._render,
+                transient=True,
+                console=console(),
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            if self.moves
+            else None
+        )
+
+    def _render(self) -> RenderableType:
+        waiting = [self._spinner] if self._spinner and not self._tasks else []
+        return Group(*([self._progress] if self._tasks else []), *waiting)
+
+    def wait(self, what: str, *, counts: bool = True) -> None:
+        """Let the spinner say what is waited for; `counts`: and for how long already, where `what` does not say it."""
+        self._spinner = _Waiting(plain(what), time.monotonic() if counts else None)
+
+    def _came(self) -> None:
+        if self._spinner and not self._spinner.counts:
+            self._spinner = None
 
     def show(self, name: str, done: int, total: int) -> None:
         """Move the bar `name`, which appears with its first value."""
+        self._came()
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(name, total=total)
         self._progress.update(self._tasks[name], completed=done, total=total)
@@ -51,12 +188,22 @@ class Bars:
         if name in self._tasks:
             self._progress.remove_task(self._tasks.pop(name))
 
-    def note(self, line: str) -> None:
-        """A line above the bars; what strangers asked for, or a board said, moves no cursor."""
-        self._console.print("".join(c if c.isprintable() else "?" for c in line), markup=False)
+    def note(self, line: str, sign: bool | None = None) -> None:
+        """A line above the bars; `sign`: it says that something went well, or did not."""
+        self._came()
+        if self._quiet:
+            return
+        if sign is None:
+            show(Text.assemble(("warning:", "yellow"), plain(line)[8:]) if line.startswith("warning:") else plain(line))
+        else:
+            _signed(_DONE if sign else _FAILED, line)
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        if self._live:
+            _screen.console.file = (
+                sys.stdout
+            )  # this one, also while mpremote's own prints are held back (board/link.py)
+            self._live.start()
         return self
 
     def __exit__(
@@ -65,68 +212,50 @@ class Bars:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        if self._live:
+            self._live.stop()
+            _screen.console.file = None  # type: ignore[assignment] # as a new console has it: sys.stdout, as it is then
 
 
-class ServeLog:
-    """`watch` of a server: a bar for each board that downloads, and a line when it is through."""
+class _Waiting(Spinner):
+    """A spinner that says for how long."""
 
-    def __init__(self, bars: Bars) -> None:
-        self._bars = bars
+    def __init__(self, what: str, began: float | None) -> None:
+        super().__init__("dots", style="cyan")
+        self._what, self._began = what, began
+        self.counts = began is not None
 
-    def __call__(self, transfer: "Transfer") -> None:
-        name = f"{transfer.peer} {transfer.path}"
-        if not transfer.over:
-            self._bars.show(name, transfer.done, transfer.size)
-            return
-        self._bars.drop(name)
-        if transfer.status == 400:
-            self._bars.note(f"{transfer.peer}: 400, what it asked is no HTTP")
-            return
-        if transfer.status == 404:
-            self._bars.note(f"{name}: 404, not there")
-            return
-        if transfer.status == 416:
-            self._bars.note(f"{name}: 416, asked for more than the {transfer.size} bytes it has")
-            return
-        sent = transfer.done - transfer.start
-        part = f" from {transfer.start}" if transfer.start else ""
-        cut = "" if transfer.done == transfer.size else ", broken off by the board"
-        self._bars.note(f"{name}: {sent} bytes{part} in {transfer.seconds:.1f} s{cut}")
+    def render(self, time_s: float) -> RenderableType:
+        since = "" if self._began is None else f" {time.monotonic() - self._began:.0f} s"
+        self.text = Text(f"{self._what}{since}", "dim")
+        return super().render(time_s)
 
 
-class BoardWatch:
-    """A board's events: bars for what has a measure, lines for the rest."""
-
-    def __init__(self, bars: Bars) -> None:
-        self._bars = bars
-
-    def __call__(self, event: "Event") -> None:
-        if event.name in _MEASURED:
-            done, _, total = (event.facts or [""])[0].partition("/")
-            if done.isdecimal() and total.isdecimal():
-                self._bars.show(event.name, int(done), int(total))
-        elif event.name not in _ENDINGS:
-            self._bars.note("  " + " ".join([event.name, *event.facts]))
+@contextlib.contextmanager
+def without_hints() -> Iterator[None]:
+    """For a story that types the next thing itself."""
+    before, _screen.hints = _screen.hints, False
+    try:
+        yield
+    finally:
+        _screen.hints = before
 
 
-def status_lines(found: dict[str, Any]) -> list[str]:
-    """agent.status() for a person."""
-    build = found["build"] or "-"
-    lines = [f"chip {found['chip']}  MicroPython {found['micropython']}  build {build}"]
-    installed, job = found["installed"], found["job"]
-    lines.append(f"installed {installed['version'] or 'unknown'} (sequence {installed['sequence']})")
-    for slot in found["slots"]:
-        marks = " ".join(word for word in ("running", "boot", "next") if found[word] == slot["name"])
-        image = slot["image"] or {}
-        what = image.get("release") or image.get("built") or "no image"
-        line = f"  {slot['name']:7} {slot['size']:#9x} {slot['state']:9} {what:22} {marks}"
-        lines.append(line.rstrip())
-    lines.append(f"last job: {job['phase']} {job['version'] or ''}".rstrip())
-    if job["phase"] == "writing":
-        lines.append(f"  {job['offset']} of {job['size']} bytes are in flash")
-    if job["reason"]:
-        lines.append(f"  {sentence(job['reason'], job['detail'] or '')}")
-    if found["trial"]:
-        lines.append("a trial is running: `otactl confirm` ends it well, a reset rolls back")
-    return lines
+@contextlib.contextmanager
+def pictured(path: Path, title: str) -> Iterator[None]:
+    """Draw all that is printed meanwhile into an SVG file, in the end."""
+    before = _screen.console
+    _screen.console = Console(
+        record=True,
+        force_terminal=True,
+        color_system="truecolor",
+        width=_PICTURE_COLUMNS,
+        highlight=False,
+        file=None if before.is_terminal else io.StringIO(),
+    )
+    try:
+        yield
+        drawn = _screen.console.export_svg(title=title, code_format=_SVG, unique_id="otactl")
+        write_atomic(path, drawn.encode())
+    finally:
+        _screen.console = before

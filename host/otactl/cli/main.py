@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 import otactl.cli.board_verbs
+import otactl.cli.console_verbs
+import otactl.cli.key_verbs
+import otactl.cli.release_verbs
 import otactl.cli.slots_verbs
 import otactl.cli.tools
 import otactl.cli.workspace_verbs  # noqa: F401 - a verb is one once its file is imported
@@ -23,11 +26,11 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         with _terminable():
             return run(given)
-    except KeyboardInterrupt:
-        code = _INTERRUPTED
+    except KeyboardInterrupt as stopped:
+        code, said = _INTERRUPTED, str(stopped)  # a verb may have said what becomes of its work
     except Terminated:
-        code = _TERMINATED
-    print("otactl: stopped", file=sys.stderr)
+        code, said = _TERMINATED, ""
+    print(f"otactl: {said or 'stopped'}", file=sys.stderr)
     return code
 
 

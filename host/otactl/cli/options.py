@@ -27,7 +27,11 @@ class _Verbs(click.RichGroup):
 @click.group(
     cls=_Verbs,
     no_args_is_help=False,
-    context_settings={"help_option_names": ["-h", "--help"], "rich_help_config": {"text_markup": None}},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        # the yellow of these cannot be read on a light ground
+        "rich_help_config": {"text_markup": None, "style_metavar": "italic", "style_usage": "bold"},
+    },
     epilog="Exit codes: 0 done, 1 the update or the board is at fault, 2 wrong usage, "
     "3 the rig is at fault (port, server, tool). `otactl VERB --help` has an example.",
 )
@@ -49,6 +53,22 @@ def verb(group: str, example: str) -> Callable[[Run], click.RichCommand]:
     return add
 
 
+def verb_of(family: click.RichGroup, example: str) -> Callable[[Run], click.RichCommand]:
+    """As verb(), for the second word of a family such as `otactl keys`; its name is the function's first word."""
+
+    def add(run: Run) -> click.RichCommand:
+        return family.command(run.__name__.partition("_")[0], epilog=f"example: otactl {example}")(run)
+
+    return add
+
+
+def family(name: str, group: str, text: str, example: str) -> click.RichGroup:
+    """A verb that has verbs of its own. `text` is its help."""
+    made = _Verbs(name=name, help=text, epilog=f"example: otactl {example}", no_args_is_help=False)
+    otactl.add_command(made, panel=group)
+    return made
+
+
 in_workspace = click.option(
     "-w", "--workspace", type=FILE, default=Path(), help="Folder of the workspace (default: this one)."
 )
@@ -61,9 +81,22 @@ def _ports(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
     return [CompletionItem(port.device, help=port.description) for port in comports() if port.vid is not None]
 
 
-on_board = click.argument(
+_board = click.argument(
     "board",
     default="auto",
     shell_complete=_ports,
     help="An mpremote device: auto (default), a path, id:SERIAL, u0, socket://HOST:PORT, rfc2217://HOST:PORT.",
 )
+slow_link = click.option(
+    "--slow",
+    type=click.FloatRange(min=1),
+    default=1.0,
+    metavar="N",
+    help="For a board or a link N times slower than usual: every time limit is N times longer.",
+)
+
+
+def on_board(run: Run) -> Run:
+    """A verb that speaks with a board: `board` and `slow`."""
+    with_board: Run = _board(slow_link(run))
+    return with_board

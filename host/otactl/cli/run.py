@@ -59,7 +59,9 @@ def _usage(error: click.UsageError) -> UsageError:
 
 
 def _fail(error: OtactlError, words: Sequence[str]) -> int:
-    print(f"otactl: {error}", file=sys.stderr)
+    from otactl.cli import display
+
+    display.complain(str(error))
     if "--json" in words:
         told = {"kind": error.kind, "message": str(error), "code": error.code or None}
         with contextlib.suppress(OSError):  # standard output may be what failed

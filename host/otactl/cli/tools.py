@@ -2,11 +2,15 @@
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from otactl.cli.options import FILE, PORT, TOOLS, verb
 from otactl.errors import UsageError
+
+if TYPE_CHECKING:
+    from otactl.release.firmware import Firmware
 
 try:  # needs a POSIX system: the other verbs must run without
     from vboard.chips import CHIPS
@@ -20,11 +24,11 @@ else:
 
 @verb(TOOLS, "virtual-board --chip esp32s3 --port /tmp/board")
 @click.option("--folder", type=FILE, help="Where its flash is kept (default: a new one that is forgotten).")
-@click.option("--chip", type=click.Choice(list(_CHIPS)) if _CHIPS else str, default="esp32", help="(default: esp32)")
-@click.option("--layout", default="ota", help=f"{', '.join(_LAYOUTS)}, or a partition CSV (default: ota).")
+@click.option("--chip", type=click.Choice(list(_CHIPS)) if _CHIPS else str, help="(default: that of --app, or esp32)")
+@click.option("--layout", help=f"{', '.join(_LAYOUTS)}, or a partition CSV (default: ota).")
 @click.option("--flash-mib", type=int, help="(default: what the layout needs)")
 @click.option("--heap-kib", type=int, default=160, help="What a program has (default: 160).")
-@click.option("--app", type=FILE, help="App image for its first slot (default: a small made-up one).")
+@click.option("--app", type=FILE, help="Firmware file for its first slot (default: a small made-up one).")
 @click.option("--ssid", default="virtual", help="The Wi-Fi network that it can join (default: virtual).")
 @click.option("--password", default="password", help="(default: password)")
 @click.option("--port", type=FILE, help="Make the port appear at this path as well.")
@@ -33,8 +37,8 @@ else:
 def virtual_board(
     *,
     folder: Path | None,
-    chip: str,
-    layout: str,
+    chip: str | None,
+    layout: str | None,
     flash_mib: int | None,
     heap_kib: int,
     app: Path | None,
@@ -44,37 +48,59 @@ def virtual_board(
     network_port: int | None,
     download: bool,
 ) -> int:
-    """Start a virtual board, print its port, and keep it until Ctrl-C."""
+    """Start a virtual board that stays until Ctrl-C, print its port."""
     try:
         from vboard.cli import run
+        from vboard.refused import Refused
     except ImportError as error:
         raise UsageError(f"no virtual board on this system: {error}") from None
 
+    image = _image(app, chip) if app else None
     try:
         return run(
             folder=folder,
-            chip=chip,
+            chip=chip or (image.chip if image else None),
             layout=layout,
             flash_mib=flash_mib,
             heap_kib=heap_kib,
-            app=app,
+            app=image.app if image else None,
             access_points={ssid: password},
             port=port,
             network_port=network_port,
             download=download,
         )
+    except Refused as error:
+        raise UsageError(str(error)) from None
     except ValueError as error:
         raise UsageError(f"no such board: {error}") from None
+
+
+def _image(path: Path, chip: str | None) -> "Firmware":
+    """The app in a firmware file, as `publish` finds it. Raises ReleaseError; UsageError where the chip is another."""
+    from otactl.release import firmware
+
+    found = firmware.load(path)
+    if found.chip not in _CHIPS:
+        raise UsageError(f"{path}: firmware for {found.chip}; a virtual board is one of {', '.join(_CHIPS)}")
+    if chip and chip != found.chip:
+        raise UsageError(f"{path}: firmware for {found.chip}, which no {chip} starts: --chip {found.chip}")
+    return found
 
 
 @verb(TOOLS, "demo --firmware ESP32_GENERIC-OTA.app-bin")
 @click.option("--firmware", type=FILE, help="A firmware file of yours (app image or full-flash file).")
 @click.option("--folder", type=FILE, default=Path("demo"), help="Emptied first (default: demo).")
-def demo(*, firmware: Path | None, folder: Path) -> int:
-    """A full update and a rollback on a virtual board, judged from its flash."""
+@click.option("--svg", type=FILE, help="Draw what is shown into this file as well.")
+def demo(*, firmware: Path | None, folder: Path, svg: Path | None) -> int:
+    """Show an update and a rollback on a virtual board."""
+    from otactl.cli import display
+
     try:
         from otactl.cli import demo as story
     except ImportError as error:
         raise UsageError(f"no virtual board on this system: {error}") from None
 
-    return story.show(folder, firmware)
+    if svg is None:
+        return story.show(folder, firmware)
+    with display.pictured(svg, "otactl demo"):
+        return story.show(folder, firmware)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from pathlib import Path
 
 import rich_click as click
@@ -31,6 +32,7 @@ def init(
     as_json: bool,
 ) -> int:
     """Make a workspace: keys, certificates, otactl.toml."""
+    from otactl.cli import display
     from otactl.workspace import tls
     from otactl.workspace.create import create
     from otactl.workspace.workspace import Workspace
@@ -50,12 +52,18 @@ def init(
     if as_json:
         print(json.dumps({"workspace": str(made.root), "product": made.product, "url": made.channel_url}))
     elif renew:
-        print(f"new server certificate in {made.tls}; boards need nothing new, a server that runs a new start")
+        where = display.short(made.tls)
+        display.done(f"new server certificate in {where}; boards need nothing new, a server that runs a new start")
     else:
-        print(f"workspace for {made.product!r} in {made.root}")
-        print(f"  boards will look at {made.channel_url}")
-        print(f"  keep {made.key_file} safe: boards trust what it signs, and nothing else")
+        display.done(f"workspace for {made.product!r} in {display.short(made.root)}")
+        display.show(f"  boards will look at {made.channel_url}")
+        display.show(f"  keep {display.short(made.key_file)} safe: boards trust what it signs, and nothing else")
+        display.follow_up(_words("publish", workspace) + " FIRMWARE.bin --version 1.0.0")
     return 0
+
+
+def _words(verb: str, workspace: Path) -> str:
+    return verb if workspace == Path() else f"{verb} -w {shlex.quote(str(workspace))}"
 
 
 def _wifi(ssid: str | None, password: str | None) -> dict[str, str] | None:
@@ -82,6 +90,7 @@ def _default_names() -> list[str]:
 @click.argument("firmware", nargs=-1, required=True, type=FILE, help="App image or full-flash file, one for each chip.")
 @click.option("--version", required=True, help="The name for people.")
 @click.option("--build", help="Only for boards whose sys.implementation._build matches this glob.")
+@click.option("--channel", metavar="NAME", help="That names it then (default: that of otactl.toml).")
 @click.option("--security-version", type=int, help="Never goes down (default: as before).")
 @as_json
 def publish(
@@ -90,22 +99,30 @@ def publish(
     firmware: tuple[Path, ...],
     version: str,
     build: str | None,
+    channel: str | None,
     security_version: int | None,
     as_json: bool,
 ) -> int:
     """Sign a release and let the channel point at it."""
+    from otactl.cli import display
     from otactl.release.publish import publish as sign
     from otactl.workspace.workspace import Workspace
 
-    done = sign(Workspace.find(workspace), firmware, version, build=build, security_version=security_version)
+    found = Workspace.find(workspace)
+    there = found.on(channel) if channel else found
+    done = sign(there, firmware, version, build=build, security_version=security_version)
     if as_json:
         release = {"version": done.version, "sequence": done.sequence, "targets": done.targets}
         print(json.dumps(release, indent=1))
         return 0
     for note in done.notes:
-        print(note)
+        display.warn(note)
     for target in done.targets:
-        print(f"published {done.version} (sequence {done.sequence}) for {target['chip']}: {target['size']} bytes")
+        what = f"{done.version} (sequence {done.sequence}) for {target['chip']}"
+        display.done(f"published {what}: {target['size']} bytes")
+    if there.channel != found.channel:
+        print(f"only in {there.channel}: boards with the url {there.channel_url} take it")
+    display.follow_up(_words("serve", workspace), "boards take it at their next look")
     return 0
 
 
@@ -116,14 +133,16 @@ def publish(
 @click.option("--http", is_flag=True, help="Plain HTTP (boards need allow_http).")
 def serve(*, workspace: Path, host: str, port: int | None, http: bool) -> int:
     """Serve releases/ over HTTPS until Ctrl-C."""
-    from otactl.cli.display import Bars, ServeLog
+    from otactl.cli import display
+    from otactl.cli.boards import ServeLog
+    from otactl.server.advice import advice
     from otactl.server.server import Server
     from otactl.workspace import tls
     from otactl.workspace.workspace import Workspace
 
     found = Workspace.find(workspace)
     scheme = "http" if http else "https"
-    with Bars() as bars:
+    with display.Bars() as bars:
         server = Server(
             found.releases,
             None if http else found.tls,
@@ -136,11 +155,9 @@ def serve(*, workspace: Path, host: str, port: int | None, http: bool) -> int:
             bars.note(f"warning: {trouble}")
 
         def started(port: int) -> None:
-            bars.note(f"serving {found.releases} at {scheme}://{host}:{port} (Ctrl-C ends)")
-            if found.path:
-                bars.note(f"warning: boards look at {found.channel_url}: this server has no {found.path}; change url")
-            elif port != found.port:
-                bars.note(f"warning: boards look at {found.channel_url}: change url, or forward")
+            bars.note(f"serving {display.short(found.releases)} at {scheme}://{host}:{port} (Ctrl-C ends)")
+            for line in advice(found, http=http, port=port):
+                bars.note(f"warning: {line}")
 
         server.run(started)
     return 0

@@ -6,13 +6,14 @@ full-flash file begins at the bootloader's offset: MicroPython ports/esp32/makei
 
 import contextlib
 import io
+import re
 import struct
 from dataclasses import dataclass
-from hashlib import md5
 from pathlib import Path
 from typing import Any
 
 from esptool.bin_image import LoadFirmwareImage
+from vboard.flash.table import TABLE_OFFSET, TABLE_SIZE, Row, Table, TableError  # pure Python: runs on any system
 
 from otactl.errors import ReleaseError
 
@@ -27,12 +28,12 @@ _CHIP_ID = 12
 _DESC_OFFSET = 32
 _DESC_MAGIC = b"\x32\x54\xcd\xab"
 _DATE, _TIME, _IDF = _DESC_OFFSET + 96, _DESC_OFFSET + 80, _DESC_OFFSET + 112
-_TABLE_IN_FLASH = 0x8000
-_TABLE_SIZE = 0xC00
 _BASES = (0x1000, 0x0, 0x2000)  # flash offsets that a full-flash file may begin at
-_ROW = struct.Struct("<2sBBLL16sL")
-_ROW_MAGIC, _MD5_MAGIC = b"\xaa\x50", b"\xeb\xeb"
+_WIDEST_FLASH = 1 << 32  # bytes; a file does not say how large the chip's flash is
 _SECTOR = 4096
+_FIRST_FIT = (1, 23)  # the MicroPython from which on the agent runs
+# as the banner and sys.version have it; 1.23.0-preview may be fit or not
+_MICROPYTHON = re.compile(rb"MicroPython v(\d+\.\d+(?:\.\d+)?)[-\w.]* on \d{4}-\d\d-\d\d")
 _DIGEST = 32  # bytes of the SHA-256 behind an image
 _OTHERS = {
     b"\x7fELF": "an ELF file; publish the .bin or .app-bin of the same build",
@@ -40,7 +41,7 @@ _OTHERS = {
     b"PK\x03\x04": "a ZIP archive; unpack it first",
     b"\x1f\x8b": "a gzip file; unpack it first",
     b"\xcf\xb6\x88\x07": "an encrypted image (esp_encrypted_img); publish it before encryption",
-    _ROW_MAGIC: "a partition table; publish the app",
+    b"\xaa\x50": "a partition table; publish the app",
     b"<": "a web page; the download went wrong",
     b"\xff" * 16: "blank flash contents",
 }
@@ -48,13 +49,14 @@ _OTHERS = {
 
 @dataclass(frozen=True, slots=True)
 class Firmware:
-    """An app image fit to publish. `note`: what was done to the file to get it."""
+    """A whole app image. `note`: what was done to the file to get it. `micropython`: 1.26.1, empty where untold."""
 
     app: bytes
     chip: str
     idf: str
     built: str
     note: str
+    micropython: str = ""
 
 
 def load(path: Path) -> Firmware:
@@ -70,7 +72,16 @@ def load(path: Path) -> Firmware:
     chip = CHIPS[number]
     app = _trim(app, check(app, chip, str(path)))
     built = f"{_text(app, _DATE, 16)} {_text(app, _TIME, 16)}".strip()
-    return Firmware(app, chip, _text(app, _IDF, 32), built, note)
+    return Firmware(app, chip, _text(app, _IDF, 32), built, note, _micropython(app))
+
+
+def for_agent(path: Path) -> Firmware:
+    """A firmware that the agent runs on, or that does not say what it is. Raises ReleaseError, as `load` also does."""
+    found = load(path)
+    if found.micropython and tuple(map(int, found.micropython.split(".")))[:2] < _FIRST_FIT:
+        first = ".".join(map(str, _FIRST_FIT))
+        raise ReleaseError(f"{path}: MicroPython {found.micropython}, too old for the agent: take {first} or newer")
+    return found
 
 
 def extract(data: bytes, name: str) -> tuple[bytes, str]:
@@ -82,10 +93,10 @@ def extract(data: bytes, name: str) -> tuple[bytes, str]:
     if _is_app(data):
         return data, ""
     for base in _BASES:
-        at = _TABLE_IN_FLASH - base
-        for offset, size, label in _app_rows(data[at : at + _TABLE_SIZE]):
-            app = data[offset - base : offset - base + size]
-            where = f"its partition {label} at {offset:#x}"
+        at = TABLE_OFFSET - base
+        for row in _app_rows(data[at : at + TABLE_SIZE]):
+            app = data[row.offset - base : row.end - base]
+            where = f"its partition {row.label} at {row.offset:#x}"
             if not _is_app(app):
                 raise ReleaseError(f"{name}: a full-flash file, but {where} holds no app image")
             return app, f"a full-flash file: took the app out of {where}"
@@ -128,18 +139,13 @@ def _is_app(data: bytes) -> bool:
     return data[:1] == bytes([_MAGIC]) and data[_DESC_OFFSET : _DESC_OFFSET + 4] == _DESC_MAGIC
 
 
-def _app_rows(table: bytes) -> list[tuple[int, int, str]]:
-    """(offset, size, label) of each app row; none where this is no whole partition table."""
-    found: list[tuple[int, int, str]] = []
-    for at in range(0, len(table) - _ROW.size + 1, _ROW.size):
-        magic, kind, _, offset, size, label, _ = _ROW.unpack_from(table, at)
-        if magic == _MD5_MAGIC:
-            return found if md5(table[:at]).digest() == table[at + 16 : at + 32] else []
-        if magic != _ROW_MAGIC:
-            break  # the end of a table without checksum
-        if kind == 0:
-            found.append((offset, size, label.rstrip(b"\0").decode("latin-1")))
-    return found
+def _app_rows(sector: bytes) -> list[Row]:
+    """None where this is no whole partition table."""
+    try:
+        table = Table.from_bytes(sector, _WIDEST_FLASH, require_md5=False)
+    except TableError:
+        return []
+    return [row for row in table.rows if row.is_app]
 
 
 def _what_else(data: bytes) -> str:
@@ -151,6 +157,12 @@ def _what_else(data: bytes) -> str:
     if not data:
         return "an empty file"
     return f"not ESP32 firmware (it begins with {data[:8].hex(' ')})"
+
+
+def _micropython(app: bytes) -> str:
+    """Empty where the image names no version, or several: frozen modules and data may hold any text."""
+    found = {match[1].decode() for match in _MICROPYTHON.finditer(app)}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _text(data: bytes, offset: int, size: int) -> str:

@@ -3,22 +3,21 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import write_atomic
-from otactl.release import envelope, firmware
+from otactl.release import channels, envelope, firmware
+from otactl.release.channels import RELEASE, current
 from otactl.release.firmware import Firmware
 from otactl.release.sequence import MAX_INT, next_sequence, take_sequence
-from otactl.workspace import keys
+from otactl.workspace import keyring
 from otactl.workspace.workspace import Workspace
 
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}\Z")
 _MOST_BUILD = 64  # characters; boards read no more
-_RELEASE = "release.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +40,23 @@ def publish(
 ) -> Published:
     """One target a file, each for another chip; `build` is a glob on sys.implementation._build.
 
-    The security version is that of the release before unless given, and never lower. Nothing is
-    written before everything has been checked. Raises ReleaseError, UsageError, RigError.
+    Into the channel of `workspace` (see Workspace.on). The security version is that of the release before unless given, and
+    never lower; in a new channel the highest of any. Nothing is written before everything has been checked. Raises ReleaseError, UsageError, RigError.
     """
     if not _VERSION.match(version):
         raise UsageError(f"version {version!r}: letters, digits and .+_- only, 32 at the most")
     if build is not None and not 0 < len(build) <= _MOST_BUILD:
         raise UsageError(f"build {build!r}: 1 to {_MOST_BUILD} characters")
-    loaded = [firmware.load(path) for path in files]
+    loaded = [firmware.for_agent(path) for path in files]
     chips = [one.chip for one in loaded]
     if len(set(chips)) < len(chips):
         raise UsageError("two files for the same chip: one release has one image for each")
-    key = keys.load(workspace.key_file)
+    key = keyring.signer(workspace)
     with workspace.publishing():
         folder = workspace.releases / version
-        if (folder / _RELEASE).exists():
+        if (folder / RELEASE).exists():
             raise ReleaseError(f"{version} is published already ({folder}), boards may have it: choose another version")
+        history = channels.history_of(workspace)
         security = _security_version(workspace, security_version)
         sequence = next_sequence(workspace)
         targets = [_target(one, version, build) for one in loaded]
@@ -67,7 +67,7 @@ def publish(
                 "version": version,
                 "sequence": sequence,
                 "security_version": security,
-                "published": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "published": channels.now(),
                 "targets": targets,
             },
             [key],
@@ -76,25 +76,12 @@ def publish(
         folder.mkdir(parents=True, exist_ok=True)  # may be left by a run that was broken off
         for one in loaded:
             write_atomic(folder / f"{one.chip}.bin", one.app)
-        write_atomic(folder / _RELEASE, sealed)
+        write_atomic(folder / RELEASE, sealed)
         write_atomic(workspace.channel_file, sealed)  # last: no release without its files
+        history.names(workspace.channel, version)
+        history.save()
     notes = [f"{path.name}: {one.note}" for path, one in zip(files, loaded, strict=True) if one.note]
     return Published(version, sequence, targets, notes)
-
-
-def current(workspace: Workspace) -> dict[str, Any] | None:
-    """The payload of the channel's newest release, its signature checked; None: none published.
-
-    Raises ReleaseError, UsageError.
-    """
-    try:
-        data = workspace.channel_file.read_bytes()
-    except FileNotFoundError:
-        return None
-    try:
-        return envelope.unseal(data, keys.trusted(workspace.trusted))
-    except ReleaseError as error:
-        raise ReleaseError(f"{workspace.channel_file}: {error}") from None
 
 
 def _target(one: Firmware, version: str, build: str | None) -> dict[str, Any]:
@@ -112,7 +99,8 @@ def _security_version(workspace: Workspace, asked: int | None) -> int:
     newest = current(workspace)
     before = int(newest["security_version"]) if newest else 0
     if asked is None:
-        return before
+        every = [before] if newest else [int(one["security_version"]) for one in channels.named(workspace).values()]
+        return max(every, default=0)
     if asked < before:
         raise ReleaseError(f"security version {asked} is below the newest release's {before}: boards would refuse it")
     if asked > MAX_INT:

@@ -4,10 +4,8 @@ aiohttp's own FileResponse knows If-Range with dates only, and tells nobody how 
 the content is what lets a board go on with a download at another server.
 """
 
-import asyncio
 import os
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from hashlib import file_digest
 from io import BufferedReader
@@ -15,12 +13,16 @@ from pathlib import Path
 
 from aiohttp import web
 
-_CHUNK = 16384
+from otactl.server.sending import CHUNK, send
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Progress of one answer; `start`, `done` and `size` count bytes from the file's start."""
+    """Progress of one answer; `start`, `done` and `size` count bytes from the file's start.
+
+    `done` is what the board has taken, `seconds` when it had the last of it. `why`: in words, where TLS came to nothing
+    and nobody asked for anything (`status` 0).
+    """
 
     peer: str
     path: str
@@ -30,6 +32,7 @@ class Transfer:
     size: int
     seconds: float
     over: bool
+    why: str = ""
 
 
 Watch = Callable[[Transfer], None]
@@ -37,7 +40,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def application(releases: Path, watch: Watch) -> web.Application:
-    """The server without its socket; `watch` is called for every chunk, and for refusals."""
+    """The server without its socket; `watch` is called as a board takes bytes, and for refusals."""
     app = web.Application()
     app.router.add_get("/{path:.*}", _Files(releases.resolve(), watch).answer)
     return app
@@ -95,31 +98,30 @@ class _Files:
         await response.prepare(request)
         if request.method == "HEAD":
             return response
-        began, peer, name = time.monotonic(), request.remote or "?", request.path.lstrip("/")
+        peer, name = request.remote or "?", request.path.lstrip("/")
+        taken, seconds = 0, 0.0
 
-        def report(over: bool) -> None:
-            spent = time.monotonic() - began
-            self._watch(Transfer(peer, name, response.status, first, at, size, spent, over))
+        def report(now: int, after: float, over: bool = False) -> None:
+            nonlocal taken, seconds
+            taken, seconds = now, after
+            self._watch(Transfer(peer, name, response.status, first, first + now, size, after, over))
 
-        at = first
         file.seek(first)
         try:
-            while at < last and (chunk := file.read(min(_CHUNK, last - at))):
-                await response.write(chunk)
-                at += len(chunk)
-                report(over=False)
-                # write() may return without a pause: then no other board gets its turn, and that
-                # this one has gone is never heard
-                await asyncio.sleep(0)
-        except ConnectionError:
-            pass  # the board went away: the last report says how far it came
+            await send(request, response, _chunks(file, last - first), report)
         finally:
-            report(over=True)
+            report(taken, seconds, over=True)
         return response
 
     def _refused(self, request: web.Request, status: int, size: int) -> None:
         peer, name = request.remote or "?", request.path.lstrip("/")
         self._watch(Transfer(peer, name, status, 0, 0, size, 0.0, over=True))
+
+
+def _chunks(file: BufferedReader, left: int) -> Iterator[bytes]:
+    while left and (chunk := file.read(min(CHUNK, left))):
+        left -= len(chunk)
+        yield chunk
 
 
 def _range(request: web.Request, size: int, etag: str) -> tuple[int, int]:

@@ -6,12 +6,13 @@ import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from otactl.errors import RigError, UsageError
+from otactl.server.door import Door
 from otactl.server.files import Transfer, Watch, application
 
 
@@ -50,20 +51,31 @@ class Server:
         self._log.addFilter(_NotHttp(watch))
         self._context = context(tls) if tls else None
         self._host, self.port = host, port
+        self._watch = watch
+        self._opening: set[asyncio.Task[None]] = set()  # TLS handshakes
 
     async def start(self) -> None:
         """Raises RigError where the port cannot be had."""
         self._runner = web.AppRunner(self._app, access_log=None, logger=self._log, shutdown_timeout=1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self.port, ssl_context=self._context)
         try:
-            await site.start()
+            self._listening = await asyncio.get_running_loop().create_server(self._protocol, self._host, self.port)
         except (OSError, OverflowError) as error:
             await self._runner.cleanup()
             raise RigError(f"cannot listen on {self._host} port {self.port}: {error}; try --port or --host") from None
-        self.port = self._runner.addresses[0][1]
+        self.port = self._listening.sockets[0].getsockname()[1]
+
+    def _protocol(self) -> asyncio.Protocol:
+        make = cast(Callable[[], asyncio.Protocol], self._runner.server)
+        return Door(self._context, make, self._no_tls, self._opening) if self._context else make()
+
+    def _no_tls(self, peer: str, why: str) -> None:
+        self._watch(Transfer(peer, "", 0, 0, 0, 0, 0.0, over=True, why=why))
 
     async def stop(self) -> None:
+        self._listening.close()
+        for task in [*self._opening]:
+            task.cancel()
         await self._runner.cleanup()
 
     def __enter__(self) -> Self:

@@ -1,7 +1,8 @@
 """A new workspace: its folders, key and certificates, and an otactl.toml to begin with."""
 
-import json
 from pathlib import Path
+
+import tomlkit
 
 from otactl.errors import UsageError
 from otactl.files import write_atomic
@@ -10,6 +11,24 @@ from otactl.workspace.workspace import SETTINGS, Workspace
 
 _DEFAULT_PORT = 8443
 _IGNORED = (b"keys/*.pem", b"tls/*.key", b"otactl.toml", b".publishing")
+_NEW = """\
+# What the boards are called, and where they find releases/.
+product = ""
+channel = "stable"
+url = ""
+
+# Goes into every board's /etc/ota/config.json; docs/api.md lists all that may be here.
+{wifi}
+[board.trial]
+deadline_s = 180
+checks = [{{ check = "wifi" }}, {{ check = "server" }}]
+"""
+_WIFI = "[board.wifi]\n"
+_NO_WIFI = """\
+# [board.wifi]
+# ssid = "..."
+# password = "..."
+"""
 
 
 def create(
@@ -53,26 +72,8 @@ def _ignore(path: Path) -> None:
 
 
 def _settings(product: str, host: str, port: int, wifi: dict[str, str] | None) -> str:
-    lines = [
-        "# What the boards are called, and where they find releases/.",
-        f"product = {_toml(product)}",
-        'channel = "stable"',
-        f"url = {_toml(f'https://{host}:{port}')}",
-        "",
-        "# Goes into every board's /etc/ota/config.json; docs/api.md lists all that may be here.",
-    ]
+    made = tomlkit.parse(_NEW.format(wifi=_WIFI if wifi else _NO_WIFI))
+    made.update(product=product, url=f"https://{host}:{port}")
     if wifi:
-        lines += ["[board.wifi]", *(f"{k} = {_toml(v)}" for k, v in wifi.items()), ""]
-    else:
-        lines += ["# [board.wifi]", '# ssid = "..."', '# password = "..."', ""]
-    lines += [
-        "[board.trial]",
-        "deadline_s = 180",
-        'checks = [{ check = "wifi" }, { check = "server" }]',
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _toml(text: str) -> str:
-    """As TOML has it: unlike JSON, no surrogates for what is beyond 16 bits, and DEL only escaped."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+        made["board"]["wifi"].update(wifi)
+    return tomlkit.dumps(made)

@@ -36,7 +36,7 @@ def generate(path: Path) -> rsa.RSAPrivateKey:
         serialization.NoEncryption(),
     )
     write_private(path, pem)
-    write_atomic(public_file(path), for_board([key.public_key()]).encode())
+    _write_public(path, key.public_key())
     return key
 
 
@@ -46,9 +46,18 @@ def keep_or_generate(path: Path) -> None:
     Raises UsageError where what is there is no key that boards can trust.
     """
     if path.exists():
-        write_atomic(public_file(path), for_board([load(path).public_key()]).encode())
+        _write_public(path, load(path).public_key())
     else:
         generate(path)
+
+
+def _write_public(path: Path, key: rsa.RSAPublicKey) -> None:
+    """The public half beside the key at `path`; what boards trust of a lost one before it stays, under another name."""
+    beside = public_file(path)
+    lost = [one for one in public(beside) if keyid(one) != keyid(key)] if beside.exists() else []
+    for one in lost:
+        write_atomic(beside.with_name(f"{path.stem}-{keyid(one)[:8]}{PUBLIC_SUFFIX}"), for_board([one]).encode())
+    write_atomic(beside, for_board([key]).encode())
 
 
 def public_file(path: Path) -> Path:
@@ -61,7 +70,9 @@ def load(path: Path) -> rsa.RSAPrivateKey:
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except FileNotFoundError:
-        raise UsageError(f"no release key at {path}: run `otactl init`, or copy your key there") from None
+        raise UsageError(
+            f"no release key at {path}: copy it there; if it is lost, `otactl keys new` makes one, which boards get by cable"
+        ) from None
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(f"{path} is not an unencrypted PEM private key: {error}") from None
     if not isinstance(key, rsa.RSAPrivateKey) or key.key_size != BITS:
@@ -76,14 +87,15 @@ def trusted(folder: Path) -> list[rsa.RSAPublicKey]:
 
     More than one while an old key is being replaced. Raises UsageError where there is none.
     """
-    found = [key for path in sorted(folder.glob(f"*{PUBLIC_SUFFIX}")) for key in _public(path)]
+    found = [key for path in sorted(folder.glob(f"*{PUBLIC_SUFFIX}")) for key in public(path)]
     found += [load(path).public_key() for path in sorted(folder.glob("*.pem")) if not public_file(path).exists()]
     if not found:
         raise UsageError(f"no release key in {folder}: run `otactl init`, or copy your keys there")
     return list({keyid(key): key for key in found}.values())
 
 
-def _public(path: Path) -> list[rsa.RSAPublicKey]:
+def public(path: Path) -> list[rsa.RSAPublicKey]:
+    """The keys in a *.pub.json, or a board's keys.json. Raises UsageError."""
     try:
         found = {
             name: rsa.RSAPublicNumbers(EXPONENT, int(n, 16)).public_key()

@@ -4,6 +4,7 @@ EC keys on P-256: small in flash and quick to verify on a board. The extensions 
 RFC 5280, complete enough for OpenSSL's strict checks (the default since Python 3.13).
 """
 
+import errno
 import ipaddress
 import re
 import socket
@@ -16,10 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from otactl.errors import UsageError
-from otactl.files import write_atomic, write_private
+from otactl.files import write_together
 
 _CA_DAYS = 20 * 365  # on every board: to change it means visiting each of them
 _SERVER_DAYS = 2 * 365
+_PRIVATE, _PUBLIC = 0o600, 0o644  # modes
 _SOON = timedelta(days=30)
 # A board whose clock is a little behind must not find the certificate in its future.
 _BACKDATED = timedelta(days=2)
@@ -68,12 +70,14 @@ def make_ca(folder: Path, product: str) -> None:
         .add_extension(_usage(sign_certificates=True), critical=True)
         .sign(key, hashes.SHA256())
     )
-    write_private(folder / "ca.key", _pem(key))
-    write_atomic(folder / "ca.pem", certificate.public_bytes(serialization.Encoding.PEM))
+    if (folder / "ca.key").exists():
+        raise FileExistsError(errno.EEXIST, "a CA's key is never overwritten", str(folder / "ca.key"))
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    write_together({folder / "ca.key": (_pem(key), _PRIVATE), folder / "ca.pem": (pem, _PUBLIC)})
 
 
 def make_server(folder: Path, names: list[str], *, days: int = _SERVER_DAYS) -> None:
-    """server.pem (with the CA's below) and server.key for `names`; replaces what was there.
+    """server.pem (with the CA's below) and server.key for `names`; replaces what was there, both or neither.
 
     Raises UsageError for a name that no certificate can carry, or where there is no usable CA.
     """
@@ -95,9 +99,7 @@ def make_server(folder: Path, names: list[str], *, days: int = _SERVER_DAYS) -> 
         .sign(ca_key, hashes.SHA256())
     )
     chain = certificate.public_bytes(serialization.Encoding.PEM) + ca_pem
-    (folder / "server.key").unlink(missing_ok=True)
-    write_private(folder / "server.key", _pem(key))
-    write_atomic(folder / "server.pem", chain)
+    write_together({folder / "server.key": (_pem(key), _PRIVATE), folder / "server.pem": (chain, _PUBLIC)})
 
 
 def server_names(folder: Path) -> list[str]:

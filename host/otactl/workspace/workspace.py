@@ -1,18 +1,22 @@
 """The workspace: a folder with the release key, the TLS files, otactl.toml and releases/."""
 
 import contextlib
+import difflib
 import re
-import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
 
 from otactl.errors import UsageError
 from otactl.files import locked
 
 SETTINGS = "otactl.toml"
 _CHANNEL = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}\Z")  # a file name
+_KEYS = {"product": str, "url": str, "channel": str, "board": dict}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +45,16 @@ class Workspace:
     def _load(cls, root: Path) -> "Workspace":
         path = root / SETTINGS
         try:
-            raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:  # not TOML, or not UTF-8
+            raw = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
+        except (OSError, ValueError, TOMLKitError) as error:  # not TOML, or not UTF-8
             raise UsageError(f"{path}: {error}") from None
+        for name in raw:
+            if name not in _KEYS:
+                raise UsageError(f"{path}: {_unknown(name)}")
         for name in ("product", "url"):
             if name not in raw:
                 raise UsageError(f"{path}: {name} is missing")
-        for name, kind in (("product", str), ("url", str), ("channel", str), ("board", dict)):
+        for name, kind in _KEYS.items():
             if not isinstance(raw.get(name, kind()), kind):
                 raise UsageError(f"{path}: {name} must be a {'table' if kind is dict else 'text'}")
         found = cls(root, raw["product"], raw["url"], raw.get("channel", "stable"), raw.get("board", {}))
@@ -56,6 +63,12 @@ class Workspace:
         if not _is_address(found.url):
             raise UsageError(f"{path}: url {found.url!r} is not an http(s) address")
         return found
+
+    def on(self, channel: str) -> "Workspace":
+        """The same workspace, with another channel. Raises UsageError where that is no name for a file."""
+        if not _CHANNEL.match(channel):
+            raise UsageError(f"channel {channel!r}: letters, digits and ._- only, 32 at the most")
+        return replace(self, channel=channel)
 
     @property
     def releases(self) -> Path:
@@ -104,6 +117,12 @@ class Workspace:
     def board_config(self) -> dict[str, Any]:
         """What goes to /etc/ota/config.json."""
         return {"url": self.channel_url, "product": self.product, **self.board}
+
+
+def _unknown(name: str) -> str:
+    close = difflib.get_close_matches(name, _KEYS, 1)
+    advice = f"is it {close[0]}?" if close else "what boards are told goes below [board]"
+    return f"unknown key {name!r} (known: {', '.join(_KEYS)}): {advice}"
 
 
 def _is_address(url: str) -> bool:

@@ -1,4 +1,4 @@
-"""App images: built with esptool's own writer, or taken out of a full-flash file.
+"""App images, built with esptool's own writer.
 
 An app image is data to the virtual board, so one may carry a trailer that says how its firmware
 behaves: after the image, on the next 16-byte line, b"VBOARD\\0\\1", a 16-bit length
@@ -16,14 +16,10 @@ from esptool.targets import CHIP_DEFS
 
 from vboard.flash.appimage import (
     DESC_OFFSET,
-    HEAD_SIZE,
     AppDesc,
-    ImageError,
     Read,
-    describe,
     measure,
 )
-from vboard.flash.table import TABLE_OFFSET, Row, Table, TableError
 
 _IDF = "v5.4.2"
 _DEFAULT_SIZE = 24 << 10
@@ -39,19 +35,6 @@ _RAM = {  # chip: (start of an app's data in DRAM, start of its code in IRAM)
 }
 _TRAILER_MAGIC = b"VBOARD\0\1"
 _TRAILER_HEAD = struct.Struct("<8sH")
-_WIDEST_FLASH = 128 << 20  # bytes; the file does not say how large the chip is
-_BASES = (0x0, 0x1000, 0x2000)  # flash offsets at which a full-flash file may begin
-
-_OTHER_FORMATS = (
-    (b"\x7fELF", "an ELF file: convert it with `esptool elf2image`"),
-    (b"UF2\n", "a UF2 file: take the .app-bin or .bin of the same build"),
-    (b"PK\x03\x04", "a ZIP archive: unpack it first"),
-    (b"\x1f\x8b", "a gzip file: unpack it first"),
-    (b"\xcf\xb6\x88\x07", "an encrypted image (esp_encrypted_img): decrypt it first"),
-    (b"\xaa\x50", "a partition table"),
-    (b"<", "a web page: the download went wrong"),
-    (b"\xff" * 16, "blank flash contents"),
-)
 
 
 def build_app(
@@ -108,23 +91,6 @@ def build_app(
     return written(max(guess + wanted - len(written(guess)), 0) & ~15)
 
 
-def extract_app(data: bytes) -> tuple[bytes, str]:
-    """The app image in a firmware file, and a note on where it was.
-
-    An app image comes back as it is, with whatever follows it; a full-flash file (bootloader,
-    partition table and app) gives the image in its first app partition. Raises ValueError that
-    says what the file is instead.
-    """
-    if _is_app(data):
-        _check_whole(data, 0, "the file")
-        return data, "app image"
-    for base in _BASES:
-        rows = _app_rows(data[TABLE_OFFSET - base :])
-        if rows:
-            return _from_partition(data, rows[0], rows[0].offset - base)
-    raise ValueError(_what_else(data))
-
-
 def with_behaviour(image: bytes, **behaviour: Any) -> bytes:
     """`image` with a trailer saying so, in place of whatever followed it.
 
@@ -154,48 +120,3 @@ def behaviour_of(read: Read, image_length: int) -> dict[str, Any]:
 
 def _trailer_offset(image_length: int) -> int:
     return (image_length + 15) & ~15
-
-
-def _is_app(data: bytes) -> bool:
-    try:
-        return describe(data[:HEAD_SIZE])[1] is not None
-    except ImageError:
-        return False
-
-
-def _app_rows(sector: bytes) -> list[Row]:
-    try:
-        table = Table.from_bytes(sector[:0x1000], _WIDEST_FLASH, require_md5=False)
-    except TableError:
-        return []
-    return [row for row in table.rows if row.is_app]
-
-
-def _from_partition(data: bytes, row: Row, offset: int) -> tuple[bytes, str]:
-    where = f"partition {row.label} at {row.offset:#x}"
-    app = data[offset : offset + row.size]
-    if not _is_app(app):
-        raise ValueError(f"a full-flash file without an app: {where} holds none")
-    length = _check_whole(app, offset, where)
-    return app[:length], f"app taken out of a full-flash file, {where}"
-
-
-def _check_whole(app: bytes, offset: int, where: str) -> int:
-    try:
-        length = measure(app)
-    except ImageError as error:
-        raise ValueError(f"a damaged app image in {where}: {error}") from None
-    if length > len(app):
-        raise ValueError(f"an app image cut short: {where} has {len(app)} bytes of its {length}")
-    return length
-
-
-def _what_else(data: bytes) -> str:
-    for magic, name in _OTHER_FORMATS:
-        if data.startswith(magic):
-            return name
-    try:
-        describe(data[:HEAD_SIZE])
-    except ImageError:
-        return f"no ESP32 firmware (it begins with {data[:8].hex(' ')})" if data else "an empty file"
-    return "an ESP32 image without an app description: a bootloader alone"

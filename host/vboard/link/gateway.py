@@ -67,10 +67,10 @@ class Gateway:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            self._open.add(connection)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, board: socket.socket) -> None:
-        self._open.add(board)
         server = None
         try:
             route = self._routes[board.recv(16, socket.MSG_WAITALL).decode()]

@@ -8,13 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from selectors import EVENT_READ, BaseSelector
 
+from vboard import portlink
+
 _PATIENCE_S = 1.0  # for a host that is slow to read; what it does not take then is lost, as on a wire
 POLL_S = 0.01  # how soon a host program that opens the port is noticed
 
 
 class Port:
-    """`on_data` gets what the host types, `on_closed` is told when the last one has closed the port. A terminal that nobody has open is always ready and reads as an error, so
-    it is only watched while somebody has it; in between `look` must be called every POLL_S."""
+    """`on_data` gets what the host types, `on_closed` is told when the last one has closed the port.
+
+    A terminal that nobody has open is always ready and reads as an error, so it is only watched while somebody has it;
+    in between `look` must be called every POLL_S.
+    """
 
     def __init__(
         self, path: Path, selector: BaseSelector, on_data: Callable[[bytes], None], on_closed: Callable[[], None]
@@ -22,13 +27,14 @@ class Port:
         # mpremote gives up its time limits on a path below /dev/pts (facts 7.6): hence the link.
         self.path = path
         self.open = False
+        self._stalled = False
         self._selector = selector
         self._on_data = on_data
         self._on_closed = on_closed
         self._master, slave = pty.openpty()
         tty.setraw(slave)
-        path.unlink(missing_ok=True)
-        path.symlink_to(os.ttyname(slave))
+        self.terminal = os.ttyname(slave)
+        portlink.make(path, self.terminal)
         os.close(slave)
         os.set_blocking(self._master, False)
 
@@ -43,6 +49,7 @@ class Port:
         except OSError:
             return
         self.open = True
+        self._stalled = False
         self._selector.register(self._master, EVENT_READ, self._readable)
         if data:
             self._on_data(data)
@@ -58,16 +65,21 @@ class Port:
             self._on_closed()
 
     def write(self, data: bytes) -> None:
-        """What the board says; lost where nobody listens."""
+        """What the board says; lost where nobody listens. Who has exhausted its patience is waited for no more until
+        it reads: a program that prints for ever would else keep the board from everything."""
         deadline = time.monotonic() + _PATIENCE_S
-        while self.open and data and time.monotonic() < deadline:
+        while self.open and data:
             try:
                 data = data[os.write(self._master, data) :]
+                self._stalled = False
             except BlockingIOError:
+                if self._stalled or time.monotonic() >= deadline:
+                    self._stalled = True
+                    return
                 time.sleep(0.001)
             except OSError:
                 return
 
     def close(self) -> None:
-        self.path.unlink(missing_ok=True)
+        portlink.remove(self.path, self.terminal)
         os.close(self._master)

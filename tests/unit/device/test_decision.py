@@ -15,7 +15,7 @@ Decide = Callable[[str, str, str, str, str], str]
 AT = ("boot", "fallen")
 ENTRIES = ("new", "pending", "valid", "invalid", "aborted", "undefined", "none")
 PHASES = ("idle", "writing", "ready", "trial", "confirmed", "failed")
-SLOTS = ("here", "named", "back", "away")
+SLOTS = ("here", "named", "back", "over", "away")
 ENDS = ("watchdog", "soft", "hard", "known", "failed", "spent", "again", "power", "lost")
 
 
@@ -54,9 +54,11 @@ ROWS = {
     "failed, and it runs again: torn": ("boot", "pending", "failed", "here", "hard", "reset"),
     "failed, and nothing went back": ("boot", "new", "failed", "here", "hard", "leave"),
     "failed, its state torn": ("boot", "undefined", "failed", "here", "hard", "leave"),
-    "failed, but all there is: kept": ("boot", "valid", "failed", "here", "hard", "rest"),
+    "failed, but all there is: kept": ("boot", "valid", "failed", "over", "hard", "rest"),
     "another program switched": ("boot", "pending", "confirmed", "away", "lost", "stranger"),
     "another program switched back to the job's slot": ("boot", "pending", "confirmed", "here", "hard", "stranger"),
+    "another program switched to where a release failed": ("boot", "pending", "failed", "over", "hard", "stranger"),
+    "the same, its state torn": ("boot", "undefined", "failed", "over", "hard", "stranger"),
     "the new image is damaged": ("fallen", "pending", "ready", "named", "hard", "damaged"),
     "a confirmed image rots": ("fallen", "valid", "confirmed", "named", "hard", "reclaim"),
     "a switch waits for its reset": ("fallen", "new", "ready", "named", "soft", "reset"),

@@ -672,7 +672,12 @@ def test_a_status_that_is_no_file_is_named(status: int, fetch: Run, serve: Serve
         ("Retry-After: 120\r\n", 120),
         ("Retry-After: 1e9\r\n", 0),
         ("Retry-After: -5\r\n", 0),
-        ("Retry-After: Thu, 01 Jan 2037 00:00:00 GMT\r\n", 0),
+        ("Retry-After: Thu, 01 Jan 2037 00:00:00 GMT\r\n", 0),  # by which clock?
+        ("Retry-After: Thu, 01 Jan 2037 00:00:45 GMT\r\nDate: Thu, 01 Jan 2037 00:00:00 GMT\r\n", 45),
+        ("Date: Thu, 01 Jan 2004 23:59:00 GMT\r\nRetry-After: Fri, 02 Jan 2004 00:01:00 GMT\r\n", 120),
+        ("Retry-After: Thu, 01 Jan 2037 00:00:00 GMT\r\nDate: Thu, 01 Jan 2037 00:00:45 GMT\r\n", 0),
+        ("Retry-After: Thu, 99 Jan 2037 00:00:45 GMT\r\nDate: Thu, 01 Jan 2037 00:00:00 GMT\r\n", 0),
+        ("Retry-After: Thu, 01 Jan 2037 00:00:45 GMT\r\nDate: soon\r\n", 0),
     ],
 )
 def test_how_long_a_busy_server_asks_to_wait(headers: str, wait_s: int, fetch: Run, serve: Serve) -> None:

@@ -10,6 +10,7 @@ from otactl.board.follow import Event, Outcome
 from otactl.board.link import Link
 from otactl.errors import BoardError, RigError
 
+BEFORE = b'{"ok": {"deadline_s": 60, "id": "01", "failed": [], "boot.py": true, "main.py": true}}\r\n\x04\x04>'
 DOWNLOAD = b"ota: release 1.1.0 4096 bytes from 0\r\nota: download 2048/4096\r\n"
 TRIAL = b"\r\nrst:0xc\r\nota: trial 1.1.0 in ota_1\r\nota: check wifi ok\r\n"
 
@@ -18,11 +19,13 @@ def answering(console: bytes, *, trial: bool = False):
     """A deployed board: the questions before the verb, then `console` for the verb itself."""
 
     def answer(program: bytes) -> bytes:
-        if b"_try(_deadline_s)" in program:
-            return b'{"ok": 60}\r\n\x04\x04>'
+        if b"_try(_before)" in program:
+            return BEFORE
         if b"_try(agent.status)" in program:
             said = b"true" if trial else b"false"
             return b'{"ok": {"trial": ' + said + b"}}\r\n\x04\x04>"
+        if b"_try(_id)" in program:
+            return b'{"ok": "01"}\r\n\x04\x04>'
         return console
 
     return scripted.on_terminal(scripted.well(answer))
@@ -68,8 +71,8 @@ def test_a_board_that_refused_runs_its_program_again_however_slowly_it_speaks(
 
     def answer(program: bytes) -> bytes:
         del heard[:]
-        asked = b"_try(_deadline_s)" in program
-        return b'{"ok": 60}\r\n\x04\x04>' if asked else b"ota: refused " + word + b"\r\n\x04\x04>"
+        asked = b"_try(_before)" in program
+        return BEFORE if asked else b"ota: refused " + word + b"\r\n\x04\x04>"
 
     well = scripted.well(answer)
 
@@ -120,8 +123,8 @@ def test_a_board_already_on_trial_is_followed() -> None:
     asked = [0]
 
     def answer(program: bytes) -> bytes:
-        if b"_try(" in program and b"_deadline_s)" in program and b"agent.update" not in program:
-            return b'{"ok": 60}\r\n\x04\x04>'
+        if b"_try(_before)" in program:
+            return BEFORE
         asked[0] += 1
         return b"ota: refused unconfirmed ota_1\r\n\x04\x04>"
 
@@ -140,6 +143,18 @@ def test_a_board_already_on_trial_is_followed() -> None:
 def test_confirming_ends_a_trial() -> None:
     console = b"ota: confirmed 1.1.0\r\n"
     assert follow(boards.confirm, console, trial=True)[0] == Outcome("confirmed", "1.1.0")
+
+
+def test_a_trial_is_confirmed_also_where_the_configuration_is_wrong() -> None:
+    def answer(program: bytes) -> bytes:
+        if b"_try(_before)" in program:
+            return b'{"code": "config-invalid", "detail": "url"}\r\n\x04\x04>'
+        if b"_try(agent.status)" in program:
+            return b'{"ok": {"trial": true}}\r\n\x04\x04>'
+        return b'{"ok": "01"}\r\n\x04\x04>' if b"_try(_id)" in program else b"ota: confirmed 1.1.0\r\n"
+
+    with scripted.on_terminal(scripted.well(answer)) as device, Link(device) as link:
+        assert boards.confirm(link, lambda _: None) == Outcome("confirmed", "1.1.0")
 
 
 def test_without_a_trial_there_is_nothing_to_confirm() -> None:

@@ -1,10 +1,13 @@
-"""The demo: which folders it takes for its own."""
+"""The demo: which folders it takes for its own, and that README shows what it shows."""
 
+import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from otactl.cli import demo
 from otactl.cli.demo import StepFailed
+from otactl.cli.main import main
 from vboard.flash.images import build_app
 
 
@@ -21,3 +24,38 @@ def test_firmware_in_the_demos_own_folder_is_not_removed(tmp_path: Path) -> None
     with pytest.raises(StepFailed, match=r"move mine\.bin out"):
         demo.run(tmp_path, tmp_path / "mine.bin")
     assert (tmp_path / "mine.bin").exists()
+
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def drawn(svg: Path) -> list[str]:
+    """The lines of a picture of rich's, with N for what differs from run to run."""
+    lines: dict[int, str] = {}
+    for piece in ElementTree.parse(svg).iter("{http://www.w3.org/2000/svg}text"):
+        if found := re.search(r"-line-(\d+)\)", piece.get("clip-path", "")):
+            lines[int(found[1])] = f"{lines.get(int(found[1]), '')} {piece.text or ''}"
+    return [measured(lines[number]) for number in sorted(lines)]
+
+
+def measured(line: str) -> str:
+    """Seconds and sizes as N."""
+    return " ".join(
+        re.sub(
+            r"\b\d+(\.\d)? s\b|\b\d+ bytes|\b\d+ written|\b\d+\.\d\b(?!\.)",
+            "N",
+            line.replace("\N{NO-BREAK SPACE}", " "),
+        ).split()
+    )
+
+
+def test_the_picture_and_the_run_in_readme_are_of_todays_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--svg", "now.svg"]) == 0
+    now = drawn(Path("now.svg"))
+    assert len(now) > 30
+    assert drawn(ROOT / "docs" / "demo.svg") == now, "mend: make picture"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = [measured(line) for line in readme.partition("\n1  A virtual")[2].partition("\n```")[0].splitlines()]
+    commands = [line for line in now if line[:2] in ("$ ", "✓ ", "2 ", "3 ", "4 ")]
+    assert [line for line in told if line[:2] in ("$ ", "✓ ", "2 ", "3 ", "4 ")] == commands, "mend: paste a run"

@@ -88,6 +88,22 @@ def test_py_and_mpy_twins_never_stay_side_by_side(board: Board, place: Workspace
     assert walked(board) == [name.replace(".py", ".mpy") for name in MODULES]
 
 
+def test_modules_of_before_stay_until_the_new_ones_are_there(board: Board, place: Workspace) -> None:
+    run(board, place, as_py=True)
+    put: list[str] = []
+
+    def cut(path: str) -> None:
+        put.append(path)
+        if len(put) == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Link(str(board.port)) as link:
+        deploy.deploy(link, place, say=cut)
+    assert set(MODULES) < set(walked(board))
+    with Link(str(board.port)) as link:
+        assert link.value("agent.status()['chip']", "from ota import agent") == "esp32"
+
+
 def test_modules_that_the_agent_no_longer_has_go_other_files_stay(board: Board, place: Workspace) -> None:
     run(board, place)
     with Link(str(board.port)) as link:
@@ -107,6 +123,23 @@ def test_programs_of_the_users_stay_and_the_lines_to_add_are_told(board: Board, 
     assert len(done.advice) == 2
     assert "import ota.boot; ota.boot.start()\n" in done.advice[0]
     assert "from ota import agent; agent.start()\n" in done.advice[1]
+    assert all(advice.startswith("warning: your ") for advice in done.advice)
+
+
+@pytest.mark.parametrize(
+    ("main", "missing"),
+    [
+        ("from ota import agent\nagent.run('app')\n", 1),  # names the agent, does not start it
+        ("import time  # from ota import agent; agent.start()\n", 1),
+        ("from ota.agent import start\nstart()\n", 0),
+        ("import ota.agent as a\na.start()\n", 0),
+    ],
+)
+def test_a_main_py_that_does_not_start_the_agent_is_told(
+    board: Board, place: Workspace, main: str, missing: int
+) -> None:
+    write(board, main=main)
+    assert len(run(board, place).advice) == missing
 
 
 def test_lines_to_add_let_the_program_start_without_the_agent(board: Board, place: Workspace) -> None:

@@ -35,18 +35,18 @@ def load(tmp_path: Path) -> Callable[[bytes], firmware.Firmware]:
 
 
 @pytest.mark.parametrize(
-    ("name", "chip", "length", "idf"),
+    ("name", "chip", "length", "idf", "micropython"),
     [  # lengths: the end of the image and 32 bytes of SHA-256, as esptool image-info shows
-        ("ESP32_GENERIC-20250911-v1.26.1.bin", "esp32", 1672976, "v5.4.2"),
-        ("ESP32_GENERIC_S3-20250911-v1.26.1.bin", "esp32s3", 1669920, "v5.4.2"),
-        ("ESP32_GENERIC_C3-20230426-v1.20.0.bin", "esp32c3", 1401392, "v4.4.3"),
+        ("ESP32_GENERIC-20250911-v1.26.1.bin", "esp32", 1672976, "v5.4.2", "1.26.1"),
+        ("ESP32_GENERIC_S3-20250911-v1.26.1.bin", "esp32s3", 1669920, "v5.4.2", "1.26.1"),
+        ("ESP32_GENERIC_C3-20230426-v1.20.0.bin", "esp32c3", 1401392, "v4.4.3", "1.20.0"),
     ],
 )
 def test_the_app_is_taken_out_of_micropythons_own_builds(
-    real_firmware: Path, name: str, chip: str, length: int, idf: str
+    real_firmware: Path, name: str, chip: str, length: int, idf: str, micropython: str
 ) -> None:
     found = firmware.load(real_firmware / name)
-    assert (found.chip, len(found.app), found.idf) == (chip, length, idf)
+    assert (found.chip, len(found.app), found.idf, found.micropython) == (chip, length, idf, micropython)
     assert "full-flash file" in found.note
     assert "factory at 0x10000" in found.note
     assert LoadFirmwareImage(chip, found.app).stored_digest == sha256(found.app[:-32]).digest()
@@ -161,6 +161,34 @@ def test_a_table_with_a_wrong_checksum_is_not_believed(load) -> None:
     data[TABLE_OFFSET - 0x1000 + 4] ^= 0x10
     with pytest.raises(ReleaseError, match="bootloader"):
         load(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        (b"", ""),
+        (b"MicroPython v1.18 on 2022-01-17\0", "1.18"),
+        (b"MicroPython v1.22.2 on 2024-02-22\x003.4.0; MicroPython v1.22.2 on 2024-02-22\0", "1.22.2"),
+        (b"MicroPython v1.22.0-preview.7.gabc-dirty on 2023-11-02\0", "1.22.0"),
+        (b"MicroPython v1.22.2 on 2024-02-22\0MicroPython v1.26.1 on 2025-09-11\0", ""),  # which of them runs?
+        (b"for MicroPython v1.22.2 and newer", ""),
+    ],
+)
+def test_a_micropython_that_is_too_old_is_refused_where_it_is_known(tmp_path: Path, text: bytes, known: str) -> None:
+    path = tmp_path / "file.bin"
+    path.write_bytes(APP + text)
+    assert firmware.load(path).micropython == known
+    if known:
+        with pytest.raises(ReleaseError, match=f"file.bin: MicroPython {known}, too old .*: take 1.23 or newer"):
+            firmware.for_agent(path)
+    else:
+        assert firmware.for_agent(path).chip == "esp32"
+
+
+@pytest.mark.parametrize("version", ["1.23.0-preview.100.gabc", "1.23.0", "1.26.1", "1.100.0", "2.0.0"])
+def test_a_micropython_that_the_agent_runs_on_is_taken(tmp_path: Path, version: str) -> None:
+    (tmp_path / "file.bin").write_bytes(APP + f"MicroPython v{version} on 2025-09-11\0".encode())
+    assert firmware.for_agent(tmp_path / "file.bin").micropython == version.partition("-")[0]
 
 
 def test_an_unknown_chip_is_refused(load) -> None:

@@ -132,7 +132,7 @@ def test_a_damaged_public_key_file_is_named(tmp_path: Path, content: str) -> Non
 def test_no_key_at_all_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="otactl init"):
         keys.trusted(tmp_path)
-    with pytest.raises(UsageError, match="otactl init"):
+    with pytest.raises(UsageError, match="otactl keys new"):
         keys.load(tmp_path / "release.pem")
 
 

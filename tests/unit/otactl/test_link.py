@@ -9,8 +9,10 @@ import pytest
 import scripted
 from otactl.board import link as links
 from otactl.board import ports
+from otactl.board.console import Console
 from otactl.board.link import Link
 from otactl.errors import BoardError, RigError
+from serial.tools.list_ports_common import ListPortInfo
 from vboard.board import Board
 
 PLACES = [scripted.on_terminal, scripted.on_socket]
@@ -24,8 +26,13 @@ def gives_up(why: str) -> AbstractContextManager:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short limits: these tests wait for them to pass."""
-    for name, value in (("_ENTER_S", 1.0), ("_TRY_S", 0.3), ("_READ_S", 0.3), ("_WRITE_S", 0.3)):
-        monkeypatch.setattr(links, name, value)
+    for module, name, value in (
+        (links, "_ENTER_S", 1.0),
+        (links, "_TRY_S", 0.3),
+        (ports, "_READ_S", 0.3),
+        (ports, "_WRITE_S", 0.3),
+    ):
+        monkeypatch.setattr(module, name, value)
 
 
 # --- boards that hang: each of these tests would run into pytest's time limit -----------------
@@ -178,6 +185,27 @@ def test_a_port_without_permission_names_the_group(monkeypatch: pytest.MonkeyPat
 )
 def test_device_strings_are_mpremotes(device: str, paths: list[str]) -> None:
     assert ports.candidates(device) == paths
+
+
+def listed(device: str, *, vid: int = 0x303A) -> ListPortInfo:
+    port = ListPortInfo(device)
+    port.vid, port.serial_number = vid, "3C8427AABB00"
+    return port
+
+
+@pytest.mark.parametrize(("vid", "found"), [(0x303A, True), (0x10C4, False)], ids=["chip's own USB", "a bridge"])
+def test_a_chip_that_comes_back_under_another_name_is_found_by_its_usb_serial(
+    monkeypatch: pytest.MonkeyPatch, vid: int, found: bool
+) -> None:
+    with scripted.on_terminal(scripted.silent) as first, scripted.on_terminal(scripted.silent) as second:
+        there = [listed(first, vid=vid)]
+        monkeypatch.setattr("serial.tools.list_ports.comports", lambda: there)
+        with Console(first) as console:
+            there[:] = [listed(second, vid=vid)]
+            console._transport.serial.port.close()
+            assert console.line(1) is None
+            assert console._transport.serial.port.port == (second if found else first)
+            assert console.reopened is not found  # a bridge's number says nothing of the board behind it
 
 
 # --- the virtual board -----------------------------------------------------------------------

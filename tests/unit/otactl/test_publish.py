@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from otactl.errors import ReleaseError, UsageError
-from otactl.release import envelope, publish
+from otactl.release import channels, envelope, publish
 from otactl.release.sequence import MAX_INT
 from otactl.workspace import keys
 from otactl.workspace.workspace import Workspace
@@ -103,6 +103,13 @@ def test_a_damaged_file_among_good_ones_changes_nothing(place: Workspace, firmwa
     assert files_of(place) == {}
 
 
+def test_a_firmware_too_old_for_the_agent_is_refused(place: Workspace, real_firmware: Path) -> None:
+    before = files_of(place)
+    with pytest.raises(ReleaseError, match=r"MicroPython 1\.20\.0, too old"):
+        publish.publish(place, [real_firmware / "ESP32_GENERIC_C3-20230426-v1.20.0.bin"], "1.0.0")
+    assert files_of(place) == before
+
+
 def test_two_images_for_one_chip_are_refused(place: Workspace, firmware_file) -> None:
     with pytest.raises(UsageError, match="same chip"):
         publish.publish(place, [firmware_file(seed=1), firmware_file(seed=2)], "1.0.0")
@@ -149,10 +156,10 @@ def test_releases_made_at_once_get_sequences_of_their_own(place: Workspace, firm
 
 
 def test_the_current_release_must_be_ours(place: Workspace, firmware_file, tmp_path: Path) -> None:
-    assert publish.current(place) is None
+    assert channels.current(place) is None
     publish.publish(place, [firmware_file()], "1.0.0")
-    assert publish.current(place)["version"] == "1.0.0"  # type: ignore[index]
+    assert channels.current(place)["version"] == "1.0.0"  # type: ignore[index]
     stranger = keys.generate(tmp_path / "stranger.pem")
     place.channel_file.write_bytes(envelope.seal({"sequence": 9}, [stranger]))
     with pytest.raises(ReleaseError, match=r"stable\.json.*not signed by a key"):
-        publish.current(place)
+        channels.current(place)

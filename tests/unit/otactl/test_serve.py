@@ -1,17 +1,22 @@
 """The server, over real sockets and real TLS."""
 
+import contextlib
 import http.client
 import logging
 import socket
 import ssl
+import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from otactl.errors import RigError, UsageError
 from otactl.files import write_atomic
+from otactl.server import sending
 from otactl.server.files import Transfer
 from otactl.server.server import Server
+from otactl.workspace import tls
 from otactl.workspace.workspace import Workspace
 
 BODY = bytes(range(256)) * 300  # several chunks
@@ -37,6 +42,30 @@ class Client:
             return answer, answer.read()
         finally:
             connection.close()
+
+    def ended(self, path: str) -> Transfer:
+        """The last report on a file, once it is there."""
+        give_up = time.monotonic() + 10
+        while time.monotonic() < give_up:
+            for one in [*self.seen]:
+                if one.path == path and one.over:
+                    return one
+            time.sleep(0.01)
+        raise AssertionError(f"no end of {path}: {self.seen[-3:]}")
+
+    def open(self, path: str, window: int) -> ssl.SSLSocket:
+        """A connection that asked for a file and has read the headers; `window` bytes fit into its system's buffer."""
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        raw.connect(("127.0.0.1", self.server.port))
+        context = ssl.create_default_context(cafile=str(self.place.tls / "ca.pem"))
+        made = context.wrap_socket(raw, server_hostname="127.0.0.1")
+        made.settimeout(10)
+        made.sendall(f"GET /{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += made.recv(1)
+        return made
 
 
 @pytest.fixture
@@ -172,13 +201,75 @@ def test_other_methods_are_refused(client: Client) -> None:
 
 def test_progress_is_told_to_the_end(client: Client) -> None:
     client.get(Range="bytes=4096-")
-    client.get("/stable.json")  # its turn comes after the report on the first
+    client.ended("1.0.0/esp32.bin")
     told = [one for one in client.seen if one.path == "1.0.0/esp32.bin"]
     assert [one.over for one in told] == [False] * (len(told) - 1) + [True]
     assert all(one.start == 4096 and one.size == len(BODY) for one in told)
     assert [one.done for one in told] == sorted(one.done for one in told)
     assert told[-1].done == len(BODY)
     assert told[-1].peer == "127.0.0.1"
+
+
+WINDOW = 8192  # asked for; Linux doubles it, and holds that much, TLS records and all
+AHEAD = 2 * WINDOW + 16384  # what the client's system holds, and the record that TLS has not handed out yet
+
+
+def test_what_is_told_never_runs_ahead_of_a_slow_client(client: Client) -> None:
+    size = 800_000
+    (client.place.releases / "big.bin").write_bytes(bytes(size))
+    began = time.monotonic()
+    ahead, read = [], 0
+    with client.open("big.bin", WINDOW) as slow:
+        while read < size:
+            read += len(slow.recv(8192))
+            told = [*client.seen]  # before the next read: what is told now was taken before it
+            ahead.append(max((one.done for one in told if one.path == "big.bin"), default=0) - read)
+            time.sleep(0.01)
+    took = time.monotonic() - began
+    last = client.ended("big.bin")
+    assert max(ahead) < AHEAD
+    assert (last.done, last.size) == (size, size)
+    assert took - 0.5 < last.seconds <= took
+    assert took > 0.9, "not slow at all"
+
+
+def test_a_slow_client_holds_up_nobody_else(client: Client) -> None:
+    (client.place.releases / "big.bin").write_bytes(bytes(800_000))
+    with client.open("big.bin", WINDOW):
+        began = time.monotonic()
+        assert client.get()[1] == BODY
+        assert time.monotonic() - began < 2
+        assert not any(one.path == "big.bin" and one.over for one in client.seen)
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_a_client_that_is_cut_off_is_told_with_how_far_it_came(client: Client, hard: bool) -> None:
+    (client.place.releases / "big.bin").write_bytes(bytes(800_000))
+    slow = client.open("big.bin", WINDOW)
+    read = 0
+    while read < 200_000:
+        read += len(slow.recv(8192))
+    time.sleep(0.3)  # seconds are those until the last byte, not until the end was noticed
+    if hard:  # as a power cut is seen: a reset
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    slow.close()
+    last = client.ended("big.bin")
+    assert read <= last.done < read + AHEAD
+    assert last.seconds < 1
+
+
+def test_a_client_that_falls_silent_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "_PATIENCE_S", 0.5)
+    (client.place.releases / "big.bin").write_bytes(bytes(800_000))
+    with client.open("big.bin", WINDOW):
+        last = client.ended("big.bin")
+    assert 0 <= last.done < AHEAD
+
+
+def test_where_the_system_does_not_tell_the_count_is_that_of_this_process(client: Client, monkeypatch) -> None:
+    monkeypatch.setattr(sending, "_SIOCOUTQ", 0)
+    assert client.get()[1] == BODY
+    assert client.ended("1.0.0/esp32.bin").done == len(BODY)
 
 
 def test_a_client_that_goes_away_does_no_harm(client: Client, caplog) -> None:
@@ -192,9 +283,7 @@ def test_a_client_that_goes_away_does_no_harm(client: Client, caplog) -> None:
         connection.sock.shutdown(socket.SHUT_RDWR)
         connection.close()
         assert client.get()[1] == BODY
-    while not any(one.path == "big.bin" and one.over for one in client.seen):
-        client.get("/stable.json")
-    broken = next(one for one in client.seen if one.path == "big.bin" and one.over)
+    broken = client.ended("big.bin")
     assert broken.done < broken.size
     assert not caplog.records, caplog.text
 
@@ -220,12 +309,85 @@ def test_a_fault_of_the_server_itself_is_logged_with_its_traceback(client: Clien
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_a_client_that_speaks_no_tls_does_no_harm(client: Client, caplog) -> None:
+def trusting(client: Client, name: str = "127.0.0.1", **settings):
+    """A TLS client; `trust` its CA file, `at` its date, and the versions that it speaks."""
+
+    def connect(port: int) -> None:
+        context = ssl.create_default_context(cafile=str(settings.get("trust", client.place.tls / "ca.pem")))
+        context.maximum_version = settings.get("most", ssl.TLSVersion.TLSv1_3)
+        context.minimum_version = settings.get("least", ssl.TLSVersion.TLSv1_2)
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+            context.wrap_socket(raw, server_hostname=name).recv(1)
+
+    return connect
+
+
+def saying(text: bytes, *, reset: bool = False):
+    def connect(port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+            raw.sendall(text)
+            if reset:
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            else:
+                raw.shutdown(socket.SHUT_WR)
+                raw.recv(100)
+
+    return connect
+
+
+def another_ca(client: Client) -> Path:
+    folder = client.place.root / "stranger"
+    folder.mkdir()
+    tls.make_ca(folder, "lamp")
+    return folder / "ca.pem"
+
+
+V2 = ssl.TLSVersion.TLSv1_2  # what boards speak: they refuse within the handshake, TLS 1.3 clients after it
+V1 = ssl.TLSVersion.TLSv1
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1 is deprecated")
+@pytest.mark.parametrize(
+    ("visit", "why"),
+    [
+        (lambda c: trusting(c, trust=another_ca(c), most=V2), "refused our certificate, it does not know our CA"),
+        (lambda c: trusting(c, trust=another_ca(c)), "refused our certificate, it does not know our CA"),
+        (lambda c: trusting(c, "other.local", most=V2), "refused our certificate, it is not for the name"),
+        (lambda c: trusting(c, least=V1, most=V1), "speaks only TLS versions that are too old"),
+        (lambda c: saying(b"GET / HTTP/1.1\r\n\r\n"), "spoke plain HTTP to this TLS port"),
+        (lambda c: saying(b"SSH-2.0-OpenSSH_9.2\r\n"), "spoke no TLS (a scanner?)"),
+        (lambda c: saying(b""), "hung up before the TLS handshake was over (a scanner?)"),
+        (lambda c: saying(b"", reset=True), "hung up before the TLS handshake was over (a scanner?)"),
+    ],
+)
+def test_a_handshake_that_fails_is_one_line_that_says_why(client: Client, caplog, visit, why: str) -> None:
     with caplog.at_level(logging.WARNING):
-        with socket.create_connection(("127.0.0.1", client.server.port)) as raw:
-            raw.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            raw.recv(100)
+        with contextlib.suppress(OSError):
+            visit(client)(client.server.port)
+        told = client.ended("")
+        assert (told.peer, told.status) == ("127.0.0.1", 0)
+        assert told.why.startswith(why)
         assert client.get()[1] == BODY
+    client.ended("1.0.0/esp32.bin")
+    assert [one.why for one in client.seen if one.why] == [told.why]
+    assert not caplog.records, caplog.text
+
+
+def test_an_expired_certificate_is_said_to_be_that(client: Client) -> None:
+    tls.make_server(client.place.tls, ["127.0.0.1"], days=-1)
+    with Server(client.place.releases, client.place.tls, "127.0.0.1", 0, client.seen.append) as server:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            trusting(client, most=V2)(server.port)
+        assert client.ended("").why.startswith("refused our certificate, it has expired")
+
+
+def test_who_begins_no_handshake_is_let_go_of_at_the_end(client: Client, caplog) -> None:
+    with Server(client.place.releases, client.place.tls, "127.0.0.1", 0, client.seen.append) as server:
+        mute = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        time.sleep(0.1)
+    assert mute.recv(1) == b""
+    mute.close()
     assert not caplog.records, caplog.text
 
 

@@ -4,6 +4,7 @@ import socket
 import ssl
 import stat
 import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -115,6 +116,28 @@ def test_renewing_keeps_the_ca_and_changes_the_rest(copy: Path) -> None:
     handshake(copy, "new.local")
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(copy, "laptop.local")
+
+
+def test_a_disk_that_fills_up_leaves_the_old_pair_that_belongs_together(copy: Path) -> None:
+    before = {file.name: file.read_bytes() for file in copy.iterdir()}
+    program = "import resource, sys; from pathlib import Path; from otactl.workspace import tls\n"
+    program += "resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))  # a key has room, a certificate has not\n"
+    program += "tls.make_server(Path(sys.argv[1]), ['new.local'])"
+    done = subprocess.run([sys.executable, "-c", program, copy], capture_output=True, text=True, check=False)
+    assert f"File too large: '{copy / 'server.pem'}'" in done.stderr
+    assert {file.name: file.read_bytes() for file in copy.iterdir()} == before
+    handshake(copy, "laptop.local")
+
+
+def test_a_ca_that_did_not_fit_on_the_disk_can_be_made_again(tmp_path: Path) -> None:
+    program = "import resource, sys; from pathlib import Path; from otactl.workspace import tls\n"
+    program += "resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))\ntls.make_ca(Path(sys.argv[1]), 'lamp')"
+    done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=False)
+    assert "ca.pem" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    tls.make_ca(tmp_path, "lamp")
+    with pytest.raises(FileExistsError):
+        tls.make_ca(tmp_path, "lamp")
 
 
 def test_a_server_certificate_never_outlives_its_ca(copy: Path) -> None:

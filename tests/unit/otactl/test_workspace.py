@@ -1,17 +1,36 @@
 """Workspaces: made, found, read; sequences that only rise."""
 
+import os
+import re
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from otactl import files
 from otactl.errors import RigError, UsageError
-from otactl.files import locked, write_atomic
+from otactl.files import locked, write_atomic, write_private
 from otactl.release import envelope
 from otactl.release.sequence import MAX_INT, next_sequence, take_sequence
 from otactl.workspace import keys
 from otactl.workspace.create import create
 from otactl.workspace.workspace import Workspace
 
+WIFI = '[board.wifi]\nssid = "Home"\npassword = "secret"\n'
+HINT = ("[board.wifi]", 'ssid = "..."', 'password = "..."')
+NEW = f"""\
+# What the boards are called, and where they find releases/.
+product = "lamp"
+channel = "stable"
+url = "https://a.b:8443"
+
+# Goes into every board's /etc/ota/config.json; docs/api.md lists all that may be here.
+{WIFI}
+[board.trial]
+deadline_s = 180
+checks = [{{ check = "wifi" }}, {{ check = "server" }}]
+"""
 GOOD = 'product = "lamp"\nurl = "https://h:8443"\n'
 
 
@@ -94,6 +113,13 @@ def test_a_gitignore_of_the_users_gets_lines_and_loses_none(tmp_path: Path) -> N
     assert lines == ["build/", "tls/*.key", "secret.py", "keys/*.pem", "otactl.toml", ".publishing"]
 
 
+def test_the_settings_of_a_new_workspace_are_for_people(tmp_path: Path) -> None:
+    create(tmp_path, product="lamp", names=["a.b"], wifi={"ssid": "Home", "password": "secret"})
+    assert (tmp_path / "otactl.toml").read_text() == NEW
+    create(tmp_path / "2", product="lamp", names=["a.b"])
+    assert (tmp_path / "2" / "otactl.toml").read_text() == NEW.replace(WIFI, "".join(f"# {x}\n" for x in HINT))
+
+
 def test_settings_survive_characters_that_toml_and_urls_give_a_meaning(tmp_path: Path) -> None:
     wifi = {"ssid": 'my "net" \\ é \N{HOUSE BUILDING}', "password": "p#=w'\x7f\t"}
     made = create(tmp_path, product='l"p', names=["h", "::1"], port=9, wifi=wifi)
@@ -118,6 +144,10 @@ def test_the_board_table_goes_into_the_boards_configuration(place: Workspace) ->
         ('product = 5\nurl = "https://h"', "product must be a text"),
         ('product = "p"\nurl = ["https://h"]', "url must be a text"),
         (GOOD + "board = 5", "board must be a table"),
+        (GOOD + 'chanel = "beta"', r"unknown key 'chanel' \(known: product, url, channel, board\): is it channel\?"),
+        (GOOD + "[boards.wifi]", r"unknown key 'boards' .*: is it board\?"),
+        (GOOD + "interval_s = 60", r"unknown key 'interval_s' .*: what boards are told goes below \[board\]"),
+        (GOOD + 'url = "https://twice"', "otactl.toml"),
         (GOOD + 'channel = "../x"', "no name for a file"),
         (GOOD + 'channel = ""', "no name for a file"),
         ('product = "p"\nurl = "ftp://h"', "not an http"),
@@ -192,6 +222,43 @@ def test_a_lock_is_held_by_one_and_let_go_after_an_exception(tmp_path: Path) -> 
         pass
 
 
+def holder(path: Path, then: str) -> subprocess.Popen[str]:
+    """Another process that holds the lock when this returns."""
+    program = (
+        "import sys, time\nfrom pathlib import Path\nfrom otactl.files import locked\n"
+        f"with locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    {then}\n"
+    )
+    made = subprocess.Popen(
+        [sys.executable, "-c", program, str(path)],
+        env={**os.environ, "PYTHONPATH": str(Path(files.__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert made.stdout is not None and made.stdout.readline() == "held\n"
+    return made
+
+
+def test_a_lock_that_another_process_holds_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with holder(path, "time.sleep(60)") as other:
+        with pytest.raises(RigError, match=re.escape(str(path))), locked(path, wait_s=0.2):
+            raise AssertionError("two hold the lock")
+        other.kill()
+
+
+def test_a_lock_is_waited_for(tmp_path: Path) -> None:
+    with holder(tmp_path / "lock", "time.sleep(0.5)"), locked(tmp_path / "lock"):
+        pass
+
+
+def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
+    with holder(tmp_path / "lock", "time.sleep(60)") as other:
+        other.kill()
+        other.wait()
+        with locked(tmp_path / "lock", wait_s=0):
+            pass
+
+
 def test_a_file_that_cannot_be_written_whole_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_atomic(path, b"old")
@@ -199,3 +266,14 @@ def test_a_file_that_cannot_be_written_whole_leaves_the_old_one(tmp_path: Path) 
         write_atomic(path, "no bytes")  # type: ignore[arg-type]
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("write", [write_atomic, write_private])
+def test_a_full_disk_is_told_with_the_path_and_leaves_nothing_half(tmp_path: Path, write) -> None:
+    program = "import resource, sys; from pathlib import Path; from otactl import files\n"
+    program += "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+    program += f"files.{write.__name__}(Path(sys.argv[1]), bytes(1000))"
+    path = tmp_path / "file"
+    done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == f"OSError: [Errno 27] File too large: '{path}'"
+    assert list(tmp_path.iterdir()) == []

@@ -1,25 +1,10 @@
-"""Built images, apps taken out of firmware files, and the trailer of a firmware's behaviour."""
-
-from pathlib import Path
+"""Built images, and the trailer of a firmware's behaviour."""
 
 import pytest
 from esptool.bin_image import LoadFirmwareImage
 from vboard.chips import CHIPS
 from vboard.flash.appimage import HEAD_SIZE, describe, measure, reader, verify
-from vboard.flash.images import behaviour_of, build_app, extract_app, with_behaviour
-from vboard.flash.table import LAYOUTS, TABLE_OFFSET
-
-FIRMWARE = Path(__file__).resolve().parents[4] / "shared/firmware"
-
-
-def full_flash(app: bytes, *, base: int = 0x1000, layout: str = "ota") -> bytes:
-    """A bootloader (an image without description), a table and the app, as makeimg.py joins."""
-    bootloader = bytearray(build_app("esp32", size=4000))
-    bootloader[32:36] = bytes(4)
-    table = LAYOUTS[layout]
-    first = next(row for row in table.rows if row.is_app)
-    data = bytes(bootloader).ljust(TABLE_OFFSET - base, b"\xff") + table.to_bytes()
-    return data.ljust(first.offset - base, b"\xff") + app
+from vboard.flash.images import behaviour_of, build_app, with_behaviour
 
 
 @pytest.mark.parametrize("chip", CHIPS)
@@ -44,62 +29,6 @@ def test_the_description_says_what_was_asked_for() -> None:
     assert desc is not None
     assert (desc.version, desc.project, desc.secure_version) == ("1.4.0", "lamp", 2)
     assert desc.elf_sha256 != bytes(32)
-
-
-def test_an_app_image_comes_back_as_it_is_with_what_follows_it() -> None:
-    signed = build_app("esp32") + b"signature sector"
-    assert extract_app(signed) == (signed, "app image")
-
-
-@pytest.mark.parametrize("base", [0x0, 0x1000, 0x2000])
-@pytest.mark.parametrize("layout", ["ota", "factory", "factory-ota"])
-def test_the_app_is_taken_out_of_a_full_flash_file(base: int, layout: str) -> None:
-    app = build_app("esp32")
-    got, note = extract_app(full_flash(app + b"\xff" * 5000, base=base, layout=layout))
-    assert got == app
-    assert "0x10000" in note
-
-
-@pytest.mark.parametrize(
-    ("name", "chip", "length"),
-    [
-        ("ESP32_GENERIC-20250911-v1.26.1", "esp32", 1672976),
-        ("ESP32_GENERIC_S3-20250911-v1.26.1", "esp32s3", 1669920),
-        ("ESP32_GENERIC_C3-20230426-v1.20.0", "esp32c3", 1401392),
-    ],
-)
-def test_the_app_is_taken_out_of_real_firmware(name: str, chip: str, length: int) -> None:
-    path = FIRMWARE / f"{name}.bin"
-    if not path.exists():
-        pytest.skip(f"no {path}: the real firmware files are not here")
-    app, note = extract_app(path.read_bytes())
-    assert len(app) == length
-    assert "factory at 0x10000" in note
-    verify(app, 0x10000, 0x1F0000, CHIPS[chip], app_side=False)
-
-
-@pytest.mark.parametrize(
-    ("data", "says"),
-    [
-        (b"", "empty"),
-        (b"\x7fELF\1\1\1", "ELF"),
-        (b"UF2\nWQ]\x9e", "UF2"),
-        (b"PK\x03\x04" + bytes(40), "ZIP"),
-        (b"\x1f\x8b\x08", "gzip"),
-        (b"<!DOCTYPE html>", "web page"),
-        (b"\xff" * 4096, "blank"),
-        (b"\xcf\xb6\x88\x07" + bytes(600), "encrypted"),
-        (LAYOUTS["ota"].to_bytes(), "partition table"),
-        (b"hello, world", "no ESP32 firmware"),
-        (full_flash(b"")[:4000], "bootloader alone"),
-        (full_flash(b"\xff" * 300), "without an app"),
-        (build_app("esp32")[:20_000], "cut short"),
-        (full_flash(build_app("esp32"))[:-1], "cut short"),
-    ],
-)
-def test_a_file_that_holds_no_app_is_named(data: bytes, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
-        extract_app(data)
 
 
 def test_behaviour_is_read_back_and_leaves_the_image_sound() -> None:

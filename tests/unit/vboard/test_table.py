@@ -1,12 +1,16 @@
 """The partition table: bytes, what bootloader and app refuse, CSV, and the ready-made layouts."""
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from vboard.flash.table import LAYOUTS, Row, Table, TableError
 
 MIB = 1 << 20
+HOST = Path(__file__).resolve().parents[3] / "host"
 FIRMWARE = Path(__file__).parents[4] / "shared" / "firmware"
 FACTORY = LAYOUTS["factory"]
 
@@ -24,6 +28,18 @@ def patched(*patches: tuple[int, bytes]) -> bytes:
     for offset, new in patches:
         data[offset : offset + len(new)] = new
     return bytes(data)
+
+
+def test_a_table_is_read_on_any_system() -> None:
+    posix = ["fcntl", "pty", "termios", "tty", "pwd", "grp", "resource", "selectors", "signal"]
+    program = f"import sys\nsys.modules.update(dict.fromkeys({posix}))\nimport vboard.flash.table"
+    environment = {**os.environ, "PYTHONPATH": str(HOST)}
+    assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == 0
+
+
+def test_a_table_is_read_in_one_place() -> None:
+    rows = '"<2sBBLL16sL"'  # the format of a row
+    assert [p.name for p in sorted(HOST.rglob("*.py")) if rows in p.read_text()] == ["partition.py"]
 
 
 def test_the_stock_table_is_the_one_in_micropython_firmware():

@@ -1,0 +1,106 @@
+"""A board's console: an open port, read in lines, through resets and unplugging. It interrupts nothing."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Self
+
+import serial
+
+from otactl.board import ports
+from otactl.board.timed import Patience, Tell, TimedPort
+from otactl.errors import RigError
+
+_POLL_S = 0.01
+_AGAIN_S = 0.5  # between two tries to open a port that went away
+_LONGEST = 4096  # bytes of a line: a board that never ends one must not fill this machine's memory
+
+
+class Console:
+    """An open port. `gone`: it went away and is not back yet. `reopened`: what answers now may be another board."""
+
+    def __init__(
+        self, device: str, *, slow: float = 1.0, tell: Tell | None = None, tap: Callable[[str], None] | None = None
+    ) -> None:
+        """`device` as mpremote takes it: auto, a path, id:SERIAL, socket://…, u0.
+
+        `slow`: every time limit is so many times longer. `tell(what, left_s)`: once a second of a
+        long wait. `tap`: gets each line of the console that was read. Raises RigError.
+        """
+        self.device = device
+        self.gone = self.reopened = False
+        self.patience = Patience(slow, tell)
+        self._tap = tap
+        self._transport = ports.opened(ports.candidates(device), self.patience)
+        self._path = str(self._transport.device_name)
+        self._usb = ports.usb_serial(self._path)
+        self._received = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the port back."""
+        port = self._transport.serial.port
+        with contextlib.suppress(OSError, serial.SerialException):
+            self._transport.serial = port
+            self._transport.close()
+        with contextlib.suppress(OSError, serial.SerialException):
+            port.close()
+        self._transport.serial = TimedPort(port, self.patience)
+
+    def line(self, timeout_s: float) -> str | None:
+        """The next line of the board's console; None when none comes in time, or `_over`.
+
+        A port that goes away with a reset (USB in the chip itself) is opened again.
+        """
+        until = time.monotonic() + timeout_s
+        while b"\n" not in self._received and len(self._received) < _LONGEST:
+            if self._over() or time.monotonic() > until:
+                return None
+            self._receive()
+            self.patience.tick()
+        cut = self._received.find(b"\n") + 1 or _LONGEST
+        taken, self._received = self._received[:cut], self._received[cut:]
+        line = taken.decode(errors="replace").strip("\r\n> ")
+        if self._tap:
+            self._tap(line)
+        return line
+
+    def lines(self, timeout_s: float) -> Iterator[str]:
+        """Lines until none comes for `timeout_s`, or `_over`."""
+        while (line := self.line(timeout_s)) is not None:
+            yield line
+
+    def _over(self) -> bool:
+        """Whether nothing more is to be expected."""
+        return False
+
+    def _receive(self) -> None:
+        port = self._transport.serial.port
+        try:
+            waiting = port.in_waiting
+            data = port.read(waiting) if waiting else b""
+        except (OSError, serial.SerialException, TypeError):  # TypeError: pyserial, once closed
+            self._reopen()
+            return
+        if not data:
+            time.sleep(_POLL_S)
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        self._received += data
+
+    def _reopen(self) -> None:
+        self.gone = True
+        self.close()
+        time.sleep(_AGAIN_S)
+        with contextlib.suppress(RigError):
+            # a chip with its own USB may come back under another name
+            paths = ports.candidates(f"id:{self._usb}") if self._usb else [self._path]
+            self._transport = ports.opened(paths, self.patience)
+            self.gone = False
+            self.reopened = self.reopened or not self._usb

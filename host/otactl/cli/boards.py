@@ -1,0 +1,110 @@
+"""What is shown of a board: its events while it is followed, its status; and what is shown of a server."""
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from otactl.board.codes import sentence
+from otactl.cli import display
+from otactl.cli.display import Bars
+
+if TYPE_CHECKING:
+    from otactl.board.follow import Event
+    from otactl.server.files import Transfer
+
+_MEASURED = ("download", "verify")
+_ENDINGS = ("refused", "up-to-date", "confirmed", "rolled-back")  # the command says these itself
+_WAITING = {  # event -> what is waited for after it
+    "release": "the image's head is checked",
+    "switch": "the board restarts into the new release",
+    "trial": "the new release is on trial",
+    "check": "the new release is on trial",
+    "failed": "the board goes back",
+}
+_STATES = {"valid": "green", "aborted": "red", "invalid": "red"}
+
+
+class BoardWatch:
+    """A board's events: bars for what has a measure, lines for the rest."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+
+    def __call__(self, event: "Event") -> None:
+        if event.name in _MEASURED:
+            done, _, total = (event.facts or [""])[0].partition("/")
+            if done.isdecimal() and total.isdecimal():
+                self._bars.show(event.name, int(done), int(total))
+            return
+        for name in _MEASURED:
+            self._bars.drop(name)
+        if event.name in _WAITING:
+            self._bars.wait(_WAITING[event.name])
+        if event.name not in _ENDINGS:
+            line = " ".join([event.name, *event.facts])
+            if event.name == "error":
+                self._bars.note(line, False)
+            elif event.name == "check" and event.facts[-1:] == ["ok"]:
+                self._bars.note(line, True)
+            else:
+                self._bars.note(f"  {line}")
+
+
+class ServeLog:
+    """`watch` of a server: a bar for each board that downloads, and a line when it is through, or came to nothing."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+
+    def __call__(self, transfer: "Transfer") -> None:
+        name = display.plain(f"{transfer.peer} {transfer.path}")
+        if not transfer.over:
+            self._bars.show(name, transfer.done, transfer.size)
+            return
+        self._bars.drop(name)
+        if transfer.why:
+            self._bars.note(f"{transfer.peer}: {display.plain(transfer.why)}")
+            return
+        if transfer.status == 400:
+            self._bars.note(f"{transfer.peer}: 400, what it asked is no HTTP")
+            return
+        if transfer.status == 404:
+            self._bars.note(f"{name}: 404, not there")
+            return
+        if transfer.status == 416:
+            self._bars.note(f"{name}: 416, asked for more than the {transfer.size} bytes it has")
+            return
+        sent = transfer.done - transfer.start
+        part = f" from {transfer.start}" if transfer.start else ""
+        cut = "" if transfer.done == transfer.size else ", broken off by the board"
+        self._bars.note(f"{name}: {sent} bytes{part} in {transfer.seconds:.1f} s{cut}")
+
+
+def show_status(found: dict[str, Any]) -> None:
+    """agent.status() for a person."""
+    build = found["build"] or "-"
+    installed, job = found["installed"], found["job"]
+    display.show(f"chip {found['chip']}  MicroPython {found['micropython']}  build {build}")
+    display.show(f"installed {installed['version'] or 'unknown'} (sequence {installed['sequence']})")
+    display.show_table(_slots(found))
+    display.show(f"last job: {job['phase']} {job['version'] or ''}".rstrip())
+    if job["phase"] == "writing":
+        display.show(f"  {job['offset']} of {job['size']} bytes are in flash")
+    if job["reason"]:
+        display.failed(sentence(job["reason"], job["detail"] or ""))
+    if found["trial"]:
+        display.warn("a trial is running: `otactl confirm` ends it well, a reset rolls back")
+
+
+def _slots(found: dict[str, Any]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("  slot", "size", "state", "holds", "is"):
+        table.add_column(name, no_wrap=True)
+    for slot in found["slots"]:
+        marks = ", ".join(word for word in ("running", "boot", "next") if found[word] == slot["name"])
+        image = slot["image"] or {}
+        what = image.get("release") or image.get("built") or "no image"
+        state = Text(slot["state"], _STATES.get(slot["state"], ""))
+        table.add_row(f"  {slot['name']}", f"{slot['size']:#x}", state, Text(what), marks)
+    return table

@@ -1,0 +1,80 @@
+"""The verbs `otactl keys ...`: which key signs, which ones boards trust."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from otactl.cli.options import FILE, WORKSPACE, as_json, family, in_workspace, verb_of
+
+if TYPE_CHECKING:
+    from otactl.workspace.keyring import Held
+
+_DEPLOY = "boards must get it before a release that it signs: `otactl deploy` to each by cable, then publish"
+keys = family("keys", WORKSPACE, "The key that signs releases, and those that boards trust.", "keys list")
+
+
+@verb_of(keys, "keys list")
+@in_workspace
+@as_json
+def list_keys(*, workspace: Path, as_json: bool) -> int:
+    """Show the keys of the workspace; boards get the trusted ones at the next deploy."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from otactl.workspace import keyring
+    from otactl.workspace.workspace import Workspace
+
+    found = keyring.held(Workspace.find(workspace))
+    if as_json:
+        print(json.dumps({"keys": [_facts(one) for one in found]}))
+        return 0
+    table = Table("keyid", "file", "signs", "trusted", box=None, pad_edge=False)
+    for one in found:
+        table.add_row(one.keyid[:16], one.file.name, _yes(one.signs), _yes(one.trusted))
+    Console(highlight=False, soft_wrap=True).print(table)
+    return 0
+
+
+@verb_of(keys, "keys new")
+@in_workspace
+@as_json
+def new_key(*, workspace: Path, as_json: bool) -> int:
+    """Make a new key to sign with; the old one is kept, and boards go on trusting it."""
+    from otactl.workspace import keyring
+    from otactl.workspace.workspace import Workspace
+
+    made = keyring.new(Workspace.find(workspace))
+    _say(made, as_json, f"{made.file} is a new key, {made.keyid[:16]}, and signs from now on: keep it safe")
+    return 0
+
+
+@verb_of(keys, "keys trust colleague.pub.json")
+@in_workspace
+@click.argument("file", type=FILE, help="A PEM, public or private, a *.pub.json, or a board's keys.json.")
+@as_json
+def trust_key(*, workspace: Path, file: Path, as_json: bool) -> int:
+    """Have boards trust the key in a file too; only its public half is copied."""
+    from otactl.workspace import keyring
+    from otactl.workspace.workspace import Workspace
+
+    made = keyring.trust(Workspace.find(workspace), file)
+    _say(made, as_json, f"{made.keyid[:16]} is trusted, by {made.file}")
+    return 0
+
+
+def _say(one: "Held", as_json: bool, text: str) -> None:
+    if as_json:
+        print(json.dumps(_facts(one)))
+        return
+    print(text)
+    print(f"  {_DEPLOY}")
+
+
+def _facts(one: "Held") -> dict[str, object]:
+    return {"keyid": one.keyid, "file": str(one.file), "signs": one.signs, "trusted": one.trusted}
+
+
+def _yes(is_so: bool) -> str:
+    return "yes" if is_so else "no"

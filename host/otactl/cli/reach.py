@@ -1,0 +1,57 @@
+"""How a verb comes to its board: a link with the person's patience, whose long waits are told of."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from otactl.board import logs
+from otactl.board.link import Link
+from otactl.cli.display import Bars
+from otactl.errors import UsageError
+from otactl.workspace.workspace import Workspace
+
+_FIRST_S = 3.0  # after the first word of a wait, which comes after two seconds
+_EVERY_S = 15.0
+
+
+class Waits:
+    """`tell` of a link: a countdown on a terminal, in a pipe a line after five seconds, then every 15."""
+
+    def __init__(self, bars: Bars, *, moves: bool) -> None:
+        self._bars = bars
+        self._moves = moves
+        self._what, self._left_s, self._next = "", 0.0, 0.0
+
+    def __call__(self, what: str, left_s: float) -> None:
+        said = f"waiting {left_s:.0f} s at most for {what}"  # the number first: a narrow terminal cuts the end
+        if self._moves:
+            self._bars.wait(said, counts=False)
+            return
+        now = time.monotonic()
+        if what != self._what or left_s > self._left_s:  # another wait
+            self._next = now + _FIRST_S
+        elif now >= self._next:
+            self._next = now + _EVERY_S
+            self._bars.note(f"  {said}")
+        self._what, self._left_s = what, left_s
+
+
+@contextlib.contextmanager
+def reached(board: str, slow: float, bars: Bars, *, log: Path | None = None) -> Iterator[Link]:
+    """The board at its prompt. `log`: a file for its console. Raises RigError."""
+    bars.wait("waiting for the board")
+    with contextlib.ExitStack() as opened:
+        tap = logs.Journal(opened.enter_context(logs.LogFile(log))) if log else None
+        yield opened.enter_context(Link(board, slow=slow, tell=Waits(bars, moves=bars.moves), tap=tap))
+
+
+def update_log(workspace: Path | None, board: str) -> Path | None:
+    """Where the console of an update is kept: in the workspace named, or the current folder's if it is in one."""
+    try:
+        found = Workspace.find(workspace or Path())
+    except UsageError:
+        if workspace is not None:
+            raise
+        return None
+    return logs.of_update(found.root, board)

@@ -1,0 +1,115 @@
+"""The verbs `otactl releases ...`: what is published, and which channel names what."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from otactl.cli.options import WORKSPACE, as_json, family, in_workspace, verb_of
+
+if TYPE_CHECKING:
+    from otactl.release.channels import Move, Release
+
+releases = family(
+    "releases", WORKSPACE, "What is published, and which channel names which release.", "releases withdraw 1.1.0"
+)
+
+
+@verb_of(releases, "releases list")
+@in_workspace
+@as_json
+def list_releases(*, workspace: Path, as_json: bool) -> int:
+    """Show all releases, oldest first, and the channels that name them."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from otactl.release import channels
+    from otactl.workspace.workspace import Workspace
+
+    found = channels.releases(Workspace.find(workspace))
+    if as_json:
+        print(json.dumps({"releases": [asdict(one) for one in found]}))
+        return 0
+    table = Table("version", "sequence", "chips", "published", "channels", box=None, pad_edge=False)
+    for one in found:
+        chips = " ".join(target["chip"] for target in one.targets)
+        table.add_row(one.version, str(one.sequence), chips, one.published, _named(one))
+    Console(highlight=False, soft_wrap=True).print(table)
+    return 0
+
+
+@verb_of(releases, "releases show 1.1.0")
+@in_workspace
+@click.argument("version", help="As it was published.")
+@as_json
+def show_release(*, workspace: Path, version: str, as_json: bool) -> int:
+    """Show one release and its images."""
+    from otactl.release import channels
+    from otactl.workspace.workspace import Workspace
+
+    found = channels.release(Workspace.find(workspace), version)
+    if as_json:
+        print(json.dumps(asdict(found)))
+        return 0
+    print(f"{found.version}  sequence {found.sequence}  security version {found.security_version}  {found.published}")
+    print(f"channels: {_named(found) or 'none'}")
+    for target in found.targets:
+        build = f"  build {target['build']}" if target.get("build") else ""
+        print(f"  {target['chip']}  {target['size']} bytes  {target['url']}{build}")
+        print(f"    sha256 {target['sha256']}")
+    return 0
+
+
+@verb_of(releases, "releases withdraw 1.1.0")
+@in_workspace
+@click.argument("version", help="That channels are to name no longer.")
+@click.option("--channel", metavar="NAME", help="Only this one (default: each that names it).")
+@as_json
+def withdraw_release(*, workspace: Path, version: str, channel: str | None, as_json: bool) -> int:
+    """Let channels go back to the release before, which boards take as a newer one."""
+    from otactl.release import channels
+    from otactl.workspace.workspace import Workspace
+
+    moves = channels.withdraw(Workspace.find(workspace), version, channel)
+    if as_json:
+        print(json.dumps({"moves": [asdict(one) for one in moves]}))
+        return 0
+    for one in moves:
+        print(_moved(one))
+        print(f"  boards that have {version} take the image of {one.version} as a newer release, on trial;")
+        print(f"  boards that have {one.version} already take it once more, under the new sequence")
+    return 0
+
+
+@verb_of(releases, "releases promote 1.2.0 --to stable")
+@in_workspace
+@click.argument("version", help="That is published already, in any channel.")
+@click.option("--to", required=True, metavar="CHANNEL", help="stable, beta, or any name; a new one is made.")
+@as_json
+def promote_release(*, workspace: Path, version: str, to: str, as_json: bool) -> int:
+    """Let a channel name a release that is there already."""
+    from otactl.release import channels
+    from otactl.workspace.workspace import Workspace
+
+    found = Workspace.find(workspace)
+    move = channels.promote(found, version, to)
+    if as_json:
+        print(json.dumps(asdict(move)))
+        return 0
+    print(_moved(move))
+    print(f"  boards with the url {found.on(to).channel_url} take it at their next look, on trial")
+    if move.again:
+        print("  it is older than what the channel named: it was signed anew, under a new sequence, so that they do")
+    return 0
+
+
+def _named(one: "Release") -> str:
+    names = [name if at == one.sequence else f"{name} (sequence {at})" for name, at in one.channels.items()]
+    return ", ".join(names) or ("withdrawn" if one.withdrawn else "")
+
+
+def _moved(one: "Move") -> str:
+    before = f", before {one.before}" if one.before else ""
+    return f"{one.channel} names {one.version} now (sequence {one.sequence}){before}"

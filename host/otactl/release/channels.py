@@ -1,0 +1,205 @@
+"""What is published, which channel names which release, and how a channel comes to name another one.
+
+Boards only ever go to a higher sequence. A channel that is to name an older release therefore gets it sealed anew, with its
+image and version as they were, under a new sequence.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from otactl.errors import ReleaseError, UsageError
+from otactl.files import write_atomic
+from otactl.release import envelope
+from otactl.release.history import History
+from otactl.release.sequence import next_sequence, take_sequence
+from otactl.workspace import keyring, keys
+from otactl.workspace.workspace import Workspace
+
+RELEASE = "release.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """`channels`: those that name it, with the sequence under which each does, which may be a later one than its own."""
+
+    version: str
+    sequence: int
+    security_version: int
+    published: str
+    targets: list[dict[str, Any]]
+    channels: dict[str, int]
+    withdrawn: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """`channel` names `version` now, under `sequence`; before it named `before`. `again`: sealed anew for that."""
+
+    channel: str
+    version: str
+    sequence: int
+    before: str | None
+    again: bool
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def read(place: Workspace, path: Path) -> dict[str, Any] | None:
+    """The payload of a signed release, None where there is no such file. Raises ReleaseError, UsageError."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        return envelope.unseal(data, keys.trusted(place.trusted))
+    except ReleaseError as error:
+        raise ReleaseError(f"{path}: {error}") from None
+
+
+def current(place: Workspace) -> dict[str, Any] | None:
+    """The payload of the channel's newest release, its signature checked; None: none published.
+
+    Raises ReleaseError, UsageError.
+    """
+    return read(place, place.channel_file)
+
+
+def releases(place: Workspace) -> list[Release]:
+    """All that was published here, oldest first. Raises ReleaseError, UsageError."""
+    found = _published(place)
+    history = history_of(place)
+    tops = named(place)
+    return [
+        Release(
+            one["version"],
+            one["sequence"],
+            one["security_version"],
+            one["published"],
+            one["targets"],
+            {name: top["sequence"] for name, top in tops.items() if top["version"] == one["version"]},
+            one["version"] in history.withdrawn,
+        )
+        for one in found
+    ]
+
+
+def release(place: Workspace, version: str) -> Release:
+    """One of releases(). Raises UsageError where there is none of that version."""
+    found = [one for one in releases(place) if one.version == version]
+    if not found:
+        raise UsageError(f"no release {version} in {place.releases}: `otactl releases list` shows what there is")
+    return found[0]
+
+
+def promote(place: Workspace, version: str, to: str) -> Move:
+    """Let the channel `to` name a release that is there already: its boards take it, if it is newer or made so.
+
+    Raises ReleaseError, UsageError, and nothing has changed.
+    """
+    there = place.on(to)
+    with place.publishing():
+        payload = _payload(place, version)
+        newest = current(there)
+        if newest and newest["version"] == version:
+            raise UsageError(f"{to} names {version} already: nothing to do")
+        move, data = _move(there, payload, newest, place.releases / version / RELEASE)
+        _apply(there, move, data, history_of(place))
+    return move
+
+
+def withdraw(place: Workspace, version: str, channel: str | None = None) -> list[Move]:
+    """Let each channel that names `version` (or only `channel`) name the release before it, under a new sequence.
+
+    Raises ReleaseError, UsageError, and nothing has changed.
+    """
+    with place.publishing():
+        found = release(place, version)
+        names = [name for name in found.channels if channel in (None, name)]
+        if not names:
+            where = channel or "a channel"
+            raise UsageError(f"{version} is not what {where} names: nothing to withdraw; see `otactl releases list`")
+        history = history_of(place)
+        steps: list[tuple[Workspace, Move, bytes]] = []
+        for name in names:
+            before = history.before(name, version)
+            if before is None:
+                raise ReleaseError(f"{name} has no release before {version}: publish the next one instead")
+            there = place.on(name)
+            payload = _payload(place, before)
+            steps.append((there, *_move(there, payload, current(there), None, ahead=len(steps))))
+        history.withdraw(version)
+        for there, move, data in steps:
+            _apply(there, move, data, history)
+    return [move for _, move, _ in steps]
+
+
+def _move(
+    there: Workspace, payload: dict[str, Any], newest: dict[str, Any] | None, sealed: Path | None, ahead: int = 0
+) -> tuple[Move, bytes]:
+    version, before = payload["version"], newest["version"] if newest else None
+    if newest and payload["security_version"] < newest["security_version"]:
+        raise ReleaseError(
+            f"{version} has security version {payload['security_version']}, {there.channel} is at "
+            f"{newest['security_version']}, and boards never go below: publish a mended release instead"
+        )
+    if sealed and (not newest or payload["sequence"] > newest["sequence"]):
+        return Move(there.channel, version, payload["sequence"], before, again=False), sealed.read_bytes()
+    sequence = next_sequence(there) + ahead
+    again = payload | {"sequence": sequence, "published": now()}
+    return Move(there.channel, version, sequence, before, again=True), envelope.seal(again, [keyring.signer(there)])
+
+
+def _apply(there: Workspace, move: Move, data: bytes, history: History) -> None:
+    if move.again:
+        take_sequence(there, move.sequence)
+    write_atomic(there.channel_file, data)
+    history.names(move.channel, move.version)
+    history.save()
+
+
+def _payload(place: Workspace, version: str) -> dict[str, Any]:
+    """Of a release with its images. Raises ReleaseError, UsageError."""
+    release(place, version)  # says where there is none
+    found = read(place, place.releases / version / RELEASE) or {}
+    for target in found["targets"]:
+        path = place.releases / target["url"]
+        if not path.is_file() or path.stat().st_size != target["size"]:
+            raise ReleaseError(f"{path} is missing or not what {version} was signed with: bring it back first")
+    return found
+
+
+def named(place: Workspace) -> dict[str, dict[str, Any]]:
+    """The payload of what each channel names. What in releases/ is not of this workspace is none of its channels."""
+    found = {path.stem: _ours(place, path) for path in sorted(place.releases.glob("*.json"))}
+    return {name: payload for name, payload in found.items() if payload}
+
+
+def _published(place: Workspace) -> list[dict[str, Any]]:
+    found = [_ours(place, path) for path in place.releases.glob(f"*/{RELEASE}")]
+    return sorted((one for one in found if one), key=lambda one: int(one["sequence"]))
+
+
+def _ours(place: Workspace, path: Path) -> dict[str, Any] | None:
+    try:
+        found = read(place, path)
+    except ReleaseError:
+        return None
+    return (
+        found if found and {"version", "sequence", "security_version", "published", "targets"} <= set(found) else None
+    )
+
+
+def history_of(place: Workspace) -> History:
+    """Raises UsageError."""
+    published = _published(place)
+    return History(
+        place,
+        {
+            name: [one["version"] for one in published if one["sequence"] <= top["sequence"]]
+            for name, top in named(place).items()
+        },
+    )

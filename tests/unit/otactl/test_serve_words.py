@@ -1,0 +1,72 @@
+"""What `otactl serve` says, by the verb itself: warnings at its start, and a line for each connection."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from otactl.workspace.workspace import Workspace
+
+HOST = Path(__file__).resolve().parents[3] / "host"
+
+
+@contextmanager
+def serving(place: Workspace, *words: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """Its port, once it runs."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "otactl", "serve", "-w", place.root, "--host", "127.0.0.1", "--port", "0", *words],
+        env={**os.environ, "PYTHONPATH": str(HOST), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        try:
+            assert running.stdout
+            line = ""
+            while "serving" not in line:
+                line = running.stdout.readline()
+            yield int(line.partition(" (")[0].rpartition(":")[2]), running
+        finally:
+            running.kill()
+
+
+@pytest.mark.parametrize(
+    ("url", "words", "board", "warning"),
+    [
+        ("https", ["--http"], "", "they will get no answer from plain HTTP; leave out --http"),
+        ("http", [], "", "they will get no answer from TLS; add --http"),
+        ("http", ["--http"], "", "they refuse plain HTTP; set allow_http = true below [board]"),
+        ("http", ["--http"], "allow_http = true", "127.0.0.1:8443/stable.json: change url, or forward"),
+        ("https", [], "", "127.0.0.1:8443/stable.json: change url, or forward"),
+    ],
+)
+def test_a_server_that_boards_cannot_speak_with_says_what_to_change(
+    place: Workspace, url: str, words: list[str], board: str, warning: str
+) -> None:
+    settings = place.root / "otactl.toml"
+    text = (
+        settings.read_text().replace("https:", f"{url}:").replace("[board.trial]", f"[board]\n{board}\n[board.trial]")
+    )
+    settings.write_text(text)
+    with serving(place, *words) as (_, running):
+        assert running.stdout
+        said = running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=30)
+    assert said.startswith(f"warning: boards look at {url}://127.0.0.1:8443/stable.json")
+    assert warning in said
+
+
+def test_who_speaks_no_tls_is_a_line(place: Workspace) -> None:
+    with serving(place) as (port, running):
+        assert running.stdout
+        running.stdout.readline()
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+            raw.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            raw.recv(100)
+        said = running.stdout.readline()
+    assert said == "127.0.0.1: spoke plain HTTP to this TLS port: its address must begin with https://\n"
