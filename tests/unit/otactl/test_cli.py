@@ -29,6 +29,7 @@ VERBS = [
     "rollback",
     "status",
     "logs",
+    "slots",
     "virtual-board",
     "demo",
 ]
