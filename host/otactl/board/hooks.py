@@ -27,7 +27,7 @@ def _calls(path):
 def advice(name: str) -> str:
     """What a person whose file lacks the lines reads; the last line of it is code."""
     return (
-        f"warning: your {name} does not call the agent: {WITHOUT[name]}. "
+        f"your {name} does not call the agent: {WITHOUT[name]}. "
         f"It stays as it is; put these two lines at its top:\n    {LINES[name]}"
     )
 

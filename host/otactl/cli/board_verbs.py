@@ -38,7 +38,8 @@ def deploy(*, workspace: Path, board: str, slow: float, py: bool, as_json: bool)
     display.done(f"deployed: {len(done.written)} written, {done.unchanged} unchanged, {len(done.removed)} removed")
     for advice in done.advice:
         display.warn(advice)
-    display.follow_up(_words("update", board), "or wait for the board's next look")
+    if not done.advice:  # what is to be mended comes first
+        display.follow_up(_words("update", board), "or wait for the board's next look")
     return 0
 
 

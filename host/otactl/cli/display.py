@@ -231,9 +231,14 @@ class _Waiting(Spinner):
         return super().render(time_s)
 
 
+def hints() -> bool:
+    """Whether the person is told what to do next, and what is waited for."""
+    return _screen.hints
+
+
 @contextlib.contextmanager
 def without_hints() -> Iterator[None]:
-    """For a story that types the next thing itself."""
+    """For a story that types the next thing itself, and is the same each time: waits are not told of either."""
     before, _screen.hints = _screen.hints, False
     try:
         yield

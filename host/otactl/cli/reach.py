@@ -7,7 +7,7 @@ from pathlib import Path
 
 from otactl.board import logs
 from otactl.board.link import Link
-from otactl.cli.display import Bars
+from otactl.cli.display import Bars, hints
 from otactl.errors import UsageError
 from otactl.workspace.workspace import Workspace
 
@@ -31,7 +31,7 @@ class Waits:
         now = time.monotonic()
         if what != self._what or left_s > self._left_s:  # another wait
             self._next = now + _FIRST_S
-        elif now >= self._next:
+        elif now >= self._next and hints():
             self._next = now + _EVERY_S
             self._bars.note(f"  {said}")
         self._what, self._left_s = what, left_s

@@ -79,7 +79,7 @@ def withdraw_release(*, workspace: Path, version: str, channel: str | None, as_j
     for one in moves:
         print(_moved(one))
         print(f"  boards that have {version} take the image of {one.version} as a newer release, on trial;")
-        print(f"  boards that have {one.version} already take it once more, under the new sequence")
+        print(f"  boards that run {one.version} already learn its new sequence, and download nothing")
     return 0
 
 

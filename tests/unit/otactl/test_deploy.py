@@ -123,7 +123,7 @@ def test_programs_of_the_users_stay_and_the_lines_to_add_are_told(board: Board, 
     assert len(done.advice) == 2
     assert "import ota.boot; ota.boot.start()\n" in done.advice[0]
     assert "from ota import agent; agent.start()\n" in done.advice[1]
-    assert all(advice.startswith("warning: your ") for advice in done.advice)
+    assert all(advice.startswith("your ") for advice in done.advice)
 
 
 @pytest.mark.parametrize(

@@ -50,8 +50,9 @@ def words_of(verb: str, place: Workspace, firmware: Path, board: str) -> list[st
 @pytest.fixture
 def board() -> Iterator[str]:
     def reply(program: bytes) -> bytes:
-        if b"_try(_deadline_s)" in program:
-            return b'{"ok": 60}\r\n\x04\x04>'
+        if b"_try(_before)" in program:
+            before = {"deadline_s": 60, "id": "01", "failed": [], "boot.py": True, "main.py": True}
+            return json.dumps({"ok": before}).encode() + b"\r\n\x04\x04>"
         if b"_try(agent.status)" in program:
             return json.dumps({"ok": STATUS}).encode() + b"\r\n\x04\x04>"
         return CONSOLE
