@@ -12,10 +12,11 @@ from pathlib import Path
 
 from vboard import factory, portlink
 from vboard import folder as folders
-from vboard.chip.kept import PWRON, Rtc
+from vboard.boots import Boot
+from vboard.chip.kept import PWRON
 from vboard.chips import CHIPS
 from vboard.flash.table import Table
-from vboard.life import Boot, Life
+from vboard.life import Life
 from vboard.link.network import Network
 from vboard.settings import Settings
 
@@ -40,6 +41,7 @@ class Board(Life):
         rollback: bool = True,
         real_time: bool = False,
         watchdog_factor: float = 1.0,
+        network_port: int | None = None,
     ) -> None:
         """A folder without a flash file gets a new one with the table and `app` in its first app slot.
 
@@ -47,10 +49,12 @@ class Board(Life):
         program has. `idf_heap_kib`: what the IDF heap has at the start, None as a stock board (chip/heap.py).
         `micropython`: the version that an image without a word of its own claims. `rollback`: False plays a bootloader
         from before v1.21 (facts 6.5). `real_time`: flash operations take a chip's time. `watchdog_factor`: the task
-        watchdog bites after its time divided by this.
+        watchdog bites after its time divided by this. `network_port`: a TCP port of this machine (0: any) for the
+        serial port with its modem lines, by RFC 2217; `url` says where.
 
         Raises ValueError for an unknown chip or layout, TableError for a table or an app that does not fit, Refused (a
-        ValueError) where another board runs in the folder, or its `port` is a file of somebody's.
+        ValueError) where another board runs in the folder, or its `port` is a file of somebody's, OSError for a network
+        port that is taken.
         """
         if chip not in CHIPS:
             raise ValueError(f"unknown chip {chip!r}: one of {', '.join(CHIPS)}")
@@ -62,6 +66,7 @@ class Board(Life):
             idf_heap_kib=idf_heap_kib,
             real_time=real_time,
             watchdog_factor=watchdog_factor,
+            network_port=network_port,
         )
         size = None if flash_mib is None else flash_mib << 20
         self._claim = folders.claim(folder)
@@ -82,10 +87,7 @@ class Board(Life):
     def power_on(self) -> None:
         """Power comes: RAM, RTC and RTC memory are as new."""
         with self._lock:
-            self._stop()
-            self.rtc = Rtc.at_power_on()
-            self._asleep_on = None
-            self._plan(PWRON)
+            self._restart()
 
     def reset(self, cause: int = PWRON) -> None:
         """The reset button, or another cause.
@@ -94,11 +96,16 @@ class Board(Life):
         as power-on (IDF calls it chip reset). Another cause leaves the RTC alone.
         """
         with self._lock:
-            self._stop()
             if cause == PWRON:
-                self.rtc = Rtc.at_power_on()
-                self._asleep_on = None
+                self._restart()
+                return
+            self._stop()
             self._plan(cause)
+
+    def download_mode(self) -> None:
+        """The reset button, with the boot button held: the ROM loader waits for esptool until the next reset."""
+        with self._lock:
+            self._enter_loader()
 
     def set_pin(self, pin: int, level: int | None) -> None:
         """Hold an input at a level; None lets go of it."""
@@ -123,6 +130,17 @@ class Board(Life):
             factory.program(self.flash, offset, data)
 
     # --- what a person sees ---------------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str | None:
+        """Where the serial port is on the network, with its modem lines, as esptool and pyserial take it."""
+        return self._ports.url
+
+    @property
+    def in_loader(self) -> bool:
+        """Whether the chip is in the ROM loader, or in a stub that came through it."""
+        with self._lock:
+            return self._download.active
 
     @property
     def slot(self) -> str | None:

@@ -23,11 +23,14 @@ def run(
     app: bytes | None,
     access_points: dict[str, str],
     port: Path | None,
+    network_port: int | None = None,
+    download: bool = False,
 ) -> int:
     """Returns when a signal says so: 0 after Ctrl-C, 143 after SIGTERM; a second one kills.
 
     `layout`: of LAYOUTS, or the path of a partition CSV. `app`: an app image. With None for these a board that is in
-    the folder stays as it is. `port`: where the port's path appears as well.
+    the folder stays as it is. `port`: where the port's path appears as well. `network_port`: of the serial port on the
+    network, 0 for any; its address is printed as well. `download`: the board comes up in the ROM loader.
     Raises ValueError for arguments that make no board, Refused for what would take somebody's board or file.
     """
     stop = threading.Event()
@@ -54,6 +57,7 @@ def run(
                 heap_kib=heap_kib,
                 app=app,
                 network=Network(access_points=access_points),
+                network_port=network_port,
             )
         except (OSError, TableError) as error:
             raise ValueError(str(error)) from None
@@ -62,8 +66,13 @@ def run(
             try:
                 if port:
                     portlink.make(port, terminal)
-                board.power_on()
+                if download:
+                    board.download_mode()
+                else:
+                    board.power_on()
                 print(port or board.port, flush=True)
+                if board.url:
+                    print(board.url, flush=True)
                 stop.wait()
             finally:
                 if port:

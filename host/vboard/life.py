@@ -7,10 +7,10 @@ in chip/soc.py; what a person does to a board is board.py.
 import selectors
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from vboard import factory
+from vboard.boots import RESETS, Boot, Planned
 from vboard.chip import rom
 from vboard.chip.bootloader import boot as second_stage
 from vboard.chip.firmware import Firmware
@@ -26,44 +26,23 @@ from vboard.link.console import Console
 from vboard.link.gateway import Gateway
 from vboard.link.links import Links
 from vboard.link.network import Network
-from vboard.link.port import POLL_S, Port
-from vboard.loop import Loop
+from vboard.link.port import POLL_S
 from vboard.settings import Settings
+from vboard.wired import Wired
 
 BOOTLOADER_WDT_S = 9.0
+_RTC_WDT_S = 0.05  # esptool sets 2000 ticks of the slow clock
 _RESET_LOOP_S = 0.2  # between two boots of a board that finds nothing to boot, or panics
 _TERMINAL_HOLDS = 128 << 10  # bytes, and more: Linux keeps 68 KiB between the two ends of a terminal
-_RESETS = {PWRON: rom.POWER, HARD: rom.RESTART, WDT: rom.RESTART, DEEPSLEEP: rom.SLEEP}
 
 
-@dataclass(frozen=True, slots=True)
-class Boot:
-    """One boot: `cause` as machine.reset_cause() gives it, `slot` the label of the partition, None where none boots."""
-
-    cause: int
-    slot: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    """The next boot: at `when` (time.monotonic()), for `cause`, with the ROM's words for `reset`."""
-
-    when: float
-    cause: int
-    reset: str
-
-
-class Life(Loop):
+class Life(Wired):
     """The process and the boots of a board; board.py drives it."""
 
     def __init__(self, folder: Path, settings: Settings, flash: Flash, network: Network) -> None:
-        super().__init__(folder / "console.log")
-        self.settings = settings
-        self.chip = settings.chip
-        self.flash = flash
+        super().__init__(folder, settings, flash)
         self.network = network
         self.pins = Pins()
-        self.rtc = Rtc.at_power_on()
         self.boots: list[Boot] = []
         # called with the reset cause before the bootloader reads the flash; may raise PowerLost
         self.before_boot: Callable[[int], None] | None = None
@@ -72,15 +51,12 @@ class Life(Loop):
         self.soc: Soc | None = None
         if settings.real_time:
             self.flash.takes = self._takes
-        self._mac = factory.mac(folder)
         self._links = Links(self.network, self._mac)
         self.gateway = Gateway(lambda: self._links)
-        self._port = Port(folder / "port", self._selector, self._from_host)
-        self.port = self._port.path
         self._process: Process | None = None
         self._link: Link | None = None
         self._console: Console | None = None
-        self._next_boot: _Planned | None = None
+        self._next_boot: Planned | None = None
         self._asleep_on: str | None = None
         self._thread.start()
 
@@ -93,22 +69,38 @@ class Life(Loop):
         with self._lock:
             self._stop()
             self._next_boot = None
+            self._powered = False
+
+    def _halt(self) -> None:
+        self._stop()
+        self._next_boot = None
+        self.rtc, self._asleep_on = Rtc.at_power_on(), None
+
+    def _restart(self) -> None:
+        self._halt()
+        self._plan(PWRON)
+
+    def _bite_soon(self) -> None:
+        if not self._next_boot:
+            self._plan(WDT, _RTC_WDT_S, rom.RTC_WDT)
 
     def close(self) -> None:
         self._end_loop()
         self._stop()
         self.gateway.close()
-        self._port.close()
+        self._ports.close()
         self._close_loop()
         self.flash.close()
 
     # --- from a reset to the first line of Python -----------------------------------------------------------------
 
     def _plan(self, cause: int, delay_s: float = 0.0, reset: str | None = None) -> None:
-        self._next_boot = _Planned(time.monotonic() + delay_s, cause, reset or _RESETS[cause])
+        self._powered = True
+        self._next_boot = Planned(time.monotonic() + delay_s, cause, reset or RESETS[cause])
         self._wake()
 
     def _boot(self, cause: int, reset: str) -> None:
+        self._download.end()
         self._emit(rom.banner(self.chip.name, reset))
         if self.before_boot:
             self.before_boot(cause)
@@ -172,6 +164,7 @@ class Life(Loop):
     def _stop(self) -> None:
         """The chip stops: the process is gone, and with it all that a reset clears."""
         self._end_process()
+        self._download.end()
         self.soc = None
         self._console = None
 
@@ -260,11 +253,11 @@ class Life(Loop):
     def _due(self) -> float | None:
         moments = [self.soc.due()] if self.soc and self._process else []
         moments.append(self._next_boot.when if self._next_boot else None)
-        moments.append(None if self._port.open else time.monotonic() + POLL_S)
+        moments.append(None if self._ports.open else time.monotonic() + POLL_S)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _on_time(self, now: float) -> None:
-        self._port.look()
+        self._ports.look()
         if self._next_boot and now >= self._next_boot.when:
             planned, self._next_boot = self._next_boot, None
             try:
@@ -278,7 +271,7 @@ class Life(Loop):
         if self.soc.tick(now):
             self._process.wake()
 
-    def _from_host(self, data: bytes) -> None:
+    def _type(self, data: bytes) -> None:
         if self._console and self._process:
             self._console.from_host(data)
 
@@ -289,7 +282,3 @@ class Life(Loop):
         while taken < _TERMINAL_HOLDS and (data := self._process.read()):
             self._emit(self._console.from_board(data))
             taken += len(data)
-
-    def _emit(self, data: bytes) -> None:
-        self._show(data)
-        self._port.write(data)

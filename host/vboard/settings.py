@@ -16,3 +16,4 @@ class Settings:
     idf_heap_kib: int | None
     real_time: bool
     watchdog_factor: float
+    network_port: int | None

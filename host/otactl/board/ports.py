@@ -48,7 +48,8 @@ def opened(paths: list[str], patience: Patience) -> PatientTransport:
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 transport = PatientTransport(path, timeout=patience.limit(_READ_S))
-            transport.serial.write_timeout = patience.limit(_WRITE_S)
+            with contextlib.suppress(NotImplementedError):  # rfc2217:// has no such limit
+                transport.serial.write_timeout = patience.limit(_WRITE_S)
         except (*BROKEN, ValueError) as error:
             reasons.append(f"{path}: {why_not(path, error)}")
             continue

@@ -85,9 +85,9 @@ _board = click.argument(
     "board",
     default="auto",
     shell_complete=_ports,
-    help="An mpremote device: auto (default), a path, id:SERIAL, u0, socket://HOST:PORT.",
+    help="An mpremote device: auto (default), a path, id:SERIAL, u0, socket://HOST:PORT, rfc2217://HOST:PORT.",
 )
-_slow = click.option(
+slow_link = click.option(
     "--slow",
     type=click.FloatRange(min=1),
     default=1.0,
@@ -98,5 +98,5 @@ _slow = click.option(
 
 def on_board(run: Run) -> Run:
     """A verb that speaks with a board: `board` and `slow`."""
-    with_board: Run = _board(_slow(run))
+    with_board: Run = _board(slow_link(run))
     return with_board

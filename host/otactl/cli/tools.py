@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from otactl.cli.options import FILE, TOOLS, verb
+from otactl.cli.options import FILE, PORT, TOOLS, verb
 from otactl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ else:
 @click.option("--ssid", default="virtual", help="The Wi-Fi network that it can join (default: virtual).")
 @click.option("--password", default="password", help="(default: password)")
 @click.option("--port", type=FILE, help="Make the port appear at this path as well.")
+@click.option("--rfc2217", "network_port", type=PORT, help="A TCP port for its modem lines too (0: any free one).")
+@click.option("--download", is_flag=True, help="Start it in the ROM loader, for esptool.")
 def virtual_board(
     *,
     folder: Path | None,
@@ -43,6 +45,8 @@ def virtual_board(
     ssid: str,
     password: str,
     port: Path | None,
+    network_port: int | None,
+    download: bool,
 ) -> int:
     """Start a virtual board that stays until Ctrl-C, print its port."""
     try:
@@ -62,6 +66,8 @@ def virtual_board(
             app=image.app if image else None,
             access_points={ssid: password},
             port=port,
+            network_port=network_port,
+            download=download,
         )
     except Refused as error:
         raise UsageError(str(error)) from None

@@ -31,6 +31,11 @@ _RESETS = {  # which of these a reset shows, one line each
 _STRAPPING = {"esp32": 0x13, "esp32s2": 0x8, "esp32s3": 0x8, "esp32c3": 0xC, "esp32c6": 0xC}
 
 
+def download_banner(chip_name: str, boot: str) -> bytes:
+    """The lines of a chip that comes up in its loader. `boot`: the strapping and its words."""
+    return f"\r\nrst:0x1 ({_WORDS[chip_name][0]}),{boot}\r\nwaiting for download\r\n".encode()
+
+
 def banner(chip_name: str, reset: str) -> bytes:
     """The lines for a reset of the kind `reset`."""
     boot = f"boot:0x{_STRAPPING[chip_name]:x} (SPI_FAST_FLASH_BOOT)"

@@ -15,16 +15,22 @@ POLL_S = 0.01  # how soon a host program that opens the port is noticed
 
 
 class Port:
-    """`on_data` gets what the host types. A terminal that nobody has open is always ready and reads as an error, so
-    it is only watched while somebody has it; in between `look` must be called every POLL_S."""
+    """`on_data` gets what the host types, `on_closed` is told when the last one has closed the port.
 
-    def __init__(self, path: Path, selector: BaseSelector, on_data: Callable[[bytes], None]) -> None:
+    A terminal that nobody has open is always ready and reads as an error, so it is only watched while somebody has it;
+    in between `look` must be called every POLL_S.
+    """
+
+    def __init__(
+        self, path: Path, selector: BaseSelector, on_data: Callable[[bytes], None], on_closed: Callable[[], None]
+    ) -> None:
         # mpremote gives up its time limits on a path below /dev/pts (facts 7.6): hence the link.
         self.path = path
         self.open = False
         self._stalled = False
         self._selector = selector
         self._on_data = on_data
+        self._on_closed = on_closed
         self._master, slave = pty.openpty()
         tty.setraw(slave)
         self.terminal = os.ttyname(slave)
@@ -56,6 +62,7 @@ class Port:
         except OSError:
             self._selector.unregister(self._master)
             self.open = False
+            self._on_closed()
 
     def write(self, data: bytes) -> None:
         """What the board says; lost where nobody listens. Who has exhausted its patience is waited for no more until

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -28,6 +29,7 @@ VERBS = [
     "rollback",
     "status",
     "logs",
+    "slots",
     "virtual-board",
     "demo",
 ]
@@ -282,6 +284,25 @@ def test_a_virtual_board_prints_its_port_and_ends_with_ctrl_c(tmp_path: Path) ->
         board.send_signal(signal.SIGINT)
         _, err = board.communicate(timeout=30)
     assert (board.returncode, err) == (0, "")
+
+
+def test_a_virtual_board_comes_up_in_its_loader_and_on_the_network(tmp_path: Path) -> None:
+    with process("virtual-board", "--folder", tmp_path, "--download", "--rfc2217", 0) as board:
+        assert board.stdout is not None
+        assert board.stdout.readline().strip() == str(tmp_path / "port")
+        assert re.fullmatch(r"rfc2217://127.0.0.1:\d+\?ign_set_control\n", board.stdout.readline())
+        board.send_signal(signal.SIGINT)
+        _, err = board.communicate(timeout=30)
+    assert (board.returncode, err) == (0, "")
+    assert "waiting for download" in (tmp_path / "console.log").read_text()
+
+
+def test_a_network_port_that_is_taken_is_wrong_usage(capsys, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        code, _, err = otactl(capsys, "virtual-board", "--folder", tmp_path, "--rfc2217", number)
+    assert code == 2
+    assert "in use" in err
 
 
 def test_the_version_is_one(capsys) -> None:

@@ -19,7 +19,9 @@ from running import environment, otactl, process
 HEAVY = ["aiohttp", "cryptography", "esptool", "mpremote", "serial", "vboard.board"]
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["deploy", "--help"], ["virtual-board", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["deploy", "--help"], ["slots", "--help"], ["virtual-board", "--help"]]
+)
 def test_help_loads_nothing_that_only_verbs_need(words: list[str]) -> None:
     program = (
         "import sys\nfrom otactl.__main__ import main\nassert main() == 0\n"

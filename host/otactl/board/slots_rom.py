@@ -1,0 +1,132 @@
+"""A board's flash over the ROM loader: the only door to esptool's cable side."""
+
+import contextlib
+import io
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import serial
+from esptool import cmds
+from esptool.util import FatalError
+
+from otactl.board import ports
+from otactl.board.slots_layout import TABLE_AT, TABLE_SIZE, Part, parse_table
+from otactl.errors import BoardError, RigError
+
+BAUD = 460_800
+_SILENT_S = 2.0
+_SIZES = {0x12: 18, 0x20: 26, 0x32: 18}  # JEDEC size codes: where a run of powers of two begins
+_FAILURES = (FatalError, serial.SerialException, OSError)
+
+
+class RomSource:
+    """esptool's stub on the board, inside `with`. Leaving resets the board into its program, unless it was `found`."""
+
+    running = ""
+
+    def __init__(self, device: str, *, found: bool = False, baud: int = BAUD) -> None:
+        """`device` as mpremote takes it. `found`: the board is in its loader already, and is left there.
+
+        Raises RigError.
+        """
+        self.device, self._found = device, found
+        self.releases: dict[str, str] = {}
+        self._loader = self._connect(found, baud)
+        self.chip = str(self._loader.CHIP_NAME).lower().replace("-", "")
+
+    def _connect(self, found: bool, baud: int) -> Any:
+        reasons = []
+        for path in ports.candidates(self.device):
+            try:
+                with _quiet():
+                    loader = cmds.detect_chip(
+                        path, connect_mode="no-reset" if found else "default-reset", connect_attempts=2 if found else 7
+                    )
+                    loader = cmds.run_stub(loader)
+                    if baud != loader.ESP_ROM_BAUD:
+                        loader.change_baud(baud)
+                    cmds.attach_flash(loader)
+                    self.flash_size = _flash_size(loader)
+                return loader
+            except _FAILURES as error:
+                closed = "Could not open" in str(error)  # esptool's words for all that may be wrong with a port
+                reasons.append(f"{path}: {ports.why_not(path, error) if closed else _said(error)}")
+        raise RigError(
+            f"no answer from a ROM loader ({'; '.join(reasons)}): hold the board's boot button while it resets"
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with _quiet(), contextlib.suppress(*_FAILURES):
+            cmds.reset_chip(self._loader, "no-reset" if self._found else "hard-reset")
+        with contextlib.suppress(*_FAILURES):
+            self._loader._port.close()
+
+    def parts(self) -> tuple[Part, ...]:
+        return parse_table(self.read(TABLE_AT, TABLE_SIZE), f"the board at {self.device}")
+
+    def read(self, offset: int, size: int) -> bytes:
+        with self._esptool("reading"):
+            data: bytes = self._loader.read_flash(offset, size)
+        return data
+
+    def write(self, offset: int, data: bytes) -> None:
+        """esptool reads its MD5 back."""
+        with self._esptool("writing"):
+            cmds.write_flash(self._loader, [(offset, data)], no_progress=True, force=True)
+
+    def erase(self, offset: int, size: int) -> None:
+        with self._esptool("erasing"):
+            cmds.erase_region(self._loader, offset, size)
+
+    def set_boot(self, part: Part) -> bool:
+        return False
+
+    @contextlib.contextmanager
+    def _esptool(self, what: str) -> Iterator[None]:
+        try:
+            with _quiet():
+                yield
+        except _FAILURES as error:
+            raise RigError(f"{what} the flash at {self.device} failed: {_said(error)}") from None
+
+
+def is_silent(device: str) -> bool:
+    """Whether a board says nothing to Ctrl-C within two seconds: one in its loader does not. False where no port opens."""
+    for path in ports.candidates(device):
+        try:
+            with serial.serial_for_url(path, 115200, timeout=0.1) as port:
+                port.write(b"\r\x03\x03")
+                until = time.monotonic() + _SILENT_S
+                while time.monotonic() < until:
+                    if port.read(64):
+                        return False
+            return True
+        except (serial.SerialException, OSError, ValueError):
+            continue
+    return False
+
+
+def _flash_size(loader: Any) -> int:
+    """Bytes, from the flash's JEDEC id. Raises BoardError."""
+    code = int(loader.flash_id()) >> 16 & 0xFF
+    for first in sorted(_SIZES, reverse=True):
+        if code >= first:
+            return int(1 << _SIZES[first] + code - first)
+    raise BoardError(f"the flash does not tell its size (id {loader.flash_id():#08x}): is it connected?")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+def _said(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [repr(error)])[0]
