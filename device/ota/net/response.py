@@ -193,13 +193,15 @@ class Response:
 
     def read(self, most: int):
         """Steps that return at most `most` bytes of the body, for small documents; then the connection is closed."""
-        body, piece, n = b"", memoryview(bytearray(512)), 0  # the heap may have no room for `most` at a stretch
+        size = most if self.length is None else min(self.length, most)
+        body, have = bytearray(size), 0  # at once: one that grew would need twice the room, at a stretch
+        view = memoryview(body)
         try:
-            while len(body) < most and not self.ended:
-                n = self.fill(piece, 0, min(512, most - len(body)))
-                body += bytes(piece[:n])
-                if not n and not self.ended:
+            while have < size and not self.ended:
+                now = self.fill(view, have, size)
+                if now == have and not self.ended:
                     yield steps.wait("server", _POLL_MS)
+                have = now
         finally:
             self.close()
-        return body
+        return body if have == size else body[:have]

@@ -47,7 +47,9 @@ def opened(paths: list[str], patience: Patience) -> PatientTransport:
     for path in paths:
         try:
             with contextlib.redirect_stdout(io.StringIO()):
-                transport = PatientTransport(path, timeout=patience.limit(_READ_S))
+                # one try more, a second later, for a port that another program is just about to let go
+                wait = int(os.path.exists(path))
+                transport = PatientTransport(path, wait=wait, timeout=patience.limit(_READ_S))
             with contextlib.suppress(NotImplementedError):  # rfc2217:// has no such limit
                 transport.serial.write_timeout = patience.limit(_WRITE_S)
         except (*BROKEN, ValueError) as error:
