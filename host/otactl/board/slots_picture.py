@@ -158,12 +158,17 @@ def _holds(picture: Picture, part: Part) -> str:
     if not part.is_app:
         return ""
     content = picture.contents[part.name]
-    release = picture.releases.get(part.name)
+    release = _release(picture, part)
     words = [f"release {release}" if release else "", content.said]
     if content.kind == "image":
         other = "" if content.chip == picture.chip else f"for {content.chip}"
         words += [other, content.built[:11], f"IDF {content.idf}" if content.idf else ""]
     return ", ".join(word for word in words if word)
+
+
+def _release(picture: Picture, part: Part) -> str | None:
+    """What the agent knows of a slot, where there still is an image that it can be about."""
+    return picture.releases.get(part.name) if picture.contents[part.name].kind == "image" else None
 
 
 def heading(picture: Picture) -> str:
@@ -205,6 +210,6 @@ def _part_json(picture: Picture, part: Part) -> dict[str, Any]:
             "project": content.project or None,
             "built": content.built or None,
             "idf": content.idf or None,
-            "release": picture.releases.get(part.name),
+            "release": _release(picture, part),
         }
     return told

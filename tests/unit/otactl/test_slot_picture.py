@@ -265,3 +265,11 @@ def test_the_agents_releases_stand_beside_the_slots(tmp_path: Path) -> None:
     told = {part["name"]: part.get("release") for part in slots_picture.as_json(picture)["partitions"]}
     assert told["ota_0"] == "1.4.0"
     assert told["ota_1"] is None
+
+
+def test_an_erased_slot_holds_no_release(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "flash", "ota")
+    bench.hold("ota_0", GOOD)
+    bench.releases = {"ota_0": "1.0.0", "ota_1": "1.1.0"}
+    told = {part["name"]: part.get("release") for part in slots_picture.as_json(draw_from(bench))["partitions"]}
+    assert (told["ota_0"], told["ota_1"]) == ("1.0.0", None)
