@@ -1,5 +1,6 @@
 """`otactl virtual-board`: start one and keep it until Ctrl-C."""
 
+import errno
 import signal
 import tempfile
 import threading
@@ -59,7 +60,11 @@ def run(
                 network=Network(access_points=access_points),
                 network_port=network_port,
             )
-        except (OSError, TableError) as error:
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):  # no fault of the arguments
+                raise OSError(error.errno, error.strerror, str(place)) from None
+            raise ValueError(str(error)) from None
+        except TableError as error:
             raise ValueError(str(error)) from None
         with board:
             terminal = str(board.port.resolve())
