@@ -60,12 +60,8 @@ def run(
                 network=Network(access_points=access_points),
                 network_port=network_port,
             )
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):  # no fault of the arguments
-                raise OSError(error.errno, error.strerror, str(place)) from None
-            raise ValueError(str(error)) from None
-        except TableError as error:
-            raise ValueError(str(error)) from None
+        except (OSError, TableError) as error:
+            raise _fault(error, place) from None
         with board:
             terminal = str(board.port.resolve())
             try:
@@ -87,3 +83,10 @@ def run(
 
 def _table(layout: str) -> Table:
     return LAYOUTS[layout] if layout in LAYOUTS else Table.from_csv(Path(layout).read_text())
+
+
+def _fault(error: OSError | TableError, place: Path) -> Exception:
+    """A full disk is no fault of the arguments; nearly all else is."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return OSError(error.errno, error.strerror, str(place))
+    return ValueError(str(error))
