@@ -27,6 +27,16 @@ _OURS_BEFORE = (  # SHA-256 of the hooks of 0.1.0, which caught too little: they
     "68503d7c03cd07f1e38861e1cb63e5e5eb525cffedacde096c59e08849dbc5b0",
 )
 
+_LOADING_S = 60
+_LOAD = """
+import gc, sys
+for name in [name for name in sys.modules if name == "ota" or name[:4] == "ota."]:
+    del sys.modules[name]
+gc.collect()
+from ota import agent
+from ota.install import update
+"""
+
 _ASK = (
     """
 import sys, os, hashlib, binascii
@@ -191,7 +201,21 @@ class _Deployment:
         for name in ("boot.py", "main.py"):
             self._hook(name)
         self._set_clock(certificate_ends)
+        if any(name.endswith(".py") for name in modules):
+            self._require_memory()
         return self._done
+
+    def _require_memory(self) -> None:
+        """A board compiles .py in its own memory. Raises BoardError where that is too small for it."""
+        try:
+            self._link.run(_LOAD, timeout_s=_LOADING_S)
+        except BoardError as error:
+            if "MemoryError" not in str(error):
+                raise
+            raise BoardError(
+                f"the board at {self._link.device} has too little memory to compile the agent: deploy without --py, "
+                "with an mpy-cross that writes .mpy files which it reads"
+            ) from None
 
     def _modules(self, mpy: int, as_py: bool, config: dict[str, Any]) -> dict[str, bytes]:
         if as_py:

@@ -28,7 +28,8 @@ def list_releases(*, workspace: Path, as_json: bool) -> int:
     from otactl.release import channels
     from otactl.workspace.workspace import Workspace
 
-    found = channels.releases(Workspace.find(workspace))
+    place = Workspace.find(workspace)
+    found = channels.releases(place)
     if as_json:
         print(json.dumps({"releases": [asdict(one) for one in found]}))
         return 0
@@ -37,6 +38,10 @@ def list_releases(*, workspace: Path, as_json: bool) -> int:
         chips = " ".join(target["chip"] for target in one.targets)
         table.add_row(one.version, str(one.sequence), chips, one.published, _named(one))
     display.show_table(table)
+    if hidden := channels.strangers(place):
+        display.warn(f"{hidden} more in {place.releases}, not signed by a key that boards are told to trust")
+    if not found and not hidden:
+        display.follow_up("publish FIRMWARE.bin --version 1.0.0")
     return 0
 
 

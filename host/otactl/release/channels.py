@@ -57,7 +57,15 @@ def read(place: Workspace, path: Path) -> dict[str, Any] | None:
     try:
         return envelope.unseal(data, keys.trusted(place.trusted))
     except ReleaseError as error:
-        raise ReleaseError(f"{path}: {error}") from None
+        raise ReleaseError(
+            f"{path}: {error}; if its key was removed from {place.trusted}, put that *.pub.json back, publish with "
+            "the new key in each channel, and then remove it"
+        ) from None
+
+
+def strangers(place: Workspace) -> int:
+    """How many releases there are that no key of this workspace has signed, or that are damaged: none of its own."""
+    return sum(_ours(place, path) is None for path in place.releases.glob(f"*/{RELEASE}"))
 
 
 def current(place: Workspace) -> dict[str, Any] | None:

@@ -39,8 +39,8 @@ def held(place: Workspace) -> list[Held]:
             found.setdefault(name, Held(name, path, trusted=True, signs=name == signer))
     for path in sorted(place.trusted.glob("*.pem")):
         name = keys.keyid(keys.load(path).public_key())
-        alone = not keys.public_file(path).exists()  # then deploy takes the public half from it
-        if alone or name == signer:
+        alone = keys.is_trusted_alone(path)  # then deploy takes the public half from it
+        if alone or name == signer or not keys.public_file(path).exists():
             found.setdefault(name, Held(name, path, trusted=alone, signs=name == signer))
     return list(found.values())
 

@@ -83,15 +83,21 @@ def load(path: Path) -> rsa.RSAPrivateKey:
 
 
 def trusted(folder: Path) -> list[rsa.RSAPublicKey]:
-    """The public keys in `folder`, from every *.pub.json and from the private keys beside them.
+    """The public keys in `folder`, from every *.pub.json and from the private keys beside them; not from those that
+    `otactl keys new` has put aside: without its *.pub.json such a key is trusted no longer.
 
     More than one while an old key is being replaced. Raises UsageError where there is none.
     """
     found = [key for path in sorted(folder.glob(f"*{PUBLIC_SUFFIX}")) for key in public(path)]
-    found += [load(path).public_key() for path in sorted(folder.glob("*.pem")) if not public_file(path).exists()]
+    found += [load(path).public_key() for path in sorted(folder.glob("*.pem")) if is_trusted_alone(path)]
     if not found:
         raise UsageError(f"no release key in {folder}: run `otactl init`, or copy your keys there")
     return list({keyid(key): key for key in found}.values())
+
+
+def is_trusted_alone(path: Path) -> bool:
+    """Whether the private key in `path` stands for its public half, which is not beside it."""
+    return not public_file(path).exists() and not path.name.startswith("release-")
 
 
 def public(path: Path) -> list[rsa.RSAPublicKey]:
