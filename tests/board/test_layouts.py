@@ -171,6 +171,55 @@ def test_another_program_switches_after_a_download_that_failed(
     assert board.slot == "ota_0"
 
 
+FORGET = (
+    "from esp32 import NVS\nn = NVS('ota')\nfor key in ('job0', 'job1', 'state0', 'state1'):\n"
+    "    try:\n        n.erase_key(key)\n    except OSError:\n        pass\nn.commit()\n"
+)
+
+
+def hand_over(board: Board, slot: str, first: str = "") -> None:
+    """What another program does: it switches to a slot that it has written, and resets. Until the trial there runs."""
+    seen = len(board.text)
+    with rigs.repl(board) as link:
+        link.start(
+            f"{first}from esp32 import Partition\nimport machine\nPartition({slot!r}).set_boot()\nmachine.reset()"
+        )
+        board.wait_text(f"ota: trial unknown in {slot}", 20, since=seen)
+
+
+def program(board: Board, **images: bytes) -> None:
+    board.power_off()
+    for slot, data in images.items():
+        row = board.table.find(slot)
+        assert row
+        board.program(row.offset, data)
+    board.power_on()
+    board.wait_repl()
+
+
+def test_without_a_record_the_way_back_is_what_otadata_named_before(rig: Rig, on: Callable[..., Board]) -> None:
+    """An older release lies whole in ota_0; no bootloader goes back for us."""
+    board = on("three", QUICK, rollback=False)
+    update(rig, board, "1.1.0", NEW)
+    rigs.configure(board, trial=NEVER)
+    program(board, ota_2=image(55))
+    hand_over(board, "ota_2", FORGET)
+    board.wait_text("ota: rolled-back unknown deadline", 30, since=board.text.rindex("ota: trial unknown in ota_2"))
+    assert boots(board) == ("ota_1", State.VALID)
+
+
+def test_what_another_program_left_on_trial_is_not_confirmed_on_the_way_back(
+    rig: Rig, on: Callable[..., Board]
+) -> None:
+    """P4: it switched twice; what it switched to first never passed a trial."""
+    board = on("three", NEVER, rollback=False)
+    program(board, ota_1=image(54), ota_2=image(55))
+    hand_over(board, "ota_1")
+    hand_over(board, "ota_2")
+    board.wait_text("ota: rolled-back unknown deadline", 30, since=board.text.rindex("ota: trial unknown in ota_2"))
+    assert boots(board) == ("ota_0", State.VALID)
+
+
 HANG = "import machine\nmachine.disable_irq()\nwhile True: pass\n"
 
 

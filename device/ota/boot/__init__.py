@@ -4,6 +4,7 @@ import sys
 
 current = None  # type: ignore  # the Trial of this boot, while one runs
 _settled = False
+_ONCE = ("settle", "decision", "rare", "back", "takeover")  # after the start their memory is the program's again
 
 
 def start() -> None:
@@ -14,12 +15,6 @@ def start() -> None:
 
         settle.run()
         _settled = True
-        for name in (
-            "settle",
-            "decision",
-            "rare",
-            "back",
-            "takeover",
-        ):  # needed once: their memory is the program's again
+        for name in _ONCE:
             sys.modules.pop("ota.boot." + name, None)
             globals().pop(name, None)

@@ -98,10 +98,10 @@ def _unsaid(found: slots.Slots, kept: record.Record) -> None:
 
 
 def _before(found: slots.Slots):
-    """The slot that otadata named before this one; None where it does not tell."""
-    older = min(seq for seq, _ in found.entries())
-    if older:
-        return found.ota[(older - 1) % len(found.ota)]
+    """The slot that otadata named before this one, if it was confirmed; None where it was not, or nobody knows."""
+    seq, state = min(found.entries())
+    if seq:  # an unconfirmed one must not pass for home: to go back there is no trial (P4)
+        return found.ota[(seq - 1) % len(found.ota)] if state == "valid" else None
     return found.all[0] if found.all[0] is not found.ota[0] else None  # the factory app
 
 

@@ -21,7 +21,6 @@ _ANSWER = const(0x80)
 _ENOUGH = const(3)
 _ADDRESS = b"\0\1\0\1"  # type A, class IN
 
-
 by_steps = False  # agent.task() wants nothing that stops other tasks; other callers wait in any case
 
 
@@ -74,7 +73,10 @@ def _ask(server: str, host: bytes):
         poller.register(sock, select.POLLIN)
         for turn in range(_POLLS):
             if turn % _AGAIN == 0:
-                _send(sock, query)
+                try:
+                    sock.send(query)
+                except OSError:  # Wi-Fi's buffers are full: once more in a second
+                    pass
             if poller.poll(0):
                 answer = sock.recv(_MOST)
                 ours = len(answer) >= len(query) and answer[:2] == query[:2] and answer[2] & _ANSWER
@@ -89,13 +91,6 @@ def _ask(server: str, host: bytes):
     return None
 
 
-def _send(sock, query: bytearray) -> None:
-    try:
-        sock.send(query)
-    except OSError:  # Wi-Fi's buffers are full: once more in a second
-        pass
-
-
 def _addresses(answer: bytes, at: int) -> list:
     # `at`: where the answers begin, behind the question, which comes back as it was.
     found = []
@@ -104,9 +99,10 @@ def _addresses(answer: bytes, at: int) -> list:
             while 0 < answer[at] < 192:
                 at += 1 + answer[at]
             at += 2 if answer[at] else 1  # a pointer to a name, or its end
-            if answer[at : at + 4] == _ADDRESS:
-                found.append(".".join([str(part) for part in answer[at + 10 : at + 14]]))
+            parts = answer[at + 10 : at + 14]
+            if answer[at : at + 4] == _ADDRESS and len(parts) == 4:
+                found.append(".".join([str(part) for part in parts]))
             at += 10 + (answer[at + 8] << 8 | answer[at + 9])
     except IndexError:  # cut off
         pass
-    return [address for address in found if address.count(".") == 3]
+    return found

@@ -16,6 +16,7 @@ _MOST = const(1 << 29)  # bytes of body: a small integer, so that counting alloc
 _LEAST_SPEED = const(512)  # bytes a second, beyond the first minute
 _GRACE_MS = const(60000)
 _POLL_MS = const(5)
+_PIECE = const(512)  # bytes
 _WANTED = (b"content-length", b"content-range", b"etag", b"last-modified", b"location", b"retry-after",
            b"transfer-encoding", b"date")  # fmt: skip
 
@@ -194,11 +195,13 @@ class Response:
     def read(self, most: int):
         """Steps that return at most `most` bytes of the body, for small documents; then the connection is closed."""
         size = most if self.length is None else min(self.length, most)
-        body, have = bytearray(size), 0  # at once: one that grew would need twice the room, at a stretch
-        view = memoryview(body)
+        # At once where the size is known: what grows needs twice the room. Else piece by piece, for as long as it comes.
+        body, have = bytearray(0 if self.length is None else size), 0
         try:
             while have < size and not self.ended:
-                now = self.fill(view, have, size)
+                if have == len(body):
+                    body.extend(bytes(min(_PIECE, size - have)))
+                now = self.fill(memoryview(body), have, len(body))
                 if now == have and not self.ended:
                     yield steps.wait("server", _POLL_MS)
                 have = now

@@ -32,6 +32,7 @@ def erase(source: Source, picture: Picture, part: Part, *, force: bool) -> None:
     """Raises BoardError where nothing to boot would be left, RigError."""
     _keep_one(source, picture, part, force, "erase")
     source.erase(part.offset, part.size)
+    source.releases.pop(part.name, None)
 
 
 def write(source: Source, picture: Picture, part: Part, firmware: Firmware, *, force: bool) -> None:
@@ -46,6 +47,7 @@ def write(source: Source, picture: Picture, part: Part, firmware: Firmware, *, f
         raise BoardError(f"{len(firmware.app)} bytes do not fit into {part.name}, which has {part.size}")
     _keep_one(source, picture, part, force, "write to")
     source.write(part.offset, firmware.app)
+    source.releases.pop(part.name, None)  # what the agent knows is of what was there
 
 
 def switch(source: Source, picture: Picture, part: Part, *, force: bool) -> str:

@@ -1,14 +1,10 @@
 """The verbs that speak with a board, as a person meets them: patience, signals, logs, last lines."""
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,9 +13,9 @@ from otactl.board import hooks
 from otactl.cli import main as cli
 from otactl.cli import reach
 from otactl.workspace.workspace import Workspace
+from running import process
 from vboard.board import Board
 
-HOST = Path(__file__).resolve().parents[3] / "host"
 VERBS = ["deploy", "update", "confirm", "rollback", "status", "logs"]
 TICKS = b"import time\nprint('the ' + 'program')\nwhile True:\n    print('tick')\n    time.sleep(0.2)\n"
 
@@ -29,21 +25,6 @@ def otactl(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str
     code = cli.main([str(word) for word in words])
     said = capsys.readouterr()
     return code, said.out, said.err
-
-
-@contextmanager
-def process(*words: object) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "otactl", *map(str, words)],
-        env={**os.environ, "PYTHONPATH": str(HOST), "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as running:
-        try:
-            yield running
-        finally:
-            running.kill()  # where a check failed: it would be waited for without end
 
 
 @pytest.fixture

@@ -273,3 +273,14 @@ def test_an_erased_slot_holds_no_release(tmp_path: Path) -> None:
     bench.releases = {"ota_0": "1.0.0", "ota_1": "1.1.0"}
     told = {part["name"]: part.get("release") for part in slots_picture.as_json(draw_from(bench))["partitions"]}
     assert (told["ota_0"], told["ota_1"]) == ("1.0.0", None)
+
+
+def test_a_slot_that_was_written_holds_no_release_of_before(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "flash", "ota")
+    for slot in ("ota_0", "ota_1"):
+        bench.hold(slot, GOOD)
+    bench.releases = {"ota_0": "1.0.0", "ota_1": "1.1.0"}
+    picture = draw_from(bench)
+    slots_change.write(bench, picture, picture.slot("1"), Firmware(GOOD, CHIP, "", "", ""), force=False)
+    told = {part["name"]: part.get("release") for part in slots_picture.as_json(draw_from(bench))["partitions"]}
+    assert (told["ota_0"], told["ota_1"]) == ("1.0.0", None)
