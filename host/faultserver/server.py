@@ -90,13 +90,15 @@ class FaultServer:
                 raise TimeoutError(f"{self._busy} connections are still open")
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, name="faultserver", daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, name="faultserver", daemon=True)
+        self._accepting.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
+        self._accepting.join()  # what it waits on is soon another's descriptor
         self._listener.close()
 
     def run(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import listening
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -67,7 +68,8 @@ class Talk:
         self._chain = chain
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.where: tuple[str, int] = self._listener.getsockname()[:2]
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._accepting = threading.Thread(target=self._serve, daemon=True)
+        self._accepting.start()
 
     def _serve(self) -> None:
         while True:
@@ -87,7 +89,7 @@ class Talk:
             pass  # the client did not like the certificate, or is gone
 
     def close(self) -> None:
-        self._listener.close()
+        listening.end(self._listener, self._accepting)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import listening
 import pytest
 import rig as rigs
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -212,9 +213,10 @@ def scripted(certificates: Path | None, serve: Callable[[socket.socket], None]) 
             except OSError:
                 plain.close()  # the board has broken it off, as it should
 
-    threading.Thread(target=loop, daemon=True).start()
+    accepting = threading.Thread(target=loop, daemon=True)
+    accepting.start()
     yield listener.getsockname()[1]
-    listener.close()
+    listening.end(listener, accepting)
 
 
 def says(text: str) -> Callable[[socket.socket], None]:
