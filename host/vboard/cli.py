@@ -1,9 +1,11 @@
 """`otactl virtual-board`: start one and keep it until Ctrl-C."""
 
+import contextlib
 import errno
 import signal
 import tempfile
-import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -12,6 +14,8 @@ from vboard.board import Board
 from vboard.flash.table import LAYOUTS, Table, TableError
 from vboard.folder import chip_for
 from vboard.link.wlan import Network
+
+_LOOK_S = 0.1  # how often it looks whether a signal has come
 
 
 def run(
@@ -34,17 +38,7 @@ def run(
     network, 0 for any; its address is printed as well. `download`: the board comes up in the ROM loader.
     Raises ValueError for arguments that make no board, Refused for what would take somebody's board or file.
     """
-    stop = threading.Event()
-    ended_by: list[int] = []
-
-    def end(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        ended_by.append(number)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
-    with tempfile.TemporaryDirectory(prefix="vboard-") as scratch:
+    with _told_to_end() as signals, tempfile.TemporaryDirectory(prefix="vboard-") as scratch:
         place = folder or Path(scratch)
         try:
             table = _table(layout) if layout else None
@@ -74,11 +68,32 @@ def run(
                 print(port or board.port, flush=True)
                 if board.url:
                     print(board.url, flush=True)
-                stop.wait()
+                while not signals:
+                    time.sleep(_LOOK_S)
             finally:
                 if port:
                     portlink.remove(port, terminal)
-    return 143 if signal.SIGTERM in ended_by else 0
+    return 143 if signal.SIGTERM in signals else 0
+
+
+@contextlib.contextmanager
+def _told_to_end() -> Iterator[list[int]]:
+    """The signals that have come to end this; a second one of a kind kills. Afterwards they mean what they meant before.
+
+    The handler only notes: in an Event it would wait for a lock that the wait it has interrupted may hold.
+    """
+    came: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        came.append(number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _table(layout: str) -> Table:

@@ -305,6 +305,13 @@ def test_a_network_port_that_is_taken_is_wrong_usage(capsys, tmp_path: Path) -> 
     assert "in use" in err
 
 
+def test_a_virtual_board_leaves_signals_as_they_were(capsys, tmp_path: Path) -> None:
+    """Whoever calls it in a program of their own keeps their Ctrl-C."""
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert otactl(capsys, "virtual-board", "--folder", tmp_path / "b", "--layout", tmp_path / "none.csv")[0] == 2
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
 def test_the_version_is_one(capsys) -> None:
     assert otactl(capsys, "--version") == (0, f"otactl {__version__}\n", "")
     assert metadata.version("micropython-ota-agent") == __version__
