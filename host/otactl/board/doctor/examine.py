@@ -1,0 +1,126 @@
+"""Look at a board and at what is around it, and give all rows: what cannot be reached is a row too, never an exception."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from otactl.board.doctor import machine, questions, software, steps, table
+from otactl.board.doctor.case import Case
+from otactl.board.link import Link
+from otactl.board.timed import Tell
+from otactl.errors import OtactlError, RigError
+from otactl.workspace.workspace import Workspace
+
+_STATUS_S = 30  # it looks into every slot
+_ABOUT = """
+def _about():
+    try:
+        from ota import agent, config
+        from ota.errors import OtaError
+    except Exception as e:
+        return {"broken": repr(e)}
+    found = {}
+    try:
+        config.load()
+    except OtaError as e:
+        found["config_code"], found["config_detail"] = e.code, e.detail
+    try:
+        found.update(agent.status())
+    except OtaError as e:
+        found["code"], found["detail"] = e.code, e.detail
+    return found
+"""
+
+Say = Callable[[str], None]
+
+
+def examine(
+    device: str,
+    folder: Path,
+    *,
+    slow: float = 1.0,
+    say: Say = lambda _: None,
+    tell: Tell | None = None,
+    now: datetime | None = None,
+) -> list[table.Row]:
+    """All rows about the board at `device` and the workspace in `folder`. `say`: what is looked at now.
+
+    `slow`, `tell`: as a Link takes them. The board's program is stopped for it and started anew, as for `status`.
+    """
+    case = Case(device, now or datetime.now(UTC), folder)
+    try:
+        case.place = Workspace.find(folder)
+    except OtactlError as error:
+        case.no_place = str(error)
+    if case.place:
+        say("this machine's server")
+        case.reached = machine.look(case.place, slow=slow)
+    try:
+        link = Link(device, slow=slow, tell=tell)
+    except OtactlError as error:
+        case.port = str(error)
+        return table.run(case)
+    try:
+        with link:
+            _ask(case, link, say)
+    except OtactlError as error:
+        case.silence = str(error)
+    return table.run(case)
+
+
+def _ask(case: Case, link: Link, say: Say) -> None:
+    say("what the board is")
+    case.facts = questions.facts(link)
+    if not case.facts["parts"]:  # no ESP32
+        return
+    if case.facts["agent"]:
+        say("the agent on the board")
+        case.status = link.value("_about()", _ABOUT, timeout_s=_STATUS_S)
+    _compare(case, link)
+    say("the board's way to its server")
+    try:
+        _walk(case, link)
+    except RigError as error:
+        case.broke = str(error)
+
+
+def _compare(case: Case, link: Link) -> None:
+    """The agent's files with those of this otactl, where both are compiled."""
+    config = software.board_config(case)
+    try:
+        files = software.written(config)
+    except (RigError, KeyError, TypeError, AttributeError):  # the last: a configuration that is none
+        return
+    case.facts["mpy_written"] = software.agent.mpy_version(files)
+    if any(name.endswith(".mpy") for name in case.facts["agent"]):
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+        software.compare(case, questions.hashes(link, list(digests)), digests)
+
+
+def _walk(case: Case, link: Link) -> None:
+    """From the network to the release: by the agent, where it is whole, else by plain MicroPython."""
+    if case.facts["agent"] and not case.status.get("broken") and not case.status.get("config_code"):
+        case.steps, case.broke = steps.by_agent(link, software.board_config(case))
+    elif case.place:
+        case.plain = True
+        place = case.place
+        case.steps, case.broke = steps.plain(link, place.board, place.host, place.port)
+
+
+def as_json(rows: list[table.Row]) -> str:
+    """For scripts: what each check found, and the exit code's meaning in `bad`, `warn` and `skipped`."""
+    told: list[dict[str, Any]] = [
+        {
+            "name": row.name,
+            "verdict": row.finding.verdict.value,
+            "said": row.finding.said,
+            "then": row.finding.then or None,
+            "code": row.finding.code or None,
+            "rig": row.finding.rig,
+        }
+        for row in rows
+    ]
+    return json.dumps({"checks": told})
