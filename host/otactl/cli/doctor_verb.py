@@ -57,6 +57,8 @@ def _show(rows: "list[Row]", *, everything: bool) -> None:
             display.type_this(row.finding.then)
     _show_skipped(rows)
     counts = {verdict: sum(row.finding.verdict is verdict for row in rows) for verdict in Verdict}
+    if not counts[Verdict.BAD]:
+        display.done("nothing is bad of what could be looked at")
     display.show(
         f"{counts[Verdict.BAD]} bad, {counts[Verdict.WARN]} to watch, {counts[Verdict.OK]} well, "
         f"{counts[Verdict.SKIPPED]} not looked at"
@@ -73,4 +75,4 @@ def _show_skipped(rows: "list[Row]") -> None:
         if row.finding.verdict is Verdict.SKIPPED:
             reasons.setdefault(row.finding.said, []).append(row.name)
     for why, names in reasons.items():
-        display.show(f"- not looked at ({why}): {', '.join(names)}")
+        display.show(f"  {', '.join(names)}: not looked at ({why})")

@@ -12,6 +12,13 @@ from otactl.workspace.workspace import Workspace
 
 LOOPBACK = "127.0.0.1"
 _ANSWER_S = 3.0
+_STRANGE = "its certificate is not from the workspace's CA"
+_REFUSED = {  # X509_V_ERR_… of OpenSSL's x509_vfy.h
+    10: "its certificate has expired: was `serve` started anew since it was renewed?",
+    18: _STRANGE, 19: _STRANGE, 20: _STRANGE, 21: _STRANGE,
+    62: "its certificate is for another name",
+    64: "its certificate is for another address",
+}  # fmt: skip
 _MOST = 1 << 16  # bytes of an envelope, and more
 
 
@@ -67,8 +74,10 @@ def _fetch(place: Workspace, wait_s: float) -> tuple[str, bytes]:
         answer = connection.getresponse()
         data = answer.read(_MOST)
         connection.close()
+    except ssl.SSLCertVerificationError as error:
+        return _REFUSED.get(error.verify_code, f"its certificate is refused: {error.verify_message}"), b""
     except ssl.SSLError as error:
-        return f"TLS fails: {getattr(error, 'verify_message', '') or error.reason or error}", b""
+        return f"TLS fails, does the server speak it? {error.reason or error}", b""
     except (OSError, http.client.HTTPException) as error:
         return f"{error or type(error).__name__}", b""
     return ("", data) if answer.status == 200 else (f"it answers {answer.status} to {parts.path}", b"")

@@ -13,14 +13,22 @@ from otactl.board.doctor.findings import Finding, Verdict, ok, skipped, warn
 _SCAN = "import network; w = network.WLAN(network.STA_IF); w.active(True); print(w.scan())"
 _WEAK_DBM, _VERY_WEAK_DBM = -75, -85
 _A_DAY = timedelta(days=1)
-_MEMBERS = {  # code of the fetch that is both -> its row
-    "TLS": ("tls", "cert-untrusted", "cert-host", "cert-expired", "cert-not-yet-valid", "clock-not-set", "ca-missing"),
-}
+_DATES = ("cert-expired", "cert-not-yet-valid")
+# a fetch is two rows: codes of the first, and those that only come behind it
+_OF_TLS = ("tls", "cert-untrusted", "cert-host", *_DATES, "clock-not-set", "ca-missing")
+_BEHIND_TLS = ("http-status", "too-many-redirects", "redirect-to-http", "bad-response", "bad-range")
 _RIG = (
     "wifi-not-found", "wifi-wrong-password", "wifi-failed", "ethernet-failed", "clock-not-set", "dns", "connect", "tls",
     "cert-untrusted", "cert-host", "cert-expired", "cert-not-yet-valid", "http-status", "too-many-redirects",
     "redirect-to-http", "bad-response", "bad-range", "stalled", "dropped", "timeout",
 )  # fmt: skip
+
+_MBEDTLS = {  # (code, detail) -> what the number means (mbedTLS ssl.h)
+    ("tls", "-29184"): "the server's answer is no TLS (-0x7200): does it speak plain HTTP there?",
+    ("tls", "-30592"): "the server refuses the handshake (-0x7780): see its log",
+    ("tls", "-32512"): "no memory for the buffers of TLS (-0x7F00)",
+}
+_ACCEPTED = "accepted, with chain, name and dates"
 
 Then = Callable[[Case], str]
 
@@ -49,6 +57,10 @@ def _renew(case: Case) -> str:
     return case.in_workspace(f"init --renew {_value(case, 'name').get('host', '')}".rstrip())
 
 
+def _raise_security(case: Case) -> str:
+    return f"{case.publish} --security-version {_value(case, 'target').get('security', 1)}"
+
+
 def _update(case: Case) -> str:
     return case.on_board("update")
 
@@ -62,14 +74,15 @@ _THEN: dict[str, Then] = {  # code -> the next thing to type; the others: curl
     "keys-missing": _deploy, "keys-invalid": _deploy, "unknown-key": lambda case: case.in_workspace("keys list"),
     "bad-signature": _publish, "schema": _deploy, "bad-release": _publish, "wrong-product": _deploy,
     "unknown-kind": _deploy, "no-target": _publish, "older": _publish, "failed-before": _publish, "too-big": _publish,
-    "security-version": lambda case: f"{case.publish} --security-version N",
+    "security-version": _raise_security,
     "record": lambda case: case.on_board("slots"), "no-ota-slots": lambda case: case.on_board("slots"),
 }  # fmt: skip
 
 
 def _failed(case: Case, step: Step) -> Finding:
     then = _THEN.get(step.code, _curl)(case)
-    return Finding(Verdict.BAD, sentence(step.code, step.detail), then, step.code, rig=step.code in _RIG)
+    said = _MBEDTLS.get((step.code, step.detail)) or sentence(step.code, step.detail)
+    return Finding(Verdict.BAD, said, then, step.code, rig=step.code in _RIG)
 
 
 def _judged(case: Case, name: str) -> Finding | Step:
@@ -141,6 +154,9 @@ def clock(case: Case) -> Finding:
     date = datetime(*(_value(case, "fetch").get("date") or step.value["now"]), tzinfo=UTC)  # type: ignore[misc]
     off = date - case.now
     said = f"{date:%Y-%m-%d %H:%M} UTC on the board"
+    fetch = case.steps.get("fetch", Step())
+    if fetch.code == "clock-not-set" or (fetch.code in _DATES and abs(off) > _A_DAY):
+        return _failed(case, Step(code="clock-not-set", detail=said))
     if abs(off) > _A_DAY:
         return warn(
             f"{said}, {case.now:%Y-%m-%d %H:%M} here: nobody tells the board the time (ntp_host)", _deploy(case)
@@ -159,17 +175,21 @@ def connection(case: Case) -> Finding:
     step = case.steps.get("connect")
     if step is None or step.code != "connect":
         found = _judged(case, "connect")
-        return found if isinstance(found, Finding) else ok(f"port answers after {found.value['ms']} ms")
-    where = _value(case, "name")
-    at = f"{where['addresses'][0]} port {where['port']}"
+        return found if isinstance(found, Finding) else ok(f"{_server(case)} answers after {found.value['ms']} ms")
+    at = _server(case)
     if step.detail != "timeout":
         said = f"{at} refuses the board ({step.detail}): nothing listens there"
         return Finding(Verdict.BAD, said, _serve(case) if case.place else _curl(case), "connect", rig=True)
     if case.reached.mine and case.reached.outside:
         said = f"{at} does not answer the board, though it answers here: a firewall on this machine, or an access point that keeps its clients apart"
-        return Finding(Verdict.BAD, said, _open_port(where["port"]) or _curl(case), "connect", rig=True)
+        return Finding(Verdict.BAD, said, _open_port(_value(case, "name")["port"]) or _curl(case), "connect", rig=True)
     said = f"{at} does not answer the board: a wrong address, a firewall, or another network"
     return Finding(Verdict.BAD, said, _curl(case), "connect", rig=True)
+
+
+def _server(case: Case) -> str:
+    where = _value(case, "name")
+    return f"{where['addresses'][0]} port {where['port']}"
 
 
 def _open_port(port: int) -> str:
@@ -184,20 +204,16 @@ def _open_port(port: int) -> str:
 def tls(case: Case) -> Finding:
     step = _judged(case, "fetch")
     if isinstance(step, Step):
-        return ok("accepted, with chain, name and dates") if step.value["secure"] else skipped("plain HTTP")
-    if step.verdict is Verdict.BAD and not _is_tls(case.steps.get("fetch")):
-        return ok("accepted, with chain, name and dates")
-    return step
+        return ok(_ACCEPTED) if step.value["secure"] else skipped("plain HTTP")
+    failed = case.steps.get("fetch", Step())
+    if failed.code in _BEHIND_TLS or failed.detail in ("headers", "body"):
+        return ok(_ACCEPTED)
+    return step if failed.code in _OF_TLS or failed.detail == "tls" or not failed.code else skipped("HTTP says why")
 
 
 def http(case: Case) -> Finding:
     step = _judged(case, "fetch")
     return ok("the channel's file comes") if isinstance(step, Step) else step
-
-
-def _is_tls(step: Step | None) -> bool:
-    """Whether a fetch that failed did so before HTTP."""
-    return step is None or step.code in _MEMBERS["TLS"] or step.detail == "tls"
 
 
 def signature(case: Case) -> Finding:

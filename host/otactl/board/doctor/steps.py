@@ -72,7 +72,8 @@ def _all():
         build = getattr(sys.implementation, "_build", None)
         chip = image.chip(found.running)
         target = policy.choose(payload, c["product"], chip, build)
-        at = said({"chip": chip, "build": build, "size": target["size"]}, "release")
+        at = said({"chip": chip, "build": build, "size": target["size"],
+            "security": kept.state["floor_security"]}, "release")
         installed = kept.release_in(found.running) or {}
         policy.apply(payload, target, kept.state, installed.get("sequence", 0), found.next.info()[3])
         said({"held": kept.state["held"] if (kept.state["held"] or [0])[0] == payload["sequence"] else None}, "")
@@ -106,8 +107,10 @@ def _all(wifi, host, port, patience_s):
             time.sleep_ms(300)
             w.connect(ssid, password)
         began = time.ticks_ms()
-        while not w.isconnected() and time.ticks_diff(time.ticks_ms(), began) < patience_s * 1000 // len(wifi):
-            status = w.status()
+        while not w.isconnected():
+            status, waited = w.status(), time.ticks_diff(time.ticks_ms(), began)
+            if waited > patience_s * 1000 // len(wifi) or (status in refused and waited > 5000):
+                break
             time.sleep_ms(100)
     if wifi and not w.isconnected():
         w.disconnect()
@@ -135,7 +138,7 @@ _all({wifi!r}, {host!r}, {port!r}, {patience_s!r})
 _SLACK_S = 60  # over what the configuration lets a step take: lwIP's silent DNS servers, arithmetic
 _WAIT = "the board to reach its server"
 _POLL_S = 1.0
-_LAST = "release"
+_JOIN_S = 20
 _RECENT = 50  # lines of the console in which the cause of a crash is looked for
 
 
@@ -146,34 +149,36 @@ def by_agent(link: Link, config: dict[str, Any]) -> tuple[dict[str, Step], str]:
     """
     limits = [config.get(name) for name in ("join_timeout_s", "connect_timeout_s", "read_timeout_s")]
     longest = max(float(limit) if isinstance(limit, (int, float)) else 20.0 for limit in limits)
-    return _run(link, _BY_AGENT, longest + _SLACK_S)
+    return _run(link, _BY_AGENT, "release", longest + _SLACK_S)
 
 
 def plain(link: Link, config: dict[str, Any], host: str, port: int) -> tuple[dict[str, Step], str]:
     """The first steps without an agent. `config`: the workspace's. Raises as by_agent."""
     wifi = config.get("wifi") or []
     networks = [(one["ssid"], one.get("password")) for one in ([wifi] if isinstance(wifi, dict) else wifi)]
-    words = {"wifi": networks, "host": host, "port": port, "patience_s": 20}
+    words = {"wifi": networks, "host": host, "port": port, "patience_s": _JOIN_S}
     code = _PLAIN
     for name, value in words.items():
         code = code.replace("{" + name + "!r}", repr(value))
-    return _run(link, code, 20 + _SLACK_S)
+    return _run(link, code, "connect", _JOIN_S + _SLACK_S)
 
 
-def _run(link: Link, code: str, silence_s: float) -> tuple[dict[str, Step], str]:
+def _run(link: Link, code: str, last: str, silence_s: float) -> tuple[dict[str, Step], str]:
     found: dict[str, Step] = {}
     recent: list[str] = []
     link.start(code)
     link.patience.begin(_WAIT, silence_s)
-    while not link.ended and (left_s := link.patience.left_s) > 0:
+    while (left_s := link.patience.left_s) > 0:
         line = link.line(min(left_s, _POLL_S))
+        if line is None and link.ended:
+            break
         if line is None:
             continue
         recent = [*recent, line][-_RECENT:]
         if step := _step(line):
             found[step[0]] = step[1]
             link.patience.begin(_WAIT, silence_s)
-    if found and (_LAST in found or any(step.code for step in found.values())):
+    if found and (last in found or any(step.code for step in found.values())):
         return found, ""
     if link.ended:
         return found, next((line for line in reversed(recent) if line), "no word")

@@ -14,12 +14,15 @@ from otactl.board.doctor.findings import Finding, Verdict, waiting
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One row. `looks_at`: what is judged, for docs/doctor.md. `needs`: checks that come before it, by name."""
+    """One row. `looks_at`: what is judged, for docs/doctor.md. `needs`: checks that must be good, by name, and looked at
+    if they can be. `unless`: checks that must not be bad, though they need not have been looked at.
+    """
 
     name: str
     looks_at: str
     look: Callable[[Case], Finding]
     needs: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ CHECKS = (
     Check("slots", "the slots hold what is published, and how much more", board.slots, ("table",)),
     Check("bootloader", "it can roll back", board.bootloader, ("table",)),
     # what deploy brings
-    Check("agent", "it is installed, whole, and loads", software.agent_loads, ("MicroPython",)),
+    Check("agent", "it is installed, whole, and loads", software.agent_loads, ("table",)),
     Check("mpy", "the board reads the .mpy files that this machine writes", software.mpy, ("MicroPython",)),
     Check("version", "the agent's files are those of this otactl", software.version, ("agent",)),
     Check("boot.py", "it calls the agent", software.boot_hook, ("agent",)),
@@ -66,8 +69,8 @@ CHECKS = (
     Check("signal", "how well it hears the access point", network.signal, ("network",)),
     Check("subnet", "board and server are in the same network", network.subnet, ("network",)),
     Check("clock", "the board's date", network.clock, ("network",)),
-    Check("name", "the server's name resolves there", network.name, ("network",)),
-    Check("connection", "the server answers the board", network.connection, ("name", "server")),
+    Check("name", "the server's name resolves there", network.name, ("network",), ("settings",)),
+    Check("connection", "the server answers the board", network.connection, ("name",), ("server",)),
     Check("TLS", "the board accepts the server", network.tls, ("connection", "certificate", "CA", "memory", "clock")),
     Check("HTTP", "the server has the channel's file", network.http, ("TLS", "served")),
     Check("signature", "the release is signed with a key that the board trusts", network.signature, ("HTTP", "keys")),
@@ -84,15 +87,16 @@ def run(case: Case, checks: Sequence[Check] = CHECKS) -> list[Row]:
     """All rows, in order."""
     by_name = {check.name: check for check in checks}
     found: dict[str, Finding] = {}
-    for name in TopologicalSorter({check.name: check.needs for check in checks}).static_order():
+    for name in TopologicalSorter({check.name: check.needs + check.unless for check in checks}).static_order():
         found[name] = _look(by_name[name], case, found)
     return [Row(check.name, found[check.name]) for check in checks]
 
 
 def _look(check: Check, case: Case, found: dict[str, Finding]) -> Finding:
+    for before in check.needs + check.unless:
+        if found[before].verdict is Verdict.BAD:
+            return waiting(before)
     for need in check.needs:
-        if found[need].verdict is Verdict.BAD:
-            return waiting(need)
         if found[need].waits_for:
             return waiting(found[need].waits_for)
     return check.look(case)
