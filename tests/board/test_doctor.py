@@ -23,7 +23,7 @@ from otactl.cli import main as cli
 from otactl.server.server import Server
 from otactl.workspace import keys, tls
 from otactl.workspace.workspace import Workspace
-from rig import OLD, Rig, repl
+from rig import NEW, OLD, Rig, repl
 from test_refusals import scripted
 from vboard.board import Board
 
@@ -278,20 +278,23 @@ def test_the_fault_is_the_one_bad_row(
 def test_a_healthy_board_has_nothing_bad_and_goes_on(at: Situation) -> None:
     board = rigs.started(at.board())
     board.wait_text("app: runs")
-    before, entries, nvs = board.text.count("app: runs"), rigs.otadata(board), nvs_bytes(board)
+    before = board.text.count("app: runs")
     rows = examine(str(board.port), at.rig.workspace.root)
     assert [row.name for row in rows] == [check.name for check in CHECKS]
     assert [row for row in rows if row.finding.verdict in (Verdict.BAD, Verdict.WARN)] == []
     assert {row.name for row in rows if row.finding.verdict is Verdict.SKIPPED} == {"bootloader", "server", "served"}
     assert exit_code(rows) == 0
-    assert (rigs.otadata(board), nvs_bytes(board)) == (entries, nvs)
     board.wait(lambda: board.text.count("app: runs") > before, 20, "program")
 
 
-def nvs_bytes(board: Board) -> bytes:
-    row = board.table.find("nvs")
-    assert row
-    return board.flash.read(row.offset, row.size)
+def test_a_look_writes_nothing_though_it_proves_the_date_and_finds_a_release(at: Situation) -> None:
+    at.rig.publish("2.0.0", NEW)
+    board = board_with(at, lambda _: put("/main.py", b"print('mine')"))  # a program that does not look by itself
+    rigs.ask(board, "from esp32 import NVS\nNVS('ota').set_i32('proven', 0)")
+    before = board.flash.read(0, 0x370000)
+    rows = {row.name: row.finding for row in examine(str(board.port), at.rig.workspace.root)}
+    assert "the board would take it" in rows["release"].said
+    assert board.flash.read(0, 0x370000) == before
 
 
 def test_without_an_agent_the_network_is_looked_at_all_the_same(at: Situation) -> None:
