@@ -1,9 +1,11 @@
 """What `otactl doctor` says of this machine: port, workspace, server; and of facts that no virtual board has."""
 
+import fcntl
 import json
 import multiprocessing
 import os
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -61,6 +63,17 @@ def test_port_that_another_program_holds(pty: str) -> None:
     assert said.then == f"fuser -v {pty}"
 
 
+def test_port_that_another_program_has_for_itself(pty: str) -> None:
+    """As a terminal program takes it; root gets it all the same."""
+    os.chmod(pty, 0o666)
+    holder = os.open(pty, os.O_RDWR | os.O_NOCTTY)
+    fcntl.ioctl(holder, termios.TIOCEXCL)
+    said = unprivileged(at_port, pty)
+    fcntl.ioctl(holder, termios.TIOCNXCL)
+    os.close(holder)
+    assert "does another program hold it" in said["said"] and said["then"] == f"fuser -v {pty}"
+
+
 def test_port_that_may_not_be_opened(pty: str) -> None:
     os.chmod(pty, 0)
     said = unprivileged(at_port, pty)
@@ -108,7 +121,7 @@ def served(place: Workspace, host: str, releases: Path | None = None) -> Server:
 
 
 def look_at(place: Workspace) -> Case:
-    return Case("auto", NOW, place.root, place, reached=machine.look(place))
+    return Case("auto", NOW, "", place.root, place, reached=machine.look(place))
 
 
 def test_nothing_listens_here(here: Workspace) -> None:
@@ -177,7 +190,7 @@ def test_certificate(
     place: Workspace, fault: Callable[[Workspace], object], now: datetime, code: str, verdict: Verdict
 ) -> None:
     fault(place)
-    said = workspace.certificate(Case("auto", now, place.root, place))
+    said = workspace.certificate(Case("auto", now, "", place.root, place))
     assert (said.verdict, said.code) == (verdict, code)
     typed.parses(said.then)
 
@@ -191,9 +204,12 @@ URLS = {
 
 @pytest.mark.parametrize(("url", "says"), URLS.items(), ids=URLS)
 def test_an_address_that_no_board_can_use(place: Workspace, url: str, says: str) -> None:
-    said = workspace.url(Case("auto", NOW, place.root, replace(place, url=url)))
+    said = workspace.url(Case("auto", NOW, "", place.root, replace(place, url=url)))
     assert said.verdict is Verdict.BAD and says in said.said
-    assert workspace.url(Case("auto", NOW, place.root, replace(place, url="https://192.168.1.5"))).verdict is Verdict.OK
+    assert (
+        workspace.url(Case("auto", NOW, "", place.root, replace(place, url="https://192.168.1.5"))).verdict
+        is Verdict.OK
+    )
 
 
 def test_a_workspace_with_a_wrong_entry(place: Workspace) -> None:
@@ -212,7 +228,7 @@ def test_an_otactl_toml_that_is_no_toml(place: Workspace, monkeypatch) -> None:
 
 
 def test_published_files(place: Workspace, firmware_file) -> None:
-    case = Case("auto", NOW, place.root, place)
+    case = Case("auto", NOW, "", place.root, place)
     assert workspace.published(case).verdict is Verdict.WARN  # nothing yet
     publish(place, [firmware_file()], "1.0.0")
     assert workspace.published(case).verdict is Verdict.OK
@@ -351,7 +367,7 @@ STEPS = {
 
 def test_a_firewall_of_this_machine_is_named(place: Workspace, monkeypatch) -> None:
     silent = STEPS | {"connect": Step(None, "connect", "timeout")}
-    case = Case("auto", NOW, place.root, place, steps=silent, reached=Reached(True, "192.168.1.5", True, True))
+    case = Case("auto", NOW, "", place.root, place, steps=silent, reached=Reached(True, "192.168.1.5", True, True))
     monkeypatch.setattr("shutil.which", lambda name: "/sbin/ufw" if name == "ufw" else None)
     said = network.connection(case)
     assert "a firewall on this machine" in said.said and said.then == "sudo ufw allow 8443/tcp"
@@ -359,16 +375,16 @@ def test_a_firewall_of_this_machine_is_named(place: Workspace, monkeypatch) -> N
 
 def test_two_networks_are_a_warning_where_the_server_does_not_answer(place: Workspace) -> None:
     far = STEPS | {"name": Step({"host": "h", "port": 8443, "addresses": ["192.168.7.5"]})}
-    lost = Case("auto", NOW, place.root, place, steps=far | {"connect": Step(None, "connect", "timeout")})
+    lost = Case("auto", NOW, "", place.root, place, steps=far | {"connect": Step(None, "connect", "timeout")})
     assert network.subnet(lost).verdict is Verdict.WARN
-    routed = Case("auto", NOW, place.root, place, steps=far | {"connect": Step({"ms": 3, "heap": None})})
+    routed = Case("auto", NOW, "", place.root, place, steps=far | {"connect": Step({"ms": 3, "heap": None})})
     assert network.subnet(routed).verdict is Verdict.OK
-    assert network.subnet(Case("auto", NOW, place.root, place, steps=STEPS)).verdict is Verdict.OK
+    assert network.subnet(Case("auto", NOW, "", place.root, place, steps=STEPS)).verdict is Verdict.OK
 
 
 @pytest.mark.parametrize("code", sorted(network._THEN))
 def test_what_to_type_parses(place: Workspace, code: str) -> None:
-    for case in (Case("auto", NOW, place.root, place, steps=STEPS), Case("/dev/tty USB0", NOW)):
+    for case in (Case("auto", NOW, "", place.root, place, steps=STEPS), Case("/dev/tty USB0", NOW)):
         said = network._failed(case, Step(None, code, "x"))
         assert said.then
         typed.parses(said.then)
@@ -434,6 +450,26 @@ def test_a_failed_port_is_json_too(capsys) -> None:
     assert main(["doctor", "/dev/nowhere", "--json"]) == 3
     rows = json.loads(capsys.readouterr().out)["checks"]
     assert rows[0]["name"] == "port" and rows[0]["verdict"] == "bad" and rows[0]["rig"]
+
+
+def test_boards_by_name(place: Workspace, capsys) -> None:
+    from otactl.cli.main import main
+
+    rows = "".join(f'[[board]]\nname = "desk-{n}"\nport = "/dev/nowhere{n}"\n' for n in (1, 2))
+    (place.root / "boards.toml").write_text(rows)
+    assert main(["doctor", "-w", str(place.root), "desk-1", "desk-2"]) == 3
+    said = capsys.readouterr().out
+    assert said.index("desk-1:") < said.index("/dev/nowhere1") < said.index("desk-2:") < said.index("/dev/nowhere2")
+    assert main(["doctor", "-w", str(place.root), "all", "--json"]) == 3
+    assert list(json.loads(capsys.readouterr().out)["boards"]) == ["desk-1", "desk-2"]
+    assert Case("/dev/x", NOW, "desk-1").deploy == "otactl deploy desk-1"
+
+
+def test_a_release_that_waits_for_its_network(place: Workspace) -> None:
+    held = Case("auto", NOW, "", place.root, place, steps={"release": Step({"held": [2, 1, 3]})})
+    assert (network.release(held).verdict, network.release(held).code) == (Verdict.WARN, "on-hold")
+    free = Case("auto", NOW, "", place.root, place, steps={"release": Step({"held": None})})
+    assert network.release(free).verdict is Verdict.OK
 
 
 def test_port_on_a_network(capsys) -> None:

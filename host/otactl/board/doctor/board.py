@@ -56,7 +56,7 @@ def micropython(case: Case) -> Finding:
     if tuple(version[:2]) < _OLDEST:
         return bad(
             f"{said} is too old: the agent needs 1.23 or newer; flash a newer build once by cable (docs/install.md)",
-            f"otactl slots backup {shlex.quote(case.device)} board.bin",
+            f"otactl slots backup {shlex.quote(case.name or case.device)} board.bin",
         )
     for (which, first, before), what in _KNOWN.items():
         if chip(case) == which and first <= tuple(version[:2]) < before:

@@ -37,29 +37,32 @@ class Reached:
 
 @dataclass(slots=True)
 class Case:
-    """`folder`: the workspace's, as the person named it. `no_place`: why there is no workspace. `port`, `silence`: why the
-    port does not open, why the board does not answer; empty where all is well. `facts`: what board_facts.py asks.
-    `status`: agent.status(), with `code` and `detail` where that fails. `steps`: by name, as far as the board came;
-    `broke`: why it came no further without a code. `now`: aware.
+    """`name`: of the board, as the person has it. `folder`: the workspace's, likewise. `no_place`: why there is no
+    workspace. `port`, `silence`: why the port does not open, why the board does not answer; empty where all is well.
+    `facts`: what questions.py asks. `config`: the board's, as it lies there; empty where it cannot be read. `status`:
+    agent.status(), with `code` and `detail` where that fails. `plain`: the steps went without the agent. `steps`: by
+    name, as far as the board came; `broke`: why it came no further without a code. `now`: aware.
     """
 
     device: str
     now: datetime
+    name: str = ""
     folder: Path = Path()
     place: Workspace | None = None
     no_place: str = ""
     port: str = ""
     silence: str = ""
     facts: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
     status: dict[str, Any] = field(default_factory=dict)
-    plain: bool = False  # the steps went without the agent
+    plain: bool = False
     steps: dict[str, Step] = field(default_factory=dict)
     broke: str = ""
     reached: Reached = field(default_factory=Reached)
 
     def on_board(self, verb: str) -> str:
         """`otactl VERB` for this board, as a shell takes it."""
-        return f"otactl {verb}" + ("" if self.device == "auto" else f" {shlex.quote(self.device)}")
+        return f"otactl {verb}" + ("" if self.device == "auto" else f" {shlex.quote(self.name or self.device)}")
 
     def in_workspace(self, words: str) -> str:
         """`otactl WORDS` for this workspace."""
@@ -80,7 +83,7 @@ class Case:
     @property
     def curl(self) -> str:
         """The release's file fetched by another program."""
-        url = self.facts.get("config", {}).get("url") or (self.place.channel_url if self.place else "")
+        url = self.config.get("url") or (self.place.channel_url if self.place else "")
         ca = f"--cacert {shlex.quote(str(self.place.tls / 'ca.pem'))} " if self.place else ""
         return f"curl -v {ca}{shlex.quote(url)}"
 

@@ -1,7 +1,6 @@
 """Look at a board and at what is around it, and give all rows: what cannot be reached is a row too, never an exception."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +40,7 @@ def examine(
     device: str,
     folder: Path,
     *,
+    name: str = "",
     slow: float = 1.0,
     say: Say = lambda _: None,
     tell: Tell | None = None,
@@ -48,9 +48,9 @@ def examine(
 ) -> list[table.Row]:
     """All rows about the board at `device` and the workspace in `folder`. `say`: what is looked at now.
 
-    `slow`, `tell`: as a Link takes them. The board's program is stopped for it and started anew, as for `status`.
+    `name`: the board's, where it has one. `slow`, `tell`: as a Link takes them. The board's program is stopped for it and started anew, as for `status`.
     """
-    case = Case(device, now or datetime.now(UTC), folder)
+    case = Case(device, now or datetime.now(UTC), name, folder)
     try:
         case.place = Workspace.find(folder)
     except OtactlError as error:
@@ -76,6 +76,7 @@ def _ask(case: Case, link: Link, say: Say) -> None:
     case.facts = questions.facts(link)
     if not case.facts["parts"]:  # no ESP32
         return
+    software.read_config(case)
     if case.facts["agent"]:
         say("the agent on the board")
         case.status = link.value("_about()", _ABOUT, timeout_s=_STATUS_S)
@@ -89,9 +90,8 @@ def _ask(case: Case, link: Link, say: Say) -> None:
 
 def _compare(case: Case, link: Link) -> None:
     """The agent's files with those of this otactl, where both are compiled."""
-    config = software.board_config(case)
     try:
-        files = software.written(config)
+        files = software.written(case.config)
     except (RigError, KeyError, TypeError, AttributeError):  # the last: a configuration that is none
         return
     case.facts["mpy_written"] = software.agent.mpy_version(files)
@@ -103,16 +103,16 @@ def _compare(case: Case, link: Link) -> None:
 def _walk(case: Case, link: Link) -> None:
     """From the network to the release: by the agent, where it is whole, else by plain MicroPython."""
     if case.facts["agent"] and not case.status.get("broken") and not case.status.get("config_code"):
-        case.steps, case.broke = steps.by_agent(link, software.board_config(case))
+        case.steps, case.broke = steps.by_agent(link, case.config)
     elif case.place:
         case.plain = True
         place = case.place
         case.steps, case.broke = steps.plain(link, place.board, place.host, place.port)
 
 
-def as_json(rows: list[table.Row]) -> str:
-    """For scripts: what each check found, and the exit code's meaning in `bad`, `warn` and `skipped`."""
-    told: list[dict[str, Any]] = [
+def told(rows: list[table.Row]) -> dict[str, Any]:
+    """The same for scripts."""
+    checks = [
         {
             "name": row.name,
             "verdict": row.finding.verdict.value,
@@ -123,4 +123,4 @@ def as_json(rows: list[table.Row]) -> str:
         }
         for row in rows
     ]
-    return json.dumps({"checks": told})
+    return {"checks": checks}

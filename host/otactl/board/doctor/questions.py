@@ -52,10 +52,10 @@ def _size():
     return esp.flash_size()
 def _facts():
     gc.collect()
-    impl, room = sys.implementation, os.statvfs("/")
+    impl, room = sys.implementation, _try(os.statvfs, "/")
     return {"platform": sys.platform, "version": list(impl[1][:3]), "machine": getattr(impl, "_machine", ""),
         "mpy": getattr(impl, "_mpy", 0) & 0xFF, "build": getattr(impl, "_build", None), "date": list(time.gmtime()[:6]),
-        "heap": gc.mem_free(), "idf_heap": _try(_heap), "room": room[0] * room[3], "flash_size": _try(_size),
+        "heap": gc.mem_free(), "idf_heap": _try(_heap), "room": room and room[0] * room[3], "flash_size": _try(_size),
         "bootloader": [_try(_flash, at, 96) for at in (0, 0x1000, 0x2000)], "parts": _try(_parts),
         "agent": _walk("/lib/ota"), "root": _names("/"),
         "boot.py": _calls("/boot.py"), "main.py": _calls("/main.py")}

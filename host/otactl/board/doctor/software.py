@@ -22,13 +22,13 @@ def text(case: Case, path: str) -> bytes | None:
     return None if coded is None else b64decode(coded)
 
 
-def board_config(case: Case) -> dict[str, Any]:
-    """The board's configuration as it lies there; empty where it cannot be read."""
+def read_config(case: Case) -> None:
+    """Note the board's configuration in `case`."""
     try:
         found = json.loads(text(case, CONFIG) or b"")
     except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        return
+    case.config = found if isinstance(found, dict) else {}
 
 
 def agent_loads(case: Case) -> Finding:
@@ -89,13 +89,13 @@ def config(case: Case) -> Finding:
     code = case.status.get("config_code", "")
     if code:
         return bad(sentence(code, case.status["config_detail"]), case.deploy, code=code)
-    return ok(f"{CONFIG}: {board_config(case).get('url')}")
+    return ok(f"{CONFIG}: {case.config.get('url')}")
 
 
 def settings(case: Case) -> Finding:
     if case.place is None:
         return skipped(case.no_place)
-    here, there = case.place.board_config(), board_config(case)
+    here, there = case.place.board_config(), case.config
     differ = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
     for name in _DECIDES:
         if name in differ:
@@ -131,7 +131,7 @@ def authority(case: Case) -> Finding:
         return skipped(case.no_place)
     if not case.place.url.startswith("https:"):
         return skipped("the address is plain HTTP")
-    raw = text(case, board_config(case).get("ca") or CA) if _known_place(case) else None
+    raw = text(case, case.config.get("ca") or CA) if _known_place(case) else None
     if raw is None and _known_place(case):
         return bad(sentence("ca-missing"), case.deploy, code="ca-missing")
     if raw is None:
@@ -148,7 +148,7 @@ def authority(case: Case) -> Finding:
 
 
 def _known_place(case: Case) -> bool:
-    return board_config(case).get("ca", CA) == CA
+    return case.config.get("ca", CA) == CA
 
 
 def compare(case: Case, hashed: dict[str, str | None], written: dict[str, str]) -> None:

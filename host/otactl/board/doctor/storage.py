@@ -37,6 +37,8 @@ def free_entries(heads: list[bytes]) -> int:
 def files(case: Case) -> Finding:
     room = case.facts["room"]
     then = case.mpremote("import os; print(os.listdir('/'))")
+    if room is None:
+        return warn("the board has no filesystem at /", case.on_board("slots"))
     if room < _DEPLOYMENT // 4:
         return bad(
             f"{room} bytes are free: a deployment ends in vfs-full; delete files of yours", then, code="vfs-full"
