@@ -212,7 +212,7 @@ FAULTS: dict[str, tuple[Fault, str, str, str, int]] = {
     ),
     "MicroPython 1.22": (board_of(deployed=False, micropython="1.22.2"), "MicroPython", "", "otactl slots backup ", 1),
     "no agent": (NO_AGENT, "agent", "", "otactl deploy ", 1),
-    "an agent that does not load": (lambda _: put("/lib/ota/agent.mpy", b"M\x01\x00\x1f"), "agent", "", "otactl deploy ", 1),
+    "an agent that does not load": (lambda _: put("/lib/ota/net/link.mpy", b"M\x01\x00\x1f"), "agent", "", "otactl deploy ", 1),
     "a file of the user's in place of it": (lambda _: put("/ota.py", b"x = 1"), "agent", "", "mpremote ", 1),
     "a main.py that does not call it": (lambda _: put("/main.py", b"print('mine')"), "main.py", "", "otactl deploy ", 1),
     "no configuration": (
@@ -302,6 +302,18 @@ def test_without_an_agent_the_network_is_looked_at_all_the_same(at: Situation) -
     found = {row.name: row.finding for row in examine(str(board.port), at.rig.workspace.root)}
     assert [found[name].verdict for name in ("network", "signal", "name", "connection")] == [Verdict.OK] * 4
     assert found["TLS"].said == "agent first"
+
+
+def test_a_board_that_restarts_in_a_look_is_told(at: Situation) -> None:
+    board = board_with(
+        at,
+        lambda _: put(
+            "/lib/ota/net/url.py", b"import machine\ndef split(u):\n    machine.reset()\ndef join(a, b): pass\n"
+        ),
+    )
+    rows = examine(str(board.port), at.rig.workspace.root)
+    assert [(row.name, row.finding.said) for row in bad(rows)] == [("clock", "the look broke off: the board restarted")]
+    assert exit_code(rows) == 3
 
 
 def test_without_an_agent_a_wrong_password_is_told(at: Situation) -> None:

@@ -145,6 +145,14 @@ def test_the_server_is_well(here: Workspace, firmware_file, host: str) -> None:
     assert (machine.server(case).verdict, machine.served(case).verdict) == (Verdict.OK, Verdict.OK)
 
 
+def test_a_server_elsewhere_may_answer_the_board_all_the_same(place: Workspace) -> None:
+    there = Reached(mine=False, address="203.0.113.7")
+    case = Case("auto", NOW, "", place.root, replace(place, url="https://ota.example"), reached=there)
+    said = machine.server(case)
+    assert said.verdict is Verdict.WARN and said.then.startswith("curl -v ")
+    assert workspace.certificate(case).verdict is Verdict.SKIPPED
+
+
 def test_another_workspace_is_served_at_the_port(here: Workspace, firmware_file, tmp_path: Path) -> None:
     publish(here, [firmware_file()], "1.0.0")
     (tmp_path / "other").mkdir()

@@ -17,8 +17,9 @@ _STATUS_S = 30  # it looks into every slot
 _ABOUT = """
 def _about():
     try:
-        from ota import agent, config
+        from ota import agent, config, steps
         from ota.errors import OtaError
+        from ota.install import update  # all that a look for an update needs
     except Exception as e:
         return {"broken": repr(e)}
     found = {}

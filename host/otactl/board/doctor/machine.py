@@ -6,7 +6,7 @@ import ssl
 from urllib.parse import urlsplit
 
 from otactl.board.doctor.case import Case, Reached
-from otactl.board.doctor.findings import Finding, bad, broken, ok, skipped
+from otactl.board.doctor.findings import Finding, bad, broken, ok, skipped, warn
 from otactl.workspace import tls
 from otactl.workspace.workspace import Workspace
 
@@ -93,7 +93,11 @@ def server(case: Case) -> Finding:
     if not found.mine:
         if found.outside:
             return ok(f"{where} answers this machine")
-        return broken(f"{where} does not answer this machine ({found.address}): is it up?", case.curl, code="connect")
+        return warn(
+            f"{where} ({found.address}) does not answer this machine; it may answer the board",
+            case.curl,
+            code="connect",
+        )
     if found.outside:
         return ok(f"{where}, which is this machine, listens")
     if found.loopback:

@@ -13,6 +13,7 @@ from otactl.board.doctor.findings import Finding, Verdict, ok, skipped, warn
 _SCAN = "import network; w = network.WLAN(network.STA_IF); w.active(True); print(w.scan())"
 _WEAK_DBM, _VERY_WEAK_DBM = -75, -85
 _A_DAY = timedelta(days=1)
+_STEPS = ("network", "clock", "name", "connect", "fetch", "signature", "target", "release")  # as steps.py takes them
 _DATES = ("cert-expired", "cert-not-yet-valid")
 # a fetch is two rows: codes of the first, and those that only come behind it
 _OF_TLS = ("tls", "cert-untrusted", "cert-host", *_DATES, "clock-not-set", "ca-missing")
@@ -92,6 +93,8 @@ def _judged(case: Case, name: str) -> Finding | Step:
         return _failed(case, step) if step.code else step
     if not case.steps and not case.broke:
         return skipped(case.no_place or "the board has no configuration to go by")
+    if case.broke and name != next(step for step in _STEPS if step not in case.steps):
+        return skipped("the look broke off before")
     if case.broke:
         return Finding(Verdict.BAD, f"the look broke off: {case.broke}", case.on_board("logs"), rig=True)
     return skipped("the agent is missing" if case.plain else "the board did not come so far")

@@ -138,6 +138,7 @@ _all({wifi!r}, {host!r}, {port!r}, {patience_s!r})
 _SLACK_S = 60  # over what the configuration lets a step take: lwIP's silent DNS servers, arithmetic
 _WAIT = "the board to reach its server"
 _POLL_S = 1.0
+_LAST_WORDS_S = 2.0  # of a board that has crashed: the cause may come in several lines
 _JOIN_S = 20
 _RECENT = 50  # lines of the console in which the cause of a crash is looked for
 
@@ -166,6 +167,7 @@ def plain(link: Link, config: dict[str, Any], host: str, port: int) -> tuple[dic
 def _run(link: Link, code: str, last: str, silence_s: float) -> tuple[dict[str, Step], str]:
     found: dict[str, Step] = {}
     recent: list[str] = []
+    restarted = False
     link.start(code)
     link.patience.begin(_WAIT, silence_s)
     while (left_s := link.patience.left_s) > 0:
@@ -178,11 +180,22 @@ def _run(link: Link, code: str, last: str, silence_s: float) -> tuple[dict[str, 
         if step := _step(line):
             found[step[0]] = step[1]
             link.patience.begin(_WAIT, silence_s)
+        elif panic.explain(line) and not restarted:
+            restarted = True
+            link.let_go()
+            link.patience.begin(_WAIT, _LAST_WORDS_S)
     if found and (last in found or any(step.code for step in found.values())):
         return found, ""
+    return found, _why(link, recent, silence_s, restarted=restarted)
+
+
+def _why(link: Link, recent: list[str], silence_s: float, *, restarted: bool) -> str:
+    """Why no step came any more."""
+    if restarted:
+        return panic.cause(recent) or "the board restarted"
     if link.ended:
-        return found, next((line for line in reversed(recent) if line), "no word")
-    return found, panic.cause(recent) or f"nothing came for {link.patience.limit(silence_s):g} s"
+        return next((line for line in reversed(recent) if line), "no word")
+    return f"nothing came for {link.patience.limit(silence_s):g} s"
 
 
 def _step(line: str) -> tuple[str, Step] | None:

@@ -92,6 +92,8 @@ def certificate(case: Case) -> Finding:
         return skipped(case.no_place)
     if not place.url.startswith("https:"):
         return skipped("the address is plain HTTP")
+    if case.reached.address and not case.reached.mine:
+        return skipped("the server is another machine, with a certificate of its own")
     if not (place.tls / "server.pem").exists():
         return skipped("none in the workspace: another server has its own")
     renew = case.in_workspace("init --renew")
