@@ -387,6 +387,8 @@ def test_two_networks_are_a_warning_where_the_server_does_not_answer(place: Work
     assert network.subnet(lost).verdict is Verdict.WARN
     routed = Case("auto", NOW, "", place.root, place, steps=far | {"connect": Step({"ms": 3, "heap": None})})
     assert network.subnet(routed).verdict is Verdict.OK
+    refused = replace(routed, steps=far | {"connect": Step(None, "connect", "ECONNRESET")})
+    assert network.subnet(refused).verdict is Verdict.OK
     assert network.subnet(Case("auto", NOW, "", place.root, place, steps=STEPS)).verdict is Verdict.OK
 
 
@@ -449,7 +451,8 @@ def test_what_each_check_needs_is_there_and_is_in_the_documentation() -> None:
     text = (Path(__file__).resolve().parents[3] / "docs" / "doctor.md").read_text()
     for check in table.CHECKS:
         assert set(check.needs + check.unless) <= set(names)
-        assert f"| `{check.name}` | {check.looks_at} |" in text
+        needs = ", ".join(check.needs + check.unless) or "\u2013"
+        assert f"| `{check.name}` | {check.looks_at} | {needs} |" in text
 
 
 def test_a_failed_port_is_json_too(capsys) -> None:
@@ -478,6 +481,7 @@ def test_a_release_that_waits_for_its_network(place: Workspace) -> None:
     assert (network.release(held).verdict, network.release(held).code) == (Verdict.WARN, "on-hold")
     free = Case("auto", NOW, "", place.root, place, steps={"release": Step({"held": None})})
     assert network.release(free).verdict is Verdict.OK
+    assert network.release(replace(free, status={"trial": True})).said == "a trial runs"
 
 
 def test_port_on_a_network(capsys) -> None:

@@ -10,10 +10,11 @@ from otactl.board.doctor import machine, questions, software, steps, table
 from otactl.board.doctor.case import Case
 from otactl.board.link import Link
 from otactl.board.timed import Tell
-from otactl.errors import OtactlError, RigError
+from otactl.errors import BoardError, OtactlError, RigError
 from otactl.workspace.workspace import Workspace
 
 _STATUS_S = 30  # it looks into every slot
+_NO_MEMORY = "MemoryError"
 _ABOUT = """
 def _about():
     try:
@@ -73,20 +74,34 @@ def examine(
 
 
 def _ask(case: Case, link: Link, say: Say) -> None:
+    """Each question from a fresh start: what one has left in the board's memory would be missing in the next."""
     say("what the board is")
     case.facts = questions.facts(link)
     if not case.facts["parts"]:  # no ESP32
         return
     software.read_config(case)
+    _compare(case, link)
     if case.facts["agent"]:
         say("the agent on the board")
-        case.status = link.value("_about()", _ABOUT, timeout_s=_STATUS_S)
-    _compare(case, link)
+        link.enter_repl()
+        case.status = _status(link)
     say("the board's way to its server")
+    link.enter_repl()
     try:
         _walk(case, link)
     except RigError as error:
         case.broke = str(error)
+
+
+def _status(link: Link) -> dict[str, Any]:
+    """agent.status(), and why it cannot be told."""
+    try:
+        found: dict[str, Any] = link.value("_about()", _ABOUT, timeout_s=_STATUS_S)
+    except BoardError as error:
+        found = {"broken": str(error)}
+    if _NO_MEMORY in found.get("broken", ""):
+        return {"code": "no-memory", "detail": ""}
+    return found
 
 
 def _compare(case: Case, link: Link) -> None:

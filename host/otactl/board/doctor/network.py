@@ -14,6 +14,7 @@ _SCAN = "import network; w = network.WLAN(network.STA_IF); w.active(True); print
 _WEAK_DBM, _VERY_WEAK_DBM = -75, -85
 _A_DAY = timedelta(days=1)
 _STEPS = ("network", "clock", "name", "connect", "fetch", "signature", "target", "release")  # as steps.py takes them
+_PLAIN = ("network", "name", "connect")
 _DATES = ("cert-expired", "cert-not-yet-valid")
 # a fetch is two rows: codes of the first, and those that only come behind it
 _OF_TLS = ("tls", "cert-untrusted", "cert-host", *_DATES, "clock-not-set", "ca-missing")
@@ -93,11 +94,14 @@ def _judged(case: Case, name: str) -> Finding | Step:
         return _failed(case, step) if step.code else step
     if not case.steps and not case.broke:
         return skipped(case.no_place or "the board has no configuration to go by")
-    if case.broke and name != next(step for step in _STEPS if step not in case.steps):
+    if case.plain and name not in _PLAIN:
+        return skipped("the agent is missing")
+    way = _PLAIN if case.plain else _STEPS
+    if case.broke and name != next(step for step in way if step not in case.steps):
         return skipped("the look broke off before")
     if case.broke:
         return Finding(Verdict.BAD, f"the look broke off: {case.broke}", case.on_board("logs"), rig=True)
-    return skipped("the agent is missing" if case.plain else "the board did not come so far")
+    return skipped("the board did not come so far")
 
 
 def joined(case: Case) -> Finding:
@@ -145,7 +149,8 @@ def subnet(case: Case) -> Finding:
     own = ipaddress.ip_network(f"{address}/{mask}", strict=False)
     if server in own or not server.is_private:
         return ok(f"the board is in {own}, the server at {server}")
-    if _value(case, "connect"):
+    tried = case.steps.get("connect", Step(detail="timeout"))
+    if tried.detail != "timeout":  # a refusal is an answer too
         return ok(f"the board is in {own}, the server at {server}; a router lies between")
     return warn(f"the board is in {own}, the server at {server}: a guest network, or another router?", _deploy(case))
 
@@ -235,6 +240,8 @@ def target(case: Case) -> Finding:
 
 
 def release(case: Case) -> Finding:
+    if case.status.get("trial"):
+        return skipped("a trial runs")
     step = case.steps.get("release")
     if step and step.code == "up-to-date":
         return ok(f"{step.detail}: {CODES['up-to-date'][0].rstrip('.')}")

@@ -34,9 +34,7 @@ def _station():
         rssi = None
     return {"ssid": w.config("ssid"), "rssi": rssi, "address": list(w.ifconfig())}
 """
-_BY_AGENT = (
-    _WAYS
-    + """
+_BY_AGENT = """
 def _all():
     from ota import config, steps
     from ota.boot import record, slots
@@ -50,6 +48,7 @@ def _all():
         _say(at, value)
         return then
     try:
+        gc.collect()
         c = config.load()
         before = list(time.gmtime()[:6])
         steps.run(link.join(c))
@@ -87,10 +86,7 @@ def _all():
             response.close()
 _all()
 """
-)
-_PLAIN = (
-    _WAYS
-    + """
+_PLAIN = """
 def _all(wifi, host, port, patience_s):
     import network, socket
     w, refused = network.WLAN(network.STA_IF), {201: "wifi-not-found", 210: "wifi-not-found", 211: "wifi-not-found",
@@ -134,7 +130,6 @@ def _all(wifi, host, port, patience_s):
         s.close()
 _all({wifi!r}, {host!r}, {port!r}, {patience_s!r})
 """
-)
 _SLACK_S = 60  # over what the configuration lets a step take: lwIP's silent DNS servers, arithmetic
 _WAIT = "the board to reach its server"
 _POLL_S = 1.0
@@ -168,6 +163,7 @@ def _run(link: Link, code: str, last: str, silence_s: float) -> tuple[dict[str, 
     found: dict[str, Step] = {}
     recent: list[str] = []
     restarted = False
+    link.run(_WAYS)  # in two commands: the board compiles each in its own memory
     link.start(code)
     link.patience.begin(_WAIT, silence_s)
     while (left_s := link.patience.left_s) > 0:

@@ -51,9 +51,10 @@ def files(case: Case) -> Finding:
 def memory(case: Case) -> Finding:
     """With the board's own program stopped: what that takes comes on top."""
     then = case.mpremote("import micropython; micropython.mem_info()")
-    for step in case.steps.values():
-        if step.code == "no-memory":
-            return bad(f"{sentence('no-memory', step.detail)} Your program was not running", then, code="no-memory")
+    failed = [step.detail for step in case.steps.values() if step.code == "no-memory"]
+    if failed or case.status.get("code") == "no-memory":
+        said = sentence("no-memory", failed[0] if failed else "")
+        return bad(f"{said} Your program was stopped for this", then, code="no-memory")
     at_tls = case.steps.get("connect")
     free, piece = (at_tls.value["heap"] if at_tls and at_tls.value else None) or case.facts["idf_heap"] or (0, 0)
     if not free:
