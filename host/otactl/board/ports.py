@@ -106,6 +106,7 @@ def owner(path: str, slow: float = 1.0) -> str:
     except BROKEN:
         return ""
     finally:
+        transport.serial = port.port
         with contextlib.suppress(*BROKEN):
             transport.close()
     return spelled(found) if len(found) == 12 else ""

@@ -111,7 +111,7 @@ def rollback(*, boards: "Boards", as_json: bool) -> int:
 def status(*, boards: "Boards", as_json: bool) -> int:
     """Show what boards say of themselves.
 
-    Their programs are stopped to read it, and started anew: at its start each looks for an update, as at every start.
+    A board's program is stopped to read it, and started anew: at its start it looks for an update, as at every start.
     """
     from otactl.board import follow
     from otactl.cli import display, many

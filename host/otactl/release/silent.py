@@ -7,6 +7,8 @@ would silence all threads.
 import threading
 
 from esptool.logger import TemplateLogger, log
+from esptool.reset import ResetStrategy
+from esptool.util import PrintOnce
 
 
 class _Silent(TemplateLogger):
@@ -44,3 +46,4 @@ def esptool() -> None:
     with _once:
         if hasattr(log, "set_logger"):  # which esptool's first logger has only
             log.set_logger(_Silent())
+            ResetStrategy.print_once = PrintOnce(log.warn)  # it keeps the logger that was there at its import
