@@ -96,7 +96,7 @@ def test_status_of_four_one_without_an_agent_one_unplugged(rig: Rig, capsys: pyt
 def test_update_of_eight_one_broken_one_unplugged_half_way(
     rig: Rig, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow, "_SLACK_S", 0)  # 20 s of silence are enough: nobody here has a hanging release
+    monkeypatch.setattr(follow, "_SLACK_S", -6)  # 14 s of silence are enough: nobody here has a hanging release
     boards = room(rig, 8, without_agent=2)
     folder = boards["desk-5"].port.parent
     rig.publish("1.1.0", BIG)
@@ -127,7 +127,7 @@ def test_update_of_eight_one_broken_one_unplugged_half_way(
         name: ["confirmed", "1.1.0"] for name in names(8) if name not in lost
     }
     assert " ".join(rows["desk-2"]).startswith("failed no agent on the board at ")
-    assert re.match(r"failed the port .* has not come back for 20 s", " ".join(rows["desk-5"]))
+    assert re.match(r"failed the port .* has not come back for 14 s", " ".join(rows["desk-5"]))
     lines = parts(out)[0].splitlines()
     assert {line.split()[0] for line in lines} == set(names(8))  # each line is some board's
     assert all(f"{name}  ✓ confirmed 1.1.0" in lines for name in names(8) if name not in lost)

@@ -115,18 +115,24 @@ class _Job(threading.Thread):
 
     def run(self) -> None:
         try:
+            self.ending = self._ended()
+            self.row.end(str(self.ending), self.ending.well)
+        except BaseException as error:  # a thread's own are printed, and lost
+            self.fault = error
+
+    def _ended(self) -> Ending:
+        try:
             if self._lost:
                 raise self._lost
-            self.ending = self._one(self.entry, self.row)
+            return self._one(self.entry, self.row)
         except OtactlError as error:
-            self.ending = _failure(error)
+            return _failure(error)
+        except BrokenPipeError:  # the reader of our output has gone: no board's fault
+            raise
         except OSError as error:
-            self.ending = _failure(rig_fault(error))
+            return _failure(rig_fault(error))
         except KeyboardInterrupt as stopped:
-            self.ending = Ending(False, "stopped", why=str(stopped) or _LEFT, told={"outcome": "stopped"})
-        except BaseException as error:
-            self.fault = error
-        self.row.end(str(self.ending), self.ending.well)
+            return Ending(False, "stopped", why=str(stopped) or _LEFT, told={"outcome": "stopped"})
 
 
 def _all(jobs: Sequence[_Job]) -> BaseException | None:

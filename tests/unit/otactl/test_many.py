@@ -99,6 +99,30 @@ def test_they_are_done_at_once() -> None:
     assert many.run(ROOM, one) == 0
 
 
+def test_a_reader_that_goes_away_is_no_boards_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("otactl.cli.display.show_named", gone)
+    with pytest.raises(BrokenPipeError):  # for run.py, which ends well
+        many.run(ROOM, well)
+
+
+def test_a_board_that_only_its_address_is_known_of_is_looked_for_first(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(device: str, slow: float) -> list[str]:
+        if device == "mac:2":
+            raise BoardError("no board with the address 2")
+        return [f"/dev/found-{slow:g}"]
+
+    monkeypatch.setattr("otactl.board.ports.candidates", found)
+    assert many.run([Entry("a", "mac:1", slow=3), Entry("b", "mac:2"), Entry("c", "/dev/c")], well) == 1
+    out = capsys.readouterr().out
+    assert "a  at /dev/found-3\n" in out and "c  at /dev/c\n" in out
+    assert "b  ✗ failed: no board with the address 2\n" in out
+
+
 # --- Ctrl-C ----------------------------------------------------------------------------------
 
 
