@@ -283,7 +283,7 @@ def test_a_healthy_board_has_nothing_bad_and_goes_on(at: Situation) -> None:
     rows = examine(str(board.port), at.rig.workspace.root)
     assert [row.name for row in rows] == [check.name for check in CHECKS]
     assert [row for row in rows if row.finding.verdict in (Verdict.BAD, Verdict.WARN)] == []
-    assert {row.name for row in rows if row.finding.verdict is Verdict.SKIPPED} == {"bootloader", "server", "served"}
+    assert {row.name for row in rows if row.finding.verdict is Verdict.SKIPPED} == {"server", "served"}
     assert exit_code(rows) == 0
     board.wait(lambda: board.text.count("app: runs") > before, 20, "program")
 

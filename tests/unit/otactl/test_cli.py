@@ -31,6 +31,7 @@ VERBS = [
     "doctor",
     "logs",
     "slots",
+    "boards",
     "virtual-board",
     "demo",
 ]
