@@ -1,7 +1,6 @@
 """The verbs that speak with a board: deploy, update, confirm, rollback, status."""
 
 import json
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,8 @@ from otactl.errors import OtactlError
 
 if TYPE_CHECKING:
     from otactl.board.follow import Outcome
+
+_CUT = "stopped: the board starts its program; what was written stays, and `otactl deploy` writes the rest"
 
 
 @verb(BOARD, "deploy /dev/ttyUSB0")
@@ -30,7 +31,10 @@ def deploy(*, workspace: Path, board: str, slow: float, py: bool, as_json: bool)
     found = Workspace.find(workspace)
     with display.Bars(quiet=as_json) as bars, reached(board, slow, bars) as link:
         say = bars.wait if bars.moves else bars.note  # on a terminal the spinner says which file it is
-        done = install(link, found, as_py=py, say=say)
+        try:
+            done = install(link, found, as_py=py, say=say)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_CUT) from None
     if as_json:
         told = {"written": done.written, "unchanged": done.unchanged, "removed": done.removed, "advice": done.advice}
         print(json.dumps(told))
@@ -39,7 +43,7 @@ def deploy(*, workspace: Path, board: str, slow: float, py: bool, as_json: bool)
     for advice in done.advice:
         display.warn(advice)
     if not done.advice:  # what is to be mended comes first
-        display.follow_up(_words("update", board), "or wait for the board's next look")
+        display.follow_up("update", "or wait for the board's next look")
     return 0
 
 
@@ -133,17 +137,15 @@ def _follow(run: "Callable[..., Outcome]", board: str, slow: float, as_json: boo
         _tell_of(log)
     if outcome.hint:
         display.show(outcome.hint)
-    display.follow_up(_words("status", board))
+    display.follow_up("status")
     return 0 if well else 1
 
 
 def _tell_of(log: Path | None) -> None:
     if log and log.exists():
-        print(f"what the board said is in {log}")
+        from otactl.cli import display
 
-
-def _words(verb: str, board: str) -> str:
-    return verb if board == "auto" else f"{verb} {shlex.quote(board)}"
+        display.show(f"what the board said is in {display.short(log)}")
 
 
 def _as_json(outcome: "Outcome") -> dict[str, Any]:

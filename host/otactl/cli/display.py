@@ -28,14 +28,19 @@ from rich.progress import (
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
+from rich.theme import Theme
 
+from otactl.cli import told
 from otactl.files import write_atomic
 
-_DONE, _FAILED, _NOTED = ("✓", "bold green"), ("✗", "bold red"), ("!", "bold yellow")
+_ATTENTION = "black on yellow"  # yellow alone cannot be read on a light ground
+_DONE, _FAILED, _NOTED = ("✓", "bold green"), ("✗", "bold red"), ("!", _ATTENTION)
 _IN_ASCII = {"✓": "+", "✗": "x"}  # for what can show no other signs
 _PICTURE_COLUMNS = 92
 _SVG = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)  # no fonts from elsewhere
 _WIDEST = 500
+
+_THEME = Theme({"progress.download": "none", "progress.data.speed": "dim"})  # red is for what failed
 
 
 class _Console(Console):
@@ -47,7 +52,7 @@ class _Screen:
     """Where it all goes. `hints`: whether the next thing to type is told."""
 
     def __init__(self) -> None:
-        self.console: Console = _Console(highlight=False)
+        self.console: Console = _Console(highlight=False, theme=_THEME)
         self.hints = True
 
 
@@ -74,6 +79,8 @@ def short(path: Path) -> Path:
 def show(line: str | Text) -> None:
     """Print a line: as it is in a pipe, however long; wrapped at words on a terminal, as far in as it begins."""
     screen = _screen.console
+    if isinstance(line, str):
+        line = told.as_typed(line)
     if not screen.is_terminal:
         screen.print(line, soft_wrap=True, markup=False)
         return
@@ -109,16 +116,19 @@ def warn(text: str) -> None:
 
 
 def follow_up(words: str, why: str = "") -> None:
-    """The next thing to type: a command's last line, which nothing wraps."""
+    """The next thing to type, as told.py completes it: a command's last line, which nothing wraps."""
     if _screen.hints:
-        line = Text.assemble("  next: ", (f"otactl {words}", "bold"), (f"  # {why}" if why else "", "dim"))
+        line = Text.assemble(
+            "  next: ", (f"otactl {told.completed(words)}", "bold"), (f"  # {why}" if why else "", "dim")
+        )
         _screen.console.print(line, soft_wrap=True)
 
 
 def complain(error: str) -> None:
     """The command's one line on stderr."""
     line = Text.assemble(("otactl:", "bold red"), f" {plain(error)}")
-    Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+    console = Console(stderr=True, highlight=False)
+    console.print(line, soft_wrap=not console.is_terminal)
 
 
 def _signed(mark: tuple[str, str], text: str) -> None:
@@ -126,7 +136,7 @@ def _signed(mark: tuple[str, str], text: str) -> None:
     screen = _screen.console
     if not screen.encoding.startswith("utf"):
         sign = _IN_ASCII.get(sign, sign)
-    for line in text.splitlines():
+    for line in told.as_typed(text).splitlines():
         if screen.is_terminal:  # what is wrapped stands under the text, not under the sign
             row = Table.grid(padding=(0, 1))
             row.add_row(Text(sign, style), Text(plain(line)))
@@ -143,11 +153,12 @@ class Bars:
         """`quiet`: nothing at all, for output that a script reads."""
         self._quiet = quiet
         self._tasks: dict[str, TaskID] = {}
-        self.moves = _screen.console.is_terminal and not _screen.console.record and not quiet
+        still = quiet or _screen.console.record or _screen.console.is_dumb_terminal
+        self.moves = _screen.console.is_terminal and not still
         self._progress = Progress(
             TextColumn("  {task.description}", markup=False),
             BarColumn(bar_width=32),
-            DownloadColumn(binary_units=True),
+            DownloadColumn(),
             TransferSpeedColumn(),
             console=_screen.console,
         )
@@ -194,7 +205,8 @@ class Bars:
         if self._quiet:
             return
         if sign is None:
-            show(Text.assemble(("warning:", "yellow"), plain(line)[8:]) if line.startswith("warning:") else plain(line))
+            line = told.as_typed(plain(line))
+            show(Text.assemble(("warning:", _ATTENTION), line[8:]) if line.startswith("warning:") else line)
         else:
             _signed(_DONE if sign else _FAILED, line)
 
@@ -221,7 +233,7 @@ class _Waiting(Spinner):
     """A spinner that says for how long."""
 
     def __init__(self, what: str, began: float | None) -> None:
-        super().__init__("dots", style="cyan")
+        super().__init__("dots")
         self._what, self._began = what, began
         self.counts = began is not None
 

@@ -14,6 +14,7 @@ import otactl.cli.release_verbs
 import otactl.cli.slots_verbs
 import otactl.cli.tools
 import otactl.cli.workspace_verbs  # noqa: F401 - a verb is one once its file is imported
+from otactl.cli import told
 from otactl.cli.run import run
 
 _INTERRUPTED = 130  # as a shell has it for Ctrl-C
@@ -30,8 +31,17 @@ def main(words: Sequence[str] | None = None) -> int:
         code, said = _INTERRUPTED, str(stopped)  # a verb may have said what becomes of its work
     except Terminated:
         code, said = _TERMINATED, ""
-    print(f"otactl: {said or 'stopped'}", file=sys.stderr)
+    if said:
+        _say(said)
+    else:  # at once, whatever was still being loaded
+        print("otactl: stopped", file=sys.stderr)
     return code
+
+
+def _say(what: str) -> None:
+    from otactl.cli import display
+
+    display.complain(told.as_typed(what))
 
 
 class Terminated(SystemExit):

@@ -14,6 +14,7 @@ import rich_click as click
 from click.exceptions import Exit
 from click.shell_completion import shell_complete
 
+from otactl.cli import told
 from otactl.cli.options import otactl
 from otactl.errors import OtactlError, RigError, UsageError
 
@@ -22,6 +23,7 @@ _COMPLETE = "_OTACTL_COMPLETE"
 
 def run(words: Sequence[str]) -> int:
     """Run one verb. Of exceptions only KeyboardInterrupt, SystemExit and faults of this program come out."""
+    told.remember(None)
     try:
         code = _completed() if _COMPLETE in os.environ else _run(list(words))
         _flush()
@@ -61,11 +63,12 @@ def _usage(error: click.UsageError) -> UsageError:
 def _fail(error: OtactlError, words: Sequence[str]) -> int:
     from otactl.cli import display
 
-    display.complain(str(error))
+    said = told.as_typed(str(error))
+    display.complain(said)
     if "--json" in words:
-        told = {"kind": error.kind, "message": str(error), "code": error.code or None}
+        facts = {"kind": error.kind, "message": said, "code": error.code or None}
         with contextlib.suppress(OSError):  # standard output may be what failed
-            print(json.dumps({"error": told}), flush=True)
+            print(json.dumps({"error": facts}), flush=True)
     return error.exit_code
 
 

@@ -130,7 +130,7 @@ def test_a_damaged_public_key_file_is_named(tmp_path: Path, content: str) -> Non
 
 
 def test_no_key_at_all_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="otactl init"):
+    with pytest.raises(UsageError, match="otactl keys new"):
         keys.trusted(tmp_path)
     with pytest.raises(UsageError, match="otactl keys new"):
         keys.load(tmp_path / "release.pem")
@@ -150,3 +150,28 @@ def test_a_key_that_boards_could_not_verify_is_refused(tmp_path: Path, content, 
     with pytest.raises(UsageError, match=why) as caught:
         keys.load(tmp_path / "k.pem")
     assert "k.pem" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "beside", "trusted"),
+    [
+        ("release.pem", False, True),  # as espsecure makes one
+        ("mine.pem", False, True),
+        ("release.pem", True, False),  # its *.pub.json says it already
+        ("release-0123abcd.pem", False, False),  # put aside by `keys new`, and its *.pub.json removed: no longer
+        ("release-0123abcd.pem", True, False),
+    ],
+)
+def test_a_private_key_alone_stands_for_its_public_half_unless_it_was_put_aside(
+    tmp_path: Path, key: rsa.RSAPrivateKey, name: str, beside: bool, trusted: bool
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(pem(key))
+    if beside:
+        keys.public_file(path).write_text(keys.for_board([key.public_key()]))
+    assert keys.is_trusted_alone(path) is trusted
+    if trusted or beside:
+        assert [keys.keyid(key) for key in keys.trusted(tmp_path)] == [keys.keyid(key.public_key())]
+    else:
+        with pytest.raises(UsageError, match="no release key in "):
+            keys.trusted(tmp_path)
