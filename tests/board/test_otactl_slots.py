@@ -110,20 +110,23 @@ def test_a_slot_that_is_not_there_is_said_before_anything_is_drawn(board: Board)
 
 
 def test_changes_are_one_object_for_scripts(board: Board, image: Path) -> None:
-    def change(verb: str, *words: Any) -> dict[str, Any]:
-        found = told(verb, board.port, *words)
-        assert set(found) == {"before", "after", "note"}
-        assert found["after"] == told(board.port) and found["before"] != found["after"]
-        return found
-
-    assert change("write", "1", image)["after"]["next"] == "ota_0"
-    switched = change("switch", "1")
+    written = told("write", board.port, "1", image)
+    assert set(written) == {"before", "after", "note"}
+    assert [holds(written[when]) for when in ("before", "after")] == ["blank", "image"]
+    switched = told("switch", board.port, "1")
     assert switched["after"]["next"] == "ota_1" and "on trial" in switched["note"]
-    assert change("reset")["after"]["next"] == "ota_0"
-    holds = [part.get("holds") for part in change("erase", "1")["after"]["partitions"] if part["name"] == "ota_1"]
-    assert holds == ["blank"]
+    assert told("reset", board.port)["after"]["next"] == "ota_0"
+    erased = told("erase", board.port, "1")
+    assert [holds(erased[when]) for when in ("before", "after")] == ["image", "blank"]
+    assert erased["after"] == told(board.port)
     refused = json.loads(otactl("slots", "erase", board.port, "0", "--json", code=1).splitlines()[0])
     assert refused["error"]["kind"] == "board"
+
+
+def holds(picture: dict[str, Any]) -> str:
+    """What the second slot does."""
+    found: str = next(part["holds"] for part in picture["partitions"] if part["name"] == "ota_1")
+    return found
 
 
 @WAYS

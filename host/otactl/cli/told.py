@@ -7,6 +7,7 @@ added to it here, so that no room below has to know of it, and none can forget i
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
@@ -20,26 +21,33 @@ def remember(verb: click.Context | None) -> None:
     _running = verb
 
 
-def as_typed(text: str) -> str:
-    """`text` with each `otactl ...` in it completed."""
-    return _COMMAND.sub(lambda found: f"`otactl {completed(found[1])}`", text)
+def as_typed(text: str, board: str = "") -> str:
+    """`text` with each `otactl ...` in it completed. `board`: the one of several that it is about."""
+    return _COMMAND.sub(lambda found: f"`otactl {completed(found[1], board)}`", text)
 
 
-def completed(words: str) -> str:
+def completed(words: str, board: str = "") -> str:
     """What follows `otactl`, so that it means the same workspace and board: deploy -> deploy /dev/ttyUSB0 -w lamp."""
     told = words.split()
     verb, rest = _verb(told)
     if verb is None or _running is None or "--help" in told:
         return words
     taken, given = {one.name for one in verb.params}, _running.params
-    board, workspace, slow = given.get("board"), given.get("workspace"), given.get("slow")
-    if "board" in taken and isinstance(board, str) and board != "auto" and not _names_a_board(rest):
+    board, workspace, slow = board or _only_board(given), given.get("workspace"), given.get("slow")
+    if {"board", "boards"} & taken and board and not _names_a_board(rest):
         told.insert(len(told) - len(rest), shlex.quote(board))
     if "workspace" in taken and workspace not in (None, Path()) and not {"-w", "--workspace"} & set(rest):
         told += ["-w", shlex.quote(str(workspace))]
     if "slow" in taken and slow not in (None, 1) and "--slow" not in rest:
         told += ["--slow", f"{slow:g}"]
     return " ".join(told)
+
+
+def _only_board(given: dict[str, Any]) -> str:
+    """The board that was named; empty where none was, or several."""
+    named = given.get("boards") or (given.get("board") or "",)
+    only = str(named[0]) if len(named) == 1 else ""
+    return "" if only in ("auto", "all") else only
 
 
 def _names_a_board(rest: list[str]) -> bool:
