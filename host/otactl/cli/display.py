@@ -1,19 +1,16 @@
 """What a person sees: colours, bars and spinners on a terminal, plain lines elsewhere.
 
-Every verb prints through here, so that the demo can take a picture of it (`pictured`).
+Every verb prints through here, so that the demo can take a picture of it (picture.py).
 """
 
 import contextlib
 import io
-import re
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
@@ -31,14 +28,11 @@ from rich.text import Text
 from rich.theme import Theme
 
 from otactl.cli import told
-from otactl.files import write_atomic
 
 _ATTENTION = "black on yellow"  # yellow alone cannot be read on a light ground
 _DONE, _FAILED, _NOTED = ("✓", "bold green"), ("✗", "bold red"), ("!", _ATTENTION)
 _IN_ASCII = {"✓": "+", "✗": "x"}  # for what can show no other signs
-_PICTURE_COLUMNS = 92
-_SVG = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)  # no fonts from elsewhere
-_WIDEST = 500
+_WIDEST = 1000
 
 _THEME = Theme({"progress.download": "none", "progress.data.speed": "dim"})  # red is for what failed
 
@@ -94,8 +88,9 @@ def show_table(table: Table) -> None:
     if _screen.console.is_terminal:
         _screen.console.print(table)
         return
-    with _screen.console.capture() as drawn:
-        _screen.console.print(table, width=_WIDEST)
+    wide = Console(file=io.StringIO(), width=_WIDEST, highlight=False)  # a pipe's own console has 80 columns
+    with wide.capture() as drawn:
+        wide.print(table)
     for line in drawn.get().splitlines():
         show(line.rstrip())
 
@@ -131,11 +126,37 @@ def complain(error: str) -> None:
     console.print(line, soft_wrap=not console.is_terminal)
 
 
+def remark(text: str) -> None:
+    """A line on stderr that is no failure."""
+    Console(stderr=True, highlight=False).print(Text(f"otactl: {plain(text)}"), soft_wrap=True)
+
+
+def verdict(text: str, well: bool) -> Text:
+    """A line that begins with the sign for it."""
+    mark, style = _DONE if well else _FAILED
+    return Text.assemble((_shown(mark), style), f" {plain(text)}")
+
+
+def show_named(name: str, text: str, sign: bool | None = None) -> None:
+    """A line of one board of several; `sign` as Bars.note has it. On a terminal what is wrapped stands under the text."""
+    text = told.as_typed(text, name)
+    line = Text(plain(text)) if sign is None else verdict(text, sign)
+    if not _screen.console.is_terminal:
+        show(Text(f"{name}  ") + line)
+        return
+    row = Table.grid(padding=(0, 2))
+    row.add_column(no_wrap=True)
+    row.add_row(Text(name, "bold"), line)
+    _screen.console.print(row)
+
+
+def _shown(sign: str) -> str:
+    return sign if _screen.console.encoding.startswith("utf") else _IN_ASCII.get(sign, sign)
+
+
 def _signed(mark: tuple[str, str], text: str) -> None:
-    sign, style = mark
+    sign, style = _shown(mark[0]), mark[1]
     screen = _screen.console
-    if not screen.encoding.startswith("utf"):
-        sign = _IN_ASCII.get(sign, sign)
     for line in told.as_typed(text).splitlines():
         if screen.is_terminal:  # what is wrapped stands under the text, not under the sign
             row = Table.grid(padding=(0, 1))
@@ -148,6 +169,8 @@ def _signed(mark: tuple[str, str], text: str) -> None:
 
 class Bars:
     """Named progress bars and a spinner; where output is no terminal none moves, and `note` still prints."""
+
+    stop = None  # Ctrl-C comes to the main thread by itself
 
     def __init__(self, *, quiet: bool = False) -> None:
         """`quiet`: nothing at all, for output that a script reads."""
@@ -212,9 +235,6 @@ class Bars:
 
     def __enter__(self) -> Self:
         if self._live:
-            _screen.console.file = (
-                sys.stdout
-            )  # this one, also while mpremote's own prints are held back (board/link.py)
             self._live.start()
         return self
 
@@ -226,7 +246,6 @@ class Bars:
     ) -> None:
         if self._live:
             self._live.stop()
-            _screen.console.file = None  # type: ignore[assignment] # as a new console has it: sys.stdout, as it is then
 
 
 class _Waiting(Spinner):
@@ -259,20 +278,10 @@ def without_hints() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def pictured(path: Path, title: str) -> Iterator[None]:
-    """Draw all that is printed meanwhile into an SVG file, in the end."""
-    before = _screen.console
-    _screen.console = Console(
-        record=True,
-        force_terminal=True,
-        color_system="truecolor",
-        width=_PICTURE_COLUMNS,
-        highlight=False,
-        file=None if before.is_terminal else io.StringIO(),
-    )
+def onto(console: Console) -> Iterator[None]:
+    """Print to another console meanwhile."""
+    before, _screen.console = _screen.console, console
     try:
         yield
-        drawn = _screen.console.export_svg(title=title, code_format=_SVG, unique_id="otactl")
-        write_atomic(path, drawn.encode())
     finally:
         _screen.console = before

@@ -11,6 +11,7 @@ import otactl.cli.board_verbs
 import otactl.cli.console_verbs
 import otactl.cli.key_verbs
 import otactl.cli.release_verbs
+import otactl.cli.roster_verbs
 import otactl.cli.slots_verbs
 import otactl.cli.tools
 import otactl.cli.workspace_verbs  # noqa: F401 - a verb is one once its file is imported
@@ -24,6 +25,13 @@ _TERMINATED = 143  # as a shell has it for SIGTERM
 def main(words: Sequence[str] | None = None) -> int:
     """Run one verb; its exit code. A signal ends it through every `with`, so that boards are left as they were."""
     given = sys.argv[1:] if words is None else list(words)
+    try:
+        return _ended(given)
+    finally:
+        told.remember(None)
+
+
+def _ended(given: Sequence[str]) -> int:
     try:
         with _terminable():
             return run(given)

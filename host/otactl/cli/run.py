@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from typing import Any
 
 import rich_click as click
 from click.exceptions import Exit
@@ -34,8 +35,8 @@ def run(words: Sequence[str]) -> int:
     except BrokenPipeError:  # the reader of our output (head, less) has gone
         _silence()
         return 0
-    except OSError as error:  # a file or folder of this machine
-        return _fail(RigError(f"{error.filename or _unnamed()}: {error.strerror or error}"), words)
+    except OSError as error:
+        return _fail(rig_fault(error), words)
     return code
 
 
@@ -63,13 +64,22 @@ def _usage(error: click.UsageError) -> UsageError:
 def _fail(error: OtactlError, words: Sequence[str]) -> int:
     from otactl.cli import display
 
-    said = told.as_typed(str(error))
-    display.complain(said)
+    display.complain(told.as_typed(str(error)))
     if "--json" in words:
-        facts = {"kind": error.kind, "message": said, "code": error.code or None}
         with contextlib.suppress(OSError):  # standard output may be what failed
-            print(json.dumps({"error": facts}), flush=True)
+            print(json.dumps(as_object(error)), flush=True)
     return error.exit_code
+
+
+def as_object(error: OtactlError, board: str = "") -> dict[str, Any]:
+    """A failure as --json has it (docs/otactl.md). `board`: the one of several that it is about."""
+    message = told.as_typed(str(error), board)
+    return {"error": {"kind": error.kind, "message": message, "code": error.code or None}}
+
+
+def rig_fault(error: OSError) -> RigError:
+    """A file or folder of this machine that failed."""
+    return RigError(f"{error.filename or _unnamed()}: {error.strerror or error}")
 
 
 def _flush() -> None:
