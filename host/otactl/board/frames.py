@@ -4,8 +4,8 @@ import struct
 import zlib
 from binascii import crc32
 
-WINDOW_BITS = 11  # what the board has memory for
-SECTOR = 4096
+WINDOW_BITS = 10  # what the board has memory for
+PIECE = 2048  # bytes of the file that a frame makes: half a sector, as the board holds the frame beside the sector
 _START, _CTRL_C, _IN_ITS_PLACE = b"\x02", b"\x03", b"\x00"
 _HEAD = struct.Struct("<IHHH")
 _SUM = struct.Struct("<I")
@@ -32,7 +32,7 @@ class Frames:
             return self._frame
         if self.reached not in (None, offset) or not 0 <= offset < len(self._data):
             raise ValueError(f"byte {offset} is not what comes next")
-        self._last, self.reached = offset, min(offset - offset % SECTOR + SECTOR, len(self._data))
+        self._last, self.reached = offset, min(offset - offset % PIECE + PIECE, len(self._data))
         piece = self._data[offset : self.reached]
         body = self._deflate.pack(piece) if self._deflate else piece
         self._frame = _framed(offset, body, len(piece))
