@@ -50,28 +50,27 @@ def newest(place: Workspace) -> Offer:
 
 
 def of_file(place: Workspace, path: Path, version: str | None = None) -> Offer:
-    """The release with the firmware in `path`: the newest that has it already, or one made now that no channel names.
+    """A release with the firmware in `path`: the newest of all if it has it, else one made now, which no channel names.
 
-    `version`: the name of the one to be made (default: push-SEQUENCE); one of that name is taken only if its
-    image is this very one. Raises ReleaseError, UsageError, RigError.
+    `version`: its name (default: that of the newest, push-SEQUENCE for one made now). An older release that has it is
+    no use: boards refuse its sequence. Raises ReleaseError, UsageError, RigError.
     """
-    app = firmware.for_agent(path).app
-    digest = sha256(app).hexdigest()
-    having = [one for one in channels.releases(place) if digest in [target["sha256"] for target in one.targets]]
-    fitting = [one.version for one in having if version in (None, one.version)]
-    notes: list[str] = []
-    if not fitting:
-        made = publish(place, [path], version, named=False)
-        fitting, notes = [made.version], made.notes
-    sealed = place.releases / fitting[-1] / channels.RELEASE
-    payload = channels.read(place, sealed)
-    if payload is None:
-        raise ReleaseError(f"{sealed} is gone: push again")
-    for name, top in channels.named(place).items():  # a channel may name it under a later sequence
-        if top["version"] == payload["version"] and top["sequence"] > payload["sequence"]:
-            payload, sealed = top, place.on(name).channel_file
-    return _offer(place, payload, sealed, tuple(notes))
+    digest = sha256(firmware.for_agent(path).app).hexdigest()
+    payload, sealed = _highest(place)
+    if version in (None, payload.get("version")) and digest in [one["sha256"] for one in payload.get("targets", [])]:
+        return _offer(place, payload, sealed)
+    made = publish(place, [path], version, named=False)
+    sealed = place.releases / made.version / channels.RELEASE
+    return Offer(made.version, sealed.read_bytes(), made.targets, place.releases, tuple(made.notes))
 
 
-def _offer(place: Workspace, payload: dict[str, Any], sealed: Path, notes: tuple[str, ...] = ()) -> Offer:
-    return Offer(payload["version"], sealed.read_bytes(), payload["targets"], place.releases, notes)
+def _highest(place: Workspace) -> tuple[dict[str, Any], Path]:
+    """The payload with the highest sequence of all that was signed here, and its file; empty where nothing was."""
+    files = [place.releases / one.version / channels.RELEASE for one in channels.releases(place)]
+    files += [place.on(name).channel_file for name in channels.named(place)]  # under a later sequence, perhaps
+    found = [(payload, path) for path in files if (payload := channels.read(place, path))]
+    return max(found, key=lambda one: int(one[0]["sequence"]), default=({}, place.releases))
+
+
+def _offer(place: Workspace, payload: dict[str, Any], sealed: Path) -> Offer:
+    return Offer(payload["version"], sealed.read_bytes(), payload["targets"], place.releases)
