@@ -97,14 +97,12 @@ class Cable:
         return have
 
     def _tick(self, _) -> None:
-        # The computer went away in the middle of a frame, where only Ctrl-C ends the wait for its next byte: the program
-        # must not wait for somebody to come and press it.
+        # The computer went away in the middle of a frame, where only Ctrl-C ends the wait for its next byte.
         if self._waits and time.ticks_diff(time.ticks_ms(), self._heard) > _SILENT_MS + _ASK_MS:
             kept = record.load()
             kept.note("refused", ["cable", "silent"])
             kept.progress(kept.offset)
-            print("ota: refused cable silent")
-            machine.reset()
+            _leave()
 
     def _next(self, room: int) -> int:
         # Have the frame of the offset in `_body`, of at most `room` bytes of the file. Returns how many it makes.
@@ -206,5 +204,15 @@ def push(envelope: bytes, how: str, progress) -> None:
 
     try:
         agent.update(progress, tries=1)
+    except OtaError as e:
+        if e.code == "cable" and e.detail == "silent":
+            _leave()
+        raise
     finally:
         cable.close()
+
+
+def _leave() -> None:
+    # Nobody is there to start the program again: it must not wait at a prompt for somebody to come.
+    print("ota: refused cable silent")
+    machine.reset()

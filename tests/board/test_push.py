@@ -9,6 +9,7 @@ import pytest
 import rig as rigs
 from cable import newest, pushed
 from cryptography.hazmat.primitives.asymmetric import rsa
+from otactl.board import copying
 from otactl.board import push as pushing
 from otactl.board.follow import Event
 from otactl.board.link import Link
@@ -179,9 +180,20 @@ def test_command_makes_a_release_of_a_file_that_no_channel_names(
     assert boots(cabled) == ("ota_1", State.VALID)
     assert slot_bytes(cabled, "ota_1", len(WORDY)) == WORDY
     assert newest(rig).version == "1.0.0"
-    assert "/.otactl-copy" not in rigs.ask(cabled, "import os\nprint(os.listdir('/'))")
+    assert ".otactl-copy" not in rigs.ask(cabled, "import os\nprint(os.listdir('/'))")
     assert main(words) == 0  # the same file is the same release
     assert "push-2 is what the board has" in capsys.readouterr().out
+
+
+def test_copy_that_is_interrupted_leaves_no_file_on_the_board(cabled: Board) -> None:
+    def moved(done: int, _: int) -> None:
+        if done > 1000:
+            raise KeyboardInterrupt
+
+    with rigs.repl(cabled) as link:
+        with pytest.raises(KeyboardInterrupt):
+            copying.measure(link, WORDY, moved)
+        assert link.value("os.listdir('/')", "import os").count(".otactl-copy") == 0
 
 
 def test_command_says_why_a_release_is_refused(rig: Rig, cabled: Board, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from otactl.board.link import Link
-from otactl.errors import BoardError
+from otactl.errors import OtactlError
 
 _PATH = "/.otactl-copy"
 _LEFT = 32 << 10  # bytes that stay free on the board
+_REMOVE = f"import os\nos.remove({_PATH!r})"
 _FREE = "import os\n_s = os.statvfs('/')\nprint(_s[0] * _s[3])"
 
 
@@ -37,8 +38,11 @@ def measure(link: Link, data: bytes, moved: Callable[[int, int], None]) -> Copie
     began = time.monotonic()
     try:
         link.copy(_PATH, part, moved)
-        seconds = time.monotonic() - began
-    finally:
-        with contextlib.suppress(BoardError):
-            link.run(f"import os\nos.remove({_PATH!r})")
+    except BaseException:  # Ctrl-C as well
+        with contextlib.suppress(OtactlError):
+            link.enter_repl()
+            link.run(_REMOVE)
+        raise
+    seconds = time.monotonic() - began
+    link.run(_REMOVE)
     return Copied(len(part), seconds)

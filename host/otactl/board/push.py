@@ -26,6 +26,10 @@ _OFFLINE = (
     "the trial asks for the server, but no network is configured on the board: unless its program joins one by itself "
     "the release is rolled back; set trial.checks in otactl.toml, and deploy"
 )
+_STOPPED = (
+    "stopped: the board was made to stop too, and starts its program; what it has of the image stays, and the next "
+    "push goes on from there"
+)
 _PUSH = """
 import gc
 gc.collect()
@@ -69,7 +73,12 @@ def push(link: Link, offer: Offer, watch: Watch, *, raw: bool = False, anyway: b
     link.run(agent.cable(), coming=True)
     sender = _Sender(link, offer, watch)
     code = _PUSH.format(envelope=offer.envelope, how="raw" if raw else "deflate")
-    outcome = follow.update(link, sender, anyway=anyway, code=code, idle=sender.idle)
+    try:
+        outcome = follow.update(link, sender, anyway=anyway, code=code, idle=sender.idle)
+    except KeyboardInterrupt:
+        if sender.through:
+            raise
+        raise KeyboardInterrupt(_STOPPED) from None
     return sender.pushed(outcome)
 
 
@@ -85,11 +94,13 @@ class _Sender:
         self._sent = self._wire = self._again = 0
         self._began = self._moved = 0.0
         self._unanswered = False
+        self.through = False  # whether the board goes on by itself
 
     def __call__(self, event: Event) -> None:
         """One line of the board's."""
         if self._unanswered:
             self._moved, self._unanswered = time.monotonic(), False
+        self.through = self.through or event.name == "switch"
         if event.name not in ("fetch", "next"):
             self._watch(event)
             return
