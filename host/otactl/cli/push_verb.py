@@ -87,16 +87,14 @@ def _lines(pushed: "Pushed", copied: "Copied | None", compare: bool) -> list[str
             ["nothing was sent: what the board needs of it was in flash"] if pushed.outcome.name == "confirmed" else []
         )
     since = f" from byte {pushed.start} on" if pushed.start else ""
-    again = f", {pushed.again} of them again" if pushed.again else ""
-    moved = f"{pushed.sent} bytes{since} in {pushed.seconds:.1f} s, {pushed.rate / _KIB:.1f} KiB/s"
-    lines = [f"push: {moved} ({pushed.wire} bytes on the cable{again})"]
+    again = f" ({pushed.again} of them again)" if pushed.again else ""
+    moved = f"{pushed.sent} bytes{since} in {pushed.seconds:.1f} s, {pushed.wire} on the cable{again}"
+    lines = [f"push         {pushed.rate / _KIB:.1f} KiB/s  {moved}"]
     if copied:
-        lines.append(
-            f"mpremote cp: {copied.size} of the same bytes in {copied.seconds:.1f} s, {copied.rate / _KIB:.1f} KiB/s; "
-            f"push is {pushed.rate / copied.rate:.1f} times as fast"
-        )
+        same = f"{copied.size} of the same bytes in {copied.seconds:.1f} s"
+        lines.append(f"mpremote cp  {copied.rate / _KIB:.1f} KiB/s  {same}")
     elif compare:
-        lines.append("mpremote cp: not measured, the board's filesystem has no room")
+        lines.append("mpremote cp  not measured: the board's filesystem has no room")
     return lines
 
 
