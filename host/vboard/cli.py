@@ -39,7 +39,8 @@ def run(
     `layout`: of LAYOUTS, or the path of a partition CSV. `app`: an app image. `full_flash`: a firmware file from
     the bootloader on. `blank`: nothing is in its flash. With None for these a board that is in
     the folder stays as it is. `port`: where the port's path appears as well. `network_port`: of the serial port on the
-    network, 0 for any; its address is printed as well. `baud`: of the program's console, as Board has it. `download`: the board comes up in the ROM loader.
+    network, 0 for any; its address is printed as well. `baud`: of the program's console, as Board has it.
+    `download`: the board comes up in the ROM loader.
     Raises ValueError for arguments that make no board, Refused for what would take somebody's board or file.
     """
     with _told_to_end() as signals, tempfile.TemporaryDirectory(prefix="vboard-") as scratch:

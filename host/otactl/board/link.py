@@ -195,7 +195,10 @@ class Link(Console):
         transfer.put(functools.partial(self.run, coming=True), path, data)
 
     def copy(self, path: str, data: bytes, moved: Callable[[int, int], None]) -> None:
-        """Write a file as `mpremote cp` does, by its own code. `moved` gets bytes done and to do. Raises BoardError, RigError."""
+        """Write a file as `mpremote cp` does, by its own code. `moved` gets bytes done and to do.
+
+        Raises BoardError, RigError.
+        """
 
         def more(done: int, total: int) -> None:
             self.patience.begin("the board to write", _CALL_S)

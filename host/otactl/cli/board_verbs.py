@@ -207,7 +207,7 @@ def tell(
     lines: Sequence[str] = (),
     fields: dict[str, Any] | None = None,
 ) -> int:
-    """Say how an update ended. `lines`, `fields`: what stands below that, and beside it in the JSON. Returns the exit code."""
+    """Say how an update ended; the exit code. `lines`, `fields`: what stands below that, and beside it in the JSON."""
     from otactl.board.codes import sentence
     from otactl.cli import display
 

@@ -42,8 +42,8 @@ def publish(
     """One target a file, each for another chip; `build` is a glob on sys.implementation._build.
 
     Into the channel of `workspace` (see Workspace.on), or, unless `named`, into no channel. `version`: None makes it
-    push-SEQUENCE. The security version is that of the release before unless given, and
-    never lower; in a new channel the highest of any. Nothing is written before everything has been checked. Raises ReleaseError, UsageError, RigError.
+    push-SEQUENCE. The security version is that of the release before unless given, and never lower; in a new channel the
+    highest of any. Nothing is written before everything has been checked. Raises ReleaseError, UsageError, RigError.
     """
     if version is not None and not _VERSION.match(version):
         raise UsageError(f"version {version!r}: letters, digits and .+_- only, 32 at the most")
