@@ -10,6 +10,7 @@ import time
 import serial.tools.list_ports
 from mpremote.transport import TransportError
 
+from otactl.board import lock
 from otactl.board.timed import Patience, PatientTransport, TimedPort
 from otactl.errors import RigError
 
@@ -109,6 +110,7 @@ def owner(path: str, slow: float = 1.0) -> str:
         transport.serial = port.port
         with contextlib.suppress(*BROKEN):
             transport.close()
+        transport.hold.release()
     return spelled(found) if len(found) == 12 else ""
 
 
@@ -118,22 +120,36 @@ def spelled(digits: str) -> str:
 
 
 def opened(paths: list[str], patience: Patience) -> PatientTransport:
-    """The first of `paths` that opens, within `patience`. Raises RigError."""
+    """The first of `paths` that opens, within `patience`; its `hold` is to be released. Raises RigError."""
     reasons = []
     for path in paths:
+        try:
+            hold = taken(path)
+        except lock.InUse as error:
+            reasons.append(f"{path}: {error}")
+            continue
         try:
             transport = _transport(path, patience.limit(_READ_S))
             with contextlib.suppress(NotImplementedError):  # rfc2217:// has no such limit
                 transport.serial.write_timeout = patience.limit(_WRITE_S)
         except (*BROKEN, ValueError) as error:
+            hold.release()
             reasons.append(f"{path}: {why_not(path, error)}")
             continue
         # else it reads a /dev/pts/ path without looking whether something came (facts 7.6)
         transport.is_pty = False
-        transport.patience = patience
+        transport.hold, transport.patience = hold, patience
         transport.serial = TimedPort(transport.serial, patience)
         return transport
     raise RigError("cannot open " + "; ".join(reasons))
+
+
+def taken(path: str) -> lock.Hold:
+    """Two tries, as at the port itself. Raises InUse."""
+    with contextlib.suppress(lock.InUse):
+        return lock.take(path)
+    time.sleep(_AGAIN_S)
+    return lock.take(path)
 
 
 def _transport(path: str, timeout_s: float) -> PatientTransport:

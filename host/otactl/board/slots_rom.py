@@ -10,7 +10,7 @@ import serial
 from esptool import cmds
 from esptool.util import FatalError
 
-from otactl.board import ports
+from otactl.board import lock, ports
 from otactl.board.slots_layout import TABLE_AT, TABLE_SIZE, Part, parse_table
 from otactl.errors import BoardError, RigError
 from otactl.release import silent
@@ -38,24 +38,38 @@ class RomSource:
 
     def _connect(self, found: bool, baud: int) -> Any:
         silent.esptool()
-        reasons = []
+        reasons, any_open = [], False
         for path in ports.candidates(self.device):
             try:
-                loader = cmds.detect_chip(
-                    path, connect_mode="no-reset" if found else "default-reset", connect_attempts=2 if found else 7
-                )
-                loader = cmds.run_stub(loader)
-                if baud != loader.ESP_ROM_BAUD:
-                    loader.change_baud(baud)
-                cmds.attach_flash(loader)
-                self.flash_size = _flash_size(loader)
-                return loader
+                return self._connected(path, found, baud)
+            except lock.InUse as error:
+                reasons.append(f"{path}: {error}")
             except _FAILURES as error:
                 closed = "Could not open" in str(error)  # esptool's words for all that may be wrong with a port
+                any_open = any_open or not closed
                 reasons.append(f"{path}: {ports.why_not(path, error) if closed else _said(error)}")
+        if not any_open:
+            raise RigError("cannot open " + "; ".join(reasons))
         raise RigError(
             f"no answer from a ROM loader ({'; '.join(reasons)}): hold the board's boot button while it resets"
         )
+
+    def _connected(self, path: str, found: bool, baud: int) -> Any:
+        """The stub on the board at `path`, which is held from here on. Raises InUse, BoardError, what esptool raises."""
+        self._hold = ports.taken(path)
+        try:
+            loader = cmds.detect_chip(
+                path, connect_mode="no-reset" if found else "default-reset", connect_attempts=2 if found else 7
+            )
+            loader = cmds.run_stub(loader)
+            if baud != loader.ESP_ROM_BAUD:
+                loader.change_baud(baud)
+            cmds.attach_flash(loader)
+            self.flash_size = _flash_size(loader)
+        except BaseException:
+            self._hold.release()
+            raise
+        return loader
 
     def __enter__(self) -> Self:
         return self
@@ -67,6 +81,7 @@ class RomSource:
             cmds.reset_chip(self._loader, "no-reset" if self._found else "hard-reset")
         with contextlib.suppress(*_FAILURES):
             self._loader._port.close()
+        self._hold.release()
 
     @property
     def mac(self) -> str:
@@ -105,11 +120,15 @@ class RomSource:
 def is_silent(device: str, slow: float = 1.0) -> bool:
     """Whether a board says nothing to Ctrl-C within two seconds, times `slow`: one in its loader does not.
 
-    False where no port opens.
+    False where no port opens. A board that another program uses hears nothing.
     """
     for path in ports.candidates(device):
         try:
-            with serial.serial_for_url(path, 115200, timeout=0.1) as port:
+            hold = lock.take(path)
+        except lock.InUse:
+            continue
+        try:
+            with serial.serial_for_url(path, 115200, timeout=0.1, exclusive=True) as port:
                 port.write(b"\r\x03\x03")
                 until = time.monotonic() + _SILENT_S * slow
                 while time.monotonic() < until:
@@ -118,6 +137,8 @@ def is_silent(device: str, slow: float = 1.0) -> bool:
             return True
         except (serial.SerialException, OSError, ValueError):
             continue
+        finally:
+            hold.release()
     return False
 
 

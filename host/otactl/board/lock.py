@@ -1,0 +1,89 @@
+"""One otactl at a time at a board: a lock for each port, kept through resets in which the port itself goes away.
+
+A serial port opened exclusively keeps others out too, but not while it is gone, nor for a socket.
+"""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import threading
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from otactl.errors import RigError
+
+_one_thread = threading.Lock()  # filelock counts without one
+
+
+class InUse(RigError):
+    """Another process has the board."""
+
+
+class Hold:
+    """A port that this process has until `release`, or until it ends, however it does."""
+
+    def __init__(self, lock: FileLock | None) -> None:
+        self._lock = lock
+
+    def release(self) -> None:
+        """Give the port back, once; if this process took it twice, the other taking still holds it."""
+        lock, self._lock = self._lock, None
+        if lock:
+            with _one_thread:
+                lock.release()
+
+
+def take(path: str, folder: Path | None = None) -> Hold:
+    """Have the port at `path`, whatever name leads to it. A process may take a port that it has already.
+
+    `path`: as it is opened; a link means what it leads to. `folder`: where the locks are (default: one of this user's,
+    below the system's for temporary files). Raises InUse with who has it.
+    """
+    try:
+        file = _file(path, folder or _folder())
+        lock = FileLock(file, timeout=0, thread_local=False, is_singleton=True)
+        with _one_thread:
+            lock.acquire()
+    except Timeout:
+        raise InUse(f"it is in use by another otactl{_holder(file)}: wait until that has ended") from None
+    except OSError:  # no place for a lock: the port's own has to do
+        return Hold(None)
+    with contextlib.suppress(OSError):  # for people only
+        _by(file).write_text(f"process {os.getpid()} in {Path.cwd()}", encoding="utf-8")
+    return Hold(lock)
+
+
+def _folder() -> Path:
+    """A place that all processes of this user find. Raises OSError."""
+    owner = os.getuid() if hasattr(os, "getuid") else "me"
+    made = Path(tempfile.gettempdir()) / f"otactl-boards-{owner}"
+    made.mkdir(mode=0o700, exist_ok=True)
+    return made
+
+
+def _file(path: str, folder: Path) -> Path:
+    return folder / f"{hashlib.sha256(_place(path).encode()).hexdigest()[:16]}.lock"
+
+
+def _place(path: str) -> str:
+    """What a path leads to, but for a pseudo-terminal, as a virtual board has it: its number goes to the next who asks."""
+    if not os.path.exists(path):  # an address, or a port that is not there
+        return path
+    here = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+    if not os.path.islink(here):
+        return here
+    to = os.path.join(os.path.dirname(here), os.readlink(here))
+    return here if to.startswith("/dev/pts/") else _place(to)
+
+
+def _by(file: Path) -> Path:
+    return file.with_suffix(".by")
+
+
+def _holder(file: Path) -> str:
+    try:
+        return f" ({_by(file).read_text(encoding='utf-8')})"
+    except (OSError, ValueError):
+        return ""

@@ -1,0 +1,84 @@
+"""Two commands at one board: the second leaves it alone and says who has it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import running
+import scripted
+import serial
+from otactl.board import lock
+from otactl.board.console import Console
+from otactl.board.slots_rom import is_silent
+from vboard.board import Board
+
+TAKE = "import sys\nfrom otactl.board import lock\ntry:\n    lock.take(sys.argv[1])\nexcept lock.InUse as e:\n    sys.exit(str(e))"
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+    with Board(tmp_path_factory.mktemp("held")) as made:
+        made.power_on()
+        made.wait_repl()
+        yield made
+
+
+def other(*words: str) -> subprocess.CompletedProcess[str]:
+    """Another process of this user's."""
+    return subprocess.run(
+        [sys.executable, *words], env=running.environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("words", [["status"], ["slots"], ["slots", "--esptool"], ["logs"]])
+def test_a_command_leaves_a_board_alone_that_another_one_uses(board: Board, tmp_path: Path, words: list[str]) -> None:
+    alias = tmp_path / "another-name"
+    alias.symlink_to(board.port)
+    with Console(str(board.port)):
+        seen = len(board.text)
+        run = running.otactl(*words, alias)
+        said, heard = run.stderr, board.text[seen:]
+    assert (run.returncode, heard) == (3, "")
+    assert f"it is in use by another otactl (process {os.getpid()} in {Path.cwd()})" in said
+    assert "boot button" not in said
+
+
+def test_boards_says_busy_and_does_not_interrupt(board: Board, tmp_path: Path) -> None:
+    (tmp_path / "boards.toml").write_text(f'[[board]]\nname = "desk"\nport = "{board.port}"\n')
+    with Console(str(board.port)):
+        seen = len(board.text)
+        run = running.otactl("boards", cwd=tmp_path)
+        assert board.text[seen:] == ""
+    assert run.stdout.splitlines()[1].split()[2] == "busy"
+
+
+def test_a_board_that_a_strangers_program_uses_hears_nothing(board: Board) -> None:
+    with serial.Serial(str(board.port), exclusive=True):
+        seen = len(board.text)
+        assert not is_silent(str(board.port), 0.1)
+        assert board.text[seen:] == ""
+
+
+def test_the_board_stays_ours_while_its_port_is_away() -> None:
+    with scripted.on_terminal(scripted.silent) as device:
+        console = Console(device)
+    assert console.line(0.1) is None and console.gone
+    assert other("-c", TAKE, device).returncode == 1
+    console.close()
+    assert other("-c", TAKE, device).returncode == 0
+
+
+def test_a_process_has_a_board_until_its_last_hold_of_it_is_released() -> None:
+    first, second = lock.take("somewhere"), lock.take("somewhere")
+    first.release()
+    first.release()
+    assert "in use by another otactl" in other("-c", TAKE, "somewhere").stderr
+    second.release()
+    assert other("-c", TAKE, "somewhere").returncode == 0
+
+
+def test_without_a_place_for_locks_boards_are_used_all_the_same(tmp_path: Path) -> None:
+    lock.take("somewhere", tmp_path / "none").release()
