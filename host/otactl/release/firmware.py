@@ -32,6 +32,7 @@ _BASES = (0x1000, 0x0, 0x2000)  # flash offsets that a full-flash file may begin
 _WIDEST_FLASH = 1 << 32  # bytes; a file does not say how large the chip's flash is
 _SECTOR = 4096
 _FIRST_FIT = (1, 23)  # the MicroPython from which on the agent runs
+_FIRST_WITH_FILES = (1, 26)  # and from which on it needs no row for files: its partition table ends with one it makes
 # as the banner and sys.version have it; 1.23.0-preview may be fit or not
 _MICROPYTHON = re.compile(rb"MicroPython v(\d+\.\d+(?:\.\d+)?)[-\w.]* on \d{4}-\d\d-\d\d")
 _DIGEST = 32  # bytes of the SHA-256 behind an image
@@ -74,10 +75,25 @@ def load(path: Path) -> Firmware:
 def for_agent(path: Path) -> Firmware:
     """A firmware that the agent runs on, or that does not say what it is. Raises ReleaseError, UsageError as `load`."""
     found = load(path)
-    if found.micropython and tuple(map(int, found.micropython.split(".")))[:2] < _FIRST_FIT:
+    if _is_before(found, _FIRST_FIT):
         first = ".".join(map(str, _FIRST_FIT))
         raise ReleaseError(f"{path}: MicroPython {found.micropython}, too old for the agent: take {first} or newer")
     return found
+
+
+def advice(found: Firmware) -> str | None:
+    """What is to be known of a firmware that boards are about to get; None where there is nothing."""
+    if _is_before(found, _FIRST_WITH_FILES):
+        return (
+            f"MicroPython {found.micropython} finds files in a vfs partition only, which 1.26 and newer make by themselves: "
+            "a board without that row loses sight of its files, and stays in the trial until it is reset"
+        )
+    return None
+
+
+def _is_before(found: Firmware, version: tuple[int, int]) -> bool:
+    """Whether it says that it is an older MicroPython."""
+    return bool(found.micropython) and tuple(map(int, found.micropython.split(".")))[:2] < version
 
 
 def extract(data: bytes, name: str) -> tuple[bytes, str]:
