@@ -110,9 +110,13 @@ class Console:
         self._shut()
         time.sleep(_AGAIN_S)
         with contextlib.suppress(RigError):
-            # a chip with its own USB may come back under another name
-            paths = ports.candidates(f"id:{self._usb}") if self._usb else [self.path]
-            before, self._transport = self._transport, ports.opened(paths, self.patience)
+            before, self._transport = self._transport, ports.opened(self._places(), self.patience)
             before.hold.release()  # only now: the board was ours while its port was away
             self.gone = False
             self.reopened = self.reopened or not self._usb
+
+    def _places(self) -> list[str]:
+        """Where the port may be again: what has a serial number may come back under another name. Raises RigError."""
+        if self._usb:
+            return ports.candidates(f"id:{self._usb}")
+        return ports.candidates(self.device) if self.device.startswith("id:") else [self.path]

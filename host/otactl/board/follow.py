@@ -189,7 +189,7 @@ class _Following:
         return replace(outcome, hint=self._hint)
 
     def _left_alone(self) -> str:
-        status = f"`otactl status {shlex.quote(self._link.device)}`"
+        status = "`otactl status`"
         if self.version:
             return (
                 f"stopped watching: the board goes on with the trial of {self.version} by itself; "

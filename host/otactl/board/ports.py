@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import stat
 import struct
 import time
@@ -13,6 +12,7 @@ from mpremote.transport import TransportError
 from otactl.board import lock
 from otactl.board.timed import Patience, PatientTransport, TimedPort
 from otactl.errors import RigError
+from otactl.workspace.roster_file import long_form
 
 BROKEN = (TransportError, OSError, serial.SerialException, struct.error)  # what a port or a board raises
 _READ_S = 5.0  # a board that stops in the middle of a word
@@ -32,8 +32,6 @@ _REMEDIES = {
     "busy": "{error}; does another program hold it (a terminal, Thonny, mpremote)?",
 }
 _WHO = "import machine, binascii\nprint(binascii.hexlify(machine.unique_id()).decode())"
-_SHORT = re.compile(r"([auc])(\d+)\Z")
-_SHORT_PREFIX = {"a": "/dev/ttyACM", "u": "/dev/ttyUSB", "c": "COM"}
 
 
 def candidates(device: str, slow: float = 1.0) -> list[str]:
@@ -45,9 +43,7 @@ def candidates(device: str, slow: float = 1.0) -> list[str]:
         return _search(device)
     if device.startswith("mac:"):
         return [_with_address(device.removeprefix("mac:"), slow)]
-    if short := _SHORT.match(device):
-        return [_SHORT_PREFIX[short[1]] + short[2]]
-    return [device.removeprefix("port:")]
+    return [long_form(device)]
 
 
 def on_usb() -> dict[str, str]:

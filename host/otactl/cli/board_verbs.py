@@ -125,7 +125,8 @@ def status(*, boards: "Boards", as_json: bool) -> int:
     def one(entry: "Entry", row: "Row") -> many.Ending:
         with reached(entry.device, entry.slow, row) as link:
             found = follow.status(link)
-        version = found["installed"]["version"] or "unknown"
+        tried = found["job"]["version"] if found["trial"] else None  # it is installed once it is confirmed
+        version = found["installed"]["version"] or tried or "unknown"
         return many.Ending(True, "on trial" if found["trial"] else "runs", version, in_a_line(found), found)
 
     if boards.several:

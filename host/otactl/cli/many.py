@@ -132,7 +132,8 @@ class _Job(threading.Thread):
         except OSError as error:
             return _failure(rig_fault(error), self.entry)
         except KeyboardInterrupt as stopped:
-            return Ending(False, "stopped", why=str(stopped) or _LEFT, told={"outcome": "stopped"})
+            why = told.as_typed(str(stopped).removeprefix("stopped: ") or _LEFT, self.entry.name)
+            return Ending(False, "stopped", why=why, told={"outcome": "stopped"})
 
 
 def _all(jobs: Sequence[_Job]) -> BaseException | None:

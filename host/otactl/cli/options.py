@@ -162,7 +162,7 @@ with_roster = click.option(
 )
 slow_link = click.option(
     "--slow",
-    type=click.FloatRange(min=1),
+    type=click.FloatRange(min=1, max=1000),
     default=1.0,
     metavar="N",
     help="For a board or a link N times slower than usual: every time limit is N times longer.",

@@ -13,6 +13,7 @@ import serial
 from otactl.board import lock
 from otactl.board.console import Console
 from otactl.board.slots_rom import is_silent
+from serial.tools.list_ports_common import ListPortInfo
 from vboard.board import Board
 
 TAKE = "import sys\nfrom otactl.board import lock\ntry:\n    lock.take(sys.argv[1])\nexcept lock.InUse as e:\n    sys.exit(str(e))"
@@ -69,6 +70,29 @@ def test_the_board_stays_ours_while_its_port_is_away() -> None:
     assert other("-c", TAKE, device).returncode == 1
     console.close()
     assert other("-c", TAKE, device).returncode == 0
+
+
+def test_a_bridge_with_a_serial_number_is_found_again_under_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    there: list[str] = []
+
+    def listed() -> list[ListPortInfo]:
+        found = [ListPortInfo(device) for device in there]
+        for port in found:
+            port.vid, port.serial_number = 0x10C4, "S"
+        return found
+
+    monkeypatch.setattr("serial.tools.list_ports.comports", listed)
+    with scripted.on_terminal(scripted.silent, chatter=b"hello\n") as another:
+        with scripted.on_terminal(scripted.silent) as first:
+            there[:] = [first]
+            console = Console("id:S")
+        there.clear()
+        assert console.line(0.1) is None and console.gone
+        there[:] = [another]
+        assert console.line(5) == "hello"
+        assert console.reopened and not console.gone
+        assert other("-c", TAKE, another).returncode == 1
+        console.close()
 
 
 def test_a_process_has_a_board_until_its_last_hold_of_it_is_released() -> None:

@@ -53,7 +53,9 @@ def test_a_full_flash_file_is_published_as_its_app(place: Workspace, real_firmwa
     assert done.notes == [f"{path.name}: a full-flash file: took the app out of its partition factory at 0x10000"]
 
 
-@pytest.mark.parametrize(("version", "warned"), [("1.23.0", True), ("1.25.0", True), ("1.26.0", False), ("1.30.1", False)])
+@pytest.mark.parametrize(
+    ("version", "warned"), [("1.23.0", True), ("1.25.0", True), ("1.26.0", False), ("1.30.1", False)]
+)
 def test_a_firmware_that_makes_no_partition_for_files_is_told_of(
     place: Workspace, firmware_file, version: str, warned: bool
 ) -> None:
