@@ -1,0 +1,116 @@
+"""One board, from what a look has found to one that takes updates."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from otactl.board.deploy import Deployed, deploy
+from otactl.board.link import Link
+from otactl.board.provision import files, prompt, run
+from otactl.board.provision.files import Kept
+from otactl.board.provision.look import Look, Watch, Wishes
+from otactl.board.provision.plan import Loss, Plan
+from otactl.board.slots_rom import RomSource
+from otactl.errors import BoardError, RigError
+from otactl.files import write_private
+from otactl.workspace.workspace import Workspace
+
+_START_S = 30  # from a reset to the prompt; a first start makes the filesystem
+_FOR_THE_AGENT = 0x20000  # bytes on the filesystem
+_RUNS = (
+    "[[list(p.info())[:5] for t in (0, 1) for p in _P.find(t)], _P(_P.RUNNING).info()[4], "
+    "'.'.join(map(str, __import__('sys').implementation[1][:3]))]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """`written`: bytes of flash that were not as they had to be; 0 where the board was ready. `returned`: files."""
+
+    written: int
+    returned: int
+    deployed: Deployed | None
+    micropython: str
+
+
+def losses(found: Look, wishes: Wishes) -> tuple[Loss, ...]:
+    """What a person has to say yes to: what may be theirs, and is not carried over."""
+    carried = (wishes.keep_files and found.listing) or found.kept
+    return tuple(
+        loss for loss in found.plan.asks if not (carried and loss.store and loss.store.name in ("vfs", "ffat"))
+    )
+
+
+def require_carried(found: Look, wishes: Wishes) -> None:
+    """Raises BoardError where files are to be kept and cannot be: unreadable, or too many for the new table."""
+    moved = [loss.store for loss in found.plan.asks if loss.store and loss.store.name in ("vfs", "ffat")]
+    if wishes.keep_files and moved and not found.listing and not found.kept:
+        raise BoardError(
+            f"the files in {moved[0].name} cannot be read: no MicroPython answers. `otactl slots backup` keeps the whole "
+            "flash in a file; without --keep-files they are given up"
+        )
+    room = found.kept.room if found.kept else found.listing.room if found.listing and wishes.keep_files else 0
+    layout = found.plan.layout
+    if layout and room and room + _FOR_THE_AGENT > layout.files.size:
+        raise BoardError(
+            f"{room >> 10} KiB of files do not fit into the {layout.files.size >> 10} KiB that the new table has for "
+            f"them, beside {_FOR_THE_AGENT >> 10} KiB for the agent: delete some, or take another --layout"
+        )
+
+
+def provision(
+    device: str, found: Look, wishes: Wishes, watch: Watch, *, workspace: Workspace | None, backup: Path | None = None
+) -> Done:
+    """Do what the plan says, then deploy (unless `workspace` is None). What is lost was agreed to.
+
+    A run that breaks off is taken up by another one. Raises BoardError, RigError, UsageError, ReleaseError, OSError.
+    """
+    require_carried(found, wishes)
+    kept = found.kept
+    if found.listing and wishes.keep_files and not (kept and kept.begun):
+        with Link(device, slow=wishes.slow) as link:
+            link.run(files.SETUP)
+            kept = files.take(link, found.listing, found.mac, wishes.base, watch.say)
+    written = _flash(device, found, wishes, watch, kept, backup) if found.plan.steps else 0
+    watch.say("waiting for its prompt")
+    heard = prompt.wait(device, _START_S * wishes.slow)
+    if not heard.at_prompt:
+        raise _silent(device, heard)
+    with Link(device, slow=wishes.slow) as link:
+        version = _checked(link, found.plan)
+        returned = files.give_back(link, kept, watch.say) if kept else 0
+        watch.say("deploying the agent")
+        deployed = deploy(link, workspace, say=watch.say) if workspace else None
+    return Done(written, returned, deployed, version)
+
+
+def _flash(device: str, found: Look, wishes: Wishes, watch: Watch, kept: Kept | None, backup: Path | None) -> int:
+    with RomSource(device, baud=wishes.baud) as rom:
+        if rom.mac != found.mac:
+            raise RigError(f"another board is at {device} now ({rom.mac}, it was {found.mac}): run it again")
+        if backup:
+            write_private(backup, run.backup(rom, watch.progress))
+        if kept and not kept.begun:
+            replace(kept, begun=True).saved()
+        return run.run(rom, found.plan, watch.progress)
+
+
+def _checked(link: Link, plan: Plan) -> str:
+    """The MicroPython that runs, once it says itself that it is what the plan wanted. Raises BoardError."""
+    rows, running, version = link.value(_RUNS, "from esp32 import Partition as _P")
+    there = {(name, kind, subtype, offset, size) for kind, subtype, offset, size, name in rows}
+    wanted = {(part.name, part.type, part.subtype, part.offset, part.size) for part in plan.after.parts}
+    if missing := sorted(name for name, *_ in wanted - there):
+        raise BoardError(f"the board at {link.device} runs, and its table has no {missing[0]} as planned: run it again")
+    if plan.layout and running != plan.layout.first.label:
+        raise BoardError(f"{running} runs, not {plan.layout.first.label}: `otactl slots {link.device}` shows why")
+    said = plan.full.firmware.micropython
+    if plan.layout and said and said != version:
+        raise BoardError(f"MicroPython {version} runs, and {plan.full.name} is {said}: run it again")
+    return str(version)
+
+
+def _silent(device: str, heard: prompt.Heard) -> BoardError | RigError:
+    if not heard.there:
+        return RigError(f"the board at {device} has gone: plug it in and run it again, which goes on from here")
+    said = f"it says {heard.said!r}" if heard.said else "it says nothing"
+    return BoardError(f"the board at {device} does not come to its prompt; {said}: reset it and run it again")
