@@ -112,11 +112,12 @@ def _say_losses(found: "Look", wishes: "Wishes") -> None:
     from otactl.cli import display
 
     gone = losses(found, wishes)
-    for loss in found.plan.lost:
-        if loss.asks and loss not in gone:
-            display.done(f"carried over: {loss.what}")
-        else:
+    agreed = found.kept is not None and found.kept.begun
+    for loss in () if agreed else found.plan.lost:
+        if not loss.asks or loss in gone:
             display.warn(f"will be lost: {loss.what}")
+        elif not found.kept:
+            display.done(f"carried over: {loss.what}")
     if found.kept:
         display.done(f"put back: {len(found.kept.files)} files that an earlier run took, in {found.kept.folder}")
     if not found.plan.lost:

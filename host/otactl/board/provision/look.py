@@ -64,7 +64,8 @@ def look(device: str, wishes: Wishes, watch: Watch) -> Look:
         found = facts.gather(rom, full, rom.mac, lambda done, size: watch.progress("reading what runs", done, size))
     made = plan.make(found, full, wishes.layout)
     kept = files.unreturned(wishes.base, found.mac)
-    if not any(loss.store and loss.store.name in _MOUNTED for loss in made.asks):
+    unread = any(loss.store and loss.store.name in _MOUNTED for loss in made.asks)
+    if not unread or (kept and kept.begun):  # what is there now may be half of what the copy has
         return Look(made, None, kept)
     watch.say("looking for files of yours")
     listing, words = _listed(device, wishes.slow)

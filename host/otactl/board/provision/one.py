@@ -33,7 +33,9 @@ class Done:
 
 
 def losses(found: Look, wishes: Wishes) -> tuple[Loss, ...]:
-    """What a person has to say yes to: what may be theirs, and is not carried over."""
+    """What a person has to say yes to: what may be theirs, and is not carried over, nor agreed to in an earlier run."""
+    if found.kept and found.kept.begun:
+        return ()
     carried = (wishes.keep_files and found.listing) or found.kept
     return tuple(
         loss for loss in found.plan.asks if not (carried and loss.store and loss.store.name in ("vfs", "ffat"))
@@ -91,7 +93,10 @@ def _flash(device: str, found: Look, wishes: Wishes, watch: Watch, kept: Kept | 
             write_private(backup, run.backup(rom, watch.progress))
         if kept and not kept.begun:
             replace(kept, begun=True).saved()
-        return run.run(rom, found.plan, watch.progress)
+        try:
+            return run.run(rom, found.plan, watch.progress)
+        except RigError as error:
+            raise RigError(f"{error}; run it again, which goes on from here") from None
 
 
 def _checked(link: Link, plan: Plan) -> str:

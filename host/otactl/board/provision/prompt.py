@@ -11,7 +11,8 @@ from otactl.errors import RigError
 _RAW = b"raw REPL; CTRL-B to exit"
 _ASK = b"\r\x03\x03\r\x01"
 _ASK_EVERY_S = 1.0
-_OPEN_AGAIN_S = 0.3
+_OPEN_AGAIN_S = 0.5  # a port without modem lines tells by its closing that the loader is left
+_OPEN_FOR_S = 5.0
 _LAST = 400  # bytes of what it says, for an error
 
 
@@ -33,13 +34,13 @@ def wait(device: str, seconds: float) -> Heard:
     until = time.monotonic() + seconds
     said, there = b"", False
     while time.monotonic() < until:
+        time.sleep(_OPEN_AGAIN_S)
         try:
             path = ports.candidates(device)[0]
             with serial.serial_for_url(path, 115200, timeout=0.1, write_timeout=1) as port:
                 there = True
-                said = _ask(port, until, said)
+                said = _ask(port, min(until, time.monotonic() + _OPEN_FOR_S), said)
         except (RigError, serial.SerialException, OSError):
-            time.sleep(_OPEN_AGAIN_S)
             continue
         if _RAW in said:
             return Heard(True, True, "")

@@ -1,0 +1,191 @@
+"""`otactl provision` with real esptool: from blank flash, or a stock board, to one that takes updates."""
+
+import json
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rig as rigs
+from otactl.cli.main import main
+from otactl.release import fullflash
+from vboard.board import Board
+from vboard.chips import CHIPS
+from vboard.flash import images
+from vboard.flash.nor import Operation, PowerLost
+from vboard.flash.otadata import State
+from vboard.flash.table import LAYOUTS
+
+S3 = "esp32s3"
+PROGRAM = b"print('mine')\n" * 700
+FILES = {
+    "/app.py": PROGRAM,
+    "/lib/mine.py": b"",
+    "/lib/deep/data.bin": bytes(range(256)) * 20,
+    "/boot.py": b"import os\n",
+}
+
+
+def plain_image(chip: str) -> bytes:
+    made = bytearray(images.build_app(chip, size=4096, seed=99))
+    at = len(made) - 33
+    for place in range(32, 36):
+        made[at] ^= made[place]
+        made[place] = 0
+    made[-32:] = sha256(made[:-32]).digest()
+    return bytes(made)
+
+
+def stock_file(place: Path, chip: str, seed: int = 1) -> Path:
+    """A full-flash file as micropython.org has it, with made-up images: bootloader, factory table, app."""
+    start = CHIPS[chip].bootloader_offset
+    data = bytearray(b"\xff" * (0x10000 - start))
+    bootloader = plain_image(chip)
+    data[: len(bootloader)] = bootloader
+    data[0x8000 - start : 0x9000 - start] = LAYOUTS["factory"].to_bytes()
+    path = place / f"{chip}-{seed}.bin"
+    path.write_bytes(data + images.with_behaviour(rigs.image(seed, chip), micropython="1.26.1"))
+    return path
+
+
+def otactl(capsys: pytest.CaptureFixture[str], *words: Any, code: int = 0) -> str:
+    ended = main([str(word) for word in words])
+    said = capsys.readouterr()
+    assert ended == code, said.out + said.err
+    return said.out + said.err
+
+
+Otactl = Callable[..., str]
+
+
+@pytest.fixture
+def otactl_(capsys: pytest.CaptureFixture[str]) -> Otactl:
+    return lambda *words, code=0: otactl(capsys, *words, code=code)
+
+
+@pytest.fixture
+def blank(tmp_path: Path) -> Iterator[Board]:
+    """An ESP32-S3 as it comes from its factory: nothing in its flash."""
+    with Board(tmp_path / "blank", chip=S3, flash_mib=8) as board:
+        board.flash.force(0, b"\xff" * board.flash.size)
+        board.power_on()
+        yield board
+
+
+@pytest.fixture
+def stocked(tmp_path: Path) -> Iterator[Board]:
+    """An ESP32 with the stock table and files of a person's."""
+    file = fullflash.load(stock_file(tmp_path, "esp32"))
+    with Board(tmp_path / "stock", chip="esp32", layout="factory", app=file.firmware.app) as board:
+        board.flash.force(file.boot_at, file.bootloader)
+        board.power_on()
+        board.wait_repl()
+        with rigs.repl(board) as link:
+            for folder in ("/lib", "/lib/deep"):
+                link.make_folder(folder)
+            for path, data in FILES.items():
+                link.put(path, data)
+        yield board
+
+
+def held(board: Board) -> dict[str, bytes]:
+    """The board's files, as its own MicroPython reads them."""
+    with rigs.repl(board) as link:
+        found = link.value(
+            f"{{p: __import__('binascii').b2a_base64(open(p, 'rb').read()).decode() for p in {list(FILES)!r}}}",
+            timeout_s=30,
+        )
+    import base64
+
+    return {path: base64.b64decode(text) for path, text in found.items()}
+
+
+def test_a_blank_chip_comes_to_its_first_confirmed_update(rig: rigs.Rig, blank: Board, otactl_: Otactl) -> None:
+    file = stock_file(rig.root, S3)
+    blank.network = rig.network
+    said = otactl_("provision", blank.port, "-w", rig.workspace.root, "--firmware", file)
+    assert "nothing is lost" in said and "the agent is on the board" in said
+    new = rigs.image(2, S3)
+    rig.publish("1.1.0", new)
+    otactl_("update", blank.port)
+    assert rigs.boots(blank) == ("ota_1", State.VALID)
+    assert rigs.slot_bytes(blank, "ota_1", len(new)) == new
+    row = blank.table.find("ota_1")
+    assert row and row.offset == 0x290000  # what 8 MiB of flash are used for
+
+
+def test_a_dry_run_draws_and_changes_no_byte(stocked: Board, tmp_path: Path, otactl_: Otactl) -> None:
+    before = stocked.flash.read(0, stocked.flash.size)
+    said = otactl_("provision", stocked.port, "--firmware", stock_file(tmp_path, "esp32"), "--dry-run")
+    assert said.index("the flash now:") < said.index("factory") < said.index("and then") < said.index("ota_1")
+    assert "will be lost: 4 files of yours: /app.py, /boot.py, /lib/deep/data.bin, /lib/mine.py" in said
+    told = json.loads(
+        otactl_("provision", stocked.port, "--firmware", stock_file(tmp_path, "esp32"), "--dry-run", "--json")
+    )
+    assert [loss["asks"] for loss in told["lost"]] == [True] and told["steps"][-1]["offset"] == 0x8000
+    assert stocked.flash.read(0, stocked.flash.size) == before
+
+
+def test_files_are_lost_only_with_a_yes_and_kept_on_demand(
+    stocked: Board,
+    tmp_path: Path,
+    otactl_: Otactl,
+) -> None:
+    before = stocked.flash.read(0, stocked.flash.size)
+    words = ("provision", stocked.port, "-w", tmp_path, "--no-deploy", "--firmware", stock_file(tmp_path, "esp32"))
+    assert "this would lose 4 files of yours" in otactl_(*words, code=2)
+    assert stocked.flash.read(0, stocked.flash.size) == before
+
+    said = otactl_(*words, "--keep-files", "--backup", tmp_path / "whole.bin")
+    assert "4 files are back, and compared" in said
+    assert held(stocked) == FILES
+    assert (tmp_path / "whole.bin").read_bytes() == before
+    assert [row.label for row in stocked.table.ota_slots] == ["ota_0", "ota_1"]
+
+
+def cut_at(board: Board, first: int, last: int, kind: str = "", skip: int = 0) -> list[int]:
+    """Power goes before an operation between two addresses, once `skip` of them are through. Gives where that was."""
+    went: list[int] = []
+
+    def before(operation: Operation, data: bytes | None) -> None:
+        nonlocal skip
+        if went or not first <= operation.address < last or (kind and operation.kind != kind):
+            return
+        skip -= 1
+        if skip < 0:
+            went.append(operation.address)
+            raise PowerLost
+
+    board.flash.before = before
+    return went
+
+
+CUTS = [  # in the order of the steps, so that each run gets a step further than the one before
+    ("the app, in the middle", 0x10000, 0x1C0000, "program", 2),
+    ("the room for files", 0x370000, 0x380000, "erase", 0),
+    ("nvs and otadata", 0x9000, 0x10000, "erase", 0),
+    ("the bootloader, erased and not written", 0x1000, 0x8000, "program", 0),
+    ("the table, erased and not written", 0x8000, 0x9000, "program", 0),
+    ("the files, on their way back", 0x370000, 0x400000, "program", 40),
+]
+
+
+def test_a_run_that_power_ends_again_and_again_is_taken_up(stocked: Board, tmp_path: Path, otactl_: Otactl) -> None:
+    file = stock_file(tmp_path, "esp32", seed=6)
+    stocked.flash.force(0x1000, bytes(64))  # another bootloader
+    for address in (0x1C0000, 0x370000, 0xE000):  # what no step would have to erase is no step to cut
+        stocked.flash.force(address, b"old")
+    words = ("provision", stocked.port, "-w", tmp_path, "--no-deploy", "--firmware", file, "--keep-files")
+    for what, *cut in CUTS:
+        went = cut_at(stocked, *cut)
+        otactl_(*words, code=3)
+        assert went, what
+        stocked.flash.before = None
+        stocked.power_on()
+    said = otactl_(*words)
+    assert "4 files are back, and compared" in said
+    assert held(stocked) == FILES
+    app = fullflash.load(file).firmware.app
+    assert rigs.slot_bytes(stocked, "ota_0", len(app)) == app and stocked.slot == "ota_0"
+    assert len(list((tmp_path / "provision").iterdir())) == 1  # they were taken once, before anything was written
