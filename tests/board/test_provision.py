@@ -171,7 +171,11 @@ CUTS = [  # in the order of the steps, so that each run gets a step further than
 ]
 
 
-def test_a_run_that_power_ends_again_and_again_is_taken_up(stocked: Board, tmp_path: Path, otactl_: Otactl) -> None:
+def test_a_run_that_power_ends_again_and_again_is_taken_up(
+    stocked: Board, tmp_path: Path, otactl_: Otactl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("esptool.loader.DEFAULT_TIMEOUT", 1.0)  # seconds that a board without power is waited for
+    monkeypatch.setattr("esptool.loader.WRITE_BLOCK_ATTEMPTS", 1)
     file = stock_file(tmp_path, "esp32", seed=6)
     stocked.flash.force(0x1000, bytes(64))  # another bootloader
     for address in (0x1C0000, 0x370000, 0xE000):  # what no step would have to erase is no step to cut
