@@ -4,8 +4,6 @@ Source: MicroPython ports/esp32/makeimg.py (the file begins at the bootloader's 
 flash's size stands in the upper half of the header's fourth byte, the image's SHA-256 behind its checksum).
 """
 
-import contextlib
-import io
 import struct
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,7 +14,7 @@ from esptool.targets import CHIP_DEFS
 from esptool.util import FatalError
 
 from otactl.errors import ReleaseError
-from otactl.release import firmware
+from otactl.release import firmware, silent
 from otactl.release.firmware import Firmware
 
 HEAD = 24  # bytes of an image's header
@@ -107,9 +105,9 @@ def flash_size(header: bytes, chip: str) -> int:
 
 
 def _check(bootloader: bytes, chip: str, path: Path) -> None:
+    silent.esptool()
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            LoadFirmwareImage(chip, bootloader).verify()
+        LoadFirmwareImage(chip, bootloader).verify()
         sound = bootloader[_HASHED_AT] != 1 or sha256(bootloader[:-_DIGEST]).digest() == bootloader[-_DIGEST:]
     except (FatalError, RuntimeError, struct.error, ValueError):
         sound = False
