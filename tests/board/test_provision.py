@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from otactl.cli.main import main
 from otactl.release import fullflash
 from vboard.board import Board
 from vboard.chips import CHIPS
-from vboard.flash import images
+from vboard.flash import bootimage, images
 from vboard.flash.nor import Operation, PowerLost
 from vboard.flash.otadata import State
 from vboard.flash.table import LAYOUTS
@@ -27,21 +26,11 @@ FILES = {
 }
 
 
-def plain_image(chip: str) -> bytes:
-    made = bytearray(images.build_app(chip, size=4096, seed=99))
-    at = len(made) - 33
-    for place in range(32, 36):
-        made[at] ^= made[place]
-        made[place] = 0
-    made[-32:] = sha256(made[:-32]).digest()
-    return bytes(made)
-
-
 def stock_file(place: Path, chip: str, seed: int = 1) -> Path:
     """A full-flash file as micropython.org has it, with made-up images: bootloader, factory table, app."""
     start = CHIPS[chip].bootloader_offset
     data = bytearray(b"\xff" * (0x10000 - start))
-    bootloader = plain_image(chip)
+    bootloader = bootimage.build(chip, 4 << 20)
     data[: len(bootloader)] = bootloader
     data[0x8000 - start : 0x9000 - start] = LAYOUTS["factory"].to_bytes()
     path = place / f"{chip}-{seed}.bin"
@@ -60,15 +49,15 @@ Otactl = Callable[..., str]
 
 
 @pytest.fixture
-def otactl_(capsys: pytest.CaptureFixture[str]) -> Otactl:
+def otactl_(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Otactl:
+    monkeypatch.chdir(tmp_path)
     return lambda *words, code=0: otactl(capsys, *words, code=code)
 
 
 @pytest.fixture
 def blank(tmp_path: Path) -> Iterator[Board]:
     """An ESP32-S3 as it comes from its factory: nothing in its flash."""
-    with Board(tmp_path / "blank", chip=S3, flash_mib=8) as board:
-        board.flash.force(0, b"\xff" * board.flash.size)
+    with Board(tmp_path / "blank", chip=S3, flash_mib=8, blank=True) as board:
         board.power_on()
         yield board
 
@@ -76,9 +65,7 @@ def blank(tmp_path: Path) -> Iterator[Board]:
 @pytest.fixture
 def stocked(tmp_path: Path) -> Iterator[Board]:
     """An ESP32 with the stock table and files of a person's."""
-    file = fullflash.load(stock_file(tmp_path, "esp32"))
-    with Board(tmp_path / "stock", chip="esp32", layout="factory", app=file.firmware.app) as board:
-        board.flash.force(file.boot_at, file.bootloader)
+    with Board(tmp_path / "stock", full_flash=stock_file(tmp_path, "esp32").read_bytes()) as board:
         board.power_on()
         board.wait_repl()
         with rigs.repl(board) as link:
@@ -133,7 +120,7 @@ def test_files_are_lost_only_with_a_yes_and_kept_on_demand(
     otactl_: Otactl,
 ) -> None:
     before = stocked.flash.read(0, stocked.flash.size)
-    words = ("provision", stocked.port, "-w", tmp_path, "--no-deploy", "--firmware", stock_file(tmp_path, "esp32"))
+    words = ("provision", stocked.port, "--no-deploy", "--firmware", stock_file(tmp_path, "esp32"))
     assert "this would lose 4 files of yours" in otactl_(*words, code=2)
     assert stocked.flash.read(0, stocked.flash.size) == before
 
@@ -180,7 +167,7 @@ def test_a_run_that_power_ends_again_and_again_is_taken_up(
     stocked.flash.force(0x1000, bytes(64))  # another bootloader
     for address in (0x1C0000, 0x370000, 0xE000):  # what no step would have to erase is no step to cut
         stocked.flash.force(address, b"old")
-    words = ("provision", stocked.port, "-w", tmp_path, "--no-deploy", "--firmware", file, "--keep-files")
+    words = ("provision", stocked.port, "--no-deploy", "--firmware", file, "--keep-files")
     for what, *cut in CUTS:
         went = cut_at(stocked, *cut)
         otactl_(*words, code=3)

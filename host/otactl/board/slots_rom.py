@@ -85,7 +85,7 @@ class RomSource:
     @property
     def mac(self) -> str:
         """The chip's address, as 24:0a:c4:12:34:56. Raises RigError."""
-        with self._esptool("reading"):
+        with self._esptool("reading the eFuses of the board"):
             return bytes(self._loader.read_mac()).hex(":")
 
     def parts(self) -> tuple[Part, ...]:

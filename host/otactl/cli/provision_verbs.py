@@ -2,35 +2,48 @@
 
 import json
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from otactl.cli.options import BOARD, FILE, as_json, in_workspace, on_board, verb
+from otactl.cli.options import BOARD, FILE, as_json, several_boards, slow_link, verb, with_tags
 
 if TYPE_CHECKING:
     from otactl.board.provision.look import Look, Wishes
     from otactl.board.provision.one import Done
-    from otactl.workspace.workspace import Workspace
+    from otactl.cli.provision_jobs import Jobs
+
+_with_workspace = click.option(
+    "-w", "--workspace", type=FILE, help="Folder of the workspace (default: that of this folder)."
+)
 
 
 @verb(BOARD, "provision /dev/ttyUSB0 --firmware ESP32_GENERIC-20250911-v1.26.1.bin")
-@in_workspace
-@on_board
+@_with_workspace
+@several_boards
+@with_tags
+@slow_link
 @click.option("--firmware", type=FILE, help="A full-flash .bin of MicroPython (default: the newest in firmware/).")
 @click.option("--layout", default="", metavar="NAME|CSV", help="A partition table, instead of one made to fit.")
-@click.option("--keep-files", is_flag=True, help="Carry the board's files over to its new filesystem.")
-@click.option("--backup", type=FILE, help="Read the whole flash into this new file first.")
+@click.option("--keep-files", is_flag=True, help="Carry the files on the boards over to the new filesystem.")
+@click.option("--backup", type=FILE, help="Read the whole flash into this new file first (one board).")
 @click.option("--yes", is_flag=True, help="What is told to be lost may be lost.")
-@click.option("--deploy/--no-deploy", default=True, help="Put the agent on the board as well (default).")
+@click.option("--deploy/--no-deploy", default=True, help="Put the agent on the boards as well (default).")
+@click.option("--name", default="", help="Enter the board into boards.toml by this name.")
+@click.option("--names", type=FILE, help="Enter boards by the names of this CSV file: NAME, or ADDRESS,NAME, a line.")
+@click.option(
+    "--watch", is_flag=True, help="Provision each board that is plugged in, until Ctrl-C; BOARD is a pattern."
+)
 @click.option("--dry-run", is_flag=True, help="Draw the flash before and after, say what will be lost, change nothing.")
 @click.option("--baud", type=click.IntRange(1), default=460800, help="Of the ROM loader (default: 460800).")
 @as_json
 def provision(
     *,
-    workspace: Path,
-    board: str,
+    workspace: Path | None,
+    boards: tuple[str, ...],
+    tags: tuple[str, ...],
     slow: float,
     firmware: Path | None,
     layout: str,
@@ -38,54 +51,68 @@ def provision(
     backup: Path | None,
     yes: bool,
     deploy: bool,
+    name: str,
+    names: Path | None,
+    watch: bool,
     dry_run: bool,
     baud: int,
     as_json: bool,
 ) -> int:
-    """Make a board one that takes updates: MicroPython, two slots, the agent. It takes up what broke off before."""
-    from otactl.board.provision import flashmap
-    from otactl.board.provision.look import Watch, Wishes, look
-    from otactl.board.provision.one import provision as carry_out
+    """Make boards that take updates: MicroPython, two slots, the agent. A run that broke off is taken up by another."""
+    from otactl.board.provision.look import Wishes
+    from otactl.board.provision.names import Names
     from otactl.board.provision.which import FOLDER, Firmwares
-    from otactl.cli import display
+    from otactl.cli import chosen, provision_jobs, provision_watch
 
-    place = _workspace(workspace, needed=deploy and not dry_run)
-    base = place.root if place else workspace
+    place = provision_jobs.workspace(workspace, needed=deploy and not dry_run)
+    base = place.root if place else Path()
+    wishes = Wishes(Firmwares(firmware, base / FOLDER), base, layout, keep_files, yes, slow, baud)
+    jobs = provision_jobs.Jobs(wishes, Names(base, name=name, listed=names), place if deploy else None, dry_run, backup)
+    _require_one_way(watch=watch, dry_run=dry_run, name=name, backup=backup, as_json=as_json)
+    if watch:
+        return provision_watch.run(boards, jobs)
+    found = chosen.boards(boards, tags, workspace, slow)
+    if found.several:
+        _require_one(len(found.entries), name, backup)
+        return provision_jobs.many(found.entries, jobs, as_json=as_json)
+    (entry,) = found.entries
+    return _one(entry.device, jobs.slower(entry.slow), as_json)
+
+
+def _require_one_way(*, watch: bool, dry_run: bool, name: str, backup: Path | None, as_json: bool) -> None:
+    if watch and (dry_run or name or backup or as_json):
+        raise click.UsageError("--watch is for many boards: not with --dry-run, --name, --backup or --json.")
     if backup and backup.exists():
         raise click.UsageError(f"{backup} is there already: name another file.")
-    wishes = Wishes(Firmwares(firmware, base / FOLDER), base, layout, keep_files, yes, slow, baud)
+
+
+def _require_one(count: int, name: str, backup: Path | None) -> None:
+    if count > 1 and (name or backup):
+        raise click.UsageError("--name and --backup are for one board: --names FILE names several.")
+
+
+def _one(device: str, jobs: "Jobs", as_json: bool) -> int:
+    from otactl.board.provision import flashmap
+    from otactl.cli import display
+    from otactl.cli.provision_jobs import told, watched
+
     with display.Bars(quiet=as_json) as bars:
-        watch = Watch(bars.wait, bars.show)
-        found = look(board, wishes, watch)
-    if dry_run:
+        found = jobs.look(device, watched(bars))
+    if not as_json:
+        _draw(found, jobs.wishes)
+    if jobs.dry_run:
         if as_json:
             print(json.dumps(flashmap.as_json(found.plan)))
-        else:
-            _draw(found, wishes)
         return 0
-    if not as_json:
-        _draw(found, wishes)
-    _agree(found, wishes)
+    _agree(found, jobs.wishes)
     with display.Bars(quiet=as_json) as bars:
-        watch = Watch(bars.wait, bars.show)
-        done = carry_out(board, found, wishes, watch, workspace=place if deploy else None, backup=backup)
+        done = jobs.carry_out(device, found, watched(bars))
+    name = jobs.names.for_board(found.mac)
     if as_json:
-        print(json.dumps(flashmap.as_json(found.plan) | _told(done)))
+        print(json.dumps(told(found, done, name)))
     else:
-        _show(done, found, board)
+        _show(done, name or device)
     return 0
-
-
-def _workspace(start: Path, *, needed: bool) -> "Workspace | None":
-    from otactl.errors import UsageError
-    from otactl.workspace.workspace import Workspace
-
-    try:
-        return Workspace.find(start)
-    except UsageError:
-        if needed:
-            raise
-        return None
 
 
 def _draw(found: "Look", wishes: "Wishes") -> None:
@@ -126,27 +153,27 @@ def _say_losses(found: "Look", wishes: "Wishes") -> None:
 
 def _agree(found: "Look", wishes: "Wishes") -> None:
     """Ask on a terminal. Raises UsageError where nobody says yes."""
-    import sys
-
-    from otactl.board.provision.one import losses
+    from otactl.board.provision.one import require_yes
+    from otactl.cli import display
     from otactl.errors import UsageError
 
-    gone = losses(found, wishes)
-    if not gone or wishes.yes:
-        return
     if not sys.stdin.isatty():
-        raise UsageError(
-            f"this would lose {gone[0].what}: say --yes, or --keep-files to carry files over; nothing was changed"
-        )
-    if not click.confirm("Go on, and lose that?", default=False):
+        require_yes(found, wishes)
+        return
+    from otactl.board.provision.one import losses
+
+    if not losses(found, wishes) or wishes.yes:
+        return
+    try:
+        agreed = click.confirm("Go on, and lose that?", default=False)
+    except click.Abort:
+        display.show("")
+        raise KeyboardInterrupt("stopped: nothing was changed") from None
+    if not agreed:
         raise UsageError("stopped: nothing was changed")
 
 
-def _told(done: "Done") -> dict[str, object]:
-    return {"written": done.written, "returned": done.returned, "micropython": done.micropython}
-
-
-def _show(done: "Done", found: "Look", board: str) -> None:
+def _show(done: "Done", board: str) -> None:
     from otactl.cli import display
 
     flashed = f"{done.written >> 10} KiB written" if done.written else "its flash was as it must be"

@@ -36,10 +36,15 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Who is told: `say` of what is done now, `progress` of how far (what, bytes done, bytes in all)."""
+    """Who is told: `say` of what is done now, `note` of what a line is worth, `progress` of how far.
+
+    `progress` gets what, bytes done, bytes in all. `check` raises KeyboardInterrupt where it is to stop.
+    """
 
     say: Callable[[str], None] = lambda _: None
+    note: Callable[[str], None] = lambda _: None
     progress: Callable[[str, int, int], None] = lambda *_: None
+    check: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +73,13 @@ def look(device: str, wishes: Wishes, watch: Watch) -> Look:
     if not unread or (kept and kept.begun):  # what is there now may be half of what the copy has
         return Look(made, None, kept)
     watch.say("looking for files of yours")
-    listing, words = _listed(device, wishes.slow)
+    listing, words = _listed(device, wishes.slow, watch.check)
     return Look(made.listed(words) if listing else made, listing, kept)
 
 
-def _listed(device: str, slow: float) -> tuple[Listing | None, dict[str, str]]:
+def _listed(device: str, slow: float, check: Callable[[], None]) -> tuple[Listing | None, dict[str, str]]:
     """What a board's own MicroPython says of its files; nothing where none answers, or it cannot read them."""
-    if not prompt.wait(device, _PROMPT_S * slow).at_prompt:
+    if not prompt.wait(device, _PROMPT_S * slow, check).at_prompt:
         return None, {}
     try:
         with Link(device, slow=slow) as link:

@@ -49,6 +49,12 @@ class Names:
                 self._given |= {mac: name} if name else {}
             return self._given.get(mac, "")
 
+    @property
+    def left(self) -> list[str]:
+        """The names of the CSV file that no board has."""
+        with self._lock:
+            return sorted({*self._by_mac.values(), *self._free} - set(self._given.values()))
+
     def note(self, name: str, mac: str, chip: str, device: str) -> None:
         """Write a board that is provisioned into boards.toml; what is known of it stays. Raises UsageError, OSError."""
         with self._lock:

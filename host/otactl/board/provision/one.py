@@ -10,7 +10,7 @@ from otactl.board.provision.files import Kept
 from otactl.board.provision.look import Look, Watch, Wishes
 from otactl.board.provision.plan import Loss, Plan
 from otactl.board.slots_rom import RomSource
-from otactl.errors import BoardError, RigError
+from otactl.errors import BoardError, RigError, UsageError
 from otactl.files import write_private
 from otactl.workspace.workspace import Workspace
 
@@ -40,6 +40,15 @@ def losses(found: Look, wishes: Wishes) -> tuple[Loss, ...]:
     return tuple(
         loss for loss in found.plan.asks if not (carried and loss.store and loss.store.name in ("vfs", "ffat"))
     )
+
+
+def require_yes(found: Look, wishes: Wishes) -> None:
+    """Raises UsageError where something would be lost that nobody has agreed to."""
+    gone = losses(found, wishes)
+    if gone and not wishes.yes:
+        raise UsageError(
+            f"this would lose {gone[0].what}: say --yes, or --keep-files to carry files over; nothing was changed"
+        )
 
 
 def require_carried(found: Look, wishes: Wishes) -> None:
@@ -74,13 +83,14 @@ def provision(
             kept = files.take(link, found.listing, found.mac, wishes.base, watch.say)
     written = _flash(device, found, wishes, watch, kept, backup) if found.plan.steps else 0
     watch.say("waiting for its prompt")
-    heard = prompt.wait(device, _START_S * wishes.slow)
+    heard = prompt.wait(device, _START_S * wishes.slow, watch.check)
     if not heard.at_prompt:
         raise _silent(device, heard)
     with Link(device, slow=wishes.slow) as link:
         version = _checked(link, found.plan)
         returned = files.give_back(link, kept, watch.say) if kept else 0
         watch.say("deploying the agent")
+        watch.check()
         deployed = deploy(link, workspace, say=watch.say) if workspace else None
     return Done(written, returned, deployed, version)
 
@@ -93,8 +103,13 @@ def _flash(device: str, found: Look, wishes: Wishes, watch: Watch, kept: Kept | 
             write_private(backup, run.backup(rom, watch.progress))
         if kept and not kept.begun:
             replace(kept, begun=True).saved()
+        watch.note("its flash is written")
         try:
             return run.run(rom, found.plan, watch.progress)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                "stopped in the middle of its flash: run it again, which goes on from here"
+            ) from None
         except RigError as error:
             raise RigError(f"{error}; run it again, which goes on from here") from None
 

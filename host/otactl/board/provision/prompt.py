@@ -1,6 +1,7 @@
 """Whether a board that was reset comes to MicroPython's prompt: what runs on it may be anything, or nothing."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import serial
@@ -25,15 +26,15 @@ class Heard:
     said: str
 
 
-def wait(device: str, seconds: float) -> Heard:
+def wait(device: str, seconds: float, check: Callable[[], None] = lambda: None) -> Heard:
     """Ask for the raw prompt for so long, through resets and a USB port that goes away and comes back.
 
-    What runs is interrupted, and not started again: a Link comes after this. Raises RigError for a device that cannot
-    be.
+    What runs is interrupted, and not started again: a Link comes after this. `check` may raise, to stop it.
     """
     until = time.monotonic() + seconds
     said, there = b"", False
     while time.monotonic() < until:
+        check()
         time.sleep(_OPEN_AGAIN_S)
         try:
             path = ports.candidates(device)[0]
