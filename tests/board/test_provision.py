@@ -1,7 +1,14 @@
 """`otactl provision` with real esptool: from blank flash, or a stock board, to one that takes updates."""
 
+import base64
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +16,14 @@ import pytest
 import rig as rigs
 from otactl.cli.main import main
 from otactl.release import fullflash
+from otactl.workspace.roster import Roster
 from vboard.board import Board
 from vboard.chips import CHIPS
 from vboard.flash import bootimage, images
 from vboard.flash.nor import Operation, PowerLost
 from vboard.flash.otadata import State
 from vboard.flash.table import LAYOUTS
+from vboard.loader.roms import ROMS
 
 S3 = "esp32s3"
 PROGRAM = b"print('mine')\n" * 700
@@ -83,8 +92,6 @@ def held(board: Board) -> dict[str, bytes]:
             f"{{p: __import__('binascii').b2a_base64(open(p, 'rb').read()).decode() for p in {list(FILES)!r}}}",
             timeout_s=30,
         )
-    import base64
-
     return {path: base64.b64decode(text) for path, text in found.items()}
 
 
@@ -180,3 +187,121 @@ def test_a_run_that_power_ends_again_and_again_is_taken_up(
     app = fullflash.load(file).firmware.app
     assert rigs.slot_bytes(stocked, "ota_0", len(app)) == app and stocked.slot == "ota_0"
     assert len(list((tmp_path / "provision").iterdir())) == 1  # they were taken once, before anything was written
+
+
+def test_a_wrong_file_or_none_changes_nothing_and_says_which_to_get(
+    blank: Board, tmp_path: Path, otactl_: Otactl
+) -> None:
+    said = otactl_("provision", blank.port, "--no-deploy", "--firmware", stock_file(tmp_path, "esp32"), code=1)
+    assert "esp32-1.bin is for esp32, the board is an esp32s3" in said
+    said = otactl_("provision", blank.port, "--no-deploy", code=2)
+    assert "get ESP32_GENERIC_S3-DATE-VERSION.bin, 1.23 or newer, from https://micropython.org/download/" in said
+    assert not blank.flash.read(0, blank.flash.size).strip(b"\xff")
+
+
+@pytest.mark.parametrize(
+    ("address", "bit", "says"),
+    [(0x3FF5A000, 1 << 20, "its flash is encrypted"), (0x3FF5A018, 1 << 4, "it has secure boot")],
+)
+def test_a_chip_whose_fuses_are_burnt_is_left_alone(
+    tmp_path: Path, otactl_: Otactl, monkeypatch: pytest.MonkeyPatch, address: int, bit: int, says: str
+) -> None:
+    rom = ROMS["esp32"]
+    burnt = replace(rom, efuses=lambda mac, revision: {**rom.efuses(mac, revision), address: bit})
+    monkeypatch.setattr("vboard.loader.registers.ROMS", {"esp32": burnt})
+    with Board(tmp_path / "board", blank=True) as board:
+        board.power_on()
+        file = stock_file(tmp_path, "esp32")
+        said = otactl_("provision", board.port, "--no-deploy", "--yes", "--firmware", file, code=1)
+        assert f"is not to be provisioned: {says}" in said
+        assert not board.flash.read(0, board.flash.size).strip(b"\xff")
+
+
+def test_a_stock_board_of_before_gets_a_bootloader_that_rolls_back(
+    tmp_path: Path, firmware: Path, otactl_: Otactl
+) -> None:
+    old, new = (firmware / f"ESP32_GENERIC_C3-{name}.bin" for name in ("20230426-v1.20.0", "20241129-v1.24.1"))
+    with Board(tmp_path / "c3", chip="esp32c3", full_flash=old.read_bytes()) as board:
+        board.power_on()
+        board.wait_repl()
+        assert "too old for the agent" in otactl_(
+            "provision", board.port, "--no-deploy", "--yes", "--firmware", old, code=1
+        )
+        said = otactl_("provision", board.port, "--no-deploy", "--firmware", new)
+        assert "MicroPython 1.24.1 runs" in said
+        file = fullflash.load(new)
+        assert board.flash.read(0, len(file.bootloader)) == file.bootloader
+        assert rigs.slot_bytes(board, "ota_0", len(file.firmware.app)) == file.firmware.app
+        slots = [(row.label, row.size) for row in board.table.ota_slots]
+        assert slots == [("ota_0", 0x1C0000), ("ota_1", 0x1C0000)]
+
+
+def test_four_boards_in_one_command_are_named_and_one_with_files_stops_none(
+    stocked: Board, tmp_path: Path, otactl_: Otactl
+) -> None:
+    (tmp_path / "firmware").mkdir()
+    for chip in ("esp32", "esp32c3"):
+        stock_file(tmp_path / "firmware", chip)
+    before = stocked.flash.read(0, stocked.flash.size)
+    with ExitStack() as opened:
+        boards = [
+            opened.enter_context(Board(tmp_path / f"b{number}", chip=chip, blank=True))
+            for number, chip in enumerate(("esp32", "esp32c3", "esp32"))
+        ]
+        for board in boards:
+            board.power_on()
+        (tmp_path / "names.csv").write_text(f"name\ndesk-01\n{boards[1]._mac.hex(':')},desk-07\ndesk-02\ndesk-03\n")
+        ports = [board.port for board in (*boards, stocked)]
+        said = otactl_("provision", *ports, "--no-deploy", "--names", "names.csv", code=1)
+        assert said.count("this would lose 4 files of yours") == 2  # its line, and the table
+        for board in boards:
+            assert [row.label for row in board.table.ota_slots] == ["ota_0", "ota_1"]
+            assert board.slot == "ota_0"
+        assert stocked.flash.read(0, stocked.flash.size) == before
+        named = {entry.mac: entry.name for entry in Roster.load(tmp_path).entries}
+        assert named[boards[1]._mac.hex(":")] == "desk-07"
+        assert len(named) == 3 and set(named.values()) - {"desk-07"} < {"desk-01", "desk-02", "desk-03"}
+        assert otactl_("provision", "desk-07", "--no-deploy").count("it takes updates as it is") == 1
+
+
+def test_boards_that_are_plugged_in_are_ticked_off_and_done_once(tmp_path: Path) -> None:
+    file = stock_file(tmp_path, "esp32")
+    words = [
+        "provision",
+        "--watch",
+        str(tmp_path / "b*/port"),
+        "--no-deploy",
+        "--firmware",
+        str(file),
+        "--names",
+        "n.csv",
+    ]
+    (tmp_path / "n.csv").write_text("desk-01\ndesk-02\ndesk-03\n")
+    log = tmp_path / "log"
+    with ExitStack() as opened:
+        watching = opened.enter_context(
+            subprocess.Popen([sys.executable, "-m", "otactl", *words], cwd=tmp_path, stdout=log.open("w"))
+        )
+        opened.callback(watching.kill)
+
+        def plugged(number: int, says: str) -> Board:
+            board = opened.enter_context(Board(tmp_path / f"b{number}", blank=True))
+            board.power_on()
+            board.wait(lambda: says in log.read_text(), 60, says)
+            return board
+
+        boards = [plugged(1, "desk-01 esp32"), plugged(2, "desk-02 esp32")]
+        for board in boards:
+            board.wait(lambda: log.read_text().count("✓ provisioned") == 2, 60, "two ticks")
+        written = len([op for op in boards[0].flash.trace if op.actor == "host"])
+        terminal = boards[0].port.readlink()
+        boards[0].port.unlink()
+        time.sleep(2.5)  # two looks at the ports
+        boards[0].port.symlink_to(terminal)
+        boards[0].wait(lambda: "✓ ready" in log.read_text(), 60, "its line")
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(60) == 0
+        assert len([op for op in boards[0].flash.trace if op.actor == "host"]) == written > 0
+    said = log.read_text()
+    assert said.count("provisioned") == 4 and "not seen: desk-03" in said  # two lines, and two rows of the table
+    assert {entry.name for entry in Roster.load(tmp_path).entries} == {"desk-01", "desk-02"}
