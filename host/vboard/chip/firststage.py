@@ -22,6 +22,7 @@ from vboard.flash.appimage import (
     ImageError,
     body_length,
     checksum_of,
+    exactly,
     walk,
 )
 from vboard.flash.nor import Flash
@@ -58,8 +59,8 @@ def first_stage(flash: Flash, chip: Chip) -> Found:
             if segment.size and not rom_loads(chip, segment.load_address, segment.load_address + segment.size - 1):
                 raise ImageError(f"{segment.load_address:#010x} is no RAM")
         body = body_length(segments)
-        image = read(0, body + HASH_SIZE * header.hash_appended)
-    except (ImageError, ValueError):  # ValueError: it goes past the end of the flash
+        image = exactly(read, 0, body + HASH_SIZE * header.hash_appended)
+    except ImageError:
         return _refused(chip, "" if chip.name == "esp32" else "Invalid image block, can't boot.")
     if (reckoned := checksum_of(image, segments)) != (stored := image[body - 1]):
         return _wrong_checksum(chip, reckoned, stored)

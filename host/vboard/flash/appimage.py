@@ -160,7 +160,7 @@ def describe(head: bytes) -> tuple[Header, AppDesc | None]:
 def measure(data: bytes | Read) -> int:
     """An image's length in bytes, by its headers alone. Raises ImageError for headers of none."""
     read = data if callable(data) else reader(data)
-    header = Header.from_bytes(_exactly(read, 0, HEADER_SIZE))
+    header = Header.from_bytes(exactly(read, 0, HEADER_SIZE))
     return body_length(walk(read, header)) + HASH_SIZE * header.hash_appended
 
 
@@ -174,7 +174,7 @@ def verify(data: bytes | Read, part_offset: int, part_size: int, chip: Chip, *, 
     read = data if callable(data) else reader(data)
     if part_size > LONGEST:
         raise ImageError(f"partition size {part_size:#x} invalid, larger than 16MB")
-    header = Header.from_bytes(_exactly(read, 0, HEADER_SIZE))
+    header = Header.from_bytes(exactly(read, 0, HEADER_SIZE))
     check_chip(header, chip)
     segments = walk(read, header)
     for number, segment in enumerate(segments):
@@ -183,7 +183,7 @@ def verify(data: bytes | Read, part_offset: int, part_size: int, chip: Chip, *, 
     length = body + HASH_SIZE * header.hash_appended
     if length > part_size:
         raise ImageError(f"image length {length} doesn't fit in partition length {part_size}")
-    image = _exactly(read, 0, length)
+    image = exactly(read, 0, length)
     desc = AppDesc.from_bytes(image[DESC_OFFSET:HEAD_SIZE])
     if chip.mmu_page_configurable and desc is None:
         raise ImageError("no app description, and this chip needs its MMU page size")
@@ -200,7 +200,8 @@ def _text(field: bytes) -> str:
     return field.split(b"\0", 1)[0].decode("ascii", "replace")
 
 
-def _exactly(read: Read, offset: int, n: int) -> bytes:
+def exactly(read: Read, offset: int, n: int) -> bytes:
+    """Raises ImageError where there are fewer bytes."""
     try:
         data = read(offset, n)
     except ValueError:
@@ -232,7 +233,7 @@ def walk(read: Read, header: Header) -> tuple[Segment, ...]:
     segments = []
     offset = HEADER_SIZE
     for number in range(header.segment_count):
-        address, size = _SEGMENT.unpack(_exactly(read, offset, _SEGMENT.size))
+        address, size = _SEGMENT.unpack(exactly(read, offset, _SEGMENT.size))
         if size % 4 or size >= LONGEST:
             raise ImageError(f"segment {number}: invalid length {size:#x}")
         offset += _SEGMENT.size
