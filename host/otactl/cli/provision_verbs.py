@@ -76,7 +76,7 @@ def provision(
         _require_one(len(found.entries), name, backup)
         return provision_jobs.many(found.entries, jobs, as_json=as_json)
     (entry,) = found.entries
-    return _one(entry.device, jobs.slower(entry.slow), as_json)
+    return _one(entry.device, jobs.slower(entry.slow), workspace, as_json)
 
 
 def _require_one_way(*, watch: bool, dry_run: bool, name: str, backup: Path | None, as_json: bool) -> None:
@@ -91,7 +91,7 @@ def _require_one(count: int, name: str, backup: Path | None) -> None:
         raise click.UsageError("--name and --backup are for one board: --names FILE names several.")
 
 
-def _one(device: str, jobs: "Jobs", as_json: bool) -> int:
+def _one(device: str, jobs: "Jobs", workspace: Path | None, as_json: bool) -> int:
     from otactl.board.provision import flashmap
     from otactl.cli import display
     from otactl.cli.provision_jobs import told, watched
@@ -111,7 +111,9 @@ def _one(device: str, jobs: "Jobs", as_json: bool) -> int:
     if as_json:
         print(json.dumps(told(found, done, name)))
     else:
-        _show(done, name or device)
+        if name:
+            display.done(f"the board is {name} in {display.short(jobs.names.path)}")
+        _show(done, name or device, ["-w", str(workspace)] if workspace else [])
     return 0
 
 
@@ -173,7 +175,7 @@ def _agree(found: "Look", wishes: "Wishes") -> None:
         raise UsageError("stopped: nothing was changed")
 
 
-def _show(done: "Done", board: str) -> None:
+def _show(done: "Done", board: str, where: list[str]) -> None:
     from otactl.cli import display
 
     flashed = f"{done.written >> 10} KiB written" if done.written else "its flash was as it must be"
@@ -181,10 +183,10 @@ def _show(done: "Done", board: str) -> None:
     if done.returned:
         display.done(f"{done.returned} files are back, and compared")
     if not done.deployed:
-        display.follow_up(shlex.join(["deploy", board]))
+        display.follow_up(shlex.join(["deploy", *where, board]))
         return
     display.done(f"the agent is on the board: {len(done.deployed.written)} files written")
     for advice in done.deployed.advice:
         display.warn(advice)
     if not done.deployed.advice:
-        display.follow_up("publish FIRMWARE.bin --version 1.0.0", f"then: otactl update {shlex.quote(board)}")
+        display.follow_up(shlex.join(["publish", *where, "NEWER.bin", "--version", "1.0.0"]), "then serve and update")

@@ -71,7 +71,7 @@ def _holds(picture: Picture | None, part: Part) -> str:
     words = [content.said]
     if content.kind == "image":
         other = "" if content.chip == picture.chip else f"for {content.chip}"
-        words += [other, f"built {content.built[:11]}" if content.built else ""]
+        words += [other, content.built[:11]]
         words += ["boots next"] if next_boot(picture).part == part else []
     return ", ".join(word for word in words if word)
 

@@ -50,6 +50,11 @@ class Names:
             return self._given.get(mac, "")
 
     @property
+    def path(self) -> Path:
+        """The boards.toml that they are written to."""
+        return self._roster.path
+
+    @property
     def left(self) -> list[str]:
         """The names of the CSV file that no board has."""
         with self._lock:
@@ -75,7 +80,9 @@ def lasting(device: str, mac: str) -> str:
     if paths and (serial := ports.usb_serial(paths[0])):
         return f"id:{serial}"
     usb = {port.device for port in list_ports.comports() if port.vid is not None}
-    return f"mac:{mac}" if device == "auto" or str(Path(device).resolve()) in usb else device
+    if device == "auto" or str(Path(device).resolve()) in usb:
+        return f"mac:{mac}"
+    return str(Path(device).absolute()) if Path(device).exists() else device
 
 
 def _read(path: Path) -> tuple[dict[str, str], list[str]]:

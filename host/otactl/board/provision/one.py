@@ -103,7 +103,7 @@ def _flash(device: str, found: Look, wishes: Wishes, watch: Watch, kept: Kept | 
             write_private(backup, run.backup(rom, watch.progress))
         if kept and not kept.begun:
             replace(kept, begun=True).saved()
-        watch.note("its flash is written")
+        watch.note("writing its flash")
         try:
             return run.run(rom, found.plan, watch.progress)
         except KeyboardInterrupt:

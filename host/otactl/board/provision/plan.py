@@ -90,17 +90,28 @@ def make(facts: Facts, full: FullFlash, words: str = "") -> Plan:
     """`words`: a layout by name or file, "" for one made to fit. Raises BoardError, UsageError."""
     layout = _new_layout(facts, full.firmware, words)
     steps = _with_table(facts, full, layout) if layout else _with_table_as_it_is(facts, full)
-    why = tuple(
-        reason
-        for reason, true in (
-            (facts.unfit or "it is to have another table", layout is not None),
-            (facts.fault, bool(facts.fault)),
-            ("it has another bootloader than the file", any(step.offset == full.boot_at for step in steps)),
-        )
-        if true
-    )
     parts = parse_table(layout.table.to_bytes(), "the new layout") if layout else facts.parts
-    return Plan(facts, full, layout, steps, _losses(facts, steps, layout), why, _after(facts, parts, steps, full))
+    return Plan(
+        facts,
+        full,
+        layout,
+        steps,
+        _losses(facts, steps, layout),
+        tuple(_why(facts, full, layout, steps)),
+        _after(facts, parts, steps, full),
+    )
+
+
+def _why(facts: Facts, full: FullFlash, layout: Layout | None, steps: tuple[Step, ...]) -> Iterator[str]:
+    if facts.empty:
+        yield "its flash is blank"
+        return
+    if layout:
+        yield facts.unfit or "it is to have another table"
+    if facts.fault:
+        yield facts.fault
+    if any(step.offset == full.boot_at for step in steps):
+        yield "its bootloader is not the file's" if facts.bootloader else "it has no bootloader"
 
 
 def _new_layout(facts: Facts, firmware: Firmware, words: str) -> Layout | None:
