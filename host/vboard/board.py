@@ -84,6 +84,7 @@ class Board(Life):
                 blank=blank,
                 full_flash=full_flash,
                 rollback=rollback,
+                micropython=micropython,
             )
             super().__init__(folder, settings, flash, network or Network())
         except BaseException:

@@ -4,6 +4,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from vboard import folder
+from vboard.chip.firmware import Firmware
 from vboard.chips import Chip
 from vboard.flash import bootimage, images
 from vboard.flash.appimage import Header, ImageError
@@ -25,12 +26,14 @@ def flash(
     blank: bool = False,
     full_flash: bytes | None = None,
     rollback: bool = True,
+    micropython: str = "1.26.1",
 ) -> Flash:
     """The flash of a board: the file as it is, or a new one.
 
     A new one has a bootloader, the layout and `app` (a small built one if None). `blank`: it is all FF instead.
     `full_flash`: it has this file instead, from the bootloader on. `size`: bytes; None takes the file's, or the smallest
     usual one that holds what goes in and some files. `rollback`: False for a bootloader that does not roll back.
+    `micropython`: the version of an app that tells none; before 1.26 a layout by name gets a row for files.
     Raises ValueError for an unknown layout or two contents at once, TableError where something does not fit.
     """
     if isinstance(layout, str) and layout not in LAYOUTS:
@@ -50,6 +53,8 @@ def flash(
     rows.check(size)
     first = rows.factory or rows.ota_slots[0]
     image = app or images.build_app(chip.name)
+    if isinstance(layout, str) and not Firmware.of_image(image, chip, micropython).makes_vfs:
+        rows = rows.with_auto_vfs(size)
     if len(image) > first.size:
         raise TableError("bad-size", f"the app has {len(image)} bytes, {first.label} only {first.size}")
     contents = {
@@ -113,10 +118,10 @@ def program(flash: Flash, offset: int, data: bytes) -> None:
     flash.program(offset, data, actor="host")
 
 
-def table(flash: Flash) -> Table:
-    """The table as the running app sees it, with the vfs that MicroPython adds."""
-    raw = flash.read(TABLE_OFFSET, SECTOR)
-    return Table.from_bytes(raw, flash.size, require_md5=True).with_auto_vfs(flash.size)
+def table(flash: Flash, *, makes_vfs: bool = True) -> Table:
+    """The table as the app sees it. `makes_vfs`: whether its firmware adds one for files."""
+    found = Table.from_bytes(flash.read(TABLE_OFFSET, SECTOR), flash.size, require_md5=True)
+    return found.with_auto_vfs(flash.size) if makes_vfs else found
 
 
 def mac(place: Path) -> bytes:

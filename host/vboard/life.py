@@ -62,7 +62,8 @@ class Life(Wired):
 
     @property
     def table(self) -> Table:
-        return factory.table(self.flash)
+        """As what runs sees it, or as today's firmware would."""
+        return self.soc.table if self.soc else factory.table(self.flash)
 
     def power_off(self) -> None:
         """Power goes: whatever ran stops where it was."""
@@ -142,7 +143,7 @@ class Life(Wired):
         self.soc = Soc(
             self.flash,
             self.chip,
-            self.table,
+            factory.table(self.flash, makes_vfs=firmware.makes_vfs),
             started.row,
             firmware,
             cause=cause,

@@ -112,11 +112,22 @@ def test_stock_firmware_on_a_blank_board(firmware: Path, tmp_path: Path) -> None
 
 
 def test_before_1_26_micropython_believes_the_header(tmp_path: Path) -> None:
-    with Board(tmp_path, flash_mib=8, micropython="1.25.0") as board:
+    with Board(tmp_path, layout=LAYOUTS["ota"], flash_mib=8, micropython="1.25.0") as board:
         board.program(0x1000, bootimage.build("esp32", 4 * MIB))
         board.power_on()
         board.wait_repl()
         assert ask(board, "import esp\nprint(esp.flash_size())").strip() == str(4 * MIB)
+
+
+@pytest.mark.parametrize(("micropython", "files"), [("1.25.0", False), ("1.26.0", True)])
+def test_only_since_1_26_a_table_without_a_row_for_files_has_files(
+    tmp_path: Path, micropython: str, files: bool
+) -> None:
+    with Board(tmp_path, layout=LAYOUTS["ota"], micropython=micropython) as board:
+        board.power_on()
+        board.wait_repl()
+        said = ask(board, "import esp32, os\nprint(os.listdir('/'), len(esp32.Partition.find(1, label='vfs')))")
+        assert said.strip() == ("['boot.py'] 1" if files else "[] 0")
 
 
 # --- otactl virtual-board -------------------------------------------------------------------------------------------

@@ -171,7 +171,7 @@ def test_a_run_that_power_ends_again_and_again_is_taken_up(
     monkeypatch.setattr("esptool.loader.DEFAULT_TIMEOUT", 1.0)  # seconds that a board without power is waited for
     monkeypatch.setattr("esptool.loader.WRITE_BLOCK_ATTEMPTS", 1)
     file = stock_file(tmp_path, "esp32", seed=6)
-    stocked.flash.force(0x1000, bytes(64))  # another bootloader
+    stocked.flash.force(0x1000, bootimage.build("esp32", 4 << 20, rollback=False))
     for address in (0x1C0000, 0x370000, 0xE000):  # what no step would have to erase is no step to cut
         stocked.flash.force(address, b"old")
     words = ("provision", stocked.port, "--no-deploy", "--firmware", file, "--keep-files")
@@ -240,13 +240,13 @@ def test_four_boards_in_one_command_are_named_and_one_with_files_stops_none(
     stocked: Board, tmp_path: Path, otactl_: Otactl
 ) -> None:
     (tmp_path / "firmware").mkdir()
-    for chip in ("esp32", "esp32c3"):
+    for chip in CHIPS:
         stock_file(tmp_path / "firmware", chip)
     before = stocked.flash.read(0, stocked.flash.size)
     with ExitStack() as opened:
         boards = [
             opened.enter_context(Board(tmp_path / f"b{number}", chip=chip, blank=True))
-            for number, chip in enumerate(("esp32", "esp32c3", "esp32"))
+            for number, chip in enumerate(("esp32s2", "esp32c3", "esp32c6"))
         ]
         for board in boards:
             board.power_on()

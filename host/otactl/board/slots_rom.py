@@ -23,7 +23,10 @@ _FAILURES = (FatalError, serial.SerialException, OSError)
 
 
 class RomSource:
-    """esptool's stub on the board, inside `with`. Leaving resets the board into its program, unless it was `found`."""
+    """esptool's stub on the board, inside `with`. Leaving resets the board into its program, unless it was `found`.
+
+    `path`: the port that it is at.
+    """
 
     running = ""
 
@@ -62,7 +65,7 @@ class RomSource:
                 if baud != loader.ESP_ROM_BAUD:
                     loader.change_baud(baud)
                 cmds.attach_flash(loader)
-                self.flash_size = _flash_size(loader)
+                self.flash_size, self.path = _flash_size(loader), path
                 return loader
             except _FAILURES as error:
                 closed = "Could not open" in str(error)  # esptool's words for all that may be wrong with a port

@@ -38,11 +38,11 @@ class Jobs:
         one.require_carried(found, self.wishes)
         return found
 
-    def carry_out(self, device: str, found: Look, watch: Watch) -> Done:
+    def carry_out(self, found: Look, watch: Watch) -> Done:
         """Provision the board, and write its name down. Raises as one.provision does."""
-        done = one.provision(device, found, self.wishes, watch, workspace=self.place, backup=self.backup)
+        done = one.provision(found, self.wishes, watch, workspace=self.place, backup=self.backup)
         if name := self.names.for_board(found.mac):
-            self.names.note(name, found.mac, found.plan.facts.chip, device)
+            self.names.note(name, found.mac, found.plan.facts.chip, found.device)
         return done
 
     def whole(self, device: str, row: Row) -> Ending:
@@ -59,7 +59,7 @@ class Jobs:
             )
         one.require_yes(found, self.wishes)
         row.say(f"{who}: {'takes updates already' if found.plan.ready else '; '.join(found.plan.why)}")
-        done = self.carry_out(device, found, watch)
+        done = self.carry_out(found, watch)
         for advice in done.deployed.advice if done.deployed else ():
             row.say(f"! {advice}")
         outcome = "ready" if found.plan.ready else "provisioned"

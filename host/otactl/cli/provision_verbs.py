@@ -106,14 +106,14 @@ def _one(device: str, jobs: "Jobs", workspace: Path | None, as_json: bool) -> in
         return 0
     _agree(found, jobs.wishes)
     with display.Bars(quiet=as_json) as bars:
-        done = jobs.carry_out(device, found, watched(bars))
+        done = jobs.carry_out(found, watched(bars))
     name = jobs.names.for_board(found.mac)
     if as_json:
         print(json.dumps(told(found, done, name)))
     else:
         if name:
             display.done(f"the board is {name} in {display.short(jobs.names.path)}")
-        _show(done, name or device, ["-w", str(workspace)] if workspace else [])
+        _show(done, name or found.device, ["-w", str(workspace)] if workspace else [])
     return 0
 
 
@@ -167,7 +167,7 @@ def _agree(found: "Look", wishes: "Wishes") -> None:
     if not losses(found, wishes) or wishes.yes:
         return
     try:
-        agreed = click.confirm("Go on, and lose that?", default=False)
+        agreed = click.confirm("Go on, and lose that? (--keep-files carries files over)", default=False)
     except click.Abort:
         display.show("")
         raise KeyboardInterrupt("stopped: nothing was changed") from None

@@ -11,7 +11,7 @@ from typing import Any
 from vboard.chip.names import absent
 from vboard.chips import RISCV, Chip
 from vboard.flash import images
-from vboard.flash.appimage import ImageError, measure
+from vboard.flash.appimage import ImageError, Read, measure
 from vboard.flash.nor import Flash
 from vboard.flash.table import Row
 
@@ -52,6 +52,15 @@ class Firmware:
         def read(offset: int, n: int) -> bytes:
             return flash.read(row.offset + offset, max(0, min(n, row.size - offset)))
 
+        return cls._found(read, chip, default)
+
+    @classmethod
+    def of_image(cls, image: bytes, chip: Chip, default: str) -> "Firmware":
+        """As in_slot(), before the image lies in one."""
+        return cls._found(lambda offset, n: image[offset : offset + n], chip, default)
+
+    @classmethod
+    def _found(cls, read: Read, chip: Chip, default: str) -> "Firmware":
         try:
             length = measure(read)
             says = images.behaviour_of(read, length)
@@ -68,6 +77,11 @@ class Firmware:
     @property
     def numbers(self) -> tuple[int, ...]:
         return tuple(int(part) for part in self.release.split("."))
+
+    @property
+    def makes_vfs(self) -> bool:
+        """Whether it takes the end of the flash for files where the table names no partition for them (since 1.26)."""
+        return self.numbers >= (1, 26)
 
     @property
     def banner(self) -> bytes:

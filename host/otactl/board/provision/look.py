@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from otactl.board import ports
 from otactl.board.link import Link
 from otactl.board.provision import facts, files, plan, prompt
 from otactl.board.provision.files import Kept, Listing
@@ -49,8 +50,10 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """`listing`: the board's files, where they could be read. `kept`: a copy of an earlier run that is to go back."""
+    """`device`: where this very board is. `listing`: its files, where they could be read. `kept`: a copy of an earlier
+    run that is to go back."""
 
+    device: str
     plan: Plan
     listing: Listing | None = None
     kept: Kept | None = None
@@ -66,15 +69,24 @@ def look(device: str, wishes: Wishes, watch: Watch) -> Look:
     with RomSource(device, baud=wishes.baud) as rom:
         locked, full = rom.locked, wishes.firmwares.for_chip(rom.chip)
         plan.check(rom.chip, full, locked)
+        here = _pinned(device, rom.path)
         found = facts.gather(rom, full, rom.mac, lambda done, size: watch.progress("reading what runs", done, size))
     made = plan.make(found, full, wishes.layout)
     kept = files.unreturned(wishes.base, found.mac)
     unread = any(loss.store and loss.store.name in _MOUNTED for loss in made.asks)
     if not unread or (kept and kept.begun):  # what is there now may be half of what the copy has
-        return Look(made, None, kept)
+        return Look(here, made, None, kept)
     watch.say("looking for files of yours")
-    listing, words = _listed(device, wishes.slow, watch.check)
-    return Look(made.listed(words) if listing else made, listing, kept)
+    listing, words = _listed(here, wishes.slow, watch.check)
+    return Look(here, made.listed(words) if listing else made, listing, kept)
+
+
+def _pinned(device: str, path: str) -> str:
+    """A device string that means the board at `path` only, also where several are plugged in."""
+    if device != "auto" and not device.startswith("mac:"):
+        return device
+    serial = ports.usb_serial(path)
+    return f"id:{serial}" if serial else path
 
 
 def _listed(device: str, slow: float, check: Callable[[], None]) -> tuple[Listing | None, dict[str, str]]:

@@ -8,7 +8,7 @@ from otactl.board.link import Link
 from otactl.board.provision import files, prompt, run
 from otactl.board.provision.files import Kept
 from otactl.board.provision.look import Look, Watch, Wishes
-from otactl.board.provision.plan import Loss, Plan
+from otactl.board.provision.plan import Loss
 from otactl.board.slots_rom import RomSource
 from otactl.errors import BoardError, RigError, UsageError
 from otactl.files import write_private
@@ -18,7 +18,8 @@ _START_S = 30  # from a reset to the prompt; a first start makes the filesystem
 _FOR_THE_AGENT = 0x20000  # bytes on the filesystem
 _RUNS = (
     "[[list(p.info())[:5] for t in (0, 1) for p in _P.find(t)], _P(_P.RUNNING).info()[4], "
-    "'.'.join(map(str, __import__('sys').implementation[1][:3]))]"
+    "'.'.join(map(str, __import__('sys').implementation[1][:3])), "
+    "':'.join('%02x' % byte for byte in __import__('machine').unique_id())]"
 )
 
 
@@ -69,25 +70,25 @@ def require_carried(found: Look, wishes: Wishes) -> None:
 
 
 def provision(
-    device: str, found: Look, wishes: Wishes, watch: Watch, *, workspace: Workspace | None, backup: Path | None = None
+    found: Look, wishes: Wishes, watch: Watch, *, workspace: Workspace | None, backup: Path | None = None
 ) -> Done:
     """Do what the plan says, then deploy (unless `workspace` is None). What is lost was agreed to.
 
     A run that breaks off is taken up by another one. Raises BoardError, RigError, UsageError, ReleaseError, OSError.
     """
     require_carried(found, wishes)
-    kept = found.kept
+    device, kept = found.device, found.kept
     if found.listing and wishes.keep_files and not (kept and kept.begun):
         with Link(device, slow=wishes.slow) as link:
             link.run(files.SETUP)
             kept = files.take(link, found.listing, found.mac, wishes.base, watch.say)
-    written = _flash(device, found, wishes, watch, kept, backup) if found.plan.steps else 0
+    written = _flash(found, wishes, watch, kept, backup) if found.plan.steps else 0
     watch.say("waiting for its prompt")
     heard = prompt.wait(device, _START_S * wishes.slow, watch.check)
     if not heard.at_prompt:
         raise _silent(device, heard)
     with Link(device, slow=wishes.slow) as link:
-        version = _checked(link, found.plan)
+        version = _checked(link, found)
         returned = files.give_back(link, kept, watch.say) if kept else 0
         watch.say("deploying the agent")
         watch.check()
@@ -95,10 +96,9 @@ def provision(
     return Done(written, returned, deployed, version)
 
 
-def _flash(device: str, found: Look, wishes: Wishes, watch: Watch, kept: Kept | None, backup: Path | None) -> int:
-    with RomSource(device, baud=wishes.baud) as rom:
-        if rom.mac != found.mac:
-            raise RigError(f"another board is at {device} now ({rom.mac}, it was {found.mac}): run it again")
+def _flash(found: Look, wishes: Wishes, watch: Watch, kept: Kept | None, backup: Path | None) -> int:
+    with RomSource(found.device, baud=wishes.baud) as rom:
+        _require_same(rom.mac, found)
         if backup:
             write_private(backup, run.backup(rom, watch.progress))
         if kept and not kept.begun:
@@ -114,9 +114,16 @@ def _flash(device: str, found: Look, wishes: Wishes, watch: Watch, kept: Kept | 
             raise RigError(f"{error}; run it again, which goes on from here") from None
 
 
-def _checked(link: Link, plan: Plan) -> str:
-    """The MicroPython that runs, once it says itself that it is what the plan wanted. Raises BoardError."""
-    rows, running, version = link.value(_RUNS, "from esp32 import Partition as _P")
+def _require_same(mac: str, found: Look) -> None:
+    if mac != found.mac:
+        raise RigError(f"another board is at {found.device} now ({mac}, it was {found.mac}): run it again")
+
+
+def _checked(link: Link, found: Look) -> str:
+    """The MicroPython that runs, once it says itself that it is what the plan wanted. Raises BoardError, RigError."""
+    plan = found.plan
+    rows, running, version, address = link.value(_RUNS, "from esp32 import Partition as _P")
+    _require_same(address, found)
     there = {(name, kind, subtype, offset, size) for kind, subtype, offset, size, name in rows}
     wanted = {(part.name, part.type, part.subtype, part.offset, part.size) for part in plan.after.parts}
     if missing := sorted(name for name, *_ in wanted - there):
