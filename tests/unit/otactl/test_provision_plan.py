@@ -206,6 +206,7 @@ def test_a_csv_that_is_no_table_for_updates_is_refused(tmp_path: Path, csv: str,
             ["app0: an image"],
         ),
         (lambda: Made().put(0x8000, b"?"), ["whatever lies in its flash"], []),
+        (lambda: Made().put(0x1000, b"?"), ["whatever lies in its flash"], []),
         (lambda: Made().stock().put(0x8010, b"?"), ["whatever lies in its flash"], []),  # a damaged table
     ],
 )  # fmt: skip
@@ -300,7 +301,7 @@ def test_a_table_that_takes_no_updates_is_replaced_and_it_says_why(
 ) -> None:
     made = Made().stock(table).planned(file)
     assert made.layout and why in made.why[0]
-    assert made.steps[-1].what == "the partition table"
+    assert "the partition table" in what(made)
 
 
 BOARDS = {
@@ -320,6 +321,7 @@ def test_a_run_that_broke_off_between_two_steps_is_taken_up(board: str) -> None:
         cut = BOARDS[board]().do(steps[:done])
         again = cut.planned()
         assert not again.ready, f"after {done} of {len(steps)}"
+        assert board != "blank" or not again.asks, f"after {done} of {len(steps)}"
         assert cut.do(again.steps).bytes == whole.bytes, f"after {done} of {len(steps)}"
 
 
@@ -328,7 +330,8 @@ def test_a_table_that_was_torn_is_written_again(board: str) -> None:
     whole, cut = BOARDS[board](), BOARDS[board]()
     steps = whole.planned().steps
     whole.do(steps)
-    cut.do(steps[:-1]).put(0x8000, b"\xff" * 0x1000).put(0x8000, steps[-1].data[:40])
+    last = next(number for number, step in enumerate(steps) if step.offset == 0x8000)
+    cut.do(steps[:last]).put(0x8000, b"\xff" * 0x1000).put(0x8000, steps[last].data[:40])
     assert cut.do(cut.planned().steps).bytes == whole.bytes
 
 

@@ -80,8 +80,8 @@ class Facts:
 
 def gather(source: Flash, full: FullFlash, mac: str, progress: Progress = lambda *_: None) -> Facts:
     """Read what a plan needs. Raises BoardError, RigError."""
-    picture, empty = _picture(source)
-    bootloader = fullflash.image(source.read(full.boot_at, TABLE_AT - full.boot_at))
+    picture, no_table = _picture(source)
+    boot_area = source.read(full.boot_at, TABLE_AT - full.boot_at)
     parts = picture.parts if picture else ()
     same = frozenset(part.name for part in parts if part.is_app and _holds(source, part, full.firmware.app))
     if picture:
@@ -92,9 +92,9 @@ def gather(source: Flash, full: FullFlash, mac: str, progress: Progress = lambda
         source.chip,
         mac,
         source.flash_size,
-        bootloader,
+        fullflash.image(boot_area),
         picture,
-        empty and bootloader is None,
+        no_table and not boot_area.strip(b"\xff"),
         tuple(Store(*place, _kind(source.read(place[1], _HEAD))) for place in fitness.places(parts, source.flash_size)),
         _settings(source, parts),
         unfit,

@@ -95,7 +95,7 @@ def _read(path: Path) -> tuple[dict[str, str], list[str]]:
         raise UsageError(f"{path}: {error}") from None
     for number, cells in enumerate(csv.reader(text.splitlines()), 1):
         words = [cell.strip() for cell in cells if cell.strip()]
-        if not words or words[0].startswith("#") or (number == 1 and words[0].lower() in _HEADS):
+        if _names_none(words, number):
             continue
         macs = [roster_file.plain_mac(word) for word in words if _is_mac(word)]
         names = [word for word in words if not _is_mac(word)]
@@ -110,6 +110,13 @@ def _read(path: Path) -> tuple[dict[str, str], list[str]]:
         else:
             free.append(names[0])
     return by_mac, free
+
+
+def _names_none(words: list[str], number: int) -> bool:
+    """Whether a line is blank, for people, or the heading that a spreadsheet writes."""
+    if not words or words[0].startswith("#"):
+        return True
+    return number == 1 and words[0].lower() in _HEADS
 
 
 def _is_mac(word: str) -> bool:

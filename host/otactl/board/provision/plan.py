@@ -1,7 +1,8 @@
 """What is to be done to a board, and what that costs: facts, a firmware file and wishes in, steps and losses out. Pure.
 
-The order of the steps is what makes a run safe to break off. The table comes last: until it is there, another run finds
-a board that still needs all of this, and does what is missing. With the table everything else is in flash.
+The order of the steps is what makes a run safe to break off. Until the new table is there, another run finds a board
+that still needs all of this, and does what is missing. With the table all is in flash but the bootloader, which is
+looked at by itself. So a board that had nothing has nothing until then, and nobody is asked whether it may be lost.
 """
 
 from collections.abc import Iterator
@@ -104,7 +105,7 @@ def make(facts: Facts, full: FullFlash, words: str = "") -> Plan:
 
 def _why(facts: Facts, full: FullFlash, layout: Layout | None, steps: tuple[Step, ...]) -> Iterator[str]:
     if facts.empty:
-        yield "its flash is blank"
+        yield "nothing starts on it yet"
         return
     if layout:
         yield facts.unfit or "it is to have another table"
@@ -140,8 +141,8 @@ def _with_table(facts: Facts, full: FullFlash, layout: Layout) -> tuple[Step, ..
     kept = _kept_settings(facts, nvs)
     steps.append(_erase("nvs", nvs.offset + kept, nvs.size - kept))
     steps.append(_erase("otadata", otadata.offset, otadata.size))
-    steps += _bootloader(facts, full)
     steps.append(Step("the partition table", TABLE_AT, table.to_bytes()))
+    steps += _bootloader(facts, full)
     return tuple(step for step in steps if step.data)
 
 
