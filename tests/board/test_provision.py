@@ -140,6 +140,23 @@ def test_files_are_lost_only_with_a_yes_and_kept_on_demand(
     assert [row.label for row in stocked.table.ota_slots] == ["ota_0", "ota_1"]
 
 
+def test_what_was_written_on_a_board_since_is_not_put_back_over(
+    stocked: Board, tmp_path: Path, otactl_: Otactl
+) -> None:
+    """A copy that never got back: its board went on by other means, and its files count."""
+    words = ("provision", stocked.port, "--no-deploy", "--firmware", stock_file(tmp_path, "esp32"), "--keep-files")
+    otactl_(*words)
+    (copy,) = (tmp_path / "provision").glob("*/kept.json")
+    copy.write_text(copy.read_text().replace('"returned": true', '"returned": false'))
+    with rigs.repl(stocked) as link:
+        link.put("/app.py", b"newer")
+        link.run("import os; os.remove('/lib/mine.py')")
+    said = otactl_(*words)
+    assert "left as they are on the board now: /app.py" in said
+    assert held(stocked) == FILES | {"/app.py": b"newer"}
+    assert "put back" not in otactl_(*words, "--dry-run")
+
+
 def cut_at(board: Board, first: int, last: int, kind: str, skip: int) -> list[int]:
     """Power goes before an operation between two addresses, once `skip` of them are through. Gives where that was."""
     went: list[int] = []
@@ -161,7 +178,6 @@ def cut_at(board: Board, first: int, last: int, kind: str, skip: int) -> list[in
 CUTS = [  # in the order of the steps, so that each run gets a step further than the one before
     ("the app, in the middle", 0x10000, 0x1C0000, "program", 2),
     ("the room for files", 0x370000, 0x380000, "erase", 0),
-    ("nvs and otadata", 0x9000, 0x10000, "erase", 0),
     ("the table, erased and not written", 0x8000, 0x9000, "program", 0),
     ("the bootloader, erased and not written", 0x1000, 0x8000, "program", 0),
     ("the files, on their way back", 0x370000, 0x400000, "program", 40),

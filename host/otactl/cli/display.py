@@ -115,6 +115,11 @@ def follow_up(words: str, why: str = "") -> None:
         _screen.console.print(line, soft_wrap=True)
 
 
+def type_this(line: str) -> None:
+    """What mends the verdict above it: a command line, which nothing wraps."""
+    _screen.console.print(Text.assemble("    ", (plain(line), "bold")), soft_wrap=True)
+
+
 def complain(error: str) -> None:
     """The command's one line on stderr."""
     line = Text.assemble(("otactl:", "bold red"), f" {plain(error)}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from otactl.board import deploy as deploying
 from otactl.board.provision import flashmap, one
 from otactl.board.provision.look import Look, Watch, Wishes, look
 from otactl.board.provision.names import Names
@@ -62,6 +63,8 @@ class Jobs:
         done = self.carry_out(found, watch)
         for advice in done.deployed.advice if done.deployed else ():
             row.say(f"! {advice}")
+        if done.returned and done.returned.left:
+            row.say(f"! left as they are on the board now: {', '.join(done.returned.left)}")
         outcome = "ready" if found.plan.ready else "provisioned"
         return Ending(True, outcome, done.micropython, who, told(found, done, name))
 
@@ -92,16 +95,24 @@ def told(found: Look, done: Done | None, name: str) -> dict[str, Any]:
     """For scripts."""
     about = flashmap.as_json(found.plan) | {"name": name or None}
     if done:
-        about |= {"written": done.written, "returned": done.returned, "micropython": done.micropython}
+        back = done.returned.count if done.returned else 0
+        about |= {"written": done.written, "returned": back, "micropython": done.micropython}
         about["deployed"] = done.deployed is not None
     return about
 
 
 def workspace(start: Path | None, *, needed: bool) -> Workspace | None:
-    """The one named, or that of this folder; None where there is none and none is `needed`. Raises UsageError."""
+    """The one named, or that of this folder; None where there is none and none is `needed`.
+
+    Raises UsageError, also where it is needed and boards could not be deployed to from it: better now than once they
+    are flashed.
+    """
     try:
-        return Workspace.find(start or Path())
+        found = Workspace.find(start or Path())
     except UsageError:
         if needed or start is not None:
             raise
         return None
+    if needed:
+        deploying.check(found)
+    return found

@@ -127,6 +127,7 @@ def _draw(found: "Look", wishes: "Wishes") -> None:
     display.show_table(flashmap.drawn(flashmap.before(plan)))
     if plan.ready:
         display.done("it takes updates as it is: nothing is flashed")
+        _say_kept(found)
         return
     display.show(f"and then, with {Path(plan.full.name).name}:")
     display.show_table(flashmap.drawn(flashmap.after(plan)))
@@ -141,16 +142,21 @@ def _say_losses(found: "Look", wishes: "Wishes") -> None:
     from otactl.cli import display
 
     gone = losses(found, wishes)
-    agreed = found.kept is not None and found.kept.begun
-    for loss in () if agreed else found.plan.lost:
+    for loss in () if found.kept else found.plan.lost:
         if not loss.asks or loss in gone:
             display.warn(f"will be lost: {loss.what}")
-        elif not found.kept:
+        else:
             display.done(f"carried over: {loss.what}")
-    if found.kept:
-        display.done(f"put back: {len(found.kept.files)} files that an earlier run took, in {found.kept.folder}")
+    _say_kept(found)
     if not found.plan.lost:
         display.show("nothing is lost")
+
+
+def _say_kept(found: "Look") -> None:
+    from otactl.cli import display
+
+    if found.kept:
+        display.done(f"put back: {len(found.kept.files)} files that an earlier run took, in {found.kept.folder}")
 
 
 def _agree(found: "Look", wishes: "Wishes") -> None:
@@ -181,7 +187,10 @@ def _show(done: "Done", board: str, where: list[str]) -> None:
     flashed = f"{done.written >> 10} KiB written" if done.written else "its flash was as it must be"
     display.done(f"MicroPython {done.micropython} runs, {flashed}")
     if done.returned:
-        display.done(f"{done.returned} files are back, and compared")
+        display.done(f"{done.returned.count} files are back, and compared")
+        if done.returned.left:
+            names = ", ".join(done.returned.left)
+            display.warn(f"left as they are on the board now: {names}; as they were: {done.returned.folder}")
     if not done.deployed:
         display.follow_up(shlex.join(["deploy", *where, board]))
         return

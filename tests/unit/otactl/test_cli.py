@@ -28,6 +28,7 @@ VERBS = [
     "confirm",
     "rollback",
     "status",
+    "doctor",
     "logs",
     "slots",
     "boards",

@@ -68,11 +68,24 @@ class Listing:
         """The paths of all but MicroPython's own boot.py, the agent and its hooks. `read` gives a file's bytes."""
         return [path for path in sorted(self.files) if not path.startswith(_AGENT) and not _ours(path, read)]
 
+    def digest(self, path: str) -> str:
+        """Of a file; "" where it is not there."""
+        return self.files[path][1] if path in self.files else ""
+
     @property
     def room(self) -> int:
         """Bytes that they take on a filesystem, at the most."""
         blocks = sum(-(-size // _BLOCK) for size, _ in self.files.values())
         return (blocks + 2 * len(self.folders)) * _BLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """`count` files are on the board as they were; those `left` are there with what somebody wrote since."""
+
+    count: int
+    left: tuple[str, ...]
+    folder: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,36 +153,47 @@ def take(link: Link, found: Listing, mac: str, base: Path, say: Say) -> Kept:
 
 
 def unreturned(base: Path, mac: str) -> Kept | None:
-    """The newest copy of that board's files that is not back on it. Raises RigError for one that cannot be read."""
+    """The newest copy of that board's files that is not back on it, though its flash was written to since.
+
+    Raises RigError for one that cannot be read.
+    """
     for path in sorted((base / FOLDER).glob(f"{mac.replace(':', '-')}-*/{_LIST}"), reverse=True):
         try:
             raw = json.loads(path.read_text())
             kept = Kept(path.parent, **{**raw, "folders": tuple(raw["folders"])})
         except (ValueError, TypeError, KeyError):
             raise RigError(f"{path} is damaged: move its folder away, with the files in it") from None
-        return None if kept.returned else kept
+        if kept.begun:
+            return None if kept.returned else kept
     return None
 
 
-def give_back(link: Link, kept: Kept, say: Say) -> int:
-    """Put the files of a copy onto the board, and compare; gives how many. Raises BoardError, RigError."""
-    link.run(SETUP)
+def give_back(link: Link, kept: Kept, say: Say) -> Returned:
+    """Put the files of a copy onto the board, and compare. What a person has written there since stays.
+
+    Raises BoardError, RigError.
+    """
+    there = listing(link)
+    read = reader(link, there)
+    changed = {path for path, digest in kept.files.items() if there.digest(path) not in ("", digest)}
+    left = sorted(path for path in changed if not _ours(path, read))
     for folder in kept.folders:
         link.make_folder(folder)
     # what starts by itself comes last: a run that breaks off leaves no program with half of what it needs
-    order = sorted(kept.files, key=lambda path: (path in ("/boot.py", "/main.py"), path))
+    order = sorted(kept.files.keys() - set(left), key=lambda path: (path in ("/boot.py", "/main.py"), path))
     for number, path in enumerate(order, 1):
         say(f"putting back {path} ({number} of {len(order)})")
         data = kept.path(path).read_bytes()
         if sha256(data).hexdigest() != kept.files[path]:
             raise RigError(f"{kept.path(path)} is not what was taken off the board any more")
-        link.put(path, data)
+        if there.digest(path) != kept.files[path]:
+            link.put(path, data)
     found = link.values("_hash", order, timeout_s=_A_FILE_S) if order else []
     wrong = [path for path, digest in zip(order, found, strict=True) if digest != kept.files[path]]
     if wrong:
         raise BoardError(f"the board does not hold {wrong[0]} as it was: the copy is in {kept.folder}")
     replace(kept, returned=True).saved()
-    return len(order)
+    return Returned(len(order), tuple(left), kept.folder)
 
 
 def _ours(path: str, read: Callable[[str], bytes]) -> bool:

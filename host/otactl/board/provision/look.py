@@ -74,7 +74,7 @@ def look(device: str, wishes: Wishes, watch: Watch) -> Look:
     made = plan.make(found, full, wishes.layout)
     kept = files.unreturned(wishes.base, found.mac)
     unread = any(loss.store and loss.store.name in _MOUNTED for loss in made.asks)
-    if not unread or (kept and kept.begun):  # what is there now may be half of what the copy has
+    if not unread or kept:  # what is there now may be half of what the copy has
         return Look(here, made, None, kept)
     watch.say("looking for files of yours")
     listing, words = _listed(here, wishes.slow, watch.check)

@@ -6,7 +6,7 @@ from pathlib import Path
 from otactl.board.deploy import Deployed, deploy
 from otactl.board.link import Link
 from otactl.board.provision import files, prompt, run
-from otactl.board.provision.files import Kept
+from otactl.board.provision.files import Kept, Returned
 from otactl.board.provision.look import Look, Watch, Wishes
 from otactl.board.provision.plan import Loss
 from otactl.board.slots_rom import RomSource
@@ -25,19 +25,20 @@ _RUNS = (
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """`written`: bytes of flash that were not as they had to be; 0 where the board was ready. `returned`: files."""
+    """`written`: bytes of flash that were not as they had to be; 0 where the board was ready. `returned`: None where
+    no files were carried over."""
 
     written: int
-    returned: int
+    returned: Returned | None
     deployed: Deployed | None
     micropython: str
 
 
 def losses(found: Look, wishes: Wishes) -> tuple[Loss, ...]:
     """What a person has to say yes to: what may be theirs, and is not carried over, nor agreed to in an earlier run."""
-    if found.kept and found.kept.begun:
+    if found.kept:
         return ()
-    carried = (wishes.keep_files and found.listing) or found.kept
+    carried = wishes.keep_files and found.listing
     return tuple(
         loss for loss in found.plan.asks if not (carried and loss.store and loss.store.name in ("vfs", "ffat"))
     )
@@ -78,34 +79,37 @@ def provision(
     """
     require_carried(found, wishes)
     device, kept = found.device, found.kept
-    if found.listing and wishes.keep_files and not (kept and kept.begun):
+    if found.listing and wishes.keep_files and not kept:
         with Link(device, slow=wishes.slow) as link:
             link.run(files.SETUP)
             kept = files.take(link, found.listing, found.mac, wishes.base, watch.say)
-    written = _flash(found, wishes, watch, kept, backup) if found.plan.steps else 0
+    written, kept = _flash(found, wishes, watch, kept, backup) if found.plan.steps else (0, kept)
     watch.say("waiting for its prompt")
     heard = prompt.wait(device, _START_S * wishes.slow, watch.check)
     if not heard.at_prompt:
         raise _silent(device, heard)
     with Link(device, slow=wishes.slow) as link:
         version = _checked(link, found)
-        returned = files.give_back(link, kept, watch.say) if kept else 0
+        returned = files.give_back(link, kept, watch.say) if kept else None
         watch.say("deploying the agent")
         watch.check()
         deployed = deploy(link, workspace, say=watch.say) if workspace else None
     return Done(written, returned, deployed, version)
 
 
-def _flash(found: Look, wishes: Wishes, watch: Watch, kept: Kept | None, backup: Path | None) -> int:
+def _flash(
+    found: Look, wishes: Wishes, watch: Watch, kept: Kept | None, backup: Path | None
+) -> tuple[int, Kept | None]:
+    """Bytes written, and the copy of the files, which knows now that the flash was begun."""
     with RomSource(found.device, baud=wishes.baud) as rom:
         _require_same(rom.mac, found)
         if backup:
             write_private(backup, run.backup(rom, watch.progress))
-        if kept and not kept.begun:
-            replace(kept, begun=True).saved()
+        if kept:
+            kept = replace(kept, begun=True).saved()
         watch.note("writing its flash")
         try:
-            return run.run(rom, found.plan, watch.progress)
+            return run.run(rom, found.plan, watch.progress), kept
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 "stopped in the middle of its flash: run it again, which goes on from here"
