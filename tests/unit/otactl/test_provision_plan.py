@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from otactl.board.provision import facts, layouts, plan
+from otactl.board.provision import facts, layouts, plan, run
 from otactl.board.provision.plan import Plan
 from otactl.board.slots_picture import draw_from, next_boot
 from otactl.board.slots_source import FileSource
@@ -333,6 +333,13 @@ def test_a_table_that_was_torn_is_written_again(board: str) -> None:
     last = next(number for number, step in enumerate(steps) if step.offset == 0x8000)
     cut.do(steps[:last]).put(0x8000, b"\xff" * 0x1000).put(0x8000, steps[last].data[:40])
     assert cut.do(cut.planned().steps).bytes == whole.bytes
+
+
+def test_a_backup_is_the_whole_flash() -> None:
+    board = Made().stock().put(0x3FFFF0, b"last of it, all!")
+    said: list[tuple[str, int, int]] = []
+    assert run.backup(FileSource(bytes(board.bytes), "flash", "esp32"), lambda *told: said.append(told)) == board.bytes
+    assert said[-1] == ("backup", 4 * MIB, 4 * MIB)
 
 
 def test_a_locked_chip_is_refused() -> None:
