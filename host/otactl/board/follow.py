@@ -1,5 +1,6 @@
 """Drive a deployed board over its REPL: status, update, confirm, rollback."""
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -90,10 +91,13 @@ def status(link: Link) -> dict[str, Any]:
     return found
 
 
-def update(link: Link, watch: Watch, *, anyway: bool = False) -> Outcome:
+def update(
+    link: Link, watch: Watch, *, anyway: bool = False, code: str = _UPDATE, idle: Callable[[], None] | None = None
+) -> Outcome:
     """Start an update and follow it through the trial to its end.
 
-    A board that is already trying a release is followed in that. Ctrl-C says, in the text of the
+    `code` starts it on the board: `_told(f, *a)` calls f(*a) there and prints why the agent refused. `idle` is called
+    while the board says nothing. A board that is already trying a release is followed in that. Ctrl-C says, in the text of the
     KeyboardInterrupt, what becomes of the update. Raises BoardError where the board has no agent
     or no configuration, or the agent breaks, or (unless `anyway`) main.py does not call the
     agent; RigError where the board falls silent, or another one is at the port.
@@ -102,9 +106,9 @@ def update(link: Link, watch: Watch, *, anyway: bool = False) -> Outcome:
     if not before["main.py"] and not anyway:
         raise BoardError(hooks.refusal(link.device, before["main.py"] is not None))
     if not before["boot.py"]:
-        watch(Event("warning", [hooks.doubt("boot.py")]))
-    following = _Following(link, watch, before)
-    link.start(_ASK + _UPDATE)
+        watch(Event("warning", [hooks.advice("boot.py")]))
+    following = _Following(link, watch, before, idle=idle)
+    link.start(_ASK + code)
     outcome = following.to_the_end()
     if outcome.reason == "unconfirmed":
         link.restart_program()
@@ -154,10 +158,19 @@ class _Following:
     `version`: of the release that the board tries by itself, empty before that.
     """
 
-    def __init__(self, link: Link, watch: Watch, before: dict[str, Any], *, silence_s: float = 0) -> None:
+    def __init__(
+        self,
+        link: Link,
+        watch: Watch,
+        before: dict[str, Any],
+        *,
+        silence_s: float = 0,
+        idle: Callable[[], None] | None = None,
+    ) -> None:
         self._link = link
         self._watch = watch
         self._id = before["id"]
+        self._idle = idle or (lambda: None)
         self._silence_s = silence_s or before["deadline_s"] + _SLACK_S
         self.version = ""
         self._hint = ""
@@ -176,7 +189,7 @@ class _Following:
         return replace(outcome, hint=self._hint)
 
     def _left_alone(self) -> str:
-        status = f"`otactl status {self._link.device}`"
+        status = f"`otactl status {shlex.quote(self._link.device)}`"
         if self.version:
             return (
                 f"stopped watching: the board goes on with the trial of {self.version} by itself; "
@@ -197,7 +210,7 @@ class _Following:
             if event.name in ("switch", "rollback"):
                 self._recent.clear()  # what crashes from here on is the release that is tried
             if event.name == "error" and first == "no-app":
-                self._hint = _NO_APP.format(device=self._link.device)
+                self._hint = _NO_APP.format(device=shlex.quote(self._link.device))
                 continue
             self._watch(event)
             if event.name == "confirmed":
@@ -242,6 +255,7 @@ class _Following:
             if line is None:
                 if self._link.ended:
                     raise BoardError(f"the agent on the board at {self._link.device} broke: {last or 'no word'}")
+                self._idle()
                 continue
             last = line or last
             self._note(line)

@@ -1,9 +1,9 @@
 """The verbs that speak with boards, one or many: deploy, update, confirm, rollback, status."""
 
+import contextlib
 import functools
 import json
-import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from otactl.workspace.roster import Entry
 
 _WELL = ("confirmed", "up-to-date")  # outcomes that were asked for
+_CUT = "stopped: the board starts its program; what was written stays, and `otactl deploy` writes the rest"
 
 
 @verb(BOARD, "deploy /dev/ttyUSB0")
@@ -41,7 +42,10 @@ def deploy(*, workspace: Path, boards: "Boards", py: bool, as_json: bool) -> int
     def installed(entry: "Entry", bars: "Shown") -> "Deployed":
         with reached(entry.device, entry.slow, bars) as link:
             say = bars.wait if bars.moves else bars.note  # on a terminal the spinner says which file it is
-            return install(link, found, as_py=py, say=say)
+            try:
+                return install(link, found, as_py=py, say=say)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(_CUT) from None
 
     def one(entry: "Entry", row: "Row") -> many.Ending:
         done = installed(entry, row)
@@ -62,7 +66,7 @@ def deploy(*, workspace: Path, boards: "Boards", py: bool, as_json: bool) -> int
     for advice in done.advice:
         display.warn(advice)
     if not done.advice:  # what is to be mended comes first
-        display.follow_up(_words("update", entry.name), "or wait for the board's next look")
+        display.follow_up("update", "or wait for the board's next look")
     return 0
 
 
@@ -173,21 +177,46 @@ def _follow_in_row(run: "Callable[..., Outcome]", entry: "Entry", row: "Row", lo
 
 
 def _follow_one(run: "Callable[..., Outcome]", entry: "Entry", as_json: bool, log: Path | None) -> int:
-    from otactl.board.codes import sentence
     from otactl.cli import display
     from otactl.cli.boards import BoardWatch
     from otactl.cli.reach import reached
 
+    with (
+        telling_of(log, as_json),
+        display.Bars(quiet=as_json) as bars,
+        reached(entry.device, entry.slow, bars, log=log) as link,
+    ):
+        outcome = run(link, BoardWatch(bars))
+    return tell(outcome, entry.name, as_json, log)
+
+
+@contextlib.contextmanager
+def telling_of(log: Path | None, as_json: bool) -> Iterator[None]:
+    """Where it fails a person is told where the board's console is kept."""
     try:
-        with display.Bars(quiet=as_json) as bars, reached(entry.device, entry.slow, bars, log=log) as link:
-            outcome = run(link, BoardWatch(bars))
+        yield
     except OtactlError:
         if not as_json:
             _tell_of(log)
         raise
+
+
+def tell(
+    outcome: "Outcome",
+    board: str,
+    as_json: bool,
+    log: Path | None,
+    *,
+    lines: Sequence[str] = (),
+    fields: dict[str, Any] | None = None,
+) -> int:
+    """Say how an update ended; the exit code. `lines`, `fields`: what stands below that, and beside it in the JSON."""
+    from otactl.board.codes import sentence
+    from otactl.cli import display
+
     well = outcome.name in _WELL
     if as_json:
-        print(json.dumps(_as_json(outcome)))
+        print(json.dumps(_as_json(outcome) | (fields or {})))
         return 0 if well else 1
     if outcome.name == "confirmed":
         display.done(f"{outcome.version} is confirmed")
@@ -196,21 +225,21 @@ def _follow_one(run: "Callable[..., Outcome]", entry: "Entry", as_json: bool, lo
     else:
         where = f"{outcome.version} was rolled back, " if outcome.name == "rolled-back" else ""
         display.failed(f"{where}{sentence(outcome.reason, outcome.detail)}")
+    for line in lines:
+        display.show(line)
     if not well:
         _tell_of(log)
     if outcome.hint:
         display.show(outcome.hint)
-    display.follow_up(_words("status", entry.name))
+    display.follow_up("status")
     return 0 if well else 1
 
 
 def _tell_of(log: Path | None) -> None:
     if log and log.exists():
-        print(f"what the board said is in {log}")
+        from otactl.cli import display
 
-
-def _words(verb: str, board: str) -> str:
-    return verb if board == "auto" else f"{verb} {shlex.quote(board)}"
+        display.show(f"what the board said is in {display.short(log)}")
 
 
 def _as_told(done: "Deployed") -> dict[str, Any]:
