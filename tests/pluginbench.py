@@ -67,6 +67,13 @@ def run(folder: Path, tests: str, *words: str | Path, beside: str = "", **env: s
     return ended(start(folder, tests, *words, beside=beside, **env))
 
 
+def block(page: str, name: str) -> str:
+    """The code block of a page of docs that begins with a comment `# NAME`."""
+    found = re.search(rf"```\w*\n(# {re.escape(name)}\n.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    assert found, f"{page} has no block {name}"
+    return found[1]
+
+
 def with_program(board: Board, program: str = PROGRAM) -> Board:
     """A board whose own program runs."""
     board.power_on()

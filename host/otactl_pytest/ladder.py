@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from otactl.errors import OtactlError, RigError
 
+from otactl_pytest.power import cycle
 from otactl_pytest.preflight import WrongTarget
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _lines(board: "Board", _: Means) -> None:
 def _power(board: "Board", _: Means) -> None:
     if board.power is None:
         raise RigError("there is no power switch (--board-power)")
-    board.power.cycle()
+    cycle(board.power)
     time.sleep(_STARTS_S * board.slow)
     board.reopen()
 

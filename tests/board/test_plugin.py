@@ -131,6 +131,49 @@ def test_a_port_that_comes_back_is_one_rig_fault_and_the_rest_runs(tmp_path: Pat
     assert ran.code == 3
 
 
+WATCHED = """
+from pathlib import Path
+
+def test_it(board):
+    board.run_program()
+    board.console.wait("app: runs")
+    Path("now").touch()
+    board.console.wait("app: runs", timeout=60)
+    assert board.eval("6 * 7") == 42
+    assert "--- the port is back" in str(board.console)
+"""
+
+
+def test_a_console_that_is_only_watched_comes_back_with_its_port(tmp_path: Path) -> None:
+    with Board(tmp_path / "board") as made:
+        running = start(tmp_path / "project", WATCHED, f"--board={with_program(made).port}")
+        wait_for(tmp_path / "project" / "now")
+    with Board(tmp_path / "board") as made:
+        made.power_on()
+        ran = ended(running)
+    assert ran.code == 0, ran.said
+
+
+LEASED = """
+from otactl.errors import RigError
+
+def test_puts(board_leased):
+    board_leased.put("/mine", "5")
+
+def test_finds(board_leased):
+    assert board_leased.get("/mine") == b"5"
+
+def test_ends(board_leased):
+    raise RigError("the relay is hot")
+"""
+
+
+def test_a_suite_that_leases_a_board_for_its_session_keeps_what_it_put(tmp_path: Path) -> None:
+    ran = run(tmp_path / "project", LEASED)
+    assert ran.outcomes == {"test_puts": "PASSED", "test_finds": "PASSED", "test_ends": "RIG FAULT"}, ran.said
+    assert ran.code == 3
+
+
 def test_a_failure_beside_a_rig_fault_is_a_failure(tmp_path: Path) -> None:
     tests = (
         "from otactl.errors import RigError\n"
@@ -213,7 +256,7 @@ def deafened(board: Board) -> None:
 def test_a_board_that_hears_no_ctrl_c_is_reset_by_its_modem_lines(tmp_path: Path, vboard: Board) -> None:
     deafened(vboard)
     boots = len(vboard.boots)
-    ran = run(tmp_path / "project", ONE_TEST, f"--board={vboard.url}", "--board-slow", "0.1", "--board-log", "logs")
+    ran = run(tmp_path / "project", ONE_TEST, f"--board={vboard.url}", "--board-slow", "0.08", "--board-log", "logs")
     assert ran.code == 0, ran.said
     assert len(vboard.boots) == boots + 1
     console = next((tmp_path / "project" / "logs").rglob("console.log")).read_text()
@@ -226,7 +269,7 @@ def test_a_board_without_modem_lines_is_power_cycled(tmp_path: Path, vboard: Boa
     switch = tmp_path / "switch"
     switch.write_text(f"#!/bin/sh\necho $1 >> {tmp_path}/switched\n")
     switch.chmod(0o755)
-    words = [f"--board={vboard.port}", "--board-slow", "0.1", "--board-power", f"external:{switch}", "-rs"]
+    words = [f"--board={vboard.port}", "--board-slow", "0.08", "--board-power", f"external:{switch}", "-rs"]
     running = start(tmp_path / "project", ONE_TEST, *words)
     wait_for(tmp_path / "switched")
     vboard.power_off()
