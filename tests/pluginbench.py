@@ -45,7 +45,7 @@ def start(folder: Path, tests: str, *words: str | Path, beside: str = "", **env:
     folder.mkdir(exist_ok=True)
     (folder / "test_app.py").write_text(tests)
     (folder / "pytest.ini").write_text("[pytest]\n")
-    paths = os.pathsep.join([beside] if beside else [])
+    paths = os.pathsep.join(filter(None, [beside, str(ROOT / "host")]))  # of this checkout, wherever it is
     return subprocess.Popen(
         [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", *map(str, words)],
         cwd=folder,
