@@ -1,5 +1,6 @@
 """The pytest plugin in projects of somebody's: a pytest of their own each, against a virtual board, judged from outside."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pluginbench
 import pytest
+from otactl_pytest import ladder
 from pluginbench import PROGRAM, ended, on_socket, run, start, with_program
 from vboard.board import Board
 
@@ -249,10 +251,11 @@ if "deaf" in os.listdir():  # once
 ONE_TEST = "def test_it(board): assert board.eval('6 * 7') == 42\n"
 
 
-def deafened(board: Board) -> None:
+def deafened(board: Board, *, for_ever: bool = False) -> None:
     """Its program hears no Ctrl-C, until it is reset."""
+    program = DEAF.replace('    os.remove("deaf")\n', "") if for_ever else DEAF
     with pluginbench.Link(str(board.port)) as link:
-        link.put("/main.py", (DEAF + PROGRAM).encode())
+        link.put("/main.py", (program + PROGRAM).encode())
         link.put("/deaf", b"")
     board.wait_text("deaf", 20)
 
@@ -268,25 +271,25 @@ def test_a_board_that_hears_no_ctrl_c_is_reset_by_its_modem_lines(tmp_path: Path
     assert " --- ladder: reset by DTR and RTS: the board is back" in console
 
 
-def test_a_board_without_modem_lines_is_power_cycled(tmp_path: Path, vboard: Board) -> None:
-    deafened(vboard)
-    switch = tmp_path / "switch"
-    switch.write_text(f"#!/bin/sh\necho $1 >> {tmp_path}/switched\n")
+def test_a_board_that_nothing_else_brings_back_is_power_cycled_then_reflashed(tmp_path: Path) -> None:
+    sound, switch = tmp_path / "sound.bin", tmp_path / "switch"
+    switch.write_text(f"#!/bin/sh\necho $1 >> {tmp_path}/switched\n")  # its contacts are welded
     switch.chmod(0o755)
-    words = [f"--board={vboard.port}", "--board-slow", "0.08", "--board-power", f"external:{switch}", "-rs"]
-    running = start(tmp_path / "project", ONE_TEST, *words)
-    wait_for(tmp_path / "switched")
-    vboard.power_off()
-    wait_until(tmp_path / "switched", "off\non\n")
-    vboard.power_on()
-    assert ended(running).code == 0
-
-
-def wait_until(path: Path, text: str) -> None:
-    until = time.monotonic() + 60
-    while path.read_text() != text:
-        assert time.monotonic() < until, path.read_text()
-        time.sleep(0.05)
+    with Board(tmp_path / "board") as made:
+        with_program(made)
+        made.power_off()
+        shutil.copy(tmp_path / "board" / "flash.bin", sound)
+        made.power_on()
+        deafened(made, for_ever=True)
+        words = [f"--board={made.port}", "--board-slow=0.06", f"--board-power=external:{switch}"]
+        ran = run(tmp_path / "project", ONE_TEST, *words, f"--board-reflash={sound}", "--board-log=logs")
+        assert ran.code == 0, ran.said
+        assert (tmp_path / "switched").read_text() == "off\non\n"
+        assert pluginbench.files(made) == ["boot.py", "main.py"]
+    console = next((tmp_path / "project" / "logs").rglob("console.log")).read_text()
+    rungs = [line.partition("--- ladder: ")[2] for line in console.splitlines() if "--- ladder: " in line]
+    assert [rung.partition(":")[0] for rung in rungs] == [rung.name for rung in ladder.RUNGS]
+    assert rungs[-1] == "reflash: the board is back"
 
 
 POOLED = """
