@@ -61,6 +61,9 @@ class Board:
         self.log_dir: Path | None = None
         self._link: Session | None = None
 
+    def __repr__(self) -> str:
+        return f"<Board {self.name}>" if self.name == self.device else f"<Board {self.name} at {self.device}>"
+
     @property
     def link(self) -> Session:
         """The open port, for what this class has no word for. Raises RigError while the port is lent to another tool."""
