@@ -187,7 +187,7 @@ def _follow_one(run: "Callable[..., Outcome]", entry: "Entry", as_json: bool, lo
         reached(entry.device, entry.slow, bars, log=log) as link,
     ):
         outcome = run(link, BoardWatch(bars))
-    return tell(outcome, entry.name, as_json, log)
+    return tell(outcome, as_json, log)
 
 
 @contextlib.contextmanager
@@ -203,7 +203,6 @@ def telling_of(log: Path | None, as_json: bool) -> Iterator[None]:
 
 def tell(
     outcome: "Outcome",
-    board: str,
     as_json: bool,
     log: Path | None,
     *,

@@ -64,9 +64,7 @@ def push(
         if compare:
             copied = _copied(link, offered, bars)
         pushed = send(link, offered, BoardWatch(bars), raw=raw, anyway=anyway)
-    return tell(
-        pushed.outcome, board, as_json, log, lines=_lines(pushed, copied, compare), fields=_fields(pushed, copied)
-    )
+    return tell(pushed.outcome, as_json, log, lines=_lines(pushed, copied, compare), fields=_fields(pushed, copied))
 
 
 def _copied(link: "Link", offered: "Offer", bars: "Bars") -> "Copied | None":
