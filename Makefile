@@ -40,7 +40,7 @@ soak: $(READY) ## 200 random sequences of network faults (SEED=7 to choose them,
 lint: $(READY) typings/ready ## ruff and mypy, for the host and for the device
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy host/otactl host/vboard host/faultserver
+	@$(BIN)/mypy host/otactl host/otactl_pytest host/vboard host/faultserver
 	@$(BIN)/mypy --config-file device/mypy.ini device/ota
 
 typings/ready: $(READY)

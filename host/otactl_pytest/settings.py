@@ -1,0 +1,63 @@
+"""The plugin's options and the marker. Nothing else is imported here: every pytest session pays for it."""
+
+from pathlib import Path
+
+import pytest
+
+WAIT_S = 300.0
+
+
+def add(parser: pytest.Parser) -> None:
+    group = parser.getgroup("board", "boards with MicroPython (micropython-ota-agent)")
+    group.addoption(
+        "--board",
+        action="append",
+        default=[],
+        metavar="DEVICE",
+        help="An mpremote device, a name of boards.toml, or virtual[:CHIP] (default); repeated: a pool of boards.",
+    )
+    group.addoption(
+        "--boards-file", type=Path, metavar="FILE", help="(default: boards.toml beside the project's pytest settings)"
+    )
+    group.addoption(
+        "--board-tag", action="append", default=[], metavar="TAG", help="The boards of boards.toml with that tag."
+    )
+    group.addoption(
+        "--board-wait", type=float, default=WAIT_S, metavar="S", help=f"For a free board (default: {WAIT_S:g})."
+    )
+    group.addoption("--board-slow", type=float, metavar="N", help="The board or its link is N times slower than usual.")
+    group.addoption("--board-chip", default="", metavar="CHIP", help="End at once where the board has another chip.")
+    group.addoption(
+        "--board-micropython", default="", metavar="GLOB", help="End at once where it runs another version (1.26.*)."
+    )
+    group.addoption(
+        "--board-feature", action="append", default=[], metavar="WORD", help="What the board has, for board_needs."
+    )
+    group.addoption(
+        "--board-power", default="", metavar="SPEC", help="uhubctl:HUB.PORT, http:ON_URL OFF_URL, external:CMD, manual."
+    )
+    group.addoption(
+        "--board-reflash", type=Path, metavar="FILE", help="A whole flash to write back where nothing else helps."
+    )
+    group.addoption(
+        "--board-backup", action="store_true", help="Read the whole flash at the start, to write that back."
+    )
+    group.addoption(
+        "--board-log", type=Path, metavar="DIR", help="Keep a folder for each test: console, status, command."
+    )
+
+
+MARKERS = (
+    "board_needs(*features): skip the test where the board lacks one of them (wifi, power, loopback, words of your own)",
+)
+
+
+def boards_file(config: pytest.Config) -> Path:
+    given: Path | None = config.getoption("--boards-file")
+    return given or config.rootpath / "boards.toml"
+
+
+def words(config: pytest.Config) -> list[str]:
+    """What `--board` was given, all of it; with a tag and no board, none."""
+    given: list[str] = config.getoption("--board")
+    return given or ([] if config.getoption("--board-tag") else ["virtual"])
