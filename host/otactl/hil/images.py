@@ -101,7 +101,9 @@ def fetch(board: "Board", address: str, length: int, digest: str) -> bytes:
     board.console.note(f"the board sends the firmware that it runs, {length} bytes")
     data = _received(board, address, length)
     if sha256(data).hexdigest() != digest:
-        raise RigError(f"{board.name} sent {len(data)} of {length} bytes, or others than it runs: is the network sound?")
+        raise RigError(
+            f"{board.name} sent {len(data)} of {length} bytes, or others than it runs: is the network sound?"
+        )
     with contextlib.suppress(OSError):  # the next run reads it again
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(kept, data)

@@ -4,7 +4,6 @@ Files are moved, not copied: a move is one step of the file system, costs no tim
 the first move, says what there was. Otadata is put back to the slot that it named, the agent's record in NVS as it was.
 """
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -139,7 +138,9 @@ def take(board: "Board", named: str) -> Found:
     board.console.note("the board's own files are put aside")
     free = board.link.value("(lambda s: s[0] * s[3])(os.statvfs('/'))", "import os")
     if free < _ROOM:
-        raise BoardError(f"{board.name} has {free} bytes free in its file system, the suite needs {_ROOM}: delete files")
+        raise BoardError(
+            f"{board.name} has {free} bytes free in its file system, the suite needs {_ROOM}: delete files"
+        )
     board.link.run(f"{_CALLS}\n_take({named!r})", timeout_s=_LONG_S)
     return kept(board)
 
@@ -174,7 +175,9 @@ def differences(board: "Board", found: Found) -> list[str]:
     now = board.link.value("_inventory()", _CALLS, timeout_s=_LONG_S)
     wrong = [f"{path} is gone" for path in sorted(found.files.keys() - now.keys())]
     wrong += [f"{path} is new" for path in sorted(now.keys() - found.files.keys())]
-    wrong += [f"{path} has changed" for path in sorted(now.keys() & found.files.keys()) if now[path] != found.files[path]]
+    wrong += [
+        f"{path} has changed" for path in sorted(now.keys() & found.files.keys()) if now[path] != found.files[path]
+    ]
     if board.link.value("_record()", _CALLS) != found.record:
         wrong.append("the agent's record in NVS is another")
     return wrong

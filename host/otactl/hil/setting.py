@@ -8,10 +8,11 @@ from pathlib import Path
 class Setting:
     """`seed` chooses where downloads are cut, and the images. `address`: what boards call this machine, "" to find out.
     `firmware`: a file to make releases of, in place of what the board runs. `ssid`, `password`: in place of the network that
-    the board is configured for."""
+    the board is configured for. `restore_slot`: put the other slot's content back in the end."""
 
     seed: int = 1
     address: str = ""
     firmware: Path | None = None
     ssid: str = ""
     password: str = ""
+    restore_slot: bool = False

@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from faultserver import faults
 from faultserver.exchange import Folder
 from faultserver.server import Event, FaultServer
+from otactl_pytest.reboots import BANNER
 
 from otactl.board.deploy import deploy
 from otactl.errors import BoardError, RigError
@@ -30,7 +30,16 @@ _GONE_S = 30.0  # a port that went away with a reset
 _PUMP_S = 0.2
 _WATCHDOG_S = 25  # the least that the agent takes
 TRIAL: dict[str, Any] = {"deadline_s": 90, "watchdog_s": _WATCHDOG_S, "settle_s": 1, "checks": []}
-ALL_CHECKS = ("network", "server", "gpio", "heap", "filesystem", "import", "call", "healthy")  # so that deploy brings them
+ALL_CHECKS = (
+    "network",
+    "server",
+    "gpio",
+    "heap",
+    "filesystem",
+    "import",
+    "call",
+    "healthy",
+)  # so that deploy brings them
 
 
 class Stage:
@@ -82,7 +91,9 @@ class Stage:
         seen = slots.look(self.board)
         label, state = seen.named
         if state in ("new", "pending"):
-            raise BoardError(f"{self.board.name} tries a release ({label} is {state}): let that end first (`otactl confirm`)")
+            raise BoardError(
+                f"{self.board.name} tries a release ({label} is {state}): let that end first (`otactl confirm`)"
+            )
         if label != seen.running:
             raise BoardError(f"otadata of {self.board.name} names {label}, and {seen.running} runs: see `otactl slots`")
         return seen
@@ -116,7 +127,9 @@ class Stage:
         if self.setting.firmware:
             found = firmware.for_agent(self.setting.firmware)
             if found.chip != self.chip:
-                raise BoardError(f"{self.setting.firmware} is firmware for {found.chip}, {self.board.name} is an {self.chip}")
+                raise BoardError(
+                    f"{self.setting.firmware} is firmware for {found.chip}, {self.board.name} is an {self.chip}"
+                )
             return found.app
         return images.fetch(self.board, self.address, self.home_size, self.home_digest)
 
@@ -161,6 +174,7 @@ class Stage:
         self.before = slots.sketch(board, self.other)
         self.events.clear()
         self.rest = None
+        self._begun = len(board.console.lines)
 
     def plan(self, do: str = "", *, slot: str = "", pins: tuple[tuple[int, int], ...] = (), **trial: Any) -> None:
         """What the program does in `slot` (the other one unless given), and settings of the trial, checks among them."""
@@ -215,7 +229,7 @@ class Stage:
 
     def settle(self, timeout: float = _REST_S) -> Beat:
         """Until the program runs in a slot that is confirmed. Raises BoardError, RigError."""
-        self.rest = self.until(lambda beat: self._rests(beat), timeout, "come to rest")
+        self.rest = self.until(self._rests, timeout, "come to rest")
         return self.rest
 
     def _rests(self, beat: Beat) -> bool:
@@ -248,6 +262,19 @@ class Stage:
             line = link.line(_PUMP_S)
             if line is not None:
                 yield line
+
+    def banners(self) -> int | None:
+        """Resets that the ROM told of on the console since the test began; None where the port went away meanwhile."""
+        if self.board.link.reopened or self.board.link.gone:
+            return None
+        return sum(bool(BANNER.match(line.text + "\n")) for line in self.board.console.lines[self._begun :])
+
+    # --- who did it -----------------------------------------------------------------------------------------------
+
+    def requests(self, release: Release) -> list[Event]:
+        """The requests for a release's file, once none is open any more."""
+        self.server.settle()
+        return [event for event in self.events if event.request.endswith(release.path)]
 
 
 def _any(name: str) -> dict[str, Any]:

@@ -30,6 +30,12 @@ class Expected:
     version: str | None = None
 
 
+def ends(stage: "Stage", *boots: str, **more: Any) -> None:
+    """Assert that the bootloader started these slots one after the other, and that all else is `Expected(boots, **more)`."""
+    said = wrong(stage, Expected(boots, **more))
+    assert not said, "; ".join(said)
+
+
 def wrong(stage: "Stage", expected: Expected) -> list[str]:
     """All that is not as expected of a board at rest. Raises BoardError, RigError."""
     rest = stage.rest
@@ -77,7 +83,9 @@ def _status(status: dict[str, Any], seen: Look, expected: Expected) -> list[str]
     label, state = seen.named
     said = []
     if (status["running"], status["boot"]) != (seen.running, label):
-        said.append(f"status says {status['running']} runs and {status['boot']} boots; it is {seen.running} and {label}")
+        said.append(
+            f"status says {status['running']} runs and {status['boot']} boots; it is {seen.running} and {label}"
+        )
     told = {one["name"]: one["state"] for one in status["slots"]}
     if label in seen.slots and told.get(label) != state:
         said.append(f"status says {label} is {told.get(label)}, otadata says {state}")

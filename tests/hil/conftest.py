@@ -1,0 +1,68 @@
+"""The suite's fixtures: `stage` is a board at home, with the agent and the suite's program on it.
+
+What a verdict goes by is told in otactl.hil.verdict, what the board is left as in otactl.hil.keep.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from otactl.hil import plugin
+from otactl.hil.stage import Stage
+from otactl_pytest import outcome
+
+if TYPE_CHECKING:
+    from otactl_pytest.board import Board
+    from otactl_pytest.held import Held
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def _stage(
+    request: pytest.FixtureRequest, _board_held: "Held", tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    """Set up once, put back in the end; where it cannot be set up, one test says why and the others are skipped."""
+    made = Stage(_board_held.board, tmp_path_factory.mktemp("hil"), plugin.setting(request.config))
+    try:
+        _board_held.board.open()
+        made.set_up()
+        yield made
+    except BaseException as error:
+        request.config.stash[outcome.BROKEN] = f"the board could not be set up: {error}"
+        raise
+    finally:
+        made.put_back()
+
+
+@pytest.fixture
+def stage(_stage: Stage, board: "Board") -> Stage:
+    """The board for one test: its home slot runs, the other one is free."""
+    _stage.go_home()
+    return _stage
+
+
+# --- which tests --------------------------------------------------------------------------------------------------------
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "quick: in the choice that a chip runs in three minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    ours = [item for item in items if HERE in item.path.parents]
+    others = [item for item in items if HERE not in item.path.parents]
+    if not config.getoption("--hil-all", False):
+        left_out = [item for item in ours if item.get_closest_marker("quick") is None]
+        config.hook.pytest_deselected(items=left_out)
+        ours = [item for item in ours if item.get_closest_marker("quick")]
+    ours.sort(key=lambda item: item.path.name == "test_left.py")  # the last word
+    items[:] = others + ours
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    count = metafunc.config.getoption("--hil-count", 1)
+    if count > 1 and "stage" in metafunc.fixturenames and metafunc.module.__name__.split(".")[-1] != "test_left":
+        metafunc.fixturenames.append("_turn")
+        metafunc.parametrize("_turn", range(1, count + 1))
