@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,10 @@ from faultserver.exchange import Folder
 from faultserver.server import Event, FaultServer
 from otactl_pytest.reboots import BANNER
 
+from otactl.board import follow
 from otactl.board.deploy import deploy
-from otactl.errors import BoardError, RigError
+from otactl.board.slots_layout import STATES, named
+from otactl.errors import BoardError, RigError, UsageError
 from otactl.hil import images, keep, network, program, slots
 from otactl.hil.program import Beat
 from otactl.hil.releases import Release, Releases
@@ -57,7 +60,7 @@ class Stage:
         self._folder = folder
         self._open = contextlib.ExitStack()
         self._image_number = setting.seed & 0xFFFF
-        self._released: dict[str, bytes] = {}  # slot -> the image that a test has seen whole in it
+        self._whole: tuple[str, bytes] | None = None  # the sketch of the other slot, and the image seen whole in it
         self._ready = False
 
     # --- once a run -----------------------------------------------------------------------------------------------
@@ -179,6 +182,7 @@ class Stage:
     def plan(self, do: str = "", *, slot: str = "", pins: tuple[tuple[int, int], ...] = (), **trial: Any) -> None:
         """What the program does in `slot` (the other one unless given), and settings of the trial, checks among them."""
         board = self.board
+        board.to_prompt()
         board.link.put(program.PLAN, program.plan(slot or self.other, do, pins))
         config = {"url": self.releases.workspace.channel_url, "product": self.releases.workspace.product, **self.config}
         board.link.put(CONFIG, network.as_json(config | {"trial": TRIAL | trial}))
@@ -191,10 +195,9 @@ class Stage:
     def publish(self, *, download: bool = True) -> Release:
         """A sound release. Without `download` of the image that the other slot holds already, if a test has put one there,
         and the agent knows that it is whole: what comes after the download is what is tried."""
-        image = self._released.get(self.other)
-        if download or image is None:
+        if download or self._whole is None or self._whole[0] != self.before:
             return self.releases.publish(self.new_image())
-        release = self.releases.publish(image)
+        release = self.releases.publish(self._whole[1])
         self._tell_whole(release)
         return release
 
@@ -202,18 +205,16 @@ class Stage:
         """As after a download whose last byte is in flash, by the agent's own record."""
         facts = {"version": "0", "sequence": 0, "security_version": 0, "size": len(release.image)}
         facts["sha256"] = images.sha256(release.image).hexdigest()
+        self.board.to_prompt()
         self.board.link.run(
             "from ota.boot import record, slots\n_s, _r = slots.Slots(), record.load()\n"
             f"_r.begin({facts!r}, _s.next, _s.running)\n_r.progress({len(release.image)})"
         )
 
-    def holds(self, slot: str, image: bytes) -> bool:
-        """Whether that whole image lies in a slot."""
-        good = slots.digest(self.board, slot, len(image)) == images.sha256(image).hexdigest()
-        if good:
-            self._released[slot] = image
-        else:
-            self._released.pop(slot, None)
+    def holds(self, image: bytes) -> bool:
+        """Whether that whole image lies in the other slot."""
+        good = slots.digest(self.board, self.other, len(image)) == images.sha256(image).hexdigest()
+        self._whole = (slots.sketch(self.board, self.other), image) if good else None
         return good
 
     def script(self, *steps: str, match: str = "*.bin") -> None:
@@ -227,17 +228,35 @@ class Stage:
         """A hard reset: the program starts, and with it the agent's look for an update."""
         self.board.reset("hard")
 
+    def pull_reset(self) -> None:
+        """A reset that nothing on the board has a say in, where the port has the lines for it, or there is a power switch;
+        else by Ctrl-C and machine.reset()."""
+        ways = ("lines", *(["power"] if self.board.power else []), "hard")
+        for way in ways:
+            try:
+                self.board.reset(way)
+                return
+            except RigError:  # a terminal has no lines
+                if way == ways[-1]:
+                    raise
+
     def settle(self, timeout: float = _REST_S) -> Beat:
         """Until the program runs in a slot that is confirmed. Raises BoardError, RigError."""
-        self.rest = self.until(self._rests, timeout, "come to rest")
+        self.rest = self._until(self._rests, timeout, "come to rest")
         return self.rest
 
     def _rests(self, beat: Beat) -> bool:
         state = "none" if beat.slot == self.found_at.factory else "valid"
         return slots.named_by(beat.otadata, self.found_at.slots, self.found_at.factory) == (beat.slot, state)
 
-    def until(self, holds: "Any", timeout: float, what: str) -> Beat:
-        """The first word of the program that `holds` (a function of a Beat) takes."""
+    def until_tried(self, timeout: float = _REST_S) -> None:
+        """Until the program runs in the other slot, which is on trial. Raises BoardError, RigError."""
+        beat = self._until(lambda beat: beat.slot == self.other or self._rests(beat), timeout, f"start {self.other}")
+        if beat.slot != self.other or self._rests(beat):
+            raise BoardError(f"{self.board.name} came to rest in {beat.slot}: no trial in {self.other} was seen")
+
+    def _until(self, holds: Callable[[Beat], bool], timeout: float, what: str) -> Beat:
+        """The first word of the program that `holds` takes."""
         for line in self.lines(timeout):
             beat = program.parse_beat(line)
             if beat and holds(beat):
@@ -249,7 +268,7 @@ class Stage:
         if not any(text in line for line in self.lines(timeout)):
             raise BoardError(f"{self.board.name} did not say {text!r} within {timeout * self.board.slow:g} s")
 
-    def lines(self, timeout: float) -> "Any":
+    def lines(self, timeout: float) -> Iterator[str]:
         """Lines of the console, through resets, until the time is over. Raises RigError for a port that stays away."""
         link = self.board.link
         link.let_go()
@@ -275,6 +294,25 @@ class Stage:
         """The requests for a release's file, once none is open any more."""
         self.server.settle()
         return [event for event in self.events if event.request.endswith(release.path)]
+
+    def state_of(self, slot: str) -> str:
+        """What otadata says of a slot, by the entry that is about it."""
+        seen = slots.look(self.board)
+        about = [e for e in seen.otadata if not e.blank and seen.slots[named(e, len(seen.slots))] == slot]
+        return STATES.get(max(about, key=lambda e: e.seq).state, "undefined") if about else "none"
+
+    def status(self) -> dict[str, Any]:
+        """agent.status()"""
+        self.board.to_prompt()
+        return follow.status(self.board.link)
+
+    def loopback(self) -> tuple[int, int]:
+        """The pins of the feature loopback:OUT-IN. Raises UsageError."""
+        said = self.board.feature("loopback") or ""
+        out, _, into = said.partition("-")
+        if not (out.isdecimal() and into.isdecimal()):
+            raise UsageError(f"loopback:{said} of {self.board.name}: write it as loopback:4-5, the output first")
+        return int(out), int(into)
 
 
 def _any(name: str) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def _content(stage: "Stage", expected: Expected) -> list[str]:
         said.append(f"{stage.home}, the way back, was written to")
     if expected.untouched and slots.sketch(stage.board, stage.other) != stage.before:
         said.append(f"{stage.other} was erased or written")
-    if expected.holds and not stage.holds(stage.other, expected.holds.image):
+    if expected.holds and not stage.holds(expected.holds.image):
         said.append(f"{stage.other} does not hold release {expected.holds.version} byte for byte")
     return said
 
