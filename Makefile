@@ -8,6 +8,7 @@ FIRMWARE  ?=
 VENV      := .venv
 BIN       := $(VENV)/bin
 READY     := $(VENV)/ready
+BESIDE    := $(VENV)/beside/ready
 OTACTL    := $(BIN)/otactl
 
 .DEFAULT_GOAL := help
@@ -30,7 +31,14 @@ demo: $(READY) ## a full update and a rollback on a virtual board (FIRMWARE=path
 picture: $(READY) ## what the demo shows, as README's picture docs/demo.svg
 	@$(OTACTL) demo --svg docs/demo.svg
 
-test: $(READY) ## all tests
+# Plugins that ours must work beside, each in a folder of its own: in the venv they would take part in every test run.
+$(BESIDE): $(READY)
+	@rm -rf $(VENV)/beside
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(VENV)/beside/labgrid labgrid
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(VENV)/beside/embedded pytest-embedded-serial
+	@touch $@
+
+test: $(READY) $(BESIDE) ## all tests
 	@$(BIN)/python -m pytest -n 4 $(ARGS)
 
 soak: $(READY) ## 200 random sequences of network faults (SEED=7 to choose them, ONLY=17 for one)

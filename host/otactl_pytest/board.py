@@ -11,9 +11,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import serial
 from otactl.errors import BoardError, RigError, UsageError
 
-from otactl_pytest import reboots
+from otactl_pytest import reboots, resets
 from otactl_pytest.agent import BoardAgent
 from otactl_pytest.console import ConsoleLog
 from otactl_pytest.files import Files
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     from otactl_pytest.virtual import VirtualBoard
 
-_RESET_S = 30.0
-_STARTS_S = 1.0  # from the reset to the first line of the ROM, where a port tells it
 _SHOWN = 60  # characters of code in the console's notes
 
 
@@ -35,7 +34,8 @@ class Board:
     """One board, at its prompt or running its own program.
 
     `name`, `device`, `chip`, `features`: as boards.toml or the options have them. `console`: all that it said so far.
-    `power`: its power switch, or None. `agent`: the OTA agent on it. `virtual`: the virtual board that it is, or None.
+    `power`: its power switch, or None. `agent`: the OTA agent on it. `virtual`: the virtual
+    board that it is, or None. `log_dir`: with --board-log, the folder of the test that runs.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Board:
         self.files = Files(self._run_quietly)
         self.agent = BoardAgent(self)
         self.virtual: VirtualBoard | None = None
+        self.log_dir: Path | None = None
         self._link: Session | None = None
 
     @property
@@ -67,13 +68,13 @@ class Board:
     def open(self) -> None:
         """Open the port, unless it is open; the board is taken to run by itself then. Raises RigError."""
         if self._link is None:
-            self._link = Session(self.device, slow=self.slow, hear=self.console.hear)
+            self._link = Session(self.device, slow=self.slow, hear=self.console.hear, note=self.console.note)
             self._link.let_go()
 
     def close(self) -> None:
         """Give the port back; the board stays as it is."""
         if self._link:
-            self._link.close()
+            self._link.end()
             self._link = None
 
     # --- code -----------------------------------------------------------------------------------
@@ -120,6 +121,7 @@ class Board:
     def fresh(self) -> None:
         """At the prompt by a soft reset: boot.py has run, main.py has not. Raises RigError."""
         self.console.note("soft reset to the prompt")
+        self.link.wait_for_port()
         self.link.enter_repl()
 
     def _run(self, code: str, timeout: float) -> str:
@@ -185,33 +187,7 @@ class Board:
         `kind`: soft (Ctrl-D), hard (machine.reset()), lines (EN by the port's RTS), power (off and on by its switch).
         Raises UsageError for another kind, or where there is no power switch; RigError.
         """
-        ways = {"soft": self._soft, "hard": self._hard, "lines": self._lines, "power": self._cycle}
-        if kind not in ways:
-            raise UsageError(f"no reset {kind!r}: one of {', '.join(ways)}")
-        self.console.note(f"{kind} reset")
-        ways[kind]()
-
-    def _soft(self) -> None:
-        self.to_prompt()
-        self.console.mark()
-        self.link.restart_program()
-
-    def _hard(self) -> None:
-        self.to_prompt()
-        self.console.mark()
-        self.link.start("import machine\nmachine.reset()")
-        self.link.let_go()
-
-    def _lines(self) -> None:
-        self.console.mark()
-        self.link.pulse()
-
-    def _cycle(self) -> None:
-        if self.power is None:
-            raise UsageError(f"{self.name} has no power switch: name it with --board-power, or in boards.toml")
-        self.console.mark()
-        self.power.cycle()
-        self.link.let_go()
+        resets.reset(self, kind)
 
     def expect_reboot(self, cause: str | None = None, timeout: float = 30) -> Reboot:
         """Wait for the next reboot after what was done last, or after the reboot waited for last.
@@ -219,20 +195,15 @@ class Board:
         `cause`: power (or the EN pin), software, watchdog, panic, deepsleep, brownout, usb. Where `timeout` seconds pass
         without one, or the cause is another, BoardError; UsageError for a cause that there is not.
         """
-        if cause is not None and cause not in reboots.CAUSES:
-            raise UsageError(f"no cause {cause!r}: one of {', '.join(reboots.CAUSES)}")
-        self.link.let_go()
-        found = self._banner(timeout)
-        told = reboots.told_by(found, found.string[: found.start()])
-        if cause not in (None, told.cause):
-            raise BoardError(f"the board rebooted, but by {told.cause or told.rom}, not by {cause}")
-        return told
+        return resets.expect(self, cause, timeout)
 
-    def _banner(self, timeout: float) -> "reboots.re.Match[str]":
-        found = self.console.search(reboots.BANNER, timeout)
-        if found is None:
-            raise BoardError(f"the board did not reboot within {timeout * self.slow:g} s")
-        return found
+    def run_program(self) -> None:
+        """Let the board's own program run: a soft reset. Raises RigError."""
+        self.console.note("the board's program starts")
+        try:
+            self.link.restart_program()
+        except (OSError, serial.SerialException) as error:
+            raise RigError(f"{self.name} does not take Ctrl-D: {error}") from None
 
     # --- what lies in flash ---------------------------------------------------------------------
 
@@ -279,14 +250,6 @@ class Board:
             if name == word:
                 return value
         return None
-
-    def restart_program(self) -> None:
-        """Let the board's own program run. Raises RigError."""
-        self.console.note("the board's program starts")
-        try:
-            self.link.restart_program()
-        except OSError as error:
-            raise RigError(f"{self.name} does not take Ctrl-D: {error}") from None
 
 
 def _short(code: str) -> str:

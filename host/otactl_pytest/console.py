@@ -75,6 +75,9 @@ class ConsoleLog:
     @contextlib.contextmanager
     def hushed(self) -> Iterator[None]:
         """What the plugin itself asks of the board is no line, unless it goes wrong. A program's word in between is lost."""
+        if self._hushed is not None:  # by the caller already
+            yield
+            return
         with self._changed:
             self._hushed = bytearray()
         try:
@@ -136,12 +139,13 @@ class ConsoleLog:
         with self._changed:
             return self._fresh + _clean(self._partial)[self._used :]
 
-    def wait(self, pattern: str, timeout: float = 10) -> re.Match[str]:
+    def wait(self, pattern: str, timeout: float = 10, *, since: int | None = None) -> re.Match[str]:
         """Until the board says what `pattern` (a regular expression) matches, after what was waited for before.
 
-        Every `reset`, `start` and `exec` of the board sets a new mark first. Raises BoardError after `timeout` seconds.
+        Every `reset`, `start` and `exec` of the board sets a new mark first; `since` is a place in `text` instead. Raises
+        BoardError after `timeout` seconds.
         """
-        found = self.search(re.compile(pattern, re.MULTILINE), timeout)
+        found = self.search(re.compile(pattern, re.MULTILINE), timeout, since=since)
         if found is None:
             last = self.unwaited.strip().splitlines()[-1:] or ["nothing"]
             raise BoardError(
@@ -149,17 +153,18 @@ class ConsoleLog:
             )
         return found
 
-    def search(self, pattern: re.Pattern[str], timeout: float) -> re.Match[str] | None:
+    def search(self, pattern: re.Pattern[str], timeout: float, *, since: int | None = None) -> re.Match[str] | None:
         """As `wait`; None when it does not come in time."""
         until = time.monotonic() + timeout * self._slow
         with self._changed:
             while True:
-                if found := pattern.search(self.unwaited):
+                if since is not None:
+                    found = pattern.search(self.text, since)
+                elif found := pattern.search(self.unwaited):
                     self._use(found.end())
-                    return found
                 left = until - time.monotonic()
-                if left <= 0:
-                    return None
+                if found or left <= 0:
+                    return found
                 self._changed.wait(left)
 
     def _use(self, count: int) -> None:

@@ -11,6 +11,7 @@ from otactl.workspace.roster import Entry
 
 from otactl_pytest import ladder, outcome, preflight
 from otactl_pytest.board import Board
+from otactl_pytest.evidence import Evidence
 from otactl_pytest.power import Power
 from otactl_pytest.preflight import Expected, WrongTarget
 
@@ -41,14 +42,36 @@ class Held:
         Skips the test where the board lacks what it needs. Raises RigError where it cannot be brought to answer.
         """
         self._require_features(item)
-        self._ready(item)
-        yield self.board
-        self._put_back(item)
+        evidence = item.stash[outcome.EVIDENCE] = Evidence(item, self.board)
+        try:
+            self.ready(item)
+            evidence.before()
+            yield self.board
+            report = item.stash.get(outcome.REPORT, None)
+            if why := outcome.of(report):
+                self._climb(item, RigError(why), raising=False)
+            broken = item.config.stash.get(outcome.BROKEN, "")
+            evidence.after(failed=report is not None and report.failed, broken=broken)
+            if not broken:
+                self._put_back(item)
+        finally:
+            evidence.close()
+
+    def ready(self, item: pytest.Item | pytest.Session) -> None:
+        """At its prompt, and the board that is meant. Raises RigError where the whole ladder does not help."""
+        try:
+            self.board.open()
+            self._holds()
+        except WrongTarget as error:
+            self._end_session(item, error)
+            raise
+        except RigError as error:
+            self._climb(item, error)
 
     def close(self) -> None:
         """Let the board's own program run, and give the port back."""
         with contextlib.suppress(OtactlError):
-            self.board.restart_program()
+            self.board.run_program()
         self.board.close()
 
     # --------------------------------------------------------------------------------------------
@@ -60,16 +83,6 @@ class Held:
             has = ", ".join(self.board.features) or "no features"
             pytest.skip(f"{self.board.name} lacks {', '.join(lacking)}; it has {has} (--board-feature, boards.toml)")
 
-    def _ready(self, item: pytest.Item) -> None:
-        try:
-            self.board.open()
-            self._holds()
-        except WrongTarget as error:
-            self._end_session(item, error)
-            raise
-        except RigError as error:
-            self._climb(item, error)
-
     def _holds(self) -> None:
         """The preflight. Raises WrongTarget, RigError."""
         self.board.fresh()
@@ -78,18 +91,13 @@ class Held:
         self.expected = replace(self.expected, mac=found.mac)  # from now on this very board
 
     def _put_back(self, item: pytest.Item) -> None:
-        report = item.stash.get(outcome.REPORT, None)
-        if report is not None and outcome.of(report):
-            self._climb(item, RigError(outcome.of(report)), raising=False)
-            if outcome.BROKEN in item.config.stash:
-                return
         try:
             self.board.files.restore()
         except RigError as error:
             self._climb(item, error)
             self.board.files.restore()
 
-    def _climb(self, item: pytest.Item, first: RigError, *, raising: bool = True) -> None:
+    def _climb(self, item: pytest.Item | pytest.Session, first: RigError, *, raising: bool = True) -> None:
         """Bring the board back. Where that fails, the board counts as broken and `first` is raised with what was tried."""
         self.board.console.note(f"rig fault: {first}")
         try:
@@ -102,7 +110,7 @@ class Held:
             if raising:
                 raise RigError(f"{first}; {error}") from None
 
-    def _end_session(self, item: pytest.Item, error: WrongTarget) -> None:
+    def _end_session(self, item: pytest.Item | pytest.Session, error: WrongTarget) -> None:
         item.config.stash[outcome.BROKEN] = str(error)
         item.session.shouldfail = str(error)
 

@@ -34,7 +34,10 @@ class Lease:
 
 
 def pool(words: Sequence[str], boards_file: Path, tags: Sequence[str] = ()) -> tuple[Entry, ...]:
-    """The boards that `--board` words mean, one entry each; `auto` means every USB port. Raises UsageError, RigError."""
+    """The boards that `--board` words mean and those with a tag, one entry each; `auto` means every USB port.
+
+    Raises UsageError, RigError.
+    """
     roster = Roster(boards_file)
     found: list[Entry] = []
     for word in words:
@@ -43,8 +46,10 @@ def pool(words: Sequence[str], boards_file: Path, tags: Sequence[str] = ()) -> t
         elif word == AUTO:
             found += [Entry(path, path) for path in ports.candidates(AUTO)]
         else:
-            found += roster.chosen([word], tags)
-    return tuple(found)
+            found += roster.chosen([word])
+    if tags:
+        found += roster.chosen([], tags)
+    return tuple(dict.fromkeys(found))
 
 
 def is_virtual(device: str) -> bool:

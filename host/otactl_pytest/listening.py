@@ -26,8 +26,9 @@ class ListenedPort:
     A port that fails raises its SerialException or OSError in the reader, once what came before is read.
     """
 
-    def __init__(self, port: Any, hear: Hear) -> None:
-        self._port, self._hear = port, hear
+    def __init__(self, port: Any, hear: Hear, lost: Callable[[], None] = lambda: None) -> None:
+        """`lost` is called once, in the thread that listens, when the port fails."""
+        self._port, self._hear, self._lost = port, hear, lost
         self._unread = bytearray()
         self._changed = threading.Condition()
         self._over = False
@@ -76,12 +77,18 @@ class ListenedPort:
     # --------------------------------------------------------------------------------------------
 
     @property
+    def sound(self) -> bool:
+        return not self._ended
+
+    @property
     def _ended(self) -> bool:
         return self._over or self._failed is not None
 
     def _require_sound(self) -> None:
         if self._failed:
             raise self._failed
+        if self._over:
+            raise serial.SerialException("the port is closed")
 
     def _listen(self) -> None:
         while not self._over:
@@ -91,6 +98,8 @@ class ListenedPort:
                 with self._changed:
                     self._failed = error if isinstance(error, OSError) else serial.SerialException(str(error))
                     self._changed.notify_all()
+                if not self._over:
+                    self._lost()
                 return
             if data:
                 self._hear(data)  # first: who has read it finds it in the console

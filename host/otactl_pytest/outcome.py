@@ -4,15 +4,17 @@ from typing import Any
 
 import pytest
 
+_OURS = frozenset({"_board_held", "board_device"})
 RIG_FAULT = 3  # as `otactl` has it
 USES = pytest.StashKey[bool]()  # of an item: it has the plugin's own `board`
 BROKEN = pytest.StashKey[str]()  # of the session: why its board can be used no more
+EVIDENCE = pytest.StashKey[Any]()  # of an item: what it leaves (evidence.py)
 REPORT = pytest.StashKey[pytest.TestReport]()  # of an item: its last report
 
 
 def uses_board(item: pytest.Item) -> bool:
     """A fixture `board` of a project's own is none of ours."""
-    return USES in item.stash or "_board_held" in getattr(item, "fixturenames", ())
+    return USES in item.stash or not _OURS.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 def skip_if_broken(item: pytest.Item) -> None:
@@ -22,14 +24,24 @@ def skip_if_broken(item: pytest.Item) -> None:
 
 
 def annotate(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestReport) -> None:
-    """Mark the report of a test that ended by a RigError; xdist carries the mark to its controller."""
+    """Mark the report of a test that ended by a RigError; xdist carries the mark to its controller.
+
+    A report that failed also tells what the board said meanwhile, and how to run the test again.
+    """
     item.stash[REPORT] = report
     if call.excinfo is None or not report.failed:
         return
     from otactl.errors import RigError  # a test with a board has it loaded
 
+    from otactl_pytest import redact
+
+    redact.clean_report(report.longrepr)
+    report.sections = [(title, redact.clean(text)) for title, text in report.sections]
     if isinstance(call.excinfo.value, RigError):
-        vars(report)["rig_fault"] = str(call.excinfo.value)
+        vars(report)["rig_fault"] = redact.clean(str(call.excinfo.value))
+    if evidence := item.stash.get(EVIDENCE, None):
+        report.sections.append(("the board's console", evidence.section))
+        report.sections.append(("to run it again", evidence.repeat))
 
 
 def of(report: object) -> str:

@@ -1,6 +1,6 @@
 """The pytest plugin: options, fixtures and hooks. It imports nothing of the board's side before a fixture is used."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -8,10 +8,13 @@ import pytest
 from otactl_pytest import outcome, settings
 
 if TYPE_CHECKING:
+    from otactl.release.publish import Published
+
     from otactl_pytest.board import Board
     from otactl_pytest.held import Held
     from otactl_pytest.power import Power
     from otactl_pytest.preflight import Expected
+    from otactl_pytest.served import OtaServer
 
 _TAKEN = pytest.StashKey[Any]()  # (device, Lease): what `board_device` gave, and what was leased for it
 _VIRTUAL = pytest.StashKey[Any]()  # the VirtualBoard, where it is one
@@ -62,11 +65,40 @@ def _board_held(
         yield held
 
 
+@pytest.fixture(scope="session")
+def board_leased(request: pytest.FixtureRequest, _board_held: "Held") -> "Board":
+    """The same board for a whole session, checked once: for suites that put it back themselves."""
+    _board_held.ready(request.session)
+    return _board_held.board
+
+
 @pytest.fixture
 def board(request: pytest.FixtureRequest, _board_held: "Held") -> "Iterator[Board]":
     """A board at its prompt: exec, eval, put, get, mount, reset, expect_reboot, console, slots(), agent, power."""
     request.node.stash[outcome.USES] = True
     yield from _board_held.lent(request.node)
+
+
+@pytest.fixture(scope="session")
+def _ota_served(request: pytest.FixtureRequest, board_leased: "Board") -> "Iterator[OtaServer]":
+    from otactl_pytest import served
+
+    with served.opened(request.config, board_leased) as server:
+        yield server
+
+
+@pytest.fixture
+def ota_server(board: "Board", _ota_served: "OtaServer") -> "Iterator[OtaServer]":
+    """Releases for the board: a workspace, served over HTTPS, and the agent on the board, which looks there."""
+    _ota_served.begin()
+    yield _ota_served
+    _ota_served.end()
+
+
+@pytest.fixture
+def ota_release(ota_server: "OtaServer") -> "Callable[..., Published]":
+    """ota_release("2.0", firmware="app.bin"): a release that the board's next look finds."""
+    return ota_server.publish
 
 
 def _entry(config: pytest.Config, device: str) -> Any:

@@ -5,6 +5,16 @@ from pathlib import Path
 import pytest
 
 WAIT_S = 300.0
+_SAID_AGAIN = (
+    "--boards-file",
+    "--board-slow",
+    "--board-chip",
+    "--board-micropython",
+    "--board-feature",
+    "--board-power",
+    "--board-reflash",
+    "--board-host",
+)
 
 
 def add(parser: pytest.Parser) -> None:
@@ -43,6 +53,9 @@ def add(parser: pytest.Parser) -> None:
         "--board-backup", action="store_true", help="Read the whole flash at the start, to write that back."
     )
     group.addoption(
+        "--board-host", default="", metavar="NAME", help="What boards call this machine (default: its address)."
+    )
+    group.addoption(
         "--board-log", type=Path, metavar="DIR", help="Keep a folder for each test: console, status, command."
     )
 
@@ -61,3 +74,13 @@ def words(config: pytest.Config) -> list[str]:
     """What `--board` was given, all of it; with a tag and no board, none."""
     given: list[str] = config.getoption("--board")
     return given or ([] if config.getoption("--board-tag") else ["virtual"])
+
+
+def boards_options(config: pytest.Config) -> list[str]:
+    """What else than `--board` the command line said of the board, to say it again."""
+    said: list[str] = []
+    for name in _SAID_AGAIN:
+        value = config.getoption(name)
+        for one in value if isinstance(value, list) else [value] if value else []:
+            said += [name, str(one)]
+    return said
