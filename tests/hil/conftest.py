@@ -14,26 +14,27 @@ from otactl_pytest import outcome
 
 if TYPE_CHECKING:
     from otactl_pytest.board import Board
-    from otactl_pytest.held import Held
 
 HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
 def _stage(
-    request: pytest.FixtureRequest, _board_held: "Held", tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, board_leased: "Board", tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stage]:
     """Set up once, put back in the end; where it cannot be set up, one test says why and the others are skipped."""
-    made = Stage(_board_held.board, tmp_path_factory.mktemp("hil"), plugin.setting(request.config))
+    made = Stage(board_leased, tmp_path_factory.mktemp("hil"), plugin.setting(request.config))
     try:
-        _board_held.board.open()
         made.set_up()
+        plugin.tell(request.config, board=made.facts)
         yield made
-    except BaseException as error:
+    except Exception as error:
         request.config.stash[outcome.BROKEN] = f"the board could not be set up: {error}"
         raise
     finally:
         made.put_back()
+        for note in made.notes:
+            plugin.tell(request.config, note=note)
 
 
 @pytest.fixture
@@ -57,6 +58,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in ours if item.get_closest_marker("quick") is None]
         config.hook.pytest_deselected(items=left_out)
         ours = [item for item in ours if item.get_closest_marker("quick")]
+    for item in ours:
+        first = (getattr(item, "function", item).__doc__ or item.name).strip().splitlines()[0]
+        item.user_properties += [("title", first), ("again", plugin.again(config, item))]
     ours.sort(key=lambda item: item.path.name == "test_left.py")  # the last word
     items[:] = others + ours
 

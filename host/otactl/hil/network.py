@@ -33,19 +33,13 @@ def found(board: "Board", setting: Setting) -> dict[str, Any]:
     return ways
 
 
-def secrets(ways: dict[str, Any]) -> list[str]:
-    """What of it no log may show."""
-    nets = ways.get("wifi") or []
-    return [str(one["password"]) for one in (nets if isinstance(nets, list) else [nets]) if one.get("password")]
-
-
 def address() -> str:
     """What others on the network call this machine; its own loopback where it has no network."""
     return tls.address() or "127.0.0.1"
 
 
-def in_url(host: str) -> str:
-    """A host as it stands in a URL. Raises UsageError for what boards cannot use."""
+def usable(host: str) -> str:
+    """The same. Raises UsageError for what boards cannot use."""
     if host.count(":") > 1:
         raise UsageError(f"{host}: boards use IPv4; give a name, or an IPv4 address")
     return host

@@ -1,6 +1,5 @@
-"""One board for a run of the suite: set up once, brought home before each test, left as it was found."""
+"""One board for a run of the suite, as a test sees it: brought home first, then it does things and comes to rest."""
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,20 +7,17 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from faultserver import faults
-from faultserver.exchange import Folder
-from faultserver.server import Event, FaultServer
+from faultserver.server import Event
 from otactl_pytest.reboots import BANNER
 
 from otactl.board import follow
-from otactl.board.deploy import deploy
 from otactl.board.slots_layout import STATES, named
 from otactl.errors import BoardError, RigError, UsageError
 from otactl.hil import images, keep, network, program, slots
 from otactl.hil.program import Beat
-from otactl.hil.releases import Release, Releases
+from otactl.hil.releases import Release
 from otactl.hil.setting import Setting
-from otactl.hil.slots import Look
-from otactl.release import firmware
+from otactl.hil.site import TRIAL, Site
 from otactl.release.variant import variant
 
 if TYPE_CHECKING:
@@ -31,134 +27,20 @@ CONFIG = "/etc/ota/config.json"
 _REST_S = 240.0  # a download of 1.7 MB, a trial, and the boots between
 _GONE_S = 30.0  # a port that went away with a reset
 _PUMP_S = 0.2
-_WATCHDOG_S = 25  # the least that the agent takes
-TRIAL: dict[str, Any] = {"deadline_s": 90, "watchdog_s": _WATCHDOG_S, "settle_s": 1, "checks": []}
-ALL_CHECKS = (
-    "network",
-    "server",
-    "gpio",
-    "heap",
-    "filesystem",
-    "import",
-    "call",
-    "healthy",
-)  # so that deploy brings them
 
 
-class Stage:
-    """`home`: the slot that the board was found in, which is never written to; `other`: where an update goes.
-
-    `image`: the firmware that releases are made of; `rest`: what the program said when the board had come to rest.
-    """
+class Stage(Site):
+    """`rest`: what the program said when the board had come to rest; `before`: the sketch of the other slot at the
+    test's beginning."""
 
     def __init__(self, board: "Board", folder: Path, setting: Setting) -> None:
-        self.board, self.setting = board, setting
+        super().__init__(board, folder, setting)
         self.random = Random(setting.seed)
-        self.events: list[Event] = []
         self.rest: Beat | None = None
-        self.changed: list[str] = []  # what is not as it was found, in the end
-        self._folder = folder
-        self._open = contextlib.ExitStack()
+        self.before = ""
         self._image_number = setting.seed & 0xFFFF
         self._whole: tuple[str, bytes] | None = None  # the sketch of the other slot, and the image seen whole in it
-        self._ready = False
-
-    # --- once a run -----------------------------------------------------------------------------------------------
-
-    def set_up(self) -> None:
-        """Raises BoardError where the board is not fit for it, RigError, UsageError."""
-        board = self.board
-        if keep.broken_off(board):
-            board.console.note("a run before this one was broken off: the board is put back first")
-            self._put_back()
-        self.found_at = self._require_rest()
-        self.home, self.other = self.found_at.running, self.found_at.next
-        ways = network.found(board, self.setting)
-        self.address = self.setting.address or network.address()
-        self.home_size, self.home_digest = images.measure(board, self.home, self.found_at.sizes[self.home])
-        self.home_sketch = slots.sketch(board, self.home)
-        self.other_sketch = slots.sketch(board, self.other)
-        keep.take(board, self.home)
-        self._ready = True
-        self.chip = board.slots().chip
-        self.releases = Releases(self._folder / "workspace", self.address, self.chip)
-        self._serve()
-        self.config = {**ways, **self._limits(), "trial": {**TRIAL, "checks": [_any(name) for name in ALL_CHECKS]}}
-        place = self.releases.told(f"https://{network.in_url(self.address)}:{self.server.port}", self.config)
-        self.deployed = deploy(board.link, place)
-        for path, data in (("/boot.py", program.boot_py()), ("/app.py", program.app_py())):
-            board.link.put(path, data)
-        self.image = self._firmware()
-
-    def _require_rest(self) -> Look:
-        seen = slots.look(self.board)
-        label, state = seen.named
-        if state in ("new", "pending"):
-            raise BoardError(
-                f"{self.board.name} tries a release ({label} is {state}): let that end first (`otactl confirm`)"
-            )
-        if label != seen.running:
-            raise BoardError(f"otadata of {self.board.name} names {label}, and {seen.running} runs: see `otactl slots`")
-        return seen
-
-    def _limits(self) -> dict[str, Any]:
-        slow = self.board.slow
-        return {
-            "ntp_host": None,  # the release server tells the time: nothing outside of this rig is asked
-            "connect_timeout_s": 5 * slow,
-            "read_timeout_s": 5 * slow,
-            "join_timeout_s": 20 * slow,
-            "tries": 3,
-            "start_timeout_s": 600,  # a download is part of the look at the program's start
-        }
-
-    def _serve(self) -> None:
-        tls = self.releases.workspace.tls
-        self.server = self._open.enter_context(
-            FaultServer(
-                Folder(self.releases.workspace.releases),
-                tls / "server.pem",
-                tls / "server.key",
-                host="",
-                match="*.bin",
-                watch=self.events.append,
-            )
-        )
-
-    def _firmware(self) -> bytes:
-        images.join(self.board)
-        if self.setting.firmware:
-            found = firmware.for_agent(self.setting.firmware)
-            if found.chip != self.chip:
-                raise BoardError(
-                    f"{self.setting.firmware} is firmware for {found.chip}, {self.board.name} is an {self.chip}"
-                )
-            return found.app
-        return images.fetch(self.board, self.address, self.home_size, self.home_digest)
-
-    def put_back(self) -> None:
-        """The board as it was found; `changed` says what is not. Does nothing the second time. Raises BoardError, RigError."""
-        self._open.close()
-        if not self._ready:
-            return
-        self._ready = False
-        self._put_back()
-        if slots.sketch(self.board, self.home) != self.home_sketch:
-            self.changed.append(f"{self.home}, which runs, does not hold what it held")
-        self.restored = slots.sketch(self.board, self.other) == self.other_sketch
-        self.board.restart_program()
-
-    def _put_back(self) -> None:
-        board = self.board
-        found = keep.kept(board)
-        slots.name(board, found.named)
-        if slots.look(board).running != found.named:
-            board.reset("hard")
-        keep.put_back(board)
-        self.changed = keep.differences(board, found)
-        if (label := slots.look(board).running) != found.named:
-            self.changed.append(f"{label} runs, not {found.named}")
-        keep.forget(board)
+        self._begun = 0
 
     # --- before each test -----------------------------------------------------------------------------------------
 
@@ -313,14 +195,3 @@ class Stage:
         if not (out.isdecimal() and into.isdecimal()):
             raise UsageError(f"loopback:{said} of {self.board.name}: write it as loopback:4-5, the output first")
         return int(out), int(into)
-
-
-def _any(name: str) -> dict[str, Any]:
-    """A check with settings that the agent takes; which ones does not matter where it is only installed."""
-    settings: dict[str, dict[str, Any]] = {
-        "gpio": {"pin": 0, "level": 1},
-        "heap": {"free": 1},
-        "import": {"module": "app"},
-        "call": {"function": "app:selftest"},
-    }
-    return {"check": name} | settings.get(name, {})

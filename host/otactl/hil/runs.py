@@ -1,0 +1,135 @@
+"""The suite, run on one board by a pytest of its own; what a person reads of it."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from otactl.errors import RigError
+from otactl.hil import results
+from otactl.hil.results import Results, Test
+from otactl.hil.setting import Setting
+
+_CARRIED = Path(__file__).resolve().parents[2] / "otactl_hil"  # a wheel has it (pyproject.toml), a checkout does not
+_CHECKOUT = Path(__file__).resolve().parents[3] / "tests" / "hil"
+_POLL_S = 0.2
+_END_S = 60.0  # to put the board back, after Ctrl-C
+_LAST = 3  # lines of pytest's output where it ended without a result
+
+Watch = Callable[[Test], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is run: `setting` for each board, all tests or the quick ones, each `count` times, or what `only` names:
+    file.py::test, or words as pytest's -k takes them."""
+
+    setting: Setting
+    everything: bool = False
+    count: int = 1
+    only: str = ""
+    boards_file: Path | None = None
+
+
+def suite() -> Path:
+    """The folder with the tests. Raises RigError."""
+    for folder in (_CARRIED, _CHECKOUT):
+        if (folder / "conftest.py").is_file():
+            return folder
+    raise RigError(f"no suite at {_CARRIED}: install otactl again, or run it from a whole checkout of the project")
+
+
+def run(board: str, wish: Wish, folder: Path, watch: Watch, going: Callable[[], None] = lambda: None) -> Results:
+    """Run the suite on `board` (a device, or a name of boards.toml) into `folder`; `watch` is told of each test as it ends.
+
+    `going` is called often, and may raise to end the run: the board is put back even so. Raises RigError, OSError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    record, said = folder / "results.jsonl", folder / "pytest.txt"
+    record.unlink(missing_ok=True)
+    (folder / "pytest.ini").write_text("[pytest]\n")  # not that of a project round about
+    with said.open("w", encoding="utf-8") as out:
+        process = subprocess.Popen(
+            _command(board, wish, folder, record),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            cwd=folder,
+        )
+        try:
+            _follow(process, record, board, watch, going)
+        except BaseException:
+            process.terminate()
+            raise
+        finally:
+            _end(process)
+    found = results.read(record, board)
+    if not found.seconds and not found.trouble:
+        last = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-_LAST:]
+        found.trouble = f"pytest ended with {process.returncode}: {' / '.join(last) or 'no word'}"
+    return found
+
+
+def _command(board: str, wish: Wish, folder: Path, record: Path) -> list[str]:
+    place, setting = suite(), wish.setting
+    words: list[str | Path] = ["-m", "pytest", "-p", "otactl.hil.plugin", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    named = place / wish.only if "::" in wish.only else place
+    words += ["-c", folder / "pytest.ini", "--rootdir", place, "-rs", "-v", "--tb", "short", named]
+    words += ["--board", board, "--board-log", folder / "logs", "--junitxml", folder / "junit.xml"]
+    words += ["--hil-results", record, "--hil-seed", str(setting.seed), "--hil-count", str(wish.count)]
+    options: dict[str, object] = {
+        "--hil-address": setting.address,
+        "--hil-firmware": setting.firmware and setting.firmware.resolve(),
+        "--boards-file": wish.boards_file,
+        "-k": "" if "::" in wish.only else wish.only,
+    }
+    for name, value in options.items():
+        words += [name, str(value)] if value else []
+    words += ["--hil-all"] if wish.everything or wish.only else []
+    words += ["--hil-restore-slot"] if setting.restore_slot else []
+    return [sys.executable, *map(str, words)]
+
+
+def _follow(
+    process: "subprocess.Popen[bytes]", record: Path, board: str, watch: Watch, going: Callable[[], None]
+) -> None:
+    told = 0
+    over = False
+    while not over:
+        over = process.poll() is not None
+        tests = results.read(record, board).tests
+        for test in tests[told:]:
+            watch(test)
+        told = len(tests)
+        going()
+        if not over:
+            time.sleep(_POLL_S)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def words(found: Results) -> list[tuple[str, str]]:
+    """(outcome, sentence) for each test, and for what is no test: what is fine and what is not."""
+    said = []
+    for test in found.tests:
+        case = test.id[test.id.find("[") :] if "[" in test.id else ""
+        what = f"{test.title}{f' {case}' if case else ''}"
+        what += f" (after a rig fault: {test.retried})" if test.retried else ""
+        said.append((test.outcome, what if test.outcome == results.PASSED else f"{what}: {test.why}"))
+    said += [("note", note) for note in found.notes]
+    if found.trouble:
+        said.append((results.RIG_FAULT, found.trouble))
+    return said
+
+
+def folder_name(board: str) -> str:
+    """A board's name or device as that of a folder."""
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in board.removeprefix("/dev/")).strip("-.") or "board"
