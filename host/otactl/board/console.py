@@ -8,7 +8,7 @@ from typing import Self
 import serial
 
 from otactl.board import ports
-from otactl.board.timed import Patience, Tell, TimedPort
+from otactl.board.timed import Patience, Stop, Tell, TimedPort
 from otactl.errors import RigError
 
 _POLL_S = 0.01
@@ -20,20 +20,27 @@ class Console:
     """An open port. `gone`: it went away and is not back yet. `reopened`: what answers now may be another board."""
 
     def __init__(
-        self, device: str, *, slow: float = 1.0, tell: Tell | None = None, tap: Callable[[str], None] | None = None
+        self,
+        device: str,
+        *,
+        slow: float = 1.0,
+        tell: Tell | None = None,
+        tap: Callable[[str], None] | None = None,
+        stop: Stop | None = None,
     ) -> None:
-        """`device` as mpremote takes it: auto, a path, id:SERIAL, socket://…, u0.
+        """`device` as mpremote takes it: auto, a path, id:SERIAL, socket://…, u0; or mac:ADDRESS.
 
         `slow`: every time limit is so many times longer. `tell(what, left_s)`: once a second of a
-        long wait. `tap`: gets each line of the console that was read. Raises RigError.
+        long wait. `tap`: gets each line of the console that was read. `stop`: Ctrl-C for a thread
+        that is not the main one. Raises RigError.
         """
         self.device = device
         self.gone = self.reopened = False
-        self.patience = Patience(slow, tell)
+        self.patience = Patience(slow, tell, stop)
         self._tap = tap
-        self._transport = ports.opened(ports.candidates(device), self.patience)
-        self._path = str(self._transport.device_name)
-        self._usb = ports.usb_serial(self._path)
+        self._transport = ports.opened(ports.candidates(device, slow), self.patience)
+        self.path = str(self._transport.device_name)  # the port that was opened
+        self._usb = ports.usb_serial(self.path)
         self._received = b""
 
     def __enter__(self) -> Self:
@@ -100,7 +107,7 @@ class Console:
         time.sleep(_AGAIN_S)
         with contextlib.suppress(RigError):
             # a chip with its own USB may come back under another name
-            paths = ports.candidates(f"id:{self._usb}") if self._usb else [self._path]
+            paths = ports.candidates(f"id:{self._usb}") if self._usb else [self.path]
             self._transport = ports.opened(paths, self.patience)
             self.gone = False
             self.reopened = self.reopened or not self._usb

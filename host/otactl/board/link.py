@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import io
 import json
 import time
 from types import TracebackType
@@ -70,8 +69,7 @@ class Link(Console):
         patience_s = _TRY_S
         while True:
             try:
-                with contextlib.redirect_stdout(io.StringIO()):
-                    self._transport.enter_raw_repl(timeout_overall=patience_s)
+                self._transport.enter_raw_repl(timeout_overall=patience_s)
                 break
             except BROKEN as error:
                 if self.patience.left_s < 0 or isinstance(error, serial.SerialException):

@@ -11,7 +11,8 @@ from typing import NoReturn, Self
 from otactl.board import panic
 from otactl.board.console import Console
 
-KEPT = 20  # logs of a workspace
+KEPT = 20  # logs of a board
+_DATED = f"-{'[0-9]' * 8}-{'[0-9]' * 6}.log"
 _POLL_S = 1.0
 
 Out = Callable[[str], None]
@@ -72,12 +73,15 @@ def watch(console: Console, journal: Journal) -> NoReturn:
             journal(line)
 
 
-def of_update(workspace: Path, device: str) -> Path:
-    """Where the log of an update of today goes, BOARD-DATE.log; all but the newest KEPT - 1 make room. Raises OSError."""
+def of_update(workspace: Path, board: str) -> Path:
+    """Where the log of an update of today goes, BOARD-DATE.log; all but that board's newest KEPT - 1 make room.
+
+    `board`: its name, or its device. Raises OSError.
+    """
     folder = workspace / ".otactl" / "logs"
     folder.mkdir(parents=True, exist_ok=True)
-    old = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime)
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", board.removeprefix("/dev/")).strip("-.") or "board"
+    old = sorted(folder.glob(f"{name}{_DATED}"), key=lambda path: path.stat().st_mtime)
     for path in old[: max(0, len(old) - KEPT + 1)]:
         path.unlink(missing_ok=True)
-    board = re.sub(r"[^A-Za-z0-9.]+", "-", device.removeprefix("/dev/")).strip("-.") or "board"
-    return folder / f"{board}-{datetime.now():%Y%m%d-%H%M%S}.log"
+    return folder / f"{name}-{datetime.now():%Y%m%d-%H%M%S}.log"

@@ -24,7 +24,7 @@ def opened(
             yield rom
         return
     found = None
-    if is_silent(device):
+    if is_silent(device, slow):
         with contextlib.suppress(RigError):
             found = RomSource(device, found=True, baud=baud)
     if found:

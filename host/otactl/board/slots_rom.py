@@ -1,7 +1,6 @@
 """A board's flash over the ROM loader: the only door to esptool's cable side."""
 
 import contextlib
-import io
 import time
 from collections.abc import Iterator
 from types import TracebackType
@@ -14,6 +13,7 @@ from esptool.util import FatalError
 from otactl.board import ports
 from otactl.board.slots_layout import TABLE_AT, TABLE_SIZE, Part, parse_table
 from otactl.errors import BoardError, RigError
+from otactl.release import silent
 
 BAUD = 460_800
 _SILENT_S = 2.0
@@ -37,18 +37,18 @@ class RomSource:
         self.chip = str(self._loader.CHIP_NAME).lower().replace("-", "")
 
     def _connect(self, found: bool, baud: int) -> Any:
+        silent.esptool()
         reasons = []
         for path in ports.candidates(self.device):
             try:
-                with _quiet():
-                    loader = cmds.detect_chip(
-                        path, connect_mode="no-reset" if found else "default-reset", connect_attempts=2 if found else 7
-                    )
-                    loader = cmds.run_stub(loader)
-                    if baud != loader.ESP_ROM_BAUD:
-                        loader.change_baud(baud)
-                    cmds.attach_flash(loader)
-                    self.flash_size = _flash_size(loader)
+                loader = cmds.detect_chip(
+                    path, connect_mode="no-reset" if found else "default-reset", connect_attempts=2 if found else 7
+                )
+                loader = cmds.run_stub(loader)
+                if baud != loader.ESP_ROM_BAUD:
+                    loader.change_baud(baud)
+                cmds.attach_flash(loader)
+                self.flash_size = _flash_size(loader)
                 return loader
             except _FAILURES as error:
                 closed = "Could not open" in str(error)  # esptool's words for all that may be wrong with a port
@@ -63,10 +63,16 @@ class RomSource:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with _quiet(), contextlib.suppress(*_FAILURES):
+        with contextlib.suppress(*_FAILURES):
             cmds.reset_chip(self._loader, "no-reset" if self._found else "hard-reset")
         with contextlib.suppress(*_FAILURES):
             self._loader._port.close()
+
+    @property
+    def mac(self) -> str:
+        """The chip's address, as 24:0a:c4:12:34:56. Raises RigError."""
+        with self._esptool("reading"):
+            return bytes(self._loader.read_mac()).hex(":")
 
     def parts(self) -> tuple[Part, ...]:
         return parse_table(self.read(TABLE_AT, TABLE_SIZE), f"the board at {self.device}")
@@ -91,19 +97,21 @@ class RomSource:
     @contextlib.contextmanager
     def _esptool(self, what: str) -> Iterator[None]:
         try:
-            with _quiet():
-                yield
+            yield
         except _FAILURES as error:
             raise RigError(f"{what} the flash at {self.device} failed: {_said(error)}") from None
 
 
-def is_silent(device: str) -> bool:
-    """Whether a board says nothing to Ctrl-C within two seconds: one in its loader does not. False where no port opens."""
+def is_silent(device: str, slow: float = 1.0) -> bool:
+    """Whether a board says nothing to Ctrl-C within two seconds, times `slow`: one in its loader does not.
+
+    False where no port opens.
+    """
     for path in ports.candidates(device):
         try:
             with serial.serial_for_url(path, 115200, timeout=0.1) as port:
                 port.write(b"\r\x03\x03")
-                until = time.monotonic() + _SILENT_S
+                until = time.monotonic() + _SILENT_S * slow
                 while time.monotonic() < until:
                     if port.read(64):
                         return False
@@ -120,12 +128,6 @@ def _flash_size(loader: Any) -> int:
         if code >= first:
             return int(1 << _SIZES[first] + code - first)
     raise BoardError(f"the flash does not tell its size (id {loader.flash_id():#08x}): is it connected?")
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        yield
 
 
 def _said(error: Exception) -> str:

@@ -10,11 +10,32 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from mpremote import transport_serial
 from mpremote.transport_serial import SerialTransport
+
+# It prints what it got at each try that fails. To hold sys.stdout back meanwhile would silence all threads.
+vars(transport_serial)["print"] = lambda *_: None
 
 Tell = Callable[[str, float], None]
 _QUIET_S = 2.0  # a wait that is over sooner is not worth a word
 _TELL_S = 1.0
+
+
+class Stop:
+    """Ctrl-C for a thread that speaks with a board: its next wait raises KeyboardInterrupt, as in the main thread."""
+
+    def __init__(self) -> None:
+        self._pressed = False
+
+    def press(self) -> None:
+        """From any thread."""
+        self._pressed = True
+
+    def check(self) -> None:
+        """Raises KeyboardInterrupt, once for each time that it was pressed: what is in order to be left still works."""
+        if self._pressed:
+            self._pressed = False
+            raise KeyboardInterrupt
 
 
 class Patience:
@@ -24,10 +45,11 @@ class Patience:
     seconds already; it never sees the end of a wait.
     """
 
-    def __init__(self, slow: float = 1.0, tell: Tell | None = None) -> None:
-        """`slow`: how many times slower than usual the board or its link is."""
+    def __init__(self, slow: float = 1.0, tell: Tell | None = None, stop: Stop | None = None) -> None:
+        """`slow`: how many times slower than usual the board or its link is. `stop` ends any wait."""
         self.slow = slow
         self._tell = tell
+        self._stop = stop
         self.begin("", math.inf)
 
     def limit(self, seconds: float) -> float:
@@ -57,7 +79,9 @@ class Patience:
             self._until = time.monotonic() + self._limit_s
 
     def tick(self) -> None:
-        """Tell of the wait, if it is time to."""
+        """Tell of the wait, if it is time to. Raises KeyboardInterrupt where it is to stop."""
+        if self._stop:
+            self._stop.check()
         if self._tell and self.what and time.monotonic() >= self._next:
             self._next = time.monotonic() + _TELL_S
             self._tell(self.what, max(0.0, self.left_s))

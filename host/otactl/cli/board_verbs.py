@@ -1,5 +1,6 @@
-"""The verbs that speak with a board: deploy, update, confirm, rollback, status."""
+"""The verbs that speak with boards, one or many: deploy, update, confirm, rollback, status."""
 
+import functools
 import json
 import shlex
 from collections.abc import Callable
@@ -8,93 +9,125 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from otactl.cli.options import BOARD, FILE, as_json, in_workspace, on_board, verb
+from otactl.cli.options import BOARD, FILE, as_json, in_workspace, on_boards, verb
 from otactl.errors import OtactlError
 
 if TYPE_CHECKING:
+    from otactl.board.deploy import Deployed
     from otactl.board.follow import Outcome
+    from otactl.cli.chosen import Boards
+    from otactl.cli.many import Ending
+    from otactl.cli.rows import Row
+    from otactl.cli.shown import Shown
+    from otactl.workspace.roster import Entry
+
+_WELL = ("confirmed", "up-to-date")  # outcomes that were asked for
 
 
 @verb(BOARD, "deploy /dev/ttyUSB0")
 @in_workspace
-@on_board
+@on_boards
 @click.option("--py", is_flag=True, help="Install .py instead of .mpy.")
 @as_json
-def deploy(*, workspace: Path, board: str, slow: float, py: bool, as_json: bool) -> int:
-    """Install the agent, its configuration and keys on a board."""
+def deploy(*, workspace: Path, boards: "Boards", py: bool, as_json: bool) -> int:
+    """Install the agent, its configuration and keys on boards."""
     from otactl.board.deploy import deploy as install
-    from otactl.cli import display
+    from otactl.cli import display, many
     from otactl.cli.reach import reached
     from otactl.workspace.workspace import Workspace
 
     found = Workspace.find(workspace)
-    with display.Bars(quiet=as_json) as bars, reached(board, slow, bars) as link:
-        say = bars.wait if bars.moves else bars.note  # on a terminal the spinner says which file it is
-        done = install(link, found, as_py=py, say=say)
+
+    def installed(entry: "Entry", bars: "Shown") -> "Deployed":
+        with reached(entry.device, entry.slow, bars) as link:
+            say = bars.wait if bars.moves else bars.note  # on a terminal the spinner says which file it is
+            return install(link, found, as_py=py, say=say)
+
+    def one(entry: "Entry", row: "Row") -> many.Ending:
+        done = installed(entry, row)
+        for advice in done.advice:
+            row.say(f"! {advice}")
+        counts = f"{len(done.written)} written, {done.unchanged} unchanged, {len(done.removed)} removed"
+        return many.Ending(True, "deployed", why=counts, told=_as_told(done))
+
+    if boards.several:
+        return many.run(boards.entries, one, as_json=as_json)
+    (entry,) = boards.entries
+    with display.Bars(quiet=as_json) as bars:
+        done = installed(entry, bars)
     if as_json:
-        told = {"written": done.written, "unchanged": done.unchanged, "removed": done.removed, "advice": done.advice}
-        print(json.dumps(told))
+        print(json.dumps(_as_told(done)))
         return 0
     display.done(f"deployed: {len(done.written)} written, {done.unchanged} unchanged, {len(done.removed)} removed")
     for advice in done.advice:
         display.warn(advice)
     if not done.advice:  # what is to be mended comes first
-        display.follow_up(_words("update", board), "or wait for the board's next look")
+        display.follow_up(_words("update", entry.name), "or wait for the board's next look")
     return 0
 
 
 @verb(BOARD, "update /dev/ttyUSB0")
-@on_board
+@on_boards
 @click.option("--anyway", is_flag=True, help="Also where main.py does not call agent.start(): a module of yours does.")
 @click.option(
-    "-w", "--workspace", type=FILE, help="Keep the console in its .otactl/logs (default: that of this folder)."
+    "-w",
+    "--workspace",
+    type=FILE,
+    help="With boards.toml, and for the console in its .otactl/logs (default: that of this folder).",
 )
 @as_json
-def update(*, board: str, slow: float, anyway: bool, workspace: Path | None, as_json: bool) -> int:
-    """Have a board install the newest release, and follow it to the end."""
-    import functools
-
+def update(*, boards: "Boards", anyway: bool, workspace: Path | None, as_json: bool) -> int:
+    """Have boards install the newest release, and follow them to the end."""
     from otactl.board import follow
     from otactl.cli.reach import update_log
 
-    log = update_log(workspace, board)
-    return _follow(functools.partial(follow.update, anyway=anyway), board, slow, as_json, log)
+    kept = {entry.name: log for entry in boards.entries if (log := update_log(workspace, entry.name))}
+    return _follow(functools.partial(follow.update, anyway=anyway), boards, as_json, kept)
 
 
 @verb(BOARD, "confirm /dev/ttyUSB0")
-@on_board
+@on_boards
 @as_json
-def confirm(*, board: str, slow: float, as_json: bool) -> int:
+def confirm(*, boards: "Boards", as_json: bool) -> int:
     """End a running trial well, by hand."""
     from otactl.board import follow
 
-    return _follow(follow.confirm, board, slow, as_json)
+    return _follow(follow.confirm, boards, as_json)
 
 
 @verb(BOARD, "rollback /dev/ttyUSB0")
-@on_board
+@on_boards
 @as_json
-def rollback(*, board: str, slow: float, as_json: bool) -> int:
-    """Have a board go back to the release in its other slot."""
+def rollback(*, boards: "Boards", as_json: bool) -> int:
+    """Have boards go back to the release in their other slot."""
     from otactl.board import follow
 
-    return _follow(follow.rollback, board, slow, as_json)
+    return _follow(follow.rollback, boards, as_json)
 
 
 @verb(BOARD, "status /dev/ttyUSB0")
-@on_board
+@on_boards
 @as_json
-def status(*, board: str, slow: float, as_json: bool) -> int:
-    """Show what a board says of itself.
+def status(*, boards: "Boards", as_json: bool) -> int:
+    """Show what boards say of themselves.
 
-    Its program is stopped to read it, and started anew: at its start it looks for an update, as at every start.
+    A board's program is stopped to read it, and started anew: at its start it looks for an update, as at every start.
     """
     from otactl.board import follow
-    from otactl.cli import display
-    from otactl.cli.boards import show_status
+    from otactl.cli import display, many
+    from otactl.cli.boards import in_a_line, show_status
     from otactl.cli.reach import reached
 
-    with display.Bars(quiet=as_json) as bars, reached(board, slow, bars) as link:
+    def one(entry: "Entry", row: "Row") -> many.Ending:
+        with reached(entry.device, entry.slow, row) as link:
+            found = follow.status(link)
+        version = found["installed"]["version"] or "unknown"
+        return many.Ending(True, "on trial" if found["trial"] else "runs", version, in_a_line(found), found)
+
+    if boards.several:
+        return many.run(boards.entries, one, as_json=as_json)
+    (entry,) = boards.entries
+    with display.Bars(quiet=as_json) as bars, reached(entry.device, entry.slow, bars) as link:
         found = follow.status(link)
     if as_json:
         print(json.dumps(found, indent=1))
@@ -104,21 +137,55 @@ def status(*, board: str, slow: float, as_json: bool) -> int:
     return 0
 
 
-def _follow(run: "Callable[..., Outcome]", board: str, slow: float, as_json: bool, log: Path | None = None) -> int:
-    """0 where the board has in the end what was asked for. `log`: where its console is kept."""
+def _follow(
+    run: "Callable[..., Outcome]", boards: "Boards", as_json: bool, logs: "dict[str, Path] | None" = None
+) -> int:
+    """0 where each board has in the end what was asked for. `logs`: where the console of a board, by name, is kept."""
+    from otactl.cli import many
+
+    kept = logs or {}
+    if not boards.several:
+        (entry,) = boards.entries
+        return _follow_one(run, entry, as_json, kept.get(entry.name))
+    return many.run(
+        boards.entries, lambda entry, row: _follow_in_row(run, entry, row, kept.get(entry.name)), as_json=as_json
+    )
+
+
+def _follow_in_row(run: "Callable[..., Outcome]", entry: "Entry", row: "Row", log: Path | None) -> "Ending":
+    from otactl.board.codes import sentence
+    from otactl.cli import many
+    from otactl.cli.boards import BoardWatch
+    from otactl.cli.reach import reached
+
+    well = False
+    try:
+        with reached(entry.device, entry.slow, row, log=log) as link:
+            outcome = run(link, BoardWatch(row))
+        well = outcome.name in _WELL
+    finally:
+        if not well and log and log.exists():
+            row.say(f"what the board said is in {log}")
+    if outcome.hint:
+        row.say(outcome.hint)
+    why = sentence(outcome.reason, outcome.detail) if outcome.reason else ""
+    return many.Ending(well, outcome.name, outcome.version, why, _as_json(outcome))
+
+
+def _follow_one(run: "Callable[..., Outcome]", entry: "Entry", as_json: bool, log: Path | None) -> int:
     from otactl.board.codes import sentence
     from otactl.cli import display
     from otactl.cli.boards import BoardWatch
     from otactl.cli.reach import reached
 
     try:
-        with display.Bars(quiet=as_json) as bars, reached(board, slow, bars, log=log) as link:
+        with display.Bars(quiet=as_json) as bars, reached(entry.device, entry.slow, bars, log=log) as link:
             outcome = run(link, BoardWatch(bars))
     except OtactlError:
         if not as_json:
             _tell_of(log)
         raise
-    well = outcome.name in ("confirmed", "up-to-date")
+    well = outcome.name in _WELL
     if as_json:
         print(json.dumps(_as_json(outcome)))
         return 0 if well else 1
@@ -133,7 +200,7 @@ def _follow(run: "Callable[..., Outcome]", board: str, slow: float, as_json: boo
         _tell_of(log)
     if outcome.hint:
         display.show(outcome.hint)
-    display.follow_up(_words("status", board))
+    display.follow_up(_words("status", entry.name))
     return 0 if well else 1
 
 
@@ -144,6 +211,10 @@ def _tell_of(log: Path | None) -> None:
 
 def _words(verb: str, board: str) -> str:
     return verb if board == "auto" else f"{verb} {shlex.quote(board)}"
+
+
+def _as_told(done: "Deployed") -> dict[str, Any]:
+    return {"written": done.written, "unchanged": done.unchanged, "removed": done.removed, "advice": done.advice}
 
 
 def _as_json(outcome: "Outcome") -> dict[str, Any]:

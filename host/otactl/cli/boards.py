@@ -8,6 +8,7 @@ from rich.text import Text
 from otactl.board.codes import sentence
 from otactl.cli import display
 from otactl.cli.display import Bars
+from otactl.cli.shown import Shown
 
 if TYPE_CHECKING:
     from otactl.board.follow import Event
@@ -28,7 +29,7 @@ _STATES = {"valid": "green", "aborted": "red", "invalid": "red"}
 class BoardWatch:
     """A board's events: bars for what has a measure, lines for the rest."""
 
-    def __init__(self, bars: Bars) -> None:
+    def __init__(self, bars: Shown) -> None:
         self._bars = bars
 
     def __call__(self, event: "Event") -> None:
@@ -95,6 +96,14 @@ def show_status(found: dict[str, Any]) -> None:
         display.failed(sentence(job["reason"], job["detail"] or ""))
     if found["trial"]:
         display.warn("a trial is running: `otactl confirm` ends it well, a reset rolls back")
+
+
+def in_a_line(found: dict[str, Any]) -> str:
+    """The same where it is one board of many; what it runs stands beside it."""
+    state = next((slot["state"] for slot in found["slots"] if slot["name"] == found["running"]), "")
+    line = f"{found['chip']}, MicroPython {found['micropython']}, {found['running']} {state}".rstrip()
+    job = found["job"]
+    return f"{line}; {sentence(job['reason'], job['detail'] or '')}" if job["reason"] else line
 
 
 def _slots(found: dict[str, Any]) -> Table:

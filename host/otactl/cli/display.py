@@ -6,7 +6,6 @@ Every verb prints through here, so that the demo can take a picture of it (`pict
 import contextlib
 import io
 import re
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +34,7 @@ _DONE, _FAILED, _NOTED = ("✓", "bold green"), ("✗", "bold red"), ("!", "bold
 _IN_ASCII = {"✓": "+", "✗": "x"}  # for what can show no other signs
 _PICTURE_COLUMNS = 92
 _SVG = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)  # no fonts from elsewhere
-_WIDEST = 500
+_WIDEST = 1000
 
 
 class _Console(Console):
@@ -87,8 +86,9 @@ def show_table(table: Table) -> None:
     if _screen.console.is_terminal:
         _screen.console.print(table)
         return
-    with _screen.console.capture() as drawn:
-        _screen.console.print(table, width=_WIDEST)
+    wide = Console(file=io.StringIO(), width=_WIDEST, highlight=False)  # a pipe's own console has 80 columns
+    with wide.capture() as drawn:
+        wide.print(table)
     for line in drawn.get().splitlines():
         show(line.rstrip())
 
@@ -121,11 +121,36 @@ def complain(error: str) -> None:
     Console(stderr=True, highlight=False).print(line, soft_wrap=True)
 
 
+def remark(text: str) -> None:
+    """A line on stderr that is no failure."""
+    Console(stderr=True, highlight=False).print(Text(f"otactl: {plain(text)}"), soft_wrap=True)
+
+
+def verdict(text: str, well: bool) -> Text:
+    """A line that begins with the sign for it."""
+    mark, style = _DONE if well else _FAILED
+    return Text.assemble((_shown(mark), style), f" {plain(text)}")
+
+
+def show_named(name: str, text: str, sign: bool | None = None) -> None:
+    """A line of one board of several; `sign` as Bars.note has it. On a terminal what is wrapped stands under the text."""
+    line = Text(plain(text)) if sign is None else verdict(text, sign)
+    if not _screen.console.is_terminal:
+        show(Text(f"{name}  ") + line)
+        return
+    row = Table.grid(padding=(0, 2))
+    row.add_column(no_wrap=True)
+    row.add_row(Text(name, "cyan"), line)
+    _screen.console.print(row)
+
+
+def _shown(sign: str) -> str:
+    return sign if _screen.console.encoding.startswith("utf") else _IN_ASCII.get(sign, sign)
+
+
 def _signed(mark: tuple[str, str], text: str) -> None:
-    sign, style = mark
+    sign, style = _shown(mark[0]), mark[1]
     screen = _screen.console
-    if not screen.encoding.startswith("utf"):
-        sign = _IN_ASCII.get(sign, sign)
     for line in text.splitlines():
         if screen.is_terminal:  # what is wrapped stands under the text, not under the sign
             row = Table.grid(padding=(0, 1))
@@ -138,6 +163,8 @@ def _signed(mark: tuple[str, str], text: str) -> None:
 
 class Bars:
     """Named progress bars and a spinner; where output is no terminal none moves, and `note` still prints."""
+
+    stop = None  # Ctrl-C comes to the main thread by itself
 
     def __init__(self, *, quiet: bool = False) -> None:
         """`quiet`: nothing at all, for output that a script reads."""
@@ -200,9 +227,6 @@ class Bars:
 
     def __enter__(self) -> Self:
         if self._live:
-            _screen.console.file = (
-                sys.stdout
-            )  # this one, also while mpremote's own prints are held back (board/link.py)
             self._live.start()
         return self
 
@@ -214,7 +238,6 @@ class Bars:
     ) -> None:
         if self._live:
             self._live.stop()
-            _screen.console.file = None  # type: ignore[assignment] # as a new console has it: sys.stdout, as it is then
 
 
 class _Waiting(Spinner):

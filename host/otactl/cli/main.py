@@ -11,6 +11,7 @@ import otactl.cli.board_verbs
 import otactl.cli.console_verbs
 import otactl.cli.key_verbs
 import otactl.cli.release_verbs
+import otactl.cli.roster_verbs
 import otactl.cli.slots_verbs
 import otactl.cli.tools
 import otactl.cli.workspace_verbs  # noqa: F401 - a verb is one once its file is imported

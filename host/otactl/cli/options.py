@@ -4,13 +4,18 @@ A new verb is a function under `@verb` in one of the `*_verbs` files (or a new f
 the help, what it returns the exit code, and what it needs is imported inside it, so that `otactl --help` stays quick.
 """
 
+import contextlib
+import functools
+import inspect
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 from click.shell_completion import CompletionItem
 
 from otactl import __version__
+from otactl.errors import UsageError
 
 WORKSPACE, BOARD, TOOLS = "Workspace", "Board", "Tools"  # the groups of `otactl --help`, in this order
 PORT = click.IntRange(0, 0xFFFF)
@@ -62,9 +67,22 @@ def verb_of(family: click.RichGroup, example: str) -> Callable[[Run], click.Rich
     return add
 
 
-def family(name: str, group: str, text: str, example: str) -> click.RichGroup:
-    """A verb that has verbs of its own. `text` is its help."""
-    made = _Verbs(name=name, help=text, epilog=f"example: otactl {example}", no_args_is_help=False)
+class _Family(_Verbs):
+    """Verbs of a verb; without one of them it is `usual`: `otactl slots /dev/ttyUSB0` shows."""
+
+    usual = ""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        named = bool(args) and args[0] in (*self.commands, "-h", "--help")
+        if self.usual and not named:
+            args = [self.usual, *args]
+        return super().parse_args(ctx, args)
+
+
+def family(name: str, group: str, text: str, example: str, *, usual: str = "") -> click.RichGroup:
+    """A verb that has verbs of its own. `text` is its help; `usual` the one that is meant where none is named."""
+    made = _Family(name=name, help=text, epilog=f"example: otactl {example}", no_args_is_help=False)
+    made.usual = usual
     otactl.add_command(made, panel=group)
     return made
 
@@ -75,17 +93,50 @@ in_workspace = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="For scripts: one JSON object.")
 
 
-def _ports(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from serial.tools.list_ports import comports
+def _boards(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What may stand for a board: the ports that are there, and the names of boards.toml."""
+    from otactl.board.ports import on_usb
+    from otactl.cli.chosen import roster
 
-    return [CompletionItem(port.device, help=port.description) for port in comports() if port.vid is not None]
+    items = [CompletionItem(port, help=what) for port, what in on_usb().items()]
+    with contextlib.suppress(UsageError):
+        entries = roster(ctx.params.get("workspace")).entries
+        items += [CompletionItem(entry.name, help=" ".join((entry.device, *entry.tags))) for entry in entries]
+        items += [CompletionItem("all", help=f"{len(entries)} boards")] if entries and param.nargs != 1 else []
+    return [item for item in items if item.value.startswith(incomplete)]
 
 
+def _tags(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from otactl.cli.chosen import roster
+
+    with contextlib.suppress(UsageError):
+        tags = {tag for entry in roster(ctx.params.get("workspace")).entries for tag in entry.tags}
+        return [CompletionItem(tag) for tag in sorted(tags) if tag.startswith(incomplete)]
+    return []
+
+
+_DEVICES = "a path, id:SERIAL, u0, socket://HOST:PORT, rfc2217://HOST:PORT"
 _board = click.argument(
     "board",
     default="auto",
-    shell_complete=_ports,
-    help="An mpremote device: auto (default), a path, id:SERIAL, u0, socket://HOST:PORT, rfc2217://HOST:PORT.",
+    shell_complete=_boards,
+    help=f"A name of boards.toml, or an mpremote device: auto (default), {_DEVICES}.",
+)
+named_board = click.argument(
+    "board", shell_complete=_boards, help=f"A name of boards.toml, or an mpremote device: auto, {_DEVICES}."
+)
+_several = click.argument(
+    "boards",
+    nargs=-1,
+    metavar="[BOARD]...",
+    shell_complete=_boards,
+    help=f"Names of boards.toml, all, or mpremote devices: auto (default), {_DEVICES}.",
+)
+_tag = click.option(
+    "--tag", "tags", multiple=True, metavar="TAG", shell_complete=_tags, help="The boards with that tag in boards.toml."
+)
+with_roster = click.option(
+    "-w", "--workspace", type=FILE, help="The workspace with boards.toml (default: that of this folder)."
 )
 slow_link = click.option(
     "--slow",
@@ -97,6 +148,47 @@ slow_link = click.option(
 
 
 def on_board(run: Run) -> Run:
-    """A verb that speaks with a board: `board` and `slow`."""
-    with_board: Run = _board(slow_link(run))
+    """A verb that speaks with a board: `board`, a device string, and `slow`; both may come from boards.toml."""
+    with_board: Run = _board(slow_link(known_board(run)))
     return with_board
+
+
+def known_board(run: Run) -> Run:
+    """A verb with a `board`: a name of boards.toml becomes its device, and its time factor goes into `slow`."""
+
+    @functools.wraps(run)
+    def resolved(*, board: str, workspace: Path | None, **more: Any) -> int:
+        from otactl.cli import chosen
+
+        found = chosen.board(board, workspace, more.get("slow", 1.0))
+        if "slow" in more:
+            more["slow"] = found.slow
+        return run(board=found.device, **more, **_kept(run, workspace))
+
+    return _in_roster(resolved, run)
+
+
+def on_boards(run: Run) -> Run:
+    """A verb for one board or many: `boards` (chosen.Boards), from names, devices, all and --tag; --slow is in them."""
+
+    @functools.wraps(run)
+    def resolved(*, boards: tuple[str, ...], tags: tuple[str, ...], slow: float, workspace: Any, **more: Any) -> int:
+        from otactl.cli import chosen
+
+        return run(boards=chosen.boards(boards, tags, workspace, slow), **more, **_kept(run, workspace))
+
+    with_boards: Run = _several(_tag(slow_link(_in_roster(resolved, run))))
+    return with_boards
+
+
+def _kept(run: Run, workspace: Path | None) -> dict[str, Any]:
+    """The workspace, for a verb that has one itself."""
+    return {"workspace": workspace} if _has_workspace(run) else {}
+
+
+def _in_roster(resolved: Run, run: Run) -> Run:
+    return resolved if _has_workspace(run) else with_roster(resolved)
+
+
+def _has_workspace(run: Run) -> bool:
+    return "workspace" in inspect.signature(run).parameters

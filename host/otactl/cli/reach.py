@@ -5,10 +5,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from otactl.board import logs
+from otactl.board import logs, ports
 from otactl.board.link import Link
-from otactl.cli.display import Bars, hints
+from otactl.cli.display import hints, remark
+from otactl.cli.shown import Shown
 from otactl.errors import UsageError
+from otactl.workspace.roster import AUTO
 from otactl.workspace.workspace import Workspace
 
 _FIRST_S = 3.0  # after the first word of a wait, which comes after two seconds
@@ -18,7 +20,7 @@ _EVERY_S = 15.0
 class Waits:
     """`tell` of a link: a countdown on a terminal, in a pipe a line after five seconds, then every 15."""
 
-    def __init__(self, bars: Bars, *, moves: bool) -> None:
+    def __init__(self, bars: Shown, *, moves: bool) -> None:
         self._bars = bars
         self._moves = moves
         self._what, self._left_s, self._next = "", 0.0, 0.0
@@ -38,16 +40,27 @@ class Waits:
 
 
 @contextlib.contextmanager
-def reached(board: str, slow: float, bars: Bars, *, log: Path | None = None) -> Iterator[Link]:
+def reached(board: str, slow: float, bars: Shown, *, log: Path | None = None) -> Iterator[Link]:
     """The board at its prompt. `log`: a file for its console. Raises RigError."""
     bars.wait("waiting for the board")
     with contextlib.ExitStack() as opened:
         tap = logs.Journal(opened.enter_context(logs.LogFile(log))) if log else None
-        yield opened.enter_context(Link(board, slow=slow, tell=Waits(bars, moves=bars.moves), tap=tap))
+        link = Link(board, slow=slow, tell=Waits(bars, moves=bars.moves), tap=tap, stop=bars.stop)
+        say_which(board, link.path)
+        yield opened.enter_context(link)
+
+
+def say_which(board: str, path: str) -> None:
+    """On stderr, where `auto` took one of several boards without a question."""
+    if board == AUTO and len(there := ports.on_usb()) > 1:
+        remark(f"{len(there)} boards are plugged in: took {path}; name one, to be sure")
 
 
 def update_log(workspace: Path | None, board: str) -> Path | None:
-    """Where the console of an update is kept: in the workspace named, or the current folder's if it is in one."""
+    """Where the console of an update is kept: in the workspace named, or the current folder's if it is in one.
+
+    `board`: its name. Raises UsageError.
+    """
     try:
         found = Workspace.find(workspace or Path())
     except UsageError:

@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from typing import Any
 
 import rich_click as click
 from click.exceptions import Exit
@@ -32,8 +33,8 @@ def run(words: Sequence[str]) -> int:
     except BrokenPipeError:  # the reader of our output (head, less) has gone
         _silence()
         return 0
-    except OSError as error:  # a file or folder of this machine
-        return _fail(RigError(f"{error.filename or _unnamed()}: {error.strerror or error}"), words)
+    except OSError as error:
+        return _fail(rig_fault(error), words)
     return code
 
 
@@ -63,10 +64,19 @@ def _fail(error: OtactlError, words: Sequence[str]) -> int:
 
     display.complain(str(error))
     if "--json" in words:
-        told = {"kind": error.kind, "message": str(error), "code": error.code or None}
         with contextlib.suppress(OSError):  # standard output may be what failed
-            print(json.dumps({"error": told}), flush=True)
+            print(json.dumps(as_object(error)), flush=True)
     return error.exit_code
+
+
+def as_object(error: OtactlError) -> dict[str, Any]:
+    """A failure as --json has it (docs/otactl.md)."""
+    return {"error": {"kind": error.kind, "message": str(error), "code": error.code or None}}
+
+
+def rig_fault(error: OSError) -> RigError:
+    """A file or folder of this machine that failed."""
+    return RigError(f"{error.filename or _unnamed()}: {error.strerror or error}")
 
 
 def _flush() -> None:

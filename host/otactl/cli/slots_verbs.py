@@ -8,46 +8,37 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from otactl.cli.options import BOARD, FILE, as_json, on_board, otactl, verb_of
+from otactl.cli.options import BOARD, FILE, as_json, family, known_board, named_board, on_board, verb_of
 from otactl.cli.options import slow_link as _slow
 
 if TYPE_CHECKING:
     from otactl.board.slots_picture import Picture
     from otactl.board.slots_source import Source
 
-_SHOW = "show"
-
-
-class _Slots(click.RichGroup):
-    """With no verb of its own it shows: `otactl slots /dev/ttyUSB0`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or args[0] not in (*self.commands, "-h", "--help"):
-            args = [_SHOW, *args]
-        return super().parse_args(ctx, args)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
-slots = _Slots(
-    name="slots",
-    help="Show a board's partitions and slots, and what boots next and why; or change them.",
-    epilog="example: otactl slots /dev/ttyUSB0",
+slots = family(
+    "slots",
+    BOARD,
+    "Show a board's partitions and slots, and what boots next and why; or change them.",
+    "slots /dev/ttyUSB0",
+    usual="show",
 )
-otactl.add_command(slots, panel=BOARD)
 
 _slot = click.argument("slot", help="A slot's name, or its number.")
 _file = click.argument("file", type=FILE)
 _esptool = click.option("--esptool", is_flag=True, help="Over the ROM loader: reset the board into it first.")
 _baud = click.option("--baud", type=click.IntRange(1), default=460800, help="Of the ROM loader (default: 460800).")
 _force = click.option("--force", is_flag=True, help="Also where it leaves nothing to boot.")
-_on_rom = click.argument("board", help="An mpremote device: auto, a path, id:SERIAL, u0, rfc2217://HOST:PORT.")
+
+
+def _on_rom(run: Callable[..., int]) -> Callable[..., int]:
+    """A board that has to be named."""
+    made: Callable[..., int] = named_board(known_board(run))
+    return made
 
 
 def _named_board(run: Callable[..., int]) -> Callable[..., int]:
-    """A board that has to be named, and the ways to it."""
-    made: Callable[..., int] = _on_rom(_slow(_esptool(_baud(run))))
+    """The same, and the ways to it."""
+    made: Callable[..., int] = named_board(_slow(_esptool(_baud(known_board(run)))))
     return made
 
 

@@ -4,8 +4,6 @@ Source of the offsets: ESP-IDF esp_app_format.h, esp_app_desc.h, esp_flash_parti
 full-flash file begins at the bootloader's offset: MicroPython ports/esp32/makeimg.py.
 """
 
-import contextlib
-import io
 import re
 import struct
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from esptool.bin_image import LoadFirmwareImage
 from vboard.flash.table import TABLE_OFFSET, TABLE_SIZE, Row, Table, TableError  # pure Python: runs on any system
 
 from otactl.errors import ReleaseError
+from otactl.release import silent
 
 CHIPS = {
     0: "esp32", 2: "esp32s2", 5: "esp32c3", 9: "esp32s3", 12: "esp32c2", 13: "esp32c6",
@@ -108,10 +107,10 @@ def check(app: bytes, chip: str, name: str) -> int:
 
     Raises ReleaseError.
     """
+    silent.esptool()
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            image: Any = LoadFirmwareImage(chip, app)
-            sound = image.checksum == image.calculate_checksum()
+        image: Any = LoadFirmwareImage(chip, app)
+        sound = image.checksum == image.calculate_checksum()
     except (RuntimeError, struct.error, IndexError, TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise ReleaseError(f"{name}: damaged or cut short; esptool says: {reason}") from None

@@ -30,6 +30,7 @@ VERBS = [
     "status",
     "logs",
     "slots",
+    "boards",
     "virtual-board",
     "demo",
 ]

@@ -20,7 +20,15 @@ HEAVY = ["aiohttp", "cryptography", "esptool", "mpremote", "serial", "vboard.boa
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["--version"], ["deploy", "--help"], ["slots", "--help"], ["virtual-board", "--help"]]
+    "words",
+    [
+        ["--help"],
+        ["--version"],
+        ["deploy", "--help"],
+        ["slots", "--help"],
+        ["boards", "--help"],
+        ["virtual-board", "--help"],
+    ],
 )
 def test_help_loads_nothing_that_only_verbs_need(words: list[str]) -> None:
     program = (
@@ -201,3 +209,28 @@ def test_a_shell_completes_verbs_options_and_chips(words: str, offered: str) -> 
     done = otactl(env=env)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"plain,{offered}" in done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered", "not_offered"),
+    [
+        ("otactl update de", ["desk-07", "desk-08"], ["attic"]),
+        ("otactl status desk-07 a", ["all", "attic"], []),
+        ("otactl logs a", ["attic"], ["all"]),
+        ("otactl slots read at", ["attic"], []),
+        ("otactl rollback --tag l", ["lab"], ["window"]),
+    ],
+)
+def test_a_shell_completes_the_names_of_boards(
+    tmp_path: Path, words: str, offered: list[str], not_offered: list[str]
+) -> None:
+    rows = [("desk-07", '"lab"'), ("desk-08", '"lab", "window"'), ("attic", "")]
+    (tmp_path / "boards.toml").write_text(
+        "".join(f'[[board]]\nname = "{name}"\nport = "/dev/{name}"\ntags = [{tags}]\n' for name, tags in rows)
+    )
+    env = environment(_OTACTL_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(words.count(" ")))
+    done = otactl(env=env, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = done.stdout.split()
+    assert {f"plain,{word}" for word in offered} <= set(found)
+    assert not {f"plain,{word}" for word in not_offered} & set(found)

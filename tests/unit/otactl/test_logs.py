@@ -135,14 +135,21 @@ def test_a_new_day_has_a_line_of_its_own() -> None:
     ("device", "name"),
     [("/dev/ttyUSB0", "ttyUSB0"), ("socket://10.0.0.1:99", "socket-10.0.0.1-99"), ("../../x", "x"), ("..", "board")],
 )
-def test_logs_of_updates_lie_in_the_workspace_the_newest_twenty(tmp_path: Path, device: str, name: str) -> None:
+def test_logs_of_updates_lie_in_the_workspace_the_newest_twenty_of_each_board(
+    tmp_path: Path, device: str, name: str
+) -> None:
     folder = tmp_path / ".otactl" / "logs"
     folder.mkdir(parents=True)
+    others = {f"{name}-2-20260101-000001.log", "mine.log", f"{name}.log"}
+    for other in others:
+        (folder / other).write_text("")
     for n in range(25):
-        (folder / f"old-{n}.log").write_text("")
-        os.utime(folder / f"old-{n}.log", (n, n))
+        old = folder / f"{name}-20260101-0000{n:02}.log"
+        old.write_text("")
+        os.utime(old, (n, n))
     path = logs.of_update(tmp_path, device)
     path.write_text("")
     assert path.parent == folder and re.fullmatch(re.escape(name) + r"-\d{8}-\d{6}\.log", path.name)
     kept = {p.name for p in folder.iterdir()}
-    assert len(kept) == 20 and "old-24.log" in kept and "old-5.log" not in kept
+    assert others < kept and len(kept - others) == 20
+    assert f"{name}-20260101-000024.log" in kept and f"{name}-20260101-000005.log" not in kept
