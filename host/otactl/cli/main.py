@@ -9,6 +9,7 @@ from types import FrameType
 
 import otactl.cli.board_verbs
 import otactl.cli.console_verbs
+import otactl.cli.hil_verb
 import otactl.cli.key_verbs
 import otactl.cli.release_verbs
 import otactl.cli.roster_verbs

@@ -5,7 +5,7 @@ from html import escape
 from otactl.hil import results
 from otactl.hil.results import Results, Test
 
-_SIGNS = {results.PASSED: "✓", results.FAILED: "✗", results.SKIPPED: "–", results.RIG_FAULT: "!"}
+_SIGNS = {results.PASSED: "✓", results.FAILED: "✗", results.SKIPPED: "-", results.RIG_FAULT: "!"}
 _CLASSES = {results.PASSED: "good", results.FAILED: "bad", results.SKIPPED: "none", results.RIG_FAULT: "rig"}
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #cf222e; --rig: #9a6700; }
@@ -35,7 +35,7 @@ def page(runs: list[Results]) -> str:
         f"<h1>{escape(_headline(runs))}</h1>\n"
         f'<div class="wide"><table><thead><tr><th scope="col">board</th><th scope="col">verdict</th>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>\n"
-        f"<p>✓ fine · ✗ failed · ! rig fault, no verdict · – skipped</p>\n{rest}</body></html>\n"
+        f"<p>✓ fine · ✗ failed · ! rig fault, no verdict · - skipped</p>\n{rest}</body></html>\n"
     )
 
 

@@ -11,6 +11,7 @@ from otactl.errors import RigError
 from otactl.hil import results
 from otactl.hil.results import Results, Test
 from otactl.hil.setting import Setting
+from otactl.workspace.roster import Entry
 
 _CARRIED = Path(__file__).resolve().parents[2] / "otactl_hil"  # a wheel has it (pyproject.toml), a checkout does not
 _CHECKOUT = Path(__file__).resolve().parents[3] / "tests" / "hil"
@@ -30,7 +31,6 @@ class Wish:
     everything: bool = False
     count: int = 1
     only: str = ""
-    boards_file: Path | None = None
 
 
 def suite() -> Path:
@@ -41,11 +41,12 @@ def suite() -> Path:
     raise RigError(f"no suite at {_CARRIED}: install otactl again, or run it from a whole checkout of the project")
 
 
-def run(board: str, wish: Wish, folder: Path, watch: Watch, going: Callable[[], None] = lambda: None) -> Results:
-    """Run the suite on `board` (a device, or a name of boards.toml) into `folder`; `watch` is told of each test as it ends.
+def run(board: Entry, wish: Wish, folder: Path, watch: Watch, going: Callable[[], None] = lambda: None) -> Results:
+    """Run the suite on `board` into `folder`; `watch` is told of each test as it ends.
 
     `going` is called often, and may raise to end the run: the board is put back even so. Raises RigError, OSError.
     """
+    folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     record, said = folder / "results.jsonl", folder / "pytest.txt"
     record.unlink(missing_ok=True)
@@ -59,47 +60,49 @@ def run(board: str, wish: Wish, folder: Path, watch: Watch, going: Callable[[], 
             cwd=folder,
         )
         try:
-            _follow(process, record, board, watch, going)
+            _follow(process, record, watch, going)
         except BaseException:
             process.terminate()
             raise
         finally:
             _end(process)
-    found = results.read(record, board)
+    found = results.read(record, board.name)
     if not found.seconds and not found.trouble:
         last = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-_LAST:]
         found.trouble = f"pytest ended with {process.returncode}: {' / '.join(last) or 'no word'}"
     return found
 
 
-def _command(board: str, wish: Wish, folder: Path, record: Path) -> list[str]:
+def _command(board: Entry, wish: Wish, folder: Path, record: Path) -> list[str]:
     place, setting = suite(), wish.setting
     words: list[str | Path] = ["-m", "pytest", "-p", "otactl.hil.plugin", "-p", "no:cacheprovider", "-p", "no:xdist"]
     named = place / wish.only if "::" in wish.only else place
     words += ["-c", folder / "pytest.ini", "--rootdir", place, "-rs", "-v", "--tb", "short", named]
-    words += ["--board", board, "--board-log", folder / "logs", "--junitxml", folder / "junit.xml"]
+    words += ["--board", board.device, "--board-log", folder / "logs", "--junitxml", folder / "junit.xml"]
     words += ["--hil-results", record, "--hil-seed", str(setting.seed), "--hil-count", str(wish.count)]
     options: dict[str, object] = {
         "--hil-address": setting.address,
         "--hil-firmware": setting.firmware and setting.firmware.resolve(),
-        "--boards-file": wish.boards_file,
+        "--board-chip": board.chip,
+        "--board-power": board.power,
+        "--board-slow": board.slow if board.slow > 1 else "",
         "-k": "" if "::" in wish.only else wish.only,
     }
     for name, value in options.items():
         words += [name, str(value)] if value else []
+    for feature in board.features:
+        words += ["--board-feature", feature]
     words += ["--hil-all"] if wish.everything or wish.only else []
     words += ["--hil-restore-slot"] if setting.restore_slot else []
     return [sys.executable, *map(str, words)]
 
 
-def _follow(
-    process: "subprocess.Popen[bytes]", record: Path, board: str, watch: Watch, going: Callable[[], None]
-) -> None:
+def _follow(process: "subprocess.Popen[bytes]", record: Path, watch: Watch, going: Callable[[], None]) -> None:
     told = 0
     over = False
     while not over:
         over = process.poll() is not None
-        tests = results.read(record, board).tests
+        tests = results.read(record, "").tests
         for test in tests[told:]:
             watch(test)
         told = len(tests)
@@ -116,18 +119,16 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def words(found: Results) -> list[tuple[str, str]]:
-    """(outcome, sentence) for each test, and for what is no test: what is fine and what is not."""
-    said = []
-    for test in found.tests:
-        case = test.id[test.id.find("[") :] if "[" in test.id else ""
-        what = f"{test.title}{f' {case}' if case else ''}"
-        what += f" (after a rig fault: {test.retried})" if test.retried else ""
-        said.append((test.outcome, what if test.outcome == results.PASSED else f"{what}: {test.why}"))
-    said += [("note", note) for note in found.notes]
-    if found.trouble:
-        said.append((results.RIG_FAULT, found.trouble))
-    return said
+def sentence(test: Test) -> str:
+    """What is fine, or what is not and why."""
+    case = test.id[test.id.find("[") :] if "[" in test.id else ""
+    what = f"{test.title.rstrip('.')}{f' {case}' if case else ''}"
+    if test.outcome == results.SKIPPED:
+        return f"skipped: {what}: {test.why}"
+    what += f" (after a rig fault: {test.retried})" if test.retried else ""
+    if test.outcome == results.PASSED:
+        return what
+    return f"{'rig fault' if test.outcome == results.RIG_FAULT else 'NOT SO'}: {what}: {test.why}"
 
 
 def folder_name(board: str) -> str:
