@@ -1,10 +1,12 @@
 """What a board was found with, put aside on the board itself, and put back: also after a run that was broken off.
 
-Files are moved, not copied: a move is one step of the file system, costs no time, and no room. A manifest, written before
-the first move, says what there was. Otadata is put back to the slot that it named, the agent's record in NVS as it was.
+Only what the suite is going to change is put aside. Files are moved, not copied: a move is one step of the file system,
+costs no time, and no room. A manifest, written before the first move, says what there was. Otadata is put back to the slot
+that it named, the agent's record in NVS as it was.
 """
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from otactl.errors import BoardError
@@ -15,9 +17,10 @@ if TYPE_CHECKING:
 
 KEPT = f"{FOLDER}/kept"
 _MANIFEST = f"{KEPT}/manifest.json"
-MOVED = ("/boot.py", "/main.py", "/app.py", "/lib/ota", "/etc/ota")  # what deploy and the suite write
+OURS = ("/boot.py", "/main.py", "/app.py", "/lib/ota/", "/etc/ota/")  # where deploy and the suite write
 _LONG_S = 120.0  # hashing all files of a board, removing a folder of many
-_ROOM = 160 << 10  # bytes: the agent, configuration and program of the suite, and a file of tests
+_BLOCK = 4096
+_SLACK = 12 * _BLOCK  # for the program's data, the journal and the manifest
 
 _CALLS = f"""
 import os, json, hashlib, binascii
@@ -85,16 +88,25 @@ def _set_record(wanted):
         else:
             nvs.set_i32(key, wanted[key])
     nvs.commit()
-def _take(named):
+def _ours(path):
+    return any(path == one or one[-1] == "/" and path[:len(one)] == one for one in {OURS!r})
+def _folders(path=""):
+    found = []
+    for entry in os.ilistdir(path or "/"):
+        name = path + "/" + entry[0]
+        if entry[1] & 0x4000 and name != {FOLDER!r}:
+            found += [name] + _folders(name)
+    return found
+def _take(named, wanted):
     _make({FOLDER!r})
     _make({KEPT!r})
-    there = [path for path in {MOVED!r} if _is(path)]
-    folders = [path for path in ("/lib", "/etc") if _is(path)]
-    kept = dict(named=named, record=_record(), there=there, folders=folders, inventory=_inventory())
+    there = _inventory()
+    aside = [path for path in there if _ours(path) and wanted.get(path) != there[path]]
+    kept = dict(named=named, record=_record(), aside=aside, folders=_folders(), inventory=there)
     with open({_MANIFEST + ".new"!r}, "w") as f:
         json.dump(kept, f)
     os.rename({_MANIFEST + ".new"!r}, {_MANIFEST!r})
-    for path in there:
+    for path in aside:
         os.rename(path, _aside(path))
 def _make(path):
     if not _is(path):
@@ -102,17 +114,16 @@ def _make(path):
 def _put_back():
     with open({_MANIFEST!r}) as f:
         kept = json.load(f)
-    for path in {MOVED!r}:
-        if path not in kept["there"]:
-            _remove(path)
-        elif _is(_aside(path)):  # else it was not moved, or is back already
-            _remove(path)
+    for path in _files("", {FOLDER!r}):
+        if _ours(path) and path not in kept["inventory"]:
+            os.remove(path)
+    for path in kept["aside"]:
+        if _is(_aside(path)):  # else it was not moved, or is back already
             os.rename(_aside(path), path)
-    for folder in ("/lib", "/etc"):
-        if folder not in kept["folders"] and _is(folder):  # deploy made it, and it is empty again
-            os.rmdir(folder)
+    for folder in reversed(_folders()):
+        if folder not in kept["folders"] and (_ours(folder + "/") or folder in ("/lib", "/etc")):
+            os.rmdir(folder)  # deploy made it
     _set_record(kept["record"])
-    return kept["named"]
 """
 
 
@@ -132,16 +143,25 @@ def broken_off(board: "Board") -> bool:
     return bool(board.link.value(f"_is({_MANIFEST!r})", _CALLS))
 
 
-def take(board: "Board", named: str) -> Found:
-    """Put aside what the suite writes over. `named`: the slot to come back to. Raises BoardError, RigError."""
+def take(board: "Board", named: str, wanted: dict[str, bytes]) -> Found:
+    """Put aside what the suite writes over. `named`: the slot to come back to; `wanted`: path -> what is going to be there.
+
+    Raises BoardError, with the code vfs-full where the file system has too little room; RigError.
+    """
     board.to_prompt()
     board.console.note("the board's own files are put aside")
-    free = board.link.value("(lambda s: s[0] * s[3])(os.statvfs('/'))", "import os")
-    if free < _ROOM:
+    hashes = {path: sha256(data).hexdigest() for path, data in wanted.items()}
+    there, free = board.link.value(
+        "[_inventory(), (lambda s: s[0] * s[3])(os.statvfs('/'))]", _CALLS, timeout_s=_LONG_S
+    )
+    new = [data for path, data in wanted.items() if there.get(path) != hashes[path]]
+    need = sum(-(-len(data) // _BLOCK) * _BLOCK for data in new) + _SLACK
+    if free < need:
         raise BoardError(
-            f"{board.name} has {free} bytes free in its file system, the suite needs {_ROOM}: delete files"
+            f"vfs-full: {board.name} has {free} bytes free in its file system, the suite needs {need}: delete files of yours",
+            code="vfs-full",
         )
-    board.link.run(f"{_CALLS}\n_take({named!r})", timeout_s=_LONG_S)
+    board.link.run(f"{_CALLS}\n_take({named!r}, {hashes!r})", timeout_s=_LONG_S)
     return kept(board)
 
 

@@ -8,8 +8,8 @@ from faultserver.exchange import Folder
 from faultserver.server import Event, FaultServer
 from otactl_pytest import redact
 
-from otactl.board import follow
-from otactl.board.deploy import deploy
+from otactl.board import agent, follow
+from otactl.board.deploy import AGENT, deploy
 from otactl.board.slots_repl import ReplSource
 from otactl.errors import BoardError
 from otactl.hil import images, keep, network, program, slots
@@ -17,6 +17,7 @@ from otactl.hil.releases import Releases
 from otactl.hil.setting import Setting
 from otactl.hil.slots import Look
 from otactl.release import firmware
+from otactl.workspace.workspace import Workspace
 
 if TYPE_CHECKING:
     from otactl_pytest.board import Board
@@ -70,8 +71,6 @@ class Site:
         redact.register_from(ways)
         self.address = network.usable(self.setting.address or network.address())
         self._remember()
-        keep.take(board, self.home)
-        self._moved = True
         self.chip = board.slots().chip
         self.releases = Releases(self._folder / "workspace", self.address, self.chip)
         self._serve()
@@ -80,8 +79,11 @@ class Site:
         place = self.releases.told(
             f"https://{self.address}:{self.server.port}", self.config | {"trial": TRIAL | {"checks": checks}}
         )
+        programs = {"/boot.py": program.boot_py(), "/app.py": program.app_py()}
+        keep.take(board, self.home, self._agent(place) | programs)
+        self._moved = True
         self.deployed = deploy(board.link, place)
-        for path, data in (("/boot.py", program.boot_py()), ("/app.py", program.app_py())):
+        for path, data in programs.items():
             board.link.put(path, data)
         status = follow.status(board.link)
         self.facts |= {key: status[key] for key in ("chip", "build", "micropython", "running")}
@@ -111,6 +113,14 @@ class Site:
 
     def _offset(self, source: ReplSource) -> int:
         return next(part.offset for part in source.parts() if part.name == self.other)
+
+    def _agent(self, place: Workspace) -> dict[str, bytes]:
+        """The files that deploy is going to have on the board, but for those that are the workspace's own."""
+        files = agent.compiled(place.board_config())
+        reads = self.board.link.value("getattr(sys.implementation, '_mpy', 0) & 0xff", "import sys")
+        if agent.mpy_version(files) != reads:
+            files = agent.sources(place.board_config())
+        return {f"{AGENT}/{name}": data for name, data in files.items()} | {"/main.py": agent.hook("main.py").encode()}
 
     def _limits(self) -> dict[str, Any]:
         slow = self.board.slow

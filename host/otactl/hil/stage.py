@@ -27,6 +27,7 @@ CONFIG = "/etc/ota/config.json"
 _REST_S = 240.0  # a download of 1.7 MB, a trial, and the boots between
 _GONE_S = 30.0  # a port that went away with a reset
 _PUMP_S = 0.2
+_PROMPT = 'Type "help()" for more information.'  # the end of the friendly prompt's banner
 
 
 class Stage(Site):
@@ -139,10 +140,14 @@ class Stage(Site):
 
     def _until(self, holds: Callable[[Beat], bool], timeout: float, what: str) -> Beat:
         """The first word of the program that `holds` takes."""
+        last = ""
         for line in self.lines(timeout):
             beat = program.parse_beat(line)
             if beat and holds(beat):
                 return beat
+            if _PROMPT in line:
+                raise BoardError(f"the suite's program ended on {self.board.name}, and the prompt waits: {last}")
+            last = line if line.strip() and not line.startswith("MicroPython v") else last
         raise BoardError(f"{self.board.name} did not {what} within {timeout * self.board.slow:g} s")
 
     def wait(self, text: str, timeout: float = _REST_S) -> None:
