@@ -29,6 +29,7 @@ TESTS = Path(__file__).resolve().parents[1]
 EVERY = bool(os.environ.get("HIL_SELF"))
 APP = b"print('app: mine')\n"
 LIMIT_S = 600
+pytestmark = pytest.mark.timeout(LIMIT_S)  # a machine under load; each takes a part of a minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,6 @@ SLICE = ("takes any signature",)
 
 
 @pytest.mark.parametrize("name", FOUND if EVERY else SLICE)
-@pytest.mark.timeout(LIMIT_S)
 def test_faulty_agent_turns_the_right_tests_red(tmp_path: Path, board: Board, name: str) -> None:
     only, red = FOUND[name]
     ran = hil(board.port, tmp_path / "out", "--only", only, agent=agents.make(name, tmp_path))
@@ -185,7 +185,6 @@ def test_server_that_no_board_reaches_is_a_rig_fault(tmp_path: Path, board: Boar
 
 
 @pytest.mark.skipif(not EVERY, reason="in make hil-self")
-@pytest.mark.timeout(LIMIT_S)
 @pytest.mark.parametrize("fault", ["falls silent", "goes away"])
 def test_port_that_fails_in_the_middle_is_a_rig_fault(tmp_path: Path, board: Board, fault: str) -> None:
     with Bridge(board.port) as bridge:

@@ -19,7 +19,7 @@ def test_second_deployment_changes_nothing(stage: Stage) -> None:
 
 def test_damaged_agent_does_not_stop_the_program_and_is_mended(stage: Stage) -> None:
     """A damaged agent does not keep the program from starting, and deploy mends it."""
-    door = next(path for path in stage.deployed.written if path.rpartition("/")[2].startswith("agent."))
+    door = stage.agent_file("agent")
     stage.board.link.put(door, b"garbage")
     stage.look()
     stage.settle()

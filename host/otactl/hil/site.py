@@ -65,6 +65,7 @@ class Site:
         if keep.broken_off(board):
             self.notes.append("a run before this one was broken off; the board was put back first")
             self._restore()
+            self.notes += self.changed
         self.found_at = self._require_rest()
         self.home, self.other = self.found_at.running, self.found_at.next
         ways = network.found(board, self.setting)

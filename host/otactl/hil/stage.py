@@ -11,6 +11,7 @@ from faultserver.server import Event
 from otactl_pytest.reboots import BANNER
 
 from otactl.board import follow
+from otactl.board.deploy import AGENT
 from otactl.board.slots_layout import STATES, named
 from otactl.errors import BoardError, RigError, UsageError
 from otactl.hil import images, keep, network, program, slots
@@ -192,6 +193,12 @@ class Stage(Site):
         """agent.status()"""
         self.board.to_prompt()
         return follow.status(self.board.link)
+
+    def agent_file(self, module: str) -> str:
+        """The path on the board of a module of the agent's, .mpy or .py."""
+        self.board.to_prompt()
+        names = self.board.link.value(f"os.listdir({AGENT!r})", "import os")
+        return f"{AGENT}/" + next(str(name) for name in names if name.partition(".")[0] == module)
 
     def loopback(self) -> tuple[int, int]:
         """The pins of the feature loopback:OUT-IN. Raises UsageError."""
