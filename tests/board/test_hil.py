@@ -6,6 +6,7 @@ A slice of the faults runs here, all of them by `make hil-self`.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -199,6 +200,39 @@ def test_port_that_fails_in_the_middle_is_a_rig_fault(tmp_path: Path, board: Boa
             watcher.join()
     assert (ran.code, ran.red) == (3, set()), ran.text
     assert ran.rig_faults == 1, ran.text
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "kill -9"])
+def test_run_that_is_ended_leaves_the_board_in_order(tmp_path: Path, board: Board, how: str) -> None:
+    """Ctrl-C puts the board back at once; after what nobody can catch, the next run does it first."""
+    before = _files(board)
+    out = tmp_path / "out"
+    line = [sys.executable, "-m", "otactl", "hil", str(board.port), "--out", str(out), "--address", "127.0.0.1"]
+    process = subprocess.Popen(line, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _after_the_first(out, lambda: None, threading.Event())
+    if how == "Ctrl-C":
+        process.send_signal(signal.SIGINT)
+        assert process.wait(LIMIT_S) == 130
+    else:
+        (suite,) = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+        os.kill(int(suite), signal.SIGKILL)
+        assert process.wait(LIMIT_S) == 3
+        assert _files(board) != before
+        ran = hil(board.port, out, "--only", "left")
+        assert (ran.code, ran.told["notes"][:1]) == (
+            0,
+            ["a run before this one was broken off; the board was put back first"],
+        ), ran.text
+    assert _files(board) == before
+
+
+def _files(board: Board) -> dict[str, bytes]:
+    """What lies in the file system of a board, read from outside; it is off meanwhile."""
+    board.power_off()
+    found = files(board.table, board.flash.read(0, board.flash.size))
+    board.power_on()
+    board.wait_repl()
+    return found
 
 
 def _after_the_first(out: Path, strike: Any, over: threading.Event) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from otactl.hil import plugin
+from otactl.errors import OtactlError
+from otactl.hil import plugin, retry
 from otactl.hil.stage import Stage
 from otactl_pytest import outcome
 
@@ -32,9 +33,20 @@ def _stage(
         request.config.stash[outcome.BROKEN] = f"the board could not be set up: {error}"
         raise
     finally:
-        made.put_back()
-        for note in made.notes:
-            plugin.tell(request.config, note=note)
+        _put_back(made, request.config)
+
+
+def _put_back(stage: Stage, config: pytest.Config) -> None:
+    """A board that is lost is told of once, by the test that lost it; what it was found with lies on it."""
+    try:
+        stage.put_back()
+    except (OtactlError, OSError) as error:
+        stage.notes.append(f"the board is not put back yet ({error}): its next run of the suite does that first")
+        if outcome.BROKEN not in config.stash:
+            raise
+    finally:
+        for note in stage.notes:
+            plugin.tell(config, note=note)
 
 
 @pytest.fixture
@@ -63,6 +75,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.user_properties += [("title", first), ("again", plugin.again(config, item))]
     ours.sort(key=lambda item: item.path.name == "test_left.py")  # the last word
     items[:] = others + ours
+
+
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    return retry.protocol(item, nextitem) if HERE in item.path.parents else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

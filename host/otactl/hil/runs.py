@@ -57,7 +57,6 @@ def run(board: Entry, wish: Wish, folder: Path, watch: Watch, going: Callable[[]
             stdout=out,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            cwd=folder,
         )
         try:
             _follow(process, record, watch, going)
