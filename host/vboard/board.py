@@ -34,6 +34,8 @@ class Board(Life):
         layout: str | Table = "ota",
         flash_mib: int | None = None,
         app: bytes | None = None,
+        blank: bool = False,
+        full_flash: bytes | None = None,
         heap_kib: int = 160,
         idf_heap_kib: int | None = None,
         network: Network | None = None,
@@ -43,12 +45,13 @@ class Board(Life):
         watchdog_factor: float = 1.0,
         network_port: int | None = None,
     ) -> None:
-        """A folder without a flash file gets a new one with the table and `app` in its first app slot.
+        """A folder without a flash file gets a new one: bootloader, the table, `app` in its first app slot.
 
-        `flash_mib`: None takes the file's size, or the smallest that holds the layout and files. `heap_kib`: what a
+        `blank`: nothing but FF instead, as a module comes from its factory. `full_flash`: a firmware file from the
+        bootloader on instead, as micropython.org has them; `layout` counts for neither. `flash_mib`: None takes the file's size, or the smallest that holds the layout and files. `heap_kib`: what a
         program has. `idf_heap_kib`: what the IDF heap has at the start, None as a stock board (chip/heap.py).
         `micropython`: the version that an image without a word of its own claims. `rollback`: False plays a bootloader
-        from before v1.21 (facts 6.5). `real_time`: flash operations take a chip's time. `watchdog_factor`: the task
+        from before v1.21 (facts 6.5), whatever lies in flash; True leaves it to what lies there. `real_time`: flash operations take a chip's time. `watchdog_factor`: the task
         watchdog bites after its time divided by this. `network_port`: a TCP port of this machine (0: any) for the
         serial port with its modem lines, by RFC 2217; `url` says where.
 
@@ -72,7 +75,17 @@ class Board(Life):
         self._claim = folders.claim(folder)
         try:
             portlink.check(folder / "port")
-            flash = factory.flash(folder / folders.FLASH, settings.chip, layout, size, app)
+            flash = factory.flash(
+                folder / folders.FLASH,
+                settings.chip,
+                layout,
+                size,
+                app,
+                blank=blank,
+                full_flash=full_flash,
+                rollback=rollback,
+                micropython=micropython,
+            )
             super().__init__(folder, settings, flash, network or Network())
         except BaseException:
             self._claim.release()

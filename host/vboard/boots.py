@@ -6,6 +6,8 @@ from vboard.chip import rom
 from vboard.chip.kept import DEEPSLEEP, HARD, PWRON, WDT
 
 RESETS = {PWRON: rom.POWER, HARD: rom.RESTART, WDT: rom.RESTART, DEEPSLEEP: rom.SLEEP}
+# what machine.reset_cause() gives after a boot that found nothing to start
+CAUSES = {rom.BOOTLOADER: HARD, rom.RTC_WDT: WDT, rom.TIMER_WDT: WDT}
 
 
 @dataclass(frozen=True, slots=True)

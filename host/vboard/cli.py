@@ -12,7 +12,7 @@ from types import FrameType
 from vboard import portlink
 from vboard.board import Board
 from vboard.flash.table import LAYOUTS, Table, TableError
-from vboard.folder import chip_for
+from vboard.folder import Wanted, chip_for
 from vboard.link.wlan import Network
 
 _LOOK_S = 0.1  # how often it looks whether a signal has come
@@ -26,6 +26,8 @@ def run(
     flash_mib: int | None,
     heap_kib: int,
     app: bytes | None,
+    full_flash: bytes | None = None,
+    blank: bool = False,
     access_points: dict[str, str],
     port: Path | None,
     network_port: int | None = None,
@@ -33,7 +35,8 @@ def run(
 ) -> int:
     """Returns when a signal says so: 0 after Ctrl-C, 143 after SIGTERM; a second one kills.
 
-    `layout`: of LAYOUTS, or the path of a partition CSV. `app`: an app image. With None for these a board that is in
+    `layout`: of LAYOUTS, or the path of a partition CSV. `app`: an app image. `full_flash`: a firmware file from
+    the bootloader on. `blank`: nothing is in its flash. With None for these a board that is in
     the folder stays as it is. `port`: where the port's path appears as well. `network_port`: of the serial port on the
     network, 0 for any; its address is printed as well. `download`: the board comes up in the ROM loader.
     Raises ValueError for arguments that make no board, Refused for what would take somebody's board or file.
@@ -46,11 +49,13 @@ def run(
                 portlink.check(port)
             board = Board(
                 place,
-                chip=chip_for(place, chip=chip, layout=table, flash_mib=flash_mib, app=app),
+                chip=chip_for(place, Wanted(chip, table, flash_mib, app, full_flash, blank)),
                 layout=table or "ota",
                 flash_mib=flash_mib,
                 heap_kib=heap_kib,
                 app=app,
+                full_flash=full_flash,
+                blank=blank,
                 network=Network(access_points=access_points),
                 network_port=network_port,
             )

@@ -1,17 +1,20 @@
 """A board's folder: one board at a time, and the one that is in it stays what it was made as."""
 
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from vboard.chips import CHIPS
+from vboard.chips import CHIPS, Chip
 from vboard.flash.appimage import HEAD_SIZE, ImageError, describe
 from vboard.flash.partition import SECTOR
 from vboard.flash.table import TABLE_OFFSET, Table, TableError
 from vboard.refused import Refused
 
-FLASH, APP = "flash.bin", "app.sha256"  # APP: of the firmware that the board was made with
+FLASH = "flash.bin"
+_CHIP = "chip"  # its name; boards of before 0.2.0 have no such file
+_MADE_FROM = "app.sha256"  # of the app or full-flash file that the board was made with, or the word "blank"
 
 
 def claim(folder: Path) -> FileLock:
@@ -25,23 +28,55 @@ def claim(folder: Path) -> FileLock:
     return lock
 
 
-def chip_for(folder: Path, *, chip: str | None, layout: Table | None, flash_mib: int | None, app: bytes | None) -> str:
-    """The chip of the board in the folder, or of a new one. None: whatever is there.
+def note(folder: Path, chip: Chip, made_from: str | None = None) -> None:
+    """Keep what the board in the folder is; None for `made_from`: as noted before."""
+    (folder / _CHIP).write_text(chip.name)
+    if made_from is not None:
+        (folder / _MADE_FROM).write_text(made_from)
+
+
+def noted(folder: Path) -> bool:
+    return (folder / _CHIP).exists()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person asks of the board in a folder; None or False: whatever is there."""
+
+    chip: str | None = None
+    layout: Table | None = None
+    flash_mib: int | None = None
+    app: bytes | None = None
+    full_flash: bytes | None = None
+    blank: bool = False
+
+    @property
+    def made_from(self) -> str | None:
+        if self.blank:
+            return "blank"
+        content = self.full_flash or self.app
+        return sha256(content).hexdigest() if content else None
+
+
+def chip_for(folder: Path, wanted: Wanted) -> str:
+    """The chip of the board in the folder, or of a new one.
 
     Raises Refused where a board is there that was made otherwise: it would stay as it is.
     """
     flash = folder / FLASH
     if not flash.exists():
-        return chip or "esp32"
+        return wanted.chip or "esp32"
     size = flash.stat().st_size
     table = _table(flash, size)
-    own = _chip(flash, table)
-    made_with = folder / APP
+    own = _own_chip(folder, table)
+    made_from = _read(folder / _MADE_FROM)
     other = {
-        "--chip": chip and own and chip != own,
-        "--layout": layout and layout != table,
-        "--flash-mib": flash_mib and flash_mib << 20 != size,
-        "--app": app and not (made_with.exists() and made_with.read_text() == sha256(app).hexdigest()),
+        "--chip": wanted.chip and own and wanted.chip != own,
+        "--layout": wanted.layout and wanted.layout != table,
+        "--flash-mib": wanted.flash_mib and wanted.flash_mib << 20 != size,
+        "--app": wanted.app and wanted.made_from != made_from,
+        "--full-flash": wanted.full_flash and wanted.made_from != made_from,
+        "--blank": wanted.blank and wanted.made_from != made_from,
     }
     wrong = [option for option, differs in other.items() if differs]
     if wrong:
@@ -50,7 +85,16 @@ def chip_for(folder: Path, *, chip: str | None, layout: Table | None, flash_mib:
             f"{folder} has a board already ({own or 'no app in it'}, {size >> 20} MiB, {rows}), "
             f"and {' and '.join(wrong)} would change it: remove {flash} to start afresh, or give another folder"
         )
-    return own or chip or "esp32"
+    return own or wanted.chip or "esp32"
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text().strip() if path.exists() else None
+
+
+def _own_chip(folder: Path, table: Table | None) -> str | None:
+    name = _read(folder / _CHIP)
+    return name if name in CHIPS else _chip(folder / FLASH, table)
 
 
 def _table(flash: Path, size: int) -> Table | None:

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vboard import factory
-from vboard.boots import RESETS, Boot, Planned
+from vboard.boots import CAUSES, RESETS, Boot, Planned
 from vboard.chip import rom
-from vboard.chip.bootloader import boot as second_stage
 from vboard.chip.firmware import Firmware
 from vboard.chip.kept import DEEPSLEEP, HARD, PWRON, WDT, Pins, Rtc
 from vboard.chip.panic import Panic
 from vboard.chip.process import Process
 from vboard.chip.soc import Soc
+from vboard.chip.startup import flash_fault, start
 from vboard.chip.watchdogs import Bitten
 from vboard.chip.wire import Gone, Link
 from vboard.flash.nor import Flash, PowerLost
@@ -62,7 +62,8 @@ class Life(Wired):
 
     @property
     def table(self) -> Table:
-        return factory.table(self.flash)
+        """As what runs sees it, or as today's firmware would."""
+        return self.soc.table if self.soc else factory.table(self.flash)
 
     def power_off(self) -> None:
         """Power goes: whatever ran stops where it was."""
@@ -99,27 +100,34 @@ class Life(Wired):
         self._next_boot = Planned(time.monotonic() + delay_s, cause, reset or RESETS[cause])
         self._wake()
 
+    def _emit_lines(self, lines: list[str]) -> None:
+        for line in lines:
+            self._emit(line.encode() + b"\r\n")
+
     def _boot(self, cause: int, reset: str) -> None:
         self._download.end()
         self._emit(rom.banner(self.chip.name, reset))
         if self.before_boot:
             self.before_boot(cause)
         asleep, self._asleep_on = self._asleep_on, None
-        booted = second_stage(
+        started = start(
             self.flash,
             self.chip,
-            deep_sleep_partition=asleep if cause == DEEPSLEEP else None,
-            rollback_enabled=self.settings.rollback,
+            asleep_on=asleep if cause == DEEPSLEEP else None,
+            rollback=self.settings.rollback,
         )
-        for line in booted.log:
-            self._emit(line.encode() + b"\r\n")
-        self.boots.append(Boot(cause, booted.row.label if booted.row else None))
+        self._emit_lines(started.log)
+        self.boots.append(Boot(cause, started.row.label if started.row else None))
         if self.on_boot:
             self.on_boot(self.boots[-1])
-        if booted.row is None:
+        if started.row is None:
+            self._plan(CAUSES[started.again], _RESET_LOOP_S, started.again)
+            return
+        if fault := flash_fault(started.flash_size, self.flash.size, self.chip):
+            self._emit_lines(fault)
             self._plan(HARD, _RESET_LOOP_S)
             return
-        firmware = Firmware.in_slot(self.flash, booted.row, self.chip, self.settings.micropython)
+        firmware = Firmware.in_slot(self.flash, started.row, self.chip, self.settings.micropython)
         if firmware.says("panic"):
             self._emit(f"{Panic('LoadProhibited')}\r\n".encode())
             self._plan(HARD, _RESET_LOOP_S)
@@ -135,8 +143,8 @@ class Life(Wired):
         self.soc = Soc(
             self.flash,
             self.chip,
-            self.table,
-            booted.row,
+            factory.table(self.flash, makes_vfs=firmware.makes_vfs),
+            started.row,
             firmware,
             cause=cause,
             mac=self._mac,
@@ -146,6 +154,7 @@ class Life(Wired):
             gateway=self.gateway,
             watchdog_factor=self.settings.watchdog_factor,
             idf_heap_kib=self.settings.idf_heap_kib,
+            told_flash_size=started.flash_size,
         )
         self._start(self.soc, raw=False)
 

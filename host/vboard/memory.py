@@ -1,4 +1,4 @@
-"""Where the code and data of an app may lie: which addresses each chip maps or loads.
+"""Where code and data may lie: which addresses each chip maps, and which its ROM and its bootloader load.
 
 Source: ESP-IDF soc/{esp32,esp32s2,esp32s3,esp32c3,esp32c6}/include/soc/soc.h; esptool targets/*.py.
 """
@@ -37,6 +37,7 @@ _RAM = {
     ),
     "esp32c6": (range(0x40800000, 0x40880000), range(0x50000000, 0x50004000)),
 }
+_BOOTLOADER_RAM = {"esp32": (range(0x40070000, 0x40080000),)}  # the caches' own, once an app runs
 
 
 def is_mapped(chip: Chip, address: int) -> bool:
@@ -46,3 +47,9 @@ def is_mapped(chip: Chip, address: int) -> bool:
 def is_ram(chip: Chip, first: int, last: int) -> bool:
     """Whether both addresses lie in one memory that the bootloader may fill."""
     return any(first in memory and last in memory for memory in _RAM[chip.name])
+
+
+def rom_loads(chip: Chip, first: int, last: int) -> bool:
+    """Whether both addresses lie in one memory that the ROM may fill with the bootloader."""
+    memories = _RAM[chip.name] + _BOOTLOADER_RAM.get(chip.name, ())
+    return any(first in memory and last in memory for memory in memories)

@@ -31,7 +31,7 @@ from otactl.cli.run import as_object, rig_fault
 from otactl.errors import OtactlError
 from otactl.workspace.roster import Entry
 
-_POLL_S = 0.1
+_POLL_S = 0.1  # Windows passes no Ctrl-C on to a wait without end
 _LEFT = "the board was left as it was"
 
 

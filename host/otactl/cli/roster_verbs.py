@@ -105,7 +105,8 @@ def discover(*, workspace: Path | None, devices: tuple[str, ...], name: str, slo
 
 def _looked(entries: "Sequence[Entry]", slow: float, *, rows: bool) -> "dict[str, Found]":
     """What is at each, all asked at once, by name. `rows`: on a terminal show for whom one waits."""
-    from otactl.board.discover import NO_ANSWER, Found, look
+    from otactl.board import ports
+    from otactl.board.discover import Found, look
     from otactl.cli import many
     from otactl.cli.reach import Waits
 
@@ -120,7 +121,8 @@ def _looked(entries: "Sequence[Entry]", slow: float, *, rows: bool) -> "dict[str
     _, stopped = many.gathered(entries, one, lines=False, rows=rows)
     if stopped:
         raise stopped
-    return {entry.name: found.get(entry.name, Found(NO_ANSWER)) for entry in entries}
+    lost = Found(ports.NOT_THERE)  # one that only its address is known of, and that is at no port
+    return {entry.name: found.get(entry.name, lost) for entry in entries}
 
 
 def _before(found: "dict[str, Found]", place: str) -> set[str]:

@@ -24,11 +24,15 @@ else:
 
 @verb(TOOLS, "virtual-board --chip esp32s3 --port /tmp/board")
 @click.option("--folder", type=FILE, help="Where its flash is kept (default: a new one that is forgotten).")
-@click.option("--chip", type=click.Choice(list(_CHIPS)) if _CHIPS else str, help="(default: that of --app, or esp32)")
+@click.option(
+    "--chip", type=click.Choice(list(_CHIPS)) if _CHIPS else str, help="(default: that of the firmware, or esp32)"
+)
 @click.option("--layout", help=f"{', '.join(_LAYOUTS)}, or a partition CSV (default: ota).")
 @click.option("--flash-mib", type=int, help="(default: what the layout needs)")
 @click.option("--heap-kib", type=int, default=160, help="What a program has (default: 160).")
 @click.option("--app", type=FILE, help="Firmware file for its first slot (default: a small made-up one).")
+@click.option("--full-flash", type=FILE, help="Firmware file with bootloader and partition table, for its whole flash.")
+@click.option("--blank", is_flag=True, help="Nothing in its flash, as a module comes from its factory.")
 @click.option("--ssid", default="virtual", help="The Wi-Fi network that it can join (default: virtual).")
 @click.option("--password", default="password", help="(default: password)")
 @click.option("--port", type=FILE, help="Make the port appear at this path as well.")
@@ -42,6 +46,8 @@ def virtual_board(
     flash_mib: int | None,
     heap_kib: int,
     app: Path | None,
+    full_flash: Path | None,
+    blank: bool,
     ssid: str,
     password: str,
     port: Path | None,
@@ -55,7 +61,12 @@ def virtual_board(
     except ImportError as error:
         raise UsageError(f"no virtual board on this system: {error}") from None
 
-    image = _image(app, chip) if app else None
+    if sum(map(bool, (app, full_flash, blank))) > 1:
+        raise UsageError("--app, --full-flash and --blank: give one of them")
+    if layout and (full_flash or blank):
+        raise UsageError("--layout is for a board with a made-up flash: leave it out with --full-flash and --blank")
+    firmware_file = app or full_flash
+    image = _image(firmware_file, chip) if firmware_file else None
     try:
         return run(
             folder=folder,
@@ -63,7 +74,9 @@ def virtual_board(
             layout=layout,
             flash_mib=flash_mib,
             heap_kib=heap_kib,
-            app=image.app if image else None,
+            app=image.app if image and app else None,
+            full_flash=_whole(full_flash, image.chip) if image and full_flash else None,
+            blank=blank,
             access_points={ssid: password},
             port=port,
             network_port=network_port,
@@ -85,6 +98,16 @@ def _image(path: Path, chip: str | None) -> "Firmware":
     if chip and chip != found.chip:
         raise UsageError(f"{path}: firmware for {found.chip}, which no {chip} starts: --chip {found.chip}")
     return found
+
+
+def _whole(path: Path, chip: str) -> bytes:
+    """A full-flash file that begins where the chip's bootloader lies. Raises UsageError for another one."""
+    from vboard.factory import is_full_flash
+
+    data = path.read_bytes()
+    if not is_full_flash(data, CHIPS[chip]):
+        raise UsageError(f"{path}: no full-flash file for {chip}, bootloader first: give an app image as --app")
+    return data
 
 
 @verb(TOOLS, "demo --firmware ESP32_GENERIC-OTA.app-bin")

@@ -1,5 +1,7 @@
 """The second-stage bootloader: which partition starts after a reset, and what otadata says then.
 
+Its image in flash is the ROM's matter (firststage.py); what counts here is the flash size in its header.
+
 Source: ESP-IDF bootloader/subproject/main/bootloader_start.c and
 bootloader_support/src/bootloader_utility.c as MicroPython builds them: rollback on, no
 anti-rollback, no validation on waking from deep sleep, log level WARN. The console text is IDF's
@@ -7,10 +9,10 @@ without the time stamps.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vboard.chips import Chip
-from vboard.flash.appimage import HEADER_SIZE, ImageError, describe, verify
+from vboard.flash.appimage import HEADER_SIZE, Header, ImageError, check_chip, describe, verify
 from vboard.flash.nor import SECTOR, Flash
 from vboard.flash.otadata import Entry, State, active, read_entries, slot_of
 from vboard.flash.table import TABLE_OFFSET, TABLE_SIZE, Row, Table, TableError
@@ -35,11 +37,13 @@ def boot(
     flash: Flash,
     chip: Chip,
     *,
+    header: Header | None = None,
     deep_sleep_partition: str | None = None,
     rollback_enabled: bool = True,
 ) -> Booted:
     """Run the bootloader once over `flash`.
 
+    header: of its own image; None for one that fits the chip and the flash.
     deep_sleep_partition: on waking from deep sleep, the label of what ran before. It starts again,
         unverified and whatever otadata says.
     rollback_enabled: False for a bootloader from before MicroPython v1.21, which starts an image
@@ -47,15 +51,35 @@ def boot(
     Raises what `flash.before` raises.
     """
     log: list[str] = []
+    size = header.flash_size if header else flash.size
+    if header and (fault := _unfit(header, chip)):
+        return Booted(None, [f"E boot_comm: {fault}"])
     try:
-        sector = flash.read(TABLE_OFFSET, TABLE_SIZE)
-        table = Table.from_bytes(sector, flash.size, require_md5=False)
+        table = Table.from_bytes(flash.read(TABLE_OFFSET, TABLE_SIZE), size, require_md5=False)
     except TableError as error:
-        log.append(f"E flash_parts: {error}")
+        says = "partition 0 invalid magic number 0xffff" if error.code == "empty" else str(error)
+        log.append(f"E flash_parts: {says}")
         log.append("E boot: Failed to verify partition table")
         log.append("E boot: load partition table error!")
         return Booted(None, log)
+    if size > flash.size:
+        table = Table(tuple(_wrapped(row, flash.size) for row in table.rows))
     return Booted(_Bootloader(flash, chip, table, rollback_enabled, log).run(deep_sleep_partition), log)
+
+
+def _unfit(header: Header, chip: Chip) -> str:
+    """Why this bootloader will not run on this chip (bootloader_common_check_chip_validity), or nothing."""
+    try:
+        check_chip(replace(header, max_revision=0), chip)  # only an app has a newest revision
+    except ImageError as error:
+        return str(error)
+    return ""
+
+
+def _wrapped(row: Row, size: int) -> Row:
+    """Where a row lies in a flash of `size` bytes: it has no address lines for more, so its beginning follows its end."""
+    offset = row.offset % size
+    return replace(row, offset=offset, size=min(row.size, size - offset))
 
 
 class _Bootloader:

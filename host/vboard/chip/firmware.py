@@ -1,20 +1,24 @@
 """What the MicroPython firmware in a slot says of itself: its version, build and the modules it came with.
 
-An app image is data to the virtual board, so what its code would do stands beside it: the newest known firmware,
-or what the image's behaviour trailer (vboard/flash/images.py) says.
+An app image is data to the virtual board, so what its code would do stands beside it: what the image's behaviour
+trailer (vboard/flash/images.py) says, the version that stands in a real one's text, or else the newest known firmware.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from vboard.chip.names import absent
 from vboard.chips import RISCV, Chip
 from vboard.flash import images
-from vboard.flash.appimage import ImageError, measure
+from vboard.flash.appimage import ImageError, Read, measure
 from vboard.flash.nor import Flash
 from vboard.flash.table import Row
 
+_BANNER = re.compile(rb"MicroPython v(\d+\.\d+\.\d+) on \d{4}-\d\d-\d\d")  # in the text of every real image
 _DATES = {
+    "1.20.0": "2023-04-26",
+    "1.21.0": "2023-10-05",
     "1.22.0": "2023-12-27",
     "1.22.1": "2024-01-05",
     "1.22.2": "2024-02-22",
@@ -48,11 +52,23 @@ class Firmware:
         def read(offset: int, n: int) -> bytes:
             return flash.read(row.offset + offset, max(0, min(n, row.size - offset)))
 
+        return cls._found(read, chip, default)
+
+    @classmethod
+    def of_image(cls, image: bytes, chip: Chip, default: str) -> "Firmware":
+        """As in_slot(), before the image lies in one."""
+        return cls._found(lambda offset, n: image[offset : offset + n], chip, default)
+
+    @classmethod
+    def _found(cls, read: Read, chip: Chip, default: str) -> "Firmware":
         try:
-            says = images.behaviour_of(read, measure(read))
+            length = measure(read)
+            says = images.behaviour_of(read, length)
+            banner = None if says else _BANNER.search(read(0, length))
         except ImageError:
-            says = {}
-        return cls(chip, says.get("micropython", default), says.get("build", chip.build), says)
+            says, banner = {}, None
+        version = banner[1].decode() if banner else default
+        return cls(chip, says.get("micropython", version), says.get("build", chip.build), says)
 
     @property
     def version(self) -> str:
@@ -61,6 +77,11 @@ class Firmware:
     @property
     def numbers(self) -> tuple[int, ...]:
         return tuple(int(part) for part in self.release.split("."))
+
+    @property
+    def makes_vfs(self) -> bool:
+        """Whether it takes the end of the flash for files where the table names no partition for them (since 1.26)."""
+        return self.numbers >= (1, 26)
 
     @property
     def banner(self) -> bytes:

@@ -1,11 +1,21 @@
 """What the ROM prints first after a reset: each chip family has words of its own.
 
-Sources: ESP-IDF esp_rom/<chip>/include/rom/rtc.h (numbers), boot logs of each chip (words); facts 10.2, 10.12.
+Sources: ESP-IDF esp_rom/<chip>/include/rom/rtc.h (numbers), boot logs of each chip (words), those of ESP-IDF's
+docs/en/security/<chip>_log.inc among them; facts 10.2, 10.12.
 """
 
 POWER, RESTART, SLEEP, RTC_WDT, INTERRUPT_WDT = "power", "restart", "sleep", "rtc-wdt", "interrupt-wdt"
+BOOTLOADER, TIMER_WDT = "bootloader", "timer-wdt"
 
-_NEWER = ("POWERON", "RTC_SW_CPU_RST", "DSLEEP", "RTCWDT_RTC_RST", "TG1WDT_SYS_RST", "TG0WDT_SYS_RST")
+_NEWER = (
+    "POWERON",
+    "RTC_SW_CPU_RST",
+    "DSLEEP",
+    "RTCWDT_RTC_RST",
+    "TG1WDT_SYS_RST",
+    "TG0WDT_SYS_RST",
+    "RTC_SW_SYS_RST",
+)
 _WORDS = {
     "esp32": (
         "POWERON_RESET",
@@ -14,19 +24,22 @@ _WORDS = {
         "RTCWDT_RTC_RESET",
         "TG1WDT_SYS_RESET",
         "TG0WDT_SYS_RESET",
+        "SW_RESET",
     ),
     "esp32s2": _NEWER,
     "esp32s3": _NEWER,
     "esp32c3": _NEWER,
-    "esp32c6": ("POWERON", "SW_CPU", "DSLEEP", "LP_WDT_SYS", "TG1_WDT_HPSYS", "TG0_WDT_HPSYS"),
+    "esp32c6": ("POWERON", "SW_CPU", "DSLEEP", "LP_WDT_SYS", "TG1_WDT_HPSYS", "TG0_WDT_HPSYS", "LP_SW_HPSYS"),
 }
-_NUMBERS = (0x1, 0xC, 0x5, 0x10, 0x8, 0x7)
+_NUMBERS = (0x1, 0xC, 0x5, 0x10, 0x8, 0x7, 0x3)
 _RESETS = {  # which of these a reset shows, one line each
     POWER: (0,),
     RESTART: (1,),  # by the program, by a panic, and by the task watchdog, which panics
     SLEEP: (2,),
     RTC_WDT: (3,),
     INTERRUPT_WDT: (4, 5),  # nobody could answer its interrupt: it resets the chip, and the other one follows
+    TIMER_WDT: (5,),
+    BOOTLOADER: (6,),  # by the second-stage bootloader, which has nothing to start
 }
 _STRAPPING = {"esp32": 0x13, "esp32s2": 0x8, "esp32s3": 0x8, "esp32c3": 0xC, "esp32c6": 0xC}
 
@@ -41,3 +54,8 @@ def banner(chip_name: str, reset: str) -> bytes:
     boot = f"boot:0x{_STRAPPING[chip_name]:x} (SPI_FAST_FLASH_BOOT)"
     words = _WORDS[chip_name]
     return b"".join(f"\r\nrst:0x{_NUMBERS[n]:x} ({words[n]}),{boot}\r\n".encode() for n in _RESETS[reset])
+
+
+def stuck(chip_name: str) -> str:
+    """The reset that ends the ROM's wait where it has no bootloader to start, by the watchdog that it left armed."""
+    return RTC_WDT if chip_name == "esp32" else TIMER_WDT

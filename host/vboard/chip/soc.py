@@ -44,7 +44,9 @@ class Soc:
         gateway: Gateway,
         watchdog_factor: float = 1.0,
         idf_heap_kib: int | None = None,
+        told_flash_size: int | None = None,
     ) -> None:
+        """`told_flash_size`: bytes that the bootloader's header speaks of; None as much as there is."""
         self.flash, self.chip, self.table, self.row, self.firmware = (
             flash,
             chip,
@@ -62,6 +64,7 @@ class Soc:
         self.on_boot: Callable[[], None] = lambda: None  # told when boot.py begins
         self.wants: tuple[str, float] | None = None  # ("reset" | "soft" | "sleep", seconds)
         self.heap = IdfHeap(idf_heap_kib)
+        self._told_flash_size = told_flash_size or flash.size
         self._calls: dict[str, Callable[..., Any]] = {
             name[5:]: getattr(part, name)
             for part in (self, NetworkCalls(links, gateway))
@@ -139,7 +142,8 @@ class Soc:
         return self._index(row)
 
     def call_flash_size(self) -> int:
-        return self.flash.size
+        """Since 1.26 MicroPython asks the flash itself (boardctrl_startup); before, it believed the header."""
+        return self.flash.size if self.firmware.numbers >= (1, 26) else self._told_flash_size
 
     # --- NVS ------------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ DESC_MAGIC = 0xABCD5432
 MAX_SEGMENTS = 16
 LONGEST = 16 << 20
 MMU_PAGE = 0x10000
+_TWO_MIB, _LARGEST = 1, 7  # codes of a flash size: a power of two in MiB
 
 _HEADER = struct.Struct("<BBBBI B3s HBHH 4s B")
 _SEGMENT = struct.Struct("<II")
@@ -54,6 +55,12 @@ class Header:
     hash_appended: bool
     spi_mode: int = 2
     spi_size_and_speed: int = 0x20
+
+    @property
+    def flash_size(self) -> int:
+        """Bytes of flash that the header speaks of; IDF takes a code that it does not know for 2 MiB."""
+        code = self.spi_size_and_speed >> 4
+        return 1 << 20 + (code if code <= _LARGEST else _TWO_MIB)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Header":
@@ -153,8 +160,8 @@ def describe(head: bytes) -> tuple[Header, AppDesc | None]:
 def measure(data: bytes | Read) -> int:
     """An image's length in bytes, by its headers alone. Raises ImageError for headers of none."""
     read = data if callable(data) else reader(data)
-    header = Header.from_bytes(_exactly(read, 0, HEADER_SIZE))
-    return _body_length(_walk(read, header)) + HASH_SIZE * header.hash_appended
+    header = Header.from_bytes(exactly(read, 0, HEADER_SIZE))
+    return body_length(walk(read, header)) + HASH_SIZE * header.hash_appended
 
 
 def verify(data: bytes | Read, part_offset: int, part_size: int, chip: Chip, *, app_side: bool) -> ImageInfo:
@@ -167,20 +174,20 @@ def verify(data: bytes | Read, part_offset: int, part_size: int, chip: Chip, *, 
     read = data if callable(data) else reader(data)
     if part_size > LONGEST:
         raise ImageError(f"partition size {part_size:#x} invalid, larger than 16MB")
-    header = Header.from_bytes(_exactly(read, 0, HEADER_SIZE))
-    _check_chip(header, chip)
-    segments = _walk(read, header)
+    header = Header.from_bytes(exactly(read, 0, HEADER_SIZE))
+    check_chip(header, chip)
+    segments = walk(read, header)
     for number, segment in enumerate(segments):
         _check_placement(number, segment, part_offset, chip, loads=not app_side)
-    body = _body_length(segments)
+    body = body_length(segments)
     length = body + HASH_SIZE * header.hash_appended
     if length > part_size:
         raise ImageError(f"image length {length} doesn't fit in partition length {part_size}")
-    image = _exactly(read, 0, length)
+    image = exactly(read, 0, length)
     desc = AppDesc.from_bytes(image[DESC_OFFSET:HEAD_SIZE])
     if chip.mmu_page_configurable and desc is None:
         raise ImageError("no app description, and this chip needs its MMU page size")
-    checksum = _checksum(image, segments)
+    checksum = checksum_of(image, segments)
     if checksum != image[body - 1]:
         raise ImageError(f"checksum failed: calculated {checksum:#04x}, read {image[body - 1]:#04x}")
     digest = hashlib.sha256(memoryview(image)[:body]).digest() if header.hash_appended else None
@@ -193,7 +200,8 @@ def _text(field: bytes) -> str:
     return field.split(b"\0", 1)[0].decode("ascii", "replace")
 
 
-def _exactly(read: Read, offset: int, n: int) -> bytes:
+def exactly(read: Read, offset: int, n: int) -> bytes:
+    """Raises ImageError where there are fewer bytes."""
     try:
         data = read(offset, n)
     except ValueError:
@@ -203,7 +211,8 @@ def _exactly(read: Read, offset: int, n: int) -> bytes:
     return data
 
 
-def _check_chip(header: Header, chip: Chip) -> None:
+def check_chip(header: Header, chip: Chip) -> None:
+    """Raises ImageError where an image is for another chip, or for other revisions of it."""
     if header.chip_id != chip.chip_id:
         raise ImageError(f"mismatch chip ID, expected {chip.chip_id}, found {header.chip_id}")
     low, high, own = header.min_revision, header.max_revision, chip.revision
@@ -217,13 +226,14 @@ def _revision(number: int) -> str:
     return f"v{number // 100}.{number % 100}"
 
 
-def _walk(read: Read, header: Header) -> tuple[Segment, ...]:
+def walk(read: Read, header: Header) -> tuple[Segment, ...]:
+    """The segments that follow a header. Raises ImageError for lengths that no image has."""
     if header.segment_count > MAX_SEGMENTS:
         raise ImageError(f"segment count {header.segment_count} exceeds max {MAX_SEGMENTS}")
     segments = []
     offset = HEADER_SIZE
     for number in range(header.segment_count):
-        address, size = _SEGMENT.unpack(_exactly(read, offset, _SEGMENT.size))
+        address, size = _SEGMENT.unpack(exactly(read, offset, _SEGMENT.size))
         if size % 4 or size >= LONGEST:
             raise ImageError(f"segment {number}: invalid length {size:#x}")
         offset += _SEGMENT.size
@@ -242,14 +252,15 @@ def _check_placement(number: int, segment: Segment, part_offset: int, chip: Chip
         raise ImageError(f"segment {number}: {first:#010x}-{last:#010x}: bad load address range")
 
 
-def _body_length(segments: tuple[Segment, ...]) -> int:
+def body_length(segments: tuple[Segment, ...]) -> int:
     """Up to the checksum, which is the last byte of a 16-byte line."""
     end = segments[-1].offset + segments[-1].size if segments else HEADER_SIZE
     return (end + 16) & ~15
 
 
-def _checksum(image: bytes, segments: tuple[Segment, ...]) -> int:
-    """XOR of every byte of segment data, on long integers: a loop over 1.7 MB takes a second."""
+def checksum_of(image: bytes, segments: tuple[Segment, ...]) -> int:
+    """What the last byte before the hash must be: XOR of all segment data."""
+    # on long integers: a loop over 1.7 MB takes a second
     total = _CHECKSUM_SEED
     for segment in segments:
         end = segment.offset + segment.size

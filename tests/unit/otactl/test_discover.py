@@ -80,7 +80,7 @@ def test_what_does_not_answer_says_why(boards: list[Board], monkeypatch: pytest.
     with serial.Serial(port, exclusive=True):
         assert discover.look(port) == Found("busy")
     with scripted.on_terminal(scripted.silent) as device:
-        assert discover.look(device) == Found("no answer", device)
+        assert discover.look(device, slow=0.2) == Found("no answer", device)
     monkeypatch.setattr(os, "access", lambda *_: False)
     with serial.Serial(port, exclusive=True):  # root may open what it has no permission for
         assert discover.look(port) == Found("no permission")
@@ -223,6 +223,18 @@ def test_discover_without_a_port_is_the_rigs_fault(
     plugged_in(monkeypatch)
     assert main(["boards", "discover"]) == 3
     assert "plug a board in" in capsys.readouterr().err and not (tmp_path / "boards.toml").exists()
+
+
+def test_a_board_that_is_known_by_its_address_and_is_nowhere_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plugged_in(monkeypatch)
+    known = Roster.load(tmp_path)
+    known.add(Entry("attic", f"mac:{A}", mac=A, tags=("lab",)))
+    known.save()
+    assert main(["boards"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == ["attic", f"mac:{A}", "not", "there", "lab"]
 
 
 def test_a_verb_of_one_board_takes_a_name_and_its_time_factor(

@@ -208,6 +208,16 @@ def test_a_chip_that_comes_back_under_another_name_is_found_by_its_usb_serial(
             assert console.reopened is not found  # a bridge's number says nothing of the board behind it
 
 
+def test_mpremote_says_nothing_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither what a failed try at the prompt got nor that a port is waited for: lines of other boards lie beside it."""
+    deaf = pytest.raises(RigError, match="does not answer")
+    with scripted.on_terminal(lambda _, send: send(b"noise\r\n")) as device, deaf, Link(device, slow=0.1):
+        pass
+    with pytest.raises(RigError, match="no serial port"):
+        Link(__file__)
+    assert capsys.readouterr() == ("", "")
+
+
 # --- the virtual board -----------------------------------------------------------------------
 
 

@@ -82,11 +82,11 @@ def _make_room_for_names():
 
 
 def _mount():
+    vfs.umount("/")  # the host's own files
     try:
         bdev = _vb_esp32.Partition("vfs")
     except OSError:
         return
-    vfs.umount("/")
     try:
         vfs.mount(vfs.VfsLfs2(bdev), "/")
         return
