@@ -214,7 +214,7 @@ def test_run_that_is_ended_leaves_the_board_in_order(tmp_path: Path, board: Boar
         process.send_signal(signal.SIGINT)
         assert process.wait(LIMIT_S) == 130
     else:
-        (suite,) = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+        (suite,) = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout.split()
         os.kill(int(suite), signal.SIGKILL)
         assert process.wait(LIMIT_S) == 3
         assert _files(board) != before

@@ -1,5 +1,7 @@
 """The suite, run on one board by a pytest of its own; what a person reads of it."""
 
+import importlib.util
+import signal
 import subprocess
 import sys
 import time
@@ -7,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from otactl.errors import RigError
+from otactl.errors import RigError, UsageError
 from otactl.hil import results
 from otactl.hil.results import Results, Test
 from otactl.hil.setting import Setting
@@ -44,8 +46,11 @@ def suite() -> Path:
 def run(board: Entry, wish: Wish, folder: Path, watch: Watch, going: Callable[[], None] = lambda: None) -> Results:
     """Run the suite on `board` into `folder`; `watch` is told of each test as it ends.
 
-    `going` is called often, and may raise to end the run: the board is put back even so. Raises RigError, OSError.
+    `going` is called often, and may raise to end the run: the board is put back even so. Raises UsageError where
+    there is no pytest, RigError, OSError.
     """
+    if importlib.util.find_spec("pytest") is None:
+        raise UsageError("the suite needs pytest: pip install 'micropython-ota-agent[hil]'")
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     record, said = folder / "results.jsonl", folder / "pytest.txt"
@@ -57,11 +62,12 @@ def run(board: Entry, wish: Wish, folder: Path, watch: Watch, going: Callable[[]
             stdout=out,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C comes to it once, from here: a second one would end the putting back
         )
         try:
             _follow(process, record, watch, going)
         except BaseException:
-            process.terminate()
+            process.send_signal(signal.SIGINT)
             raise
         finally:
             _end(process)
