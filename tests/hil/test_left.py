@@ -6,6 +6,6 @@ from otactl.hil.stage import Stage
 
 @pytest.mark.quick
 def test_board_is_left_as_it_was_found(stage: Stage) -> None:
-    """The board's own files, the agent's record and the slot that starts are as they were found."""
+    """The board is left as it was found."""
     stage.put_back()
     assert not stage.changed, "; ".join(stage.changed)

@@ -66,7 +66,7 @@ QUICK = ("with a spoiled signature", "with an image of another chip")
 def test_release_is_refused_before_anything_is_erased(
     stage: Stage, publish: Callable[[Stage], None], code: str
 ) -> None:
-    """A release that is not for this board, or not signed for it, is refused before anything is erased."""
+    """A release that is not for this board is refused before anything is erased."""
     publish(stage)
     stage.look()
     stage.settle()
@@ -111,7 +111,7 @@ SERVERS = {
     ],
 )
 def test_server_is_refused(stage: Stage, fault: str, code: str) -> None:
-    """A server that does not show who it is gets no further: TLS is verified."""
+    """A server that does not show who it is gets no further."""
     stage.publish()
     stage.script(fault, match="*")
     stage.look()

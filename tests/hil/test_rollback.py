@@ -37,7 +37,7 @@ def test_trial_that_power_ends_is_repeated(stage: Stage) -> None:
 
 @pytest.mark.quick
 def test_hang_is_ended_by_the_watchdog(stage: Stage) -> None:
-    """A program that hangs where nothing of Python runs any more is ended by the watchdog, and goes back."""
+    """A program that hangs where nothing of Python runs any more is ended by the watchdog."""
     stage.publish(download=False)
     stage.plan("deaf", settle_s=_LONG_S)
     stage.look()
@@ -48,7 +48,7 @@ def test_hang_is_ended_by_the_watchdog(stage: Stage) -> None:
 
 @pytest.mark.quick
 def test_rollback_by_hand_is_a_trial_of_the_release_before(stage: Stage) -> None:
-    """agent.rollback() goes back to the release before, on trial; the one left behind is not installed again."""
+    """agent.rollback() goes back to the release before, on trial."""
     before = stage.releases.home(stage.home_size, stage.home_digest)
     stage.look()
     stage.settle()
@@ -64,7 +64,7 @@ def test_rollback_by_hand_is_a_trial_of_the_release_before(stage: Stage) -> None
 @pytest.mark.quick
 @pytest.mark.parametrize("good", [True, False], ids=["update", "trial that fails"])
 def test_board_with_a_factory_app(stage: Stage, good: bool) -> None:
-    """From the factory app an update goes to the first slot; one that fails comes back to the factory app."""
+    """A board with a factory app comes back to it."""
     if stage.home != stage.found_at.factory:
         pytest.skip(f"{stage.board.name} runs {stage.home}, no factory app")
     release = stage.publish(download=False)

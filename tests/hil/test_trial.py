@@ -22,7 +22,7 @@ HEALTHY = {"check": "healthy", "timeout_s": 4}
 
 @pytest.mark.quick
 def test_release_whose_checks_pass_is_confirmed(stage: Stage) -> None:
-    """A release whose checks all pass, and whose program says that it is healthy, is confirmed."""
+    """A release whose checks pass, and whose program says that it is healthy, is confirmed."""
     release = stage.publish(download=False)
     stage.plan("healthy", checks=GOOD)
     stage.look()
@@ -50,7 +50,7 @@ FAILING: dict[str, tuple[str, dict[str, Any], str]] = {  # what the program does
     ],
 )
 def test_release_that_fails_its_trial_goes_back(stage: Stage, do: str, trial: dict[str, Any], code: str) -> None:
-    """A release that fails a check, or whose program fails, goes back to the one before, and says why."""
+    """A release that fails its trial goes back to the one before, and says why."""
     stage.publish(download=False)
     stage.plan(do, **trial)
     stage.look()

@@ -10,7 +10,7 @@ from otactl.cli.options import BOARD, FILE, as_json, slow_link, verb, with_roste
 
 if TYPE_CHECKING:
     from otactl.cli.rows import Row
-    from otactl.hil.results import Results, Tested
+    from otactl.hil.results import Result, Results
     from otactl.workspace.roster import Entry
 
 _VIRTUAL = "virtual"
@@ -109,7 +109,7 @@ def _with(entry: "Entry", features: tuple[str, ...], power: str) -> "Entry":
     return dataclasses.replace(entry, features=(*entry.features, *features), power=power or entry.power)
 
 
-def _show(test: "Tested", row: "Row") -> None:
+def _show(test: "Result", row: "Row") -> None:
     from otactl.hil import results, runs
 
     sign = {results.PASSED: True, results.SKIPPED: None}.get(test.outcome, False)

@@ -3,7 +3,7 @@
 from html import escape
 
 from otactl.hil import results
-from otactl.hil.results import Results, Tested
+from otactl.hil.results import Result, Results
 
 _SIGNS = {results.PASSED: "✓", results.FAILED: "✗", results.SKIPPED: "-", results.RIG_FAULT: "!"}
 _CLASSES = {results.PASSED: "good", results.FAILED: "bad", results.SKIPPED: "none", results.RIG_FAULT: "rig"}
@@ -48,7 +48,7 @@ def _short(name: str) -> str:
 
 
 def _row(one: Results, columns: list[str]) -> str:
-    by_id: dict[str, Tested] = {test.id: test for test in one.tests}
+    by_id: dict[str, Result] = {test.id: test for test in one.tests}
     cells = "".join(_cell(by_id.get(name)) for name in columns)
     said = one.summary.removeprefix(f"{one.name}: ")
     look = {0: "good", 1: "bad"}.get(one.exit_code, "rig")
@@ -59,7 +59,7 @@ def _row(one: Results, columns: list[str]) -> str:
     )
 
 
-def _cell(test: Tested | None) -> str:
+def _cell(test: Result | None) -> str:
     if test is None:
         return '<td class="sign none" title="not run"></td>'
     said = f"{test.title} {test.why} ({test.seconds:g} s)"

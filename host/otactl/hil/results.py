@@ -11,7 +11,7 @@ OUTCOMES = (FAILED, RIG_FAULT, SKIPPED, PASSED)  # the worst first
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Result:
     """One test. `title`: what is fine where it passed, in one sentence. `why`: of what did not. `again`: the command that
     repeats it. `retried`: the rig fault after which it ran a second time, "" for none."""
 
@@ -35,7 +35,7 @@ class Results:
     everything: bool = False
     seconds: float = 0.0
     board: dict[str, Any] = field(default_factory=dict)
-    tests: list[Tested] = field(default_factory=list)
+    tests: list[Result] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     trouble: str = ""
 
@@ -82,7 +82,7 @@ def read(path: Path, name: str) -> Results:
 def _add(found: Results, told: dict[str, Any]) -> None:
     for key, value in told.items():
         if key == "test":
-            found.tests.append(Tested(**value))
+            found.tests.append(Result(**value))
         elif key == "note":
             found.notes.append(value)
         else:

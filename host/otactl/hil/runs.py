@@ -11,7 +11,7 @@ from pathlib import Path
 
 from otactl.errors import RigError, UsageError
 from otactl.hil import results
-from otactl.hil.results import Results, Tested
+from otactl.hil.results import Result, Results
 from otactl.hil.setting import Setting
 from otactl.workspace.roster import Entry
 
@@ -21,7 +21,7 @@ _POLL_S = 0.2
 _END_S = 60.0  # to put the board back, after Ctrl-C
 _LAST = 3  # lines of pytest's output where it ended without a result
 
-Watch = Callable[[Tested], None]
+Watch = Callable[[Result], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def sentence(test: Tested) -> str:
+def sentence(test: Result) -> str:
     """What is fine, or what is not and why."""
     case = test.id[test.id.find("[") :] if "[" in test.id else ""
     what = f"{test.title.rstrip('.')}{f' {case}' if case else ''}"

@@ -10,7 +10,7 @@ import pytest
 from otactl.hil import results, runs
 from otactl.hil.page import page
 from otactl.hil.program import parse_beat
-from otactl.hil.results import FAILED, PASSED, RIG_FAULT, SKIPPED, Results, Tested
+from otactl.hil.results import FAILED, PASSED, RIG_FAULT, SKIPPED, Result, Results
 from otactl.hil.slots import Look, named_by
 
 SUITE = """
@@ -83,7 +83,7 @@ def test_only_rig_faults_are_repeated_and_it_is_shown(recorded: Results) -> None
 
 
 def run_of(*outcomes: str) -> Results:
-    return Results("desk-07", tests=[Tested(f"test_{n}", "It holds.", one, 1.0) for n, one in enumerate(outcomes)])
+    return Results("desk-07", tests=[Result(f"test_{n}", "It holds.", one, 1.0) for n, one in enumerate(outcomes)])
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,8 @@ def test_exit_code_and_summary_line(run: Results, code: int, summary: str) -> No
     ("several", "code"),
     [
         ([run_of(PASSED), run_of(PASSED)], 0),
-        ([run_of(PASSED), tests(RIG_FAULT)], 3),
-        ([run_of(FAILED), tests(RIG_FAULT)], 1),
+        ([run_of(PASSED), run_of(RIG_FAULT)], 3),
+        ([run_of(FAILED), run_of(RIG_FAULT)], 1),
         ([], 3),
     ],
 )
@@ -135,7 +135,7 @@ class _Tags(HTMLParser):
 
 def test_page_has_a_row_a_board_and_shows_what_boards_say_as_text() -> None:
     bad = Results(
-        "<script>", tests=[Tested("test_a", "<b>A</b>.", FAILED, 1.0, "<script>alert(1)</script>", "otactl hil")]
+        "<script>", tests=[Result("test_a", "<b>A</b>.", FAILED, 1.0, "<script>alert(1)</script>", "otactl hil")]
     )
     made = page([bad, run_of(PASSED)])
     found = _Tags(made)
