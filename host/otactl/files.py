@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from otactl.errors import RigError
+from otactl.errors import RigError, UsageError
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -36,6 +36,14 @@ def write_together(files: dict[Path, tuple[bytes, int]]) -> None:
         for name, _ in staged:
             Path(name).unlink(missing_ok=True)
         raise
+
+
+def read_named(path: Path) -> bytes:
+    """The content of a file that a person named. Raises UsageError where there is no such file, or none for this user."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -86,8 +86,9 @@ def test_write_read_switch_and_boot(board: Board, image: Path, tmp_path: Path, w
     board.wait(lambda: board.boots[-1].slot == "ota_1", 10, "boot of ota_1")
     board.wait_repl()
     assert told(board.port)["next"] == "ota_0"  # nobody has confirmed it
-    otactl("slots", "read", board.port, "ota_1", tmp_path / "back.bin", "--esptool")
-    assert (tmp_path / "back.bin").read_bytes() == board.flash.read(row.offset, row.size)
+    back = tmp_path / "back.bin"
+    assert told("read", board.port, "ota_1", back, "--esptool") == {"file": str(back), "size": row.size}
+    assert back.read_bytes() == board.flash.read(row.offset, row.size)
 
 
 @WAYS
@@ -103,12 +104,38 @@ def test_erase_and_its_refusal(board: Board, image: Path, way: tuple[str, ...]) 
     assert board.flash.read(0x10000, 0x10000) == before
 
 
+def test_a_slot_that_is_not_there_is_said_before_anything_is_drawn(board: Board) -> None:
+    said = otactl("slots", "erase", board.port, "9", code=2)
+    assert said == "otactl: there is no slot '9' on the board; it has ota_0, ota_1\n"
+
+
+def test_changes_are_one_object_for_scripts(board: Board, image: Path) -> None:
+    written = told("write", board.port, "1", image)
+    assert set(written) == {"before", "after", "note"}
+    assert [holds(written[when]) for when in ("before", "after")] == ["blank", "image"]
+    switched = told("switch", board.port, "1")
+    assert switched["after"]["next"] == "ota_1" and "on trial" in switched["note"]
+    assert told("reset", board.port)["after"]["next"] == "ota_0"
+    erased = told("erase", board.port, "1")
+    assert [holds(erased[when]) for when in ("before", "after")] == ["image", "blank"]
+    assert erased["after"] == told(board.port)
+    refused = json.loads(otactl("slots", "erase", board.port, "0", "--json", code=1).splitlines()[0])
+    assert refused["error"]["kind"] == "board"
+
+
+def holds(picture: dict[str, Any]) -> str:
+    """What the second slot does."""
+    found: str = next(part["holds"] for part in picture["partitions"] if part["name"] == "ota_1")
+    return found
+
+
 @WAYS
 def test_reset_goes_back_to_the_first_slot(board: Board, image: Path, way: tuple[str, ...]) -> None:
     otactl("slots", "write", board.port, "1", image, "--esptool")
     otactl("slots", "switch", board.port, "1", "--esptool")
     board.wait(lambda: board.boots[-1].slot == "ota_1", 10, "boot of ota_1")
-    otactl("slots", "reset", board.port, *way)
+    said = otactl("slots", "reset", board.port, *way)
+    assert "✓ otadata is erased; ota_0 boots next\n" in said
     board.reset(HARD)
     board.wait(lambda: board.boots[-1].slot == "ota_0", 10, "boot of ota_0")
     row = board.table.otadata
@@ -151,7 +178,8 @@ def test_backup_overwrites_no_file(board: Board, tmp_path: Path) -> None:
     [
         (("slots", "PORT", "--esptool"), 3, "there is no such port"),
         (("slots", "PORT"), 3, "there is no such port"),
-        (("slots", "write", "PORT", "1", "nothing.bin"), 1, "nothing.bin"),
+        (("slots", "write", "PORT", "1", "nothing.bin"), 2, "nothing.bin"),
+        (("slots", "restore", "PORT", "nothing.bin"), 2, "nothing.bin"),
         (("slots", "switch", "PORT"), 2, "slot"),
         (("slots", "--help"), 0, "backup"),
     ],

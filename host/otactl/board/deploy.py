@@ -37,22 +37,10 @@ from ota import agent
 from ota.install import update
 """
 
-_ASK = (
+# for the board: what lies in its files
+FILES = (
     """
-import sys, os, hashlib, binascii
-try:
-    from esp32 import Partition
-except ImportError:
-    raise RuntimeError("no esp32")
-def _facts():
-    impl = sys.implementation
-    head = bytearray(16)
-    Partition(Partition.RUNNING).readblocks(0, head)
-    return {"version": list(impl[1][:3]), "mpy": getattr(impl, "_mpy", 0) & 0xFF,
-        "slots": [p.info()[3] for p in Partition.find(Partition.TYPE_APP)
-            if 16 <= p.info()[1] < 32],
-        "otadata": len(Partition.find(Partition.TYPE_DATA, subtype=0)),
-        "chip": head[12] | head[13] << 8}
+import os, hashlib, binascii
 def _hash(path):
     try:
         h = hashlib.sha256()
@@ -88,6 +76,25 @@ def _names(path):
         return []
 """
     + hooks.CALLS
+)
+_ASK = (
+    """
+import sys
+try:
+    from esp32 import Partition
+except ImportError:
+    raise RuntimeError("no esp32")
+def _facts():
+    impl = sys.implementation
+    head = bytearray(16)
+    Partition(Partition.RUNNING).readblocks(0, head)
+    return {"version": list(impl[1][:3]), "mpy": getattr(impl, "_mpy", 0) & 0xFF,
+        "slots": [p.info()[3] for p in Partition.find(Partition.TYPE_APP)
+            if 16 <= p.info()[1] < 32],
+        "otadata": len(Partition.find(Partition.TYPE_DATA, subtype=0)),
+        "chip": head[12] | head[13] << 8}
+"""
+    + FILES
 )
 
 

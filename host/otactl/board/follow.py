@@ -1,5 +1,6 @@
 """Drive a deployed board over its REPL: status, update, confirm, rollback."""
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -102,7 +103,7 @@ def update(link: Link, watch: Watch, *, anyway: bool = False) -> Outcome:
     if not before["main.py"] and not anyway:
         raise BoardError(hooks.refusal(link.device, before["main.py"] is not None))
     if not before["boot.py"]:
-        watch(Event("warning", [hooks.doubt("boot.py")]))
+        watch(Event("warning", [hooks.advice("boot.py")]))
     following = _Following(link, watch, before)
     link.start(_ASK + _UPDATE)
     outcome = following.to_the_end()
@@ -176,7 +177,7 @@ class _Following:
         return replace(outcome, hint=self._hint)
 
     def _left_alone(self) -> str:
-        status = f"`otactl status {self._link.device}`"
+        status = f"`otactl status {shlex.quote(self._link.device)}`"
         if self.version:
             return (
                 f"stopped watching: the board goes on with the trial of {self.version} by itself; "
@@ -197,7 +198,7 @@ class _Following:
             if event.name in ("switch", "rollback"):
                 self._recent.clear()  # what crashes from here on is the release that is tried
             if event.name == "error" and first == "no-app":
-                self._hint = _NO_APP.format(device=self._link.device)
+                self._hint = _NO_APP.format(device=shlex.quote(self._link.device))
                 continue
             self._watch(event)
             if event.name == "confirmed":

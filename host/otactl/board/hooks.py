@@ -1,8 +1,8 @@
 """The two lines by which a board's boot.py and main.py call the agent: are they there, and what to add."""
 
 LINES = {  # where the agent is damaged, or half deployed, the program starts all the same
-    "boot.py": "try: import ota.boot; ota.boot.start()\n    except Exception as e: print(e)",
-    "main.py": "try: from ota import agent; agent.start()\n    except Exception as e: print(e)",
+    "boot.py": ("try: import ota.boot; ota.boot.start()", "except Exception as e: print(e)"),
+    "main.py": ("try: from ota import agent; agent.start()", "except Exception as e: print(e)"),
 }
 WITHOUT = {  # what comes of it
     "boot.py": "a new release that hangs before main.py is not ended by the watchdog",
@@ -25,24 +25,13 @@ def _calls(path):
 
 
 def advice(name: str) -> str:
-    """What a person whose file lacks the lines reads; the last line of it is code."""
-    return (
-        f"your {name} does not call the agent: {WITHOUT[name]}. "
-        f"It stays as it is; put these two lines at its top:\n    {LINES[name]}"
-    )
-
-
-def doubt(name: str) -> str:
-    """The same in one line, before an update that goes on."""
-    return f"{name} does not call the agent: {WITHOUT[name]}; `otactl deploy` says which lines to add"
+    """What a person whose file lacks the lines reads, from `deploy` and from `update` alike."""
+    first, second = LINES[name]
+    return f"{name} does not call the agent: {WITHOUT[name]}. Put `{first}` and, below it, `{second}` at its top"
 
 
 def refusal(device: str, there: bool) -> str:
     """Why no update begins on a board without `agent.start()`; `there`: it has a main.py."""
     if not there:
-        return f"the board at {device} has no main.py, so {WITHOUT['main.py']}: `otactl deploy` puts one there"
-    line = LINES["main.py"].partition("\n")[0].removeprefix("try: ")
-    return (
-        f"main.py on the board at {device} does not call agent.start(), so {WITHOUT['main.py']}: put `{line}` "
-        "at its top; where a module of yours calls it, go on with --anyway"
-    )
+        return f"the board at {device} has no main.py: {WITHOUT['main.py']}. `otactl deploy` puts one there"
+    return f"{advice('main.py')}; where a module of yours makes the call, go on with --anyway"

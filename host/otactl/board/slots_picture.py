@@ -122,10 +122,10 @@ def _index(picture: Picture, slots: list[Part], factory: Part | None) -> tuple[i
             if all(entry.blank for entry in entries)
             else "otadata names no slot that is not given up"
         )
-        return (-1 if factory else 0), f"{begin}{what}: {first}"
+        return (-1 if factory else 0), f"{begin}{what}, so the bootloader begins with {first}"
     now = active(entries)
     if now is None:
-        return -1, f"{begin}otadata is damaged: {first}"
+        return -1, f"{begin}otadata is damaged, so the bootloader begins with {first}"
     entry = entries[now]
     place = named(entry, len(slots))
     state = {0: " for a trial"}.get(entry.state, "")

@@ -90,7 +90,8 @@ class Patience:
 class TimedPort:
     """`port` as mpremote uses one; its calls raise TimeoutError once the wait is over.
 
-    A single read or write still takes what the port's own limits allow.
+    A read waits until then for all its bytes, through the port's own limit: in a raw paste mpremote would take one
+    that gives less, of a board that is busy with what it has, for an answer that makes no sense.
     """
 
     def __init__(self, port: Any, patience: Patience) -> None:
@@ -103,9 +104,12 @@ class TimedPort:
         self._patience.tick()
 
     def read(self, size: int = 1) -> bytes:
-        self._check()
-        data: bytes = self.port.read(size)
-        self._patience.heard(len(data))
+        data = b""
+        while len(data) < size:
+            self._check()
+            came: bytes = self.port.read(size - len(data))
+            self._patience.heard(len(came))
+            data += came
         return data
 
     def write(self, data: bytes) -> int:

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from otactl.workspace.roster import Entry
 
 _WELL = ("confirmed", "up-to-date")  # outcomes that were asked for
+_CUT = "stopped: the board starts its program; what was written stays, and `otactl deploy` writes the rest"
 
 
 @verb(BOARD, "deploy /dev/ttyUSB0")
@@ -41,7 +41,10 @@ def deploy(*, workspace: Path, boards: "Boards", py: bool, as_json: bool) -> int
     def installed(entry: "Entry", bars: "Shown") -> "Deployed":
         with reached(entry.device, entry.slow, bars) as link:
             say = bars.wait if bars.moves else bars.note  # on a terminal the spinner says which file it is
-            return install(link, found, as_py=py, say=say)
+            try:
+                return install(link, found, as_py=py, say=say)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(_CUT) from None
 
     def one(entry: "Entry", row: "Row") -> many.Ending:
         done = installed(entry, row)
@@ -62,7 +65,7 @@ def deploy(*, workspace: Path, boards: "Boards", py: bool, as_json: bool) -> int
     for advice in done.advice:
         display.warn(advice)
     if not done.advice:  # what is to be mended comes first
-        display.follow_up(_words("update", entry.name), "or wait for the board's next look")
+        display.follow_up("update", "or wait for the board's next look")
     return 0
 
 
@@ -200,17 +203,15 @@ def _follow_one(run: "Callable[..., Outcome]", entry: "Entry", as_json: bool, lo
         _tell_of(log)
     if outcome.hint:
         display.show(outcome.hint)
-    display.follow_up(_words("status", entry.name))
+    display.follow_up("status")
     return 0 if well else 1
 
 
 def _tell_of(log: Path | None) -> None:
     if log and log.exists():
-        print(f"what the board said is in {log}")
+        from otactl.cli import display
 
-
-def _words(verb: str, board: str) -> str:
-    return verb if board == "auto" else f"{verb} {shlex.quote(board)}"
+        display.show(f"what the board said is in {display.short(log)}")
 
 
 def _as_told(done: "Deployed") -> dict[str, Any]:

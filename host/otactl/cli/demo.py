@@ -48,7 +48,7 @@ def _title(text: str) -> None:
 
 def _otactl(*words: str | Path, expect: int = 0) -> None:
     line = [str(display.short(word) if isinstance(word, Path) else word) for word in words]
-    display.show(Text.assemble(("$ ", "dim"), (f"otactl {' '.join(line)}", "bold cyan")))
+    display.show(Text.assemble(("$ ", "dim"), (f"otactl {' '.join(line)}", "bold")))
     with display.without_hints():
         code = cli.run(line)
     if code != expect:

@@ -1,18 +1,16 @@
 """What a person sees: colours, bars and spinners on a terminal, plain lines elsewhere.
 
-Every verb prints through here, so that the demo can take a picture of it (`pictured`).
+Every verb prints through here, so that the demo can take a picture of it (picture.py).
 """
 
 import contextlib
 import io
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
@@ -27,14 +25,16 @@ from rich.progress import (
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
+from rich.theme import Theme
 
-from otactl.files import write_atomic
+from otactl.cli import told
 
-_DONE, _FAILED, _NOTED = ("✓", "bold green"), ("✗", "bold red"), ("!", "bold yellow")
+_ATTENTION = "black on yellow"  # yellow alone cannot be read on a light ground
+_DONE, _FAILED, _NOTED = ("✓", "bold green"), ("✗", "bold red"), ("!", _ATTENTION)
 _IN_ASCII = {"✓": "+", "✗": "x"}  # for what can show no other signs
-_PICTURE_COLUMNS = 92
-_SVG = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)  # no fonts from elsewhere
 _WIDEST = 1000
+
+_THEME = Theme({"progress.download": "none", "progress.data.speed": "dim"})  # red is for what failed
 
 
 class _Console(Console):
@@ -46,7 +46,7 @@ class _Screen:
     """Where it all goes. `hints`: whether the next thing to type is told."""
 
     def __init__(self) -> None:
-        self.console: Console = _Console(highlight=False)
+        self.console: Console = _Console(highlight=False, theme=_THEME)
         self.hints = True
 
 
@@ -73,6 +73,8 @@ def short(path: Path) -> Path:
 def show(line: str | Text) -> None:
     """Print a line: as it is in a pipe, however long; wrapped at words on a terminal, as far in as it begins."""
     screen = _screen.console
+    if isinstance(line, str):
+        line = told.as_typed(line)
     if not screen.is_terminal:
         screen.print(line, soft_wrap=True, markup=False)
         return
@@ -109,16 +111,24 @@ def warn(text: str) -> None:
 
 
 def follow_up(words: str, why: str = "") -> None:
-    """The next thing to type: a command's last line, which nothing wraps."""
+    """The next thing to type, as told.py completes it: a command's last line, which nothing wraps."""
     if _screen.hints:
-        line = Text.assemble("  next: ", (f"otactl {words}", "bold"), (f"  # {why}" if why else "", "dim"))
+        line = Text.assemble(
+            "  next: ", (f"otactl {told.completed(words)}", "bold"), (f"  # {why}" if why else "", "dim")
+        )
         _screen.console.print(line, soft_wrap=True)
+
+
+def type_this(line: str) -> None:
+    """What mends the verdict above it: a command line, which nothing wraps."""
+    _screen.console.print(Text.assemble("    ", (plain(line), "bold")), soft_wrap=True)
 
 
 def complain(error: str) -> None:
     """The command's one line on stderr."""
     line = Text.assemble(("otactl:", "bold red"), f" {plain(error)}")
-    Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+    console = Console(stderr=True, highlight=False)
+    console.print(line, soft_wrap=not console.is_terminal)
 
 
 def remark(text: str) -> None:
@@ -134,13 +144,14 @@ def verdict(text: str, well: bool) -> Text:
 
 def show_named(name: str, text: str, sign: bool | None = None) -> None:
     """A line of one board of several; `sign` as Bars.note has it. On a terminal what is wrapped stands under the text."""
+    text = told.as_typed(text, name)
     line = Text(plain(text)) if sign is None else verdict(text, sign)
     if not _screen.console.is_terminal:
         show(Text(f"{name}  ") + line)
         return
     row = Table.grid(padding=(0, 2))
     row.add_column(no_wrap=True)
-    row.add_row(Text(name, "cyan"), line)
+    row.add_row(Text(name, "bold"), line)
     _screen.console.print(row)
 
 
@@ -151,7 +162,7 @@ def _shown(sign: str) -> str:
 def _signed(mark: tuple[str, str], text: str) -> None:
     sign, style = _shown(mark[0]), mark[1]
     screen = _screen.console
-    for line in text.splitlines():
+    for line in told.as_typed(text).splitlines():
         if screen.is_terminal:  # what is wrapped stands under the text, not under the sign
             row = Table.grid(padding=(0, 1))
             row.add_row(Text(sign, style), Text(plain(line)))
@@ -170,11 +181,12 @@ class Bars:
         """`quiet`: nothing at all, for output that a script reads."""
         self._quiet = quiet
         self._tasks: dict[str, TaskID] = {}
-        self.moves = _screen.console.is_terminal and not _screen.console.record and not quiet
+        still = quiet or _screen.console.record or _screen.console.is_dumb_terminal
+        self.moves = _screen.console.is_terminal and not still
         self._progress = Progress(
             TextColumn("  {task.description}", markup=False),
             BarColumn(bar_width=32),
-            DownloadColumn(binary_units=True),
+            DownloadColumn(),
             TransferSpeedColumn(),
             console=_screen.console,
         )
@@ -221,7 +233,8 @@ class Bars:
         if self._quiet:
             return
         if sign is None:
-            show(Text.assemble(("warning:", "yellow"), plain(line)[8:]) if line.startswith("warning:") else plain(line))
+            line = told.as_typed(plain(line))
+            show(Text.assemble(("warning:", _ATTENTION), line[8:]) if line.startswith("warning:") else line)
         else:
             _signed(_DONE if sign else _FAILED, line)
 
@@ -244,7 +257,7 @@ class _Waiting(Spinner):
     """A spinner that says for how long."""
 
     def __init__(self, what: str, began: float | None) -> None:
-        super().__init__("dots", style="cyan")
+        super().__init__("dots")
         self._what, self._began = what, began
         self.counts = began is not None
 
@@ -270,20 +283,10 @@ def without_hints() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def pictured(path: Path, title: str) -> Iterator[None]:
-    """Draw all that is printed meanwhile into an SVG file, in the end."""
-    before = _screen.console
-    _screen.console = Console(
-        record=True,
-        force_terminal=True,
-        color_system="truecolor",
-        width=_PICTURE_COLUMNS,
-        highlight=False,
-        file=None if before.is_terminal else io.StringIO(),
-    )
+def onto(console: Console) -> Iterator[None]:
+    """Print to another console meanwhile."""
+    before, _screen.console = _screen.console, console
     try:
         yield
-        drawn = _screen.console.export_svg(title=title, code_format=_SVG, unique_id="otactl")
-        write_atomic(path, drawn.encode())
     finally:
         _screen.console = before

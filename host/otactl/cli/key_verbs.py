@@ -65,11 +65,13 @@ def trust_key(*, workspace: Path, file: Path, as_json: bool) -> int:
 
 
 def _say(one: "Held", as_json: bool, text: str) -> None:
+    from otactl.cli import display
+
     if as_json:
         print(json.dumps(_facts(one)))
         return
-    print(text)
-    print(f"  {_DEPLOY}")
+    display.done(text)
+    display.show(f"  {_DEPLOY}")
 
 
 def _facts(one: "Held") -> dict[str, object]:

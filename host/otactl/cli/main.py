@@ -9,6 +9,7 @@ from types import FrameType
 
 import otactl.cli.board_verbs
 import otactl.cli.console_verbs
+import otactl.cli.doctor_verb
 import otactl.cli.hil_verb
 import otactl.cli.key_verbs
 import otactl.cli.release_verbs
@@ -16,6 +17,7 @@ import otactl.cli.roster_verbs
 import otactl.cli.slots_verbs
 import otactl.cli.tools
 import otactl.cli.workspace_verbs  # noqa: F401 - a verb is one once its file is imported
+from otactl.cli import told
 from otactl.cli.run import run
 
 _INTERRUPTED = 130  # as a shell has it for Ctrl-C
@@ -26,14 +28,30 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one verb; its exit code. A signal ends it through every `with`, so that boards are left as they were."""
     given = sys.argv[1:] if words is None else list(words)
     try:
+        return _ended(given)
+    finally:
+        told.remember(None)
+
+
+def _ended(given: Sequence[str]) -> int:
+    try:
         with _terminable():
             return run(given)
     except KeyboardInterrupt as stopped:
         code, said = _INTERRUPTED, str(stopped)  # a verb may have said what becomes of its work
     except Terminated:
         code, said = _TERMINATED, ""
-    print(f"otactl: {said or 'stopped'}", file=sys.stderr)
+    if said:
+        _say(said)
+    else:  # at once, whatever was still being loaded
+        print("otactl: stopped", file=sys.stderr)
     return code
+
+
+def _say(what: str) -> None:
+    from otactl.cli import display
+
+    display.complain(told.as_typed(what))
 
 
 class Terminated(SystemExit):

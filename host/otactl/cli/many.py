@@ -25,7 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from otactl.board import ports
-from otactl.cli import display
+from otactl.cli import display, told
 from otactl.cli.rows import Row, Rows
 from otactl.cli.run import as_object, rig_fault
 from otactl.errors import OtactlError
@@ -129,11 +129,11 @@ class _Job(threading.Thread):
                 raise self._lost
             return self._one(self.entry, self.row)
         except OtactlError as error:
-            return _failure(error)
+            return _failure(error, self.entry)
         except BrokenPipeError:  # the reader of our output has gone: no board's fault
             raise
         except OSError as error:
-            return _failure(rig_fault(error))
+            return _failure(rig_fault(error), self.entry)
         except KeyboardInterrupt as stopped:
             return Ending(False, "stopped", why=str(stopped) or _LEFT, told={"outcome": "stopped"})
 
@@ -158,8 +158,9 @@ def _all(jobs: Sequence[_Job]) -> BaseException | None:
     return stopped
 
 
-def _failure(error: OtactlError) -> Ending:
-    return Ending(False, "failed", why=str(error), told=as_object(error))
+def _failure(error: OtactlError, entry: Entry) -> Ending:
+    why = told.as_typed(str(error), entry.name)
+    return Ending(False, "failed", why=why, told=as_object(error, entry.name))
 
 
 def _table(endings: dict[str, Ending]) -> Table:

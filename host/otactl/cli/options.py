@@ -15,6 +15,7 @@ import rich_click as click
 from click.shell_completion import CompletionItem
 
 from otactl import __version__
+from otactl.cli import told
 from otactl.errors import UsageError
 
 WORKSPACE, BOARD, TOOLS = "Workspace", "Board", "Tools"  # the groups of `otactl --help`, in this order
@@ -24,9 +25,29 @@ FILE = click.Path(path_type=Path)
 Run = Callable[..., int]
 
 
+# no colours: rich-click's cyan, yellow and green cannot be read on a light ground
+_STYLES = {
+    "style_option": "bold",
+    "style_switch": "bold",
+    "style_argument": "bold",
+    "style_command": "bold",
+    "style_usage": "bold",
+    "style_metavar": "italic",
+    "style_required_short": "red",
+}
+
+
 class _Verbs(click.RichGroup):
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)  # as they are written, not by the alphabet
+        """As they are written, not by the alphabet; those with verbs of their own behind the others."""
+        return sorted(self.commands, key=lambda name: isinstance(self.commands[name], click.Group))
+
+
+class _Verb(click.RichCommand):
+    def invoke(self, ctx: click.Context) -> int:
+        told.remember(ctx)
+        code: int = super().invoke(ctx)
+        return code
 
 
 @click.group(
@@ -34,8 +55,7 @@ class _Verbs(click.RichGroup):
     no_args_is_help=False,
     context_settings={
         "help_option_names": ["-h", "--help"],
-        # the yellow of these cannot be read on a light ground
-        "rich_help_config": {"text_markup": None, "style_metavar": "italic", "style_usage": "bold"},
+        "rich_help_config": {"text_markup": None, **_STYLES},
     },
     epilog="Exit codes: 0 done, 1 the update or the board is at fault, 2 wrong usage, "
     "3 the rig is at fault (port, server, tool). `otactl VERB --help` has an example.",
@@ -52,7 +72,9 @@ def verb(group: str, example: str) -> Callable[[Run], click.RichCommand]:
     """Make a function a verb of `otactl`, by its own name. `example`: what may follow `otactl`, for the help."""
 
     def add(run: Run) -> click.RichCommand:
-        made = otactl.command(run.__name__.replace("_", "-"), panel=group, epilog=f"example: otactl {example}")
+        made = otactl.command(
+            run.__name__.replace("_", "-"), cls=_Verb, panel=group, epilog=f"example: otactl {example}"
+        )
         return made(run)
 
     return add
@@ -62,7 +84,7 @@ def verb_of(family: click.RichGroup, example: str) -> Callable[[Run], click.Rich
     """As verb(), for the second word of a family such as `otactl keys`; its name is the function's first word."""
 
     def add(run: Run) -> click.RichCommand:
-        return family.command(run.__name__.partition("_")[0], epilog=f"example: otactl {example}")(run)
+        return family.command(run.__name__.partition("_")[0], cls=_Verb, epilog=f"example: otactl {example}")(run)
 
     return add
 
@@ -82,8 +104,8 @@ class _Family(_Verbs):
 def family(name: str, group: str, text: str, example: str, *, usual: str = "") -> click.RichGroup:
     """A verb that has verbs of its own. `text` is its help; `usual` the one that is meant where none is named."""
     made = _Family(name=name, help=text, epilog=f"example: otactl {example}", no_args_is_help=False)
-    made.usual = usual
-    otactl.add_command(made, panel=group)
+    made.usual, made.panel = usual, group
+    otactl.add_command(made)
     return made
 
 

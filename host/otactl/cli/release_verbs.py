@@ -51,6 +51,7 @@ def list_releases(*, workspace: Path, as_json: bool) -> int:
 @as_json
 def show_release(*, workspace: Path, version: str, as_json: bool) -> int:
     """Show one release and its images."""
+    from otactl.cli import display
     from otactl.release import channels
     from otactl.workspace.workspace import Workspace
 
@@ -58,12 +59,14 @@ def show_release(*, workspace: Path, version: str, as_json: bool) -> int:
     if as_json:
         print(json.dumps(asdict(found)))
         return 0
-    print(f"{found.version}  sequence {found.sequence}  security version {found.security_version}  {found.published}")
-    print(f"channels: {_named(found) or 'none'}")
+    display.show(
+        f"{found.version}  sequence {found.sequence}  security version {found.security_version}  {found.published}"
+    )
+    display.show(f"channels: {_named(found) or 'none'}")
     for target in found.targets:
         build = f"  build {target['build']}" if target.get("build") else ""
-        print(f"  {target['chip']}  {target['size']} bytes  {target['url']}{build}")
-        print(f"    sha256 {target['sha256']}")
+        display.show(f"  {target['chip']}  {target['size']} bytes  {target['url']}{build}")
+        display.show(f"    sha256 {target['sha256']}")
     return 0
 
 
@@ -74,6 +77,7 @@ def show_release(*, workspace: Path, version: str, as_json: bool) -> int:
 @as_json
 def withdraw_release(*, workspace: Path, version: str, channel: str | None, as_json: bool) -> int:
     """Let channels go back to the release before, which boards take as a newer one."""
+    from otactl.cli import display
     from otactl.release import channels
     from otactl.workspace.workspace import Workspace
 
@@ -82,9 +86,9 @@ def withdraw_release(*, workspace: Path, version: str, channel: str | None, as_j
         print(json.dumps({"moves": [asdict(one) for one in moves]}))
         return 0
     for one in moves:
-        print(_moved(one))
-        print(f"  boards that have {version} take the image of {one.version} as a newer release, on trial;")
-        print(f"  boards that run {one.version} already learn its new sequence, and download nothing")
+        display.show(_moved(one))
+        display.show(f"  boards that have {version} take the image of {one.version} as a newer release, on trial;")
+        display.show(f"  boards that run {one.version} already learn its new sequence, and download nothing")
     return 0
 
 
@@ -95,6 +99,7 @@ def withdraw_release(*, workspace: Path, version: str, channel: str | None, as_j
 @as_json
 def promote_release(*, workspace: Path, version: str, to: str, as_json: bool) -> int:
     """Let a channel name a release that is there already."""
+    from otactl.cli import display
     from otactl.release import channels
     from otactl.workspace.workspace import Workspace
 
@@ -103,10 +108,12 @@ def promote_release(*, workspace: Path, version: str, to: str, as_json: bool) ->
     if as_json:
         print(json.dumps(asdict(move)))
         return 0
-    print(_moved(move))
-    print(f"  boards with the url {found.on(to).channel_url} take it at their next look, on trial")
+    display.show(_moved(move))
+    display.show(f"  boards with the url {found.on(to).channel_url} take it at their next look, on trial")
     if move.again:
-        print("  it is older than what the channel named: it was signed anew, under a new sequence, so that they do")
+        display.show(
+            "  it is older than what the channel named: it was signed anew, under a new sequence, so that they do"
+        )
     return 0
 
 

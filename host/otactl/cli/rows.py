@@ -25,7 +25,7 @@ class Row:
         self.moves = rows.moves
         self.stop = Stop()
         self._rows = rows
-        self._waits = Spinner("dots", style="cyan")
+        self._waits = Spinner("dots")
         self._measure: tuple[str, int, int] | None = None  # what, how far, of how much
         self._ended: Text | None = None
 

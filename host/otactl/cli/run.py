@@ -15,6 +15,7 @@ import rich_click as click
 from click.exceptions import Exit
 from click.shell_completion import shell_complete
 
+from otactl.cli import told
 from otactl.cli.options import otactl
 from otactl.errors import OtactlError, RigError, UsageError
 
@@ -23,6 +24,7 @@ _COMPLETE = "_OTACTL_COMPLETE"
 
 def run(words: Sequence[str]) -> int:
     """Run one verb. Of exceptions only KeyboardInterrupt, SystemExit and faults of this program come out."""
+    told.remember(None)
     try:
         code = _completed() if _COMPLETE in os.environ else _run(list(words))
         _flush()
@@ -62,16 +64,17 @@ def _usage(error: click.UsageError) -> UsageError:
 def _fail(error: OtactlError, words: Sequence[str]) -> int:
     from otactl.cli import display
 
-    display.complain(str(error))
+    display.complain(told.as_typed(str(error)))
     if "--json" in words:
         with contextlib.suppress(OSError):  # standard output may be what failed
             print(json.dumps(as_object(error)), flush=True)
     return error.exit_code
 
 
-def as_object(error: OtactlError) -> dict[str, Any]:
-    """A failure as --json has it (docs/otactl.md)."""
-    return {"error": {"kind": error.kind, "message": str(error), "code": error.code or None}}
+def as_object(error: OtactlError, board: str = "") -> dict[str, Any]:
+    """A failure as --json has it (docs/otactl.md). `board`: the one of several that it is about."""
+    message = told.as_typed(str(error), board)
+    return {"error": {"kind": error.kind, "message": message, "code": error.code or None}}
 
 
 def rig_fault(error: OSError) -> RigError:

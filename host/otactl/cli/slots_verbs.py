@@ -1,19 +1,13 @@
 """The verbs of `otactl slots`: look at a board's slots, read, write, erase, switch, reset, back up, restore."""
 
-import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from otactl.cli.options import BOARD, FILE, as_json, family, known_board, named_board, on_board, verb_of
 from otactl.cli.options import slow_link as _slow
-
-if TYPE_CHECKING:
-    from otactl.board.slots_picture import Picture
-    from otactl.board.slots_source import Source
 
 slots = family(
     "slots",
@@ -42,19 +36,6 @@ def _named_board(run: Callable[..., int]) -> Callable[..., int]:
     return made
 
 
-@contextlib.contextmanager
-def _reached(board: str, slow: float, esptool: bool, baud: int, *, quiet: bool = False) -> "Iterator[Source]":
-    from otactl.board.slots import opened
-    from otactl.cli.display import Bars
-    from otactl.cli.reach import Waits
-
-    with Bars(quiet=quiet) as bars:
-        bars.wait("waiting for the board")
-        tell = Waits(bars, moves=bars.moves)
-        with opened(board, slow=slow, tell=tell, esptool=esptool, baud=baud) as source:
-            yield source
-
-
 @verb_of(slots, "slots /dev/ttyUSB0")
 @on_board
 @_esptool
@@ -64,13 +45,14 @@ def show(*, board: str, slow: float, esptool: bool, baud: int, as_json: bool) ->
     """Draw the partition table, otadata and slots, and say what boots next and why."""
     from otactl.board.slots_picture import as_json as told
     from otactl.board.slots_picture import draw_from
+    from otactl.cli.slots_shown import draw, reached
 
-    with _reached(board, slow, esptool, baud, quiet=as_json) as source:
+    with reached(board, slow, esptool, baud, quiet=as_json) as source:
         picture = draw_from(source)
     if as_json:
         print(json.dumps(told(picture)))
     else:
-        _draw(picture)
+        draw(picture)
     return 0
 
 
@@ -78,17 +60,18 @@ def show(*, board: str, slow: float, esptool: bool, baud: int, as_json: bool) ->
 @_named_board
 @_slot
 @_file
-def read(*, board: str, slot: str, file: Path, slow: float, esptool: bool, baud: int) -> int:
+@as_json
+def read(*, board: str, slot: str, file: Path, slow: float, esptool: bool, baud: int, as_json: bool) -> int:
     """Read a slot, all of it, into a file."""
     from otactl.board.slots_picture import draw_from
-    from otactl.cli import display
+    from otactl.cli.slots_shown import reached, say_file
     from otactl.files import write_atomic
 
-    with _reached(board, slow, esptool, baud) as source:
+    with reached(board, slow, esptool, baud, quiet=as_json) as source:
         part = draw_from(source).slot(slot)
         data = source.read(part.offset, part.size)
     write_atomic(file, data)
-    display.done(f"{file}: {len(data)} bytes of {part.name}")
+    say_file(file, data, f"{file}: {len(data)} bytes of {part.name}", as_json)
     return 0
 
 
@@ -97,57 +80,81 @@ def read(*, board: str, slot: str, file: Path, slow: float, esptool: bool, baud:
 @_slot
 @_file
 @_force
-def write(*, board: str, slot: str, file: Path, slow: float, esptool: bool, baud: int, force: bool) -> int:
+@as_json
+def write(
+    *, board: str, slot: str, file: Path, slow: float, esptool: bool, baud: int, force: bool, as_json: bool
+) -> int:
     """Write an app image (or that of a full-flash file) into a slot. What boots next stays as it was."""
     from otactl.board import slots_change
+    from otactl.cli.slots_shown import changing
     from otactl.release.firmware import load
 
     firmware = load(file)
-    return _change(
-        board, slow, esptool, baud, lambda s, p: slots_change.write(s, p, p.slot(slot), firmware, force=force)
-    )
+    with changing(board, slow, esptool, baud, as_json) as change:
+        part = change.slot(slot)
+        slots_change.write(change.source, change.before, part, firmware, force=force)
+        change.did = f"{file} is in {part.name}"
+    return 0
 
 
 @verb_of(slots, "slots erase /dev/ttyUSB0 ota_1")
 @_named_board
 @_slot
 @_force
-def erase(*, board: str, slot: str, slow: float, esptool: bool, baud: int, force: bool) -> int:
+@as_json
+def erase(*, board: str, slot: str, slow: float, esptool: bool, baud: int, force: bool, as_json: bool) -> int:
     """Erase a slot."""
     from otactl.board import slots_change
+    from otactl.cli.slots_shown import changing
 
-    return _change(board, slow, esptool, baud, lambda s, p: slots_change.erase(s, p, p.slot(slot), force=force))
+    with changing(board, slow, esptool, baud, as_json) as change:
+        part = change.slot(slot)
+        slots_change.erase(change.source, change.before, part, force=force)
+        change.did = f"{part.name} is erased"
+    return 0
 
 
 @verb_of(slots, "slots switch /dev/ttyUSB0 ota_1")
 @_named_board
 @_slot
 @_force
-def switch(*, board: str, slot: str, slow: float, esptool: bool, baud: int, force: bool) -> int:
+@as_json
+def switch(*, board: str, slot: str, slow: float, esptool: bool, baud: int, force: bool, as_json: bool) -> int:
     """Let a slot boot next, on trial, as the chip's own set_boot() does."""
     from otactl.board import slots_change
+    from otactl.cli.slots_shown import changing
 
-    return _change(board, slow, esptool, baud, lambda s, p: slots_change.switch(s, p, p.slot(slot), force=force))
+    with changing(board, slow, esptool, baud, as_json) as change:
+        part = change.slot(slot)
+        change.note = slots_change.switch(change.source, change.before, part, force=force)
+    return 0
 
 
 @verb_of(slots, "slots reset /dev/ttyUSB0")
 @_named_board
 @_force
-def reset(*, board: str, slow: float, esptool: bool, baud: int, force: bool) -> int:
-    """Erase otadata: back to the factory app, or to the first slot."""
+@as_json
+def reset(*, board: str, slow: float, esptool: bool, baud: int, force: bool, as_json: bool) -> int:
+    """Erase otadata, so that the factory app boots next, or the first slot; what that is, is said."""
     from otactl.board import slots_change
+    from otactl.cli.slots_shown import changing
 
-    return _change(board, slow, esptool, baud, lambda s, p: slots_change.reset(s, p, force=force))
+    with changing(board, slow, esptool, baud, as_json) as change:
+        change.begin()
+        slots_change.reset(change.source, change.before, force=force)
+        change.did = "otadata is erased"
+    return 0
 
 
 @verb_of(slots, "slots backup /dev/ttyUSB0 board.bin")
 @_on_rom
 @_file
 @_baud
-def backup(*, board: str, file: Path, baud: int) -> int:
+@as_json
+def backup(*, board: str, file: Path, baud: int, as_json: bool) -> int:
     """Read the whole flash into a file, over the ROM loader."""
     from otactl.board.slots_rom import RomSource
-    from otactl.cli import display
+    from otactl.cli.slots_shown import say_file
     from otactl.files import write_private
 
     if file.exists():
@@ -155,7 +162,8 @@ def backup(*, board: str, file: Path, baud: int) -> int:
     with RomSource(board, baud=baud) as source:
         data = source.read(0, source.flash_size)
     write_private(file, data)
-    display.done(f"{file}: {len(data)} bytes, with the board's files and passwords in it: only you can read it")
+    said = f"{file}: {len(data)} bytes, with the board's files and passwords in it: only you can read it"
+    say_file(file, data, said, as_json)
     return 0
 
 
@@ -164,47 +172,19 @@ def backup(*, board: str, file: Path, baud: int) -> int:
 @_file
 @_baud
 @_force
-def restore(*, board: str, file: Path, baud: int, force: bool) -> int:
+@as_json
+def restore(*, board: str, file: Path, baud: int, force: bool, as_json: bool) -> int:
     """Write a whole flash back from a file, over the ROM loader. All that is on the board is lost."""
     from otactl.board.slots_change import check_backup
     from otactl.board.slots_rom import RomSource
-    from otactl.cli import display
+    from otactl.cli.slots_shown import draw, say_file
+    from otactl.files import read_named
 
-    data = file.read_bytes()
+    data = read_named(file)
     with RomSource(board, baud=baud) as source:
         kept = check_backup(data, str(file), source, force=force)
         source.write(0, data)
-    if kept:
-        _draw(kept)
-    display.done(f"{len(data)} bytes are on the board as {file} has them")
+    if kept and not as_json:
+        draw(kept)
+    say_file(file, data, f"{len(data)} bytes are on the board as {file} has them", as_json)
     return 0
-
-
-def _change(board: str, slow: float, esptool: bool, baud: int, run: Callable[[Any, Any], str | None]) -> int:
-    """Show, change, show again."""
-    from otactl.board.slots_picture import draw_from, next_boot
-    from otactl.cli import display
-
-    with _reached(board, slow, esptool, baud) as source:
-        before = draw_from(source)
-        display.show("before:")
-        _draw(before)
-        said = run(source, before)
-        after = draw_from(source)
-    display.show("after:")
-    _draw(after)
-    if said:
-        display.warn(said)
-    chosen = next_boot(after).part
-    if source.running and chosen and chosen.name != source.running:
-        display.warn(f"{source.running} runs until the board is reset: `mpremote connect {board} reset`")
-    return 0
-
-
-def _draw(picture: "Picture") -> None:
-    from otactl.board import slots_picture
-    from otactl.cli import display
-
-    display.show(slots_picture.heading(picture))
-    display.show_table(slots_picture.table(picture))
-    display.show(slots_picture.verdict(picture))

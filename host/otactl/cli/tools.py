@@ -116,7 +116,7 @@ def _whole(path: Path, chip: str) -> bytes:
 @click.option("--svg", type=FILE, help="Draw what is shown into this file as well.")
 def demo(*, firmware: Path | None, folder: Path, svg: Path | None) -> int:
     """Show an update and a rollback on a virtual board."""
-    from otactl.cli import display
+    from otactl.cli import picture
 
     try:
         from otactl.cli import demo as story
@@ -125,5 +125,5 @@ def demo(*, firmware: Path | None, folder: Path, svg: Path | None) -> int:
 
     if svg is None:
         return story.show(folder, firmware)
-    with display.pictured(svg, "otactl demo"):
+    with picture.pictured(svg, "otactl demo"):
         return story.show(folder, firmware)

@@ -2,13 +2,15 @@
 
 import json
 import os
-import shlex
+import re
 from pathlib import Path
 
 import rich_click as click
 
 from otactl.cli.options import FILE, PORT, WORKSPACE, as_json, in_workspace, verb
 from otactl.errors import UsageError
+
+_WPA_PASSWORD = re.compile(rb".{8,63}|[0-9A-Fa-f]{64}")  # IEEE 802.11-2020, J.4.1: a passphrase, or the key itself
 
 
 @verb(WORKSPACE, "init --product lamp --ssid Home laptop.local")
@@ -58,12 +60,8 @@ def init(
         display.done(f"workspace for {made.product!r} in {display.short(made.root)}")
         display.show(f"  boards will look at {made.channel_url}")
         display.show(f"  keep {display.short(made.key_file)} safe: boards trust what it signs, and nothing else")
-        display.follow_up(_words("publish", workspace) + " FIRMWARE.bin --version 1.0.0")
+        display.follow_up("publish FIRMWARE.bin --version 1.0.0")
     return 0
-
-
-def _words(verb: str, workspace: Path) -> str:
-    return verb if workspace == Path() else f"{verb} -w {shlex.quote(str(workspace))}"
 
 
 def _wifi(ssid: str | None, password: str | None) -> dict[str, str] | None:
@@ -73,8 +71,13 @@ def _wifi(ssid: str | None, password: str | None) -> dict[str, str] | None:
         return None
     if len(ssid.encode()) > 32:
         raise UsageError("--ssid: a network's name has 32 bytes at the most")
-    password = password or os.environ.get("OTACTL_WIFI_PASSWORD")
-    return {"ssid": ssid} | ({"password": password} if password else {})
+    if password is None:
+        password = os.environ.get("OTACTL_WIFI_PASSWORD")
+    if not password:  # an open network
+        return {"ssid": ssid}
+    if not _WPA_PASSWORD.fullmatch(password.encode()):
+        raise UsageError(f"--password: WPA has 8 to 63 bytes, or 64 hex digits, this has {len(password.encode())}")
+    return {"ssid": ssid, "password": password}
 
 
 def _default_names() -> list[str]:
@@ -121,8 +124,8 @@ def publish(
         what = f"{done.version} (sequence {done.sequence}) for {target['chip']}"
         display.done(f"published {what}: {target['size']} bytes")
     if there.channel != found.channel:
-        print(f"only in {there.channel}: boards with the url {there.channel_url} take it")
-    display.follow_up(_words("serve", workspace), "boards take it at their next look")
+        display.show(f"only in {there.channel}: boards with the url {there.channel_url} take it")
+    display.follow_up("serve", "boards take it at their next look")
     return 0
 
 

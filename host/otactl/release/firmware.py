@@ -14,6 +14,7 @@ from esptool.bin_image import LoadFirmwareImage
 from vboard.flash.table import TABLE_OFFSET, TABLE_SIZE, Row, Table, TableError  # pure Python: runs on any system
 
 from otactl.errors import ReleaseError
+from otactl.files import read_named
 from otactl.release import silent
 
 CHIPS = {
@@ -59,12 +60,8 @@ class Firmware:
 
 
 def load(path: Path) -> Firmware:
-    """Raises ReleaseError that says what the file is instead, or what is damaged."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ReleaseError(f"{path}: {error.strerror}") from None
-    app, note = extract(data, str(path))
+    """Raises ReleaseError that says what the file is instead, or what is damaged; UsageError where there is none."""
+    app, note = extract(read_named(path), str(path))
     number = int.from_bytes(app[_CHIP_ID : _CHIP_ID + 2], "little")
     if number not in CHIPS:
         raise ReleaseError(f"{path}: made for chip id {number}, which otactl does not know")
@@ -75,7 +72,7 @@ def load(path: Path) -> Firmware:
 
 
 def for_agent(path: Path) -> Firmware:
-    """A firmware that the agent runs on, or that does not say what it is. Raises ReleaseError, as `load` also does."""
+    """A firmware that the agent runs on, or that does not say what it is. Raises ReleaseError, UsageError as `load`."""
     found = load(path)
     if found.micropython and tuple(map(int, found.micropython.split(".")))[:2] < _FIRST_FIT:
         first = ".".join(map(str, _FIRST_FIT))

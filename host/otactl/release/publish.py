@@ -101,8 +101,8 @@ def _security_version(workspace: Workspace, asked: int | None) -> int:
     if asked is None:
         every = [before] if newest else [int(one["security_version"]) for one in channels.named(workspace).values()]
         return max(every, default=0)
+    if not 0 <= asked <= MAX_INT:
+        raise UsageError(f"--security-version {asked}: a number from 0 to {MAX_INT}")
     if asked < before:
         raise ReleaseError(f"security version {asked} is below the newest release's {before}: boards would refuse it")
-    if asked > MAX_INT:
-        raise UsageError(f"security version {asked}: {MAX_INT} at the most")
     return asked

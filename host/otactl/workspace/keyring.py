@@ -5,6 +5,7 @@ trust by: a release signed with a key that a board does not have yet is refused 
 """
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from otactl.errors import UsageError
-from otactl.files import write_atomic
+from otactl.files import read_named, write_atomic
 from otactl.workspace import keys
 from otactl.workspace.workspace import Workspace
 
@@ -52,7 +53,7 @@ def signer(place: Workspace) -> rsa.RSAPrivateKey:
     if name not in map(keys.keyid, keys.trusted(place.trusted)):
         raise UsageError(
             f"{place.key_file} is not among the keys that boards trust ({place.trusted / '*'}{keys.PUBLIC_SUFFIX}): they "
-            f"would refuse the release (unknown-key). Put the old key back, or `otactl keys trust {place.key_file}` and "
+            f"would refuse the release (unknown-key). Put the old key back, or `otactl keys trust {shlex.quote(str(place.key_file))}` and "
             "`otactl deploy` to each board by cable"
         )
     return key
@@ -94,10 +95,7 @@ def trust(place: Workspace, file: Path) -> Held:
 
 
 def _read(file: Path) -> list[rsa.RSAPublicKey]:
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}") from None
+    data = read_named(file)
     if b"PRIVATE KEY" in data:
         return [keys.load(file).public_key()]
     if b"-----BEGIN" not in data:

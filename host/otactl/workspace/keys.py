@@ -91,7 +91,7 @@ def trusted(folder: Path) -> list[rsa.RSAPublicKey]:
     found = [key for path in sorted(folder.glob(f"*{PUBLIC_SUFFIX}")) for key in public(path)]
     found += [load(path).public_key() for path in sorted(folder.glob("*.pem")) if is_trusted_alone(path)]
     if not found:
-        raise UsageError(f"no release key in {folder}: run `otactl init`, or copy your keys there")
+        raise UsageError(f"no release key in {folder}: copy yours there; if it is lost, `otactl keys new` makes one")
     return list({keyid(key): key for key in found}.values())
 
 

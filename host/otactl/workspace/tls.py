@@ -154,7 +154,7 @@ def _ca(folder: Path) -> tuple[bytes, x509.Certificate, ec.EllipticCurvePrivateK
         certificate = x509.load_pem_x509_certificate(pem)
         key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
     except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"no usable CA in {folder} ({error}): run `otactl init` in a new folder") from None
+        raise UsageError(f"no usable CA in {folder} ({error}): bring it back, or make a new workspace") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise UsageError(f"{folder / 'ca.key'} is not an EC key")
     return pem, certificate, key

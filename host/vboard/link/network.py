@@ -20,7 +20,8 @@ class Network:
     `access_points`: SSID -> password ("" is open). `join_s`: how long joining takes, and each try that fails.
     `leave_s`: how long disconnect() takes effect after it has returned. `switch_s`: how long a station stays on its
     network after a connect() to another. `wrong_password`: the reason that a wrong password gives: 202, or 15 as most
-    routers. `ethernet`: a cable is plugged in.
+    routers. `rssi`: how well the network is heard, in dBm; None: well, now better and now worse. `ethernet`: a cable is
+    plugged in.
 
     `hosts`: names the board can resolve -> address as the board sees it, or several; other names resolve only if
     they mean this machine, or the NTP pool. `routes`: (address, port) as the board sees it -> where that really is, for
@@ -44,6 +45,7 @@ class Network:
     leave_s: float = 0.02
     switch_s: float = 3.5
     wrong_password: int = 202
+    rssi: int | None = None
     ethernet: bool = False
     dns: Literal["answers", "silent", "nxdomain", "garbage"] = "answers"
     dns_s: float = 0.0

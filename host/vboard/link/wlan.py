@@ -176,7 +176,7 @@ class Station:
         if what == "rssi":
             if not self._connected:
                 raise OSError("Wifi Not Connected")
-            return -40 - random.randrange(20)
+            return -40 - random.randrange(20) if self.network.rssi is None else self.network.rssi
         if what is not None:
             raise ValueError("unknown status param")
         if self._connected:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from otactl.workspace import keys
 from otactl.workspace.create import create
 from otactl.workspace.workspace import Workspace
 from vboard.flash.images import build_app
@@ -25,6 +26,14 @@ def place(made: Path, tmp_path: Path) -> Workspace:
     """A workspace of the test's own."""
     shutil.copytree(made, tmp_path / "workspace")
     return Workspace.find(tmp_path / "workspace")
+
+
+@pytest.fixture(scope="session")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release key of another workspace, to be copied: to make one takes seconds."""
+    path = tmp_path_factory.mktemp("stranger") / "release.pem"
+    keys.generate(path)
+    return path
 
 
 @pytest.fixture

@@ -104,6 +104,21 @@ def test_a_long_wait_is_told_in_a_pipe(capsys, monkeypatch) -> None:
 # --- signals ---------------------------------------------------------------------------------
 
 
+def test_ctrl_c_in_mid_deploy_says_what_becomes_of_the_board_and_what_to_type(board: Board, place: Workspace) -> None:
+    with process("deploy", board.port, "-w", place.root) as deploy:
+        assert deploy.stdout is not None
+        deploy.stdout.readline()
+        seen = len(board.text)
+        deploy.send_signal(signal.SIGINT)
+        _, err = deploy.communicate(timeout=30)
+    again = f"`otactl deploy {board.port} -w {place.root}`"
+    assert (deploy.returncode, err) == (
+        130,
+        f"otactl: stopped: the board starts its program; what was written stays, and {again} writes the rest\n",
+    )
+    board.wait_text("MPY: soft reboot", 10, since=seen)
+
+
 def test_sigterm_in_mid_deploy_gives_the_board_its_program_back(board: Board, place: Workspace) -> None:
     with process("deploy", board.port, "-w", place.root) as first:
         first.communicate(timeout=60)
@@ -210,6 +225,6 @@ def test_a_deployment_ends_with_the_lines_that_are_missing(capsys, board: Board,
         link.put("/main.py", b"print('mine')\n")
     code, out, _ = otactl(capsys, "deploy", board.port, "-w", place.root)
     assert code == 0
-    last = "\n".join(line[2:] for line in out.splitlines()[-3:])  # the sign before the first
-    assert last == hooks.advice("main.py")
-    assert out.splitlines()[-3].startswith("! your main.py does not call the agent: ")
+    assert out.splitlines()[-1] == f"! {hooks.advice('main.py')}"
+    assert otactl(capsys, "update", board.port)[2] == f"otactl: {hooks.refusal('', True)}\n"
+    assert hooks.refusal("", True).startswith(hooks.advice("main.py"))

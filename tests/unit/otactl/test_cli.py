@@ -28,6 +28,7 @@ VERBS = [
     "confirm",
     "rollback",
     "status",
+    "doctor",
     "logs",
     "slots",
     "boards",
@@ -134,10 +135,10 @@ def test_a_workspace_is_made_published_in_and_renewed(capsys, tmp_path: Path, fi
 def test_the_wifi_password_may_come_from_the_environment(
     capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OTACTL_WIFI_PASSWORD", "secret")
+    monkeypatch.setenv("OTACTL_WIFI_PASSWORD", "a secret")
     assert otactl(capsys, "init", "-w", tmp_path / "w", "--ssid", "Home")[0] == 0
     found = Workspace.find(tmp_path / "w").board_config()["wifi"]
-    assert found == {"ssid": "Home", "password": "secret"}
+    assert found == {"ssid": "Home", "password": "a secret"}
 
 
 def test_an_open_network_has_no_password(capsys, tmp_path: Path, monkeypatch) -> None:
@@ -146,8 +147,16 @@ def test_an_open_network_has_no_password(capsys, tmp_path: Path, monkeypatch) ->
     assert Workspace.find(tmp_path / "w").board_config()["wifi"] == {"ssid": "Cafe"}
 
 
-def test_errors_are_one_line_that_names_the_thing(capsys, place: Workspace, tmp_path) -> None:
-    root = place.root
+@pytest.mark.parametrize("password", ["", "x" * 8, "ü" * 4, "x" * 63, "0aB" * 21 + "c"])
+def test_a_network_may_be_open_or_have_what_wpa_allows(capsys, tmp_path: Path, monkeypatch, password: str) -> None:
+    monkeypatch.setenv("OTACTL_WIFI_PASSWORD", "not asked for")
+    code, _, err = otactl(capsys, "init", "-w", tmp_path / "w", "--ssid", "Home", "--password", password)
+    assert code == 0, err
+    assert Workspace.find(tmp_path / "w").board_config()["wifi"].get("password", "") == password
+
+
+def test_errors_are_one_line_that_names_the_thing(capsys, place: Workspace, tmp_path, firmware_file) -> None:
+    root, image = place.root, firmware_file()
     text = tmp_path / "notes.txt"
     text.write_text("no firmware")
     closed = socket.create_server(("127.0.0.1", 0))
@@ -159,9 +168,12 @@ def test_errors_are_one_line_that_names_the_thing(capsys, place: Workspace, tmp_
         (2, "neither a host name", ["init", "-w", tmp_path / "n", "lamp.local:8443"]),
         (2, "boards use IPv4", ["init", "-w", tmp_path / "n", "::1", "lamp.local"]),
         (2, "without --ssid", ["init", "-w", tmp_path / "n", "--password", "secret"]),
+        (2, "8 to 63 bytes", ["init", "-w", tmp_path / "n", "--ssid", "Home", "--password", "x" * 7]),
+        (2, "8 to 63 bytes", ["init", "-w", tmp_path / "n", "--ssid", "Home", "--password", "x" * 64]),
         (2, "32 bytes", ["init", "-w", tmp_path / "n", "--ssid", "x" * 33]),
+        (2, "-1: a number from 0 to", ["publish", "-w", root, image, "--version", "1", "--security-version", "-1"]),
         (1, "notes.txt: not ESP32 firmware", ["publish", "-w", root, text, "--version", "1"]),
-        (1, "absent.bin", ["publish", "-w", root, tmp_path / "absent.bin", "--version", "1"]),
+        (2, "absent.bin: No such file", ["publish", "-w", root, tmp_path / "absent.bin", "--version", "1"]),
         (3, f"port {busy}", ["serve", "-w", root, "--host", "127.0.0.1", "--port", busy]),
         (3, "no such port", ["status", "/dev/ttyNothing"]),
         (3, "no such port", ["deploy", "-w", root, "/dev/ttyNothing"]),

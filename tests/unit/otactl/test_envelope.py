@@ -20,8 +20,8 @@ def key(made: Path) -> rsa.RSAPrivateKey:
 
 
 @pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory) -> rsa.RSAPrivateKey:
-    return keys.generate(tmp_path_factory.mktemp("other") / "k.pem")
+def other(stranger: Path) -> rsa.RSAPrivateKey:
+    return keys.load(stranger)
 
 
 def resealed(sealed: bytes, **changes: object) -> bytes:

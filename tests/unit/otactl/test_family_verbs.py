@@ -48,6 +48,25 @@ def test_the_list_of_releases_is_a_table(capsys, line: Workspace) -> None:
     ]
 
 
+def test_releases_that_no_key_of_the_workspace_signed_are_counted_and_not_listed(
+    capsys, line: Workspace, stranger
+) -> None:
+    keys.public_file(line.key_file).unlink()
+    shutil.copy(stranger, line.key_file)  # alone: it is trusted
+    line.channel_file.unlink()
+    code, out, _ = otactl(capsys, line, "releases", "list")
+    assert code == 0
+    assert out.splitlines()[1:] == [f"! 2 more in {line.releases}, not signed by a key that boards are told to trust"]
+
+
+def test_a_release_that_is_damaged_is_counted_and_the_others_are_listed(capsys, line: Workspace) -> None:
+    (line.releases / "1.0.0" / "release.json").write_text("{}")
+    _, out, _ = otactl(capsys, line, "releases", "list")
+    rows = out.splitlines()
+    assert [row.split()[0] for row in rows[1:]] == ["1.1.0", "!"]
+    assert rows[-1].startswith("! 1 more in ")
+
+
 def test_a_release_is_shown_with_its_images(capsys, line: Workspace) -> None:
     _, out, _ = otactl(capsys, line, "releases", "show", "1.1.0")
     assert out.startswith("1.1.0  sequence 2  security version 0  ")
@@ -98,9 +117,8 @@ def test_scripts_get_one_object(capsys, line: Workspace, words: list[str], field
     assert set(json.loads(out)) == fields
 
 
-def test_the_way_out_of_a_key_that_boards_do_not_know(capsys, place: Workspace, firmware_file, tmp_path) -> None:
-    keys.generate(tmp_path / "other.pem")
-    shutil.copy(tmp_path / "other.pem", place.key_file)
+def test_the_way_out_of_a_key_that_boards_do_not_know(capsys, place: Workspace, firmware_file, stranger) -> None:
+    shutil.copy(stranger, place.key_file)
     words = ["publish", firmware_file(), "--version", "1.0.0"]
     code, _, err = otactl(capsys, place, *words)
     assert (code, err.count("\n")) == (2, 1)
@@ -112,5 +130,5 @@ def test_the_way_out_of_a_key_that_boards_do_not_know(capsys, place: Workspace, 
     ]
     code, out, _ = otactl(capsys, place, "keys", "trust", place.key_file)
     assert code == 0
-    assert "otactl deploy` to each by cable" in out
+    assert f"`otactl deploy -w {place.root}` to each by cable" in out
     assert otactl(capsys, place, *words)[0] == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from esptool.bin_image import LoadFirmwareImage
-from otactl.errors import ReleaseError
+from otactl.errors import ReleaseError, UsageError
 from otactl.release import firmware
 from vboard.flash.images import build_app
 from vboard.flash.table import LAYOUTS, TABLE_OFFSET
@@ -200,7 +200,7 @@ def test_an_unknown_chip_is_refused(load) -> None:
 
 def test_a_missing_file_and_a_folder_are_errors_in_one_line(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.bin", tmp_path):
-        with pytest.raises(ReleaseError, match=re.escape(str(path))):
+        with pytest.raises(UsageError, match=re.escape(str(path))):
             firmware.load(path)
 
 

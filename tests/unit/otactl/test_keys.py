@@ -39,6 +39,14 @@ def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
+def with_exponent(key: rsa.RSAPrivateKey, e: int) -> rsa.RSAPrivateKey:
+    """A key of the same primes: to find others takes seconds."""
+    p, q = key.private_numbers().p, key.private_numbers().q
+    d = pow(e, -1, (p - 1) * (q - 1))
+    crt = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q)
+    return rsa.RSAPrivateNumbers(p, q, d, *crt, rsa.RSAPublicNumbers(e, p * q)).private_key()
+
+
 def test_keyid_is_the_digest_that_espsecure_gives(folder: Path, key, tmp_path: Path) -> None:
     out = tmp_path / "digest"
     espsecure("digest-sbv2-public-key", "--keyfile", folder / "release.pem", "--output", out)
@@ -130,7 +138,7 @@ def test_a_damaged_public_key_file_is_named(tmp_path: Path, content: str) -> Non
 
 
 def test_no_key_at_all_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="otactl init"):
+    with pytest.raises(UsageError, match="otactl keys new"):
         keys.trusted(tmp_path)
     with pytest.raises(UsageError, match="otactl keys new"):
         keys.load(tmp_path / "release.pem")
@@ -139,14 +147,39 @@ def test_no_key_at_all_says_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (lambda: b"no key", "not an unencrypted PEM"),
-        (lambda: pem(ec.generate_private_key(ec.SECP256R1())), "not an RSA-3072 key"),
-        (lambda: pem(rsa.generate_private_key(65537, 2048)), "not an RSA-3072 key"),
-        (lambda: pem(rsa.generate_private_key(3, 3072)), "exponent"),
+        (lambda key: b"no key", "not an unencrypted PEM"),
+        (lambda key: pem(ec.generate_private_key(ec.SECP256R1())), "not an RSA-3072 key"),
+        (lambda key: pem(rsa.generate_private_key(65537, 2048)), "not an RSA-3072 key"),
+        (lambda key: pem(with_exponent(key, 65539)), "exponent"),
     ],
 )
-def test_a_key_that_boards_could_not_verify_is_refused(tmp_path: Path, content, why: str) -> None:
-    (tmp_path / "k.pem").write_bytes(content())
+def test_a_key_that_boards_could_not_verify_is_refused(tmp_path: Path, key, content, why: str) -> None:
+    (tmp_path / "k.pem").write_bytes(content(key))
     with pytest.raises(UsageError, match=why) as caught:
         keys.load(tmp_path / "k.pem")
     assert "k.pem" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "beside", "trusted"),
+    [
+        ("release.pem", False, True),  # as espsecure makes one
+        ("mine.pem", False, True),
+        ("release.pem", True, False),  # its *.pub.json says it already
+        ("release-0123abcd.pem", False, False),  # put aside by `keys new`, and its *.pub.json removed: no longer
+        ("release-0123abcd.pem", True, False),
+    ],
+)
+def test_a_private_key_alone_stands_for_its_public_half_unless_it_was_put_aside(
+    tmp_path: Path, key: rsa.RSAPrivateKey, name: str, beside: bool, trusted: bool
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(pem(key))
+    if beside:
+        keys.public_file(path).write_text(keys.for_board([key.public_key()]))
+    assert keys.is_trusted_alone(path) is trusted
+    if trusted or beside:
+        assert [keys.keyid(key) for key in keys.trusted(tmp_path)] == [keys.keyid(key.public_key())]
+    else:
+        with pytest.raises(UsageError, match="no release key in "):
+            keys.trusted(tmp_path)

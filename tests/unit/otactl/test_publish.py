@@ -74,7 +74,8 @@ def test_the_security_version_is_kept_and_may_rise(place: Workspace, firmware_fi
     ("version", "more", "error", "why"),
     [
         ("2", {"security_version": 2}, ReleaseError, "below the newest release's 3"),
-        ("2", {"security_version": MAX_INT + 1}, UsageError, "at the most"),
+        ("2", {"security_version": MAX_INT + 1}, UsageError, "from 0 to 2147483647"),
+        ("2", {"security_version": -1}, UsageError, "from 0 to 2147483647"),
         ("1", {}, ReleaseError, "published already"),
         ("", {}, UsageError, "letters, digits"),
         ("../x", {}, UsageError, "letters, digits"),
@@ -155,11 +156,10 @@ def test_releases_made_at_once_get_sequences_of_their_own(place: Workspace, firm
     assert channel(place)["sequence"] == 4
 
 
-def test_the_current_release_must_be_ours(place: Workspace, firmware_file, tmp_path: Path) -> None:
+def test_the_current_release_must_be_ours(place: Workspace, firmware_file, stranger: Path) -> None:
     assert channels.current(place) is None
     publish.publish(place, [firmware_file()], "1.0.0")
     assert channels.current(place)["version"] == "1.0.0"  # type: ignore[index]
-    stranger = keys.generate(tmp_path / "stranger.pem")
-    place.channel_file.write_bytes(envelope.seal({"sequence": 9}, [stranger]))
+    place.channel_file.write_bytes(envelope.seal({"sequence": 9}, [keys.load(stranger)]))
     with pytest.raises(ReleaseError, match=r"stable\.json.*not signed by a key"):
         channels.current(place)

@@ -4,6 +4,7 @@ Link(slow=0.1) has limits for a board ten times faster than usual: to it a usual
 slower is to `otactl` without --slow.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,6 +36,20 @@ def test_a_file_that_takes_longer_than_the_limit_arrives_while_its_bytes_come(bo
         assert link.value("len(open('/file.bin', 'rb').read())") == len(data)
 
 
+def test_a_board_that_is_busy_in_the_middle_of_a_command_is_waited_for_longer_than_a_read_of_the_port_takes() -> None:
+    """As one is that compiles what it has of it: its port gives nothing for 0.5 s, the limit is 1 s."""
+    answers = scripted.well(lambda _: b"7\r\n\x04\x04>")
+
+    def script(data: bytes, send: scripted.Send) -> None:
+        if data == b"x = 1":  # all that fits into the window
+            time.sleep(0.7)
+            send(b"\x01")
+        answers(data, lambda said: send(said.replace(b"R\x01\x00\x40\x01", b"R\x01\x05\x00")))
+
+    with scripted.on_terminal(script) as device, Link(device, slow=IMPATIENT) as link:
+        assert link.run("x = 1\ny") == "7\r\n"
+
+
 def test_hashes_that_take_longer_than_the_limit_arrive_one_by_one(board: Board) -> None:
     with Link(str(board.port), slow=IMPATIENT) as link:
         link.run("import time\ndef slowly(x):\n    time.sleep(0.4)\n    return x")
@@ -49,7 +64,7 @@ def test_an_answer_that_comes_slowly_without_end_is_given_up() -> None:
 
 
 def test_deployment_on_a_board_ten_times_slower_needs_slow_and_says_so(board: Board, place: Workspace) -> None:
-    with slow.halting(board, stands_s=0.6, runs_s=0.2):
+    with slow.halting(board, stands_s=1.1, runs_s=0.4):
         with pytest.raises(RigError, match="try --slow 10"), Link(str(board.port), slow=IMPATIENT) as link:
             deploy.deploy(link, place)
         with Link(str(board.port), slow=USUAL) as link:

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 import scripted
+from otactl.cli import display
 from otactl.workspace.workspace import Workspace
+from rich.console import Console
 
 HOST = Path(__file__).resolve().parents[3] / "host"
 COLUMNS = 80
@@ -27,7 +29,7 @@ STATUS = {
     "running": "ota_0",
     "boot": "ota_0",
     "next": "ota_1",
-    "trial": False,
+    "trial": True,
     "slots": [{"name": "ota_0", "size": 0x1B0000, "state": "valid", "image": {"release": "1.0.0-" + "x" * 26}}],
     "installed": {"version": "1.0.0", "sequence": 1, "security_version": 0},
     "job": {"phase": "failed", "version": "1.1.0", "reason": "check-wifi", "detail": "wifi-not-found virtual"},
@@ -92,6 +94,26 @@ def typed(*words: str, **more: str) -> str:
     return said.decode().replace("\r\n", "\n")
 
 
+def faint(said: str) -> list[str]:
+    """What stands in a colour that a white or a black ground swallows, and has no ground of its own."""
+    runs = re.findall(r"\x1b\[([0-9;]*)m([^\x1b]*)", said)
+    return [
+        text for codes, text in runs if {"30", "33", "34", "36", "37"} & set(codes.split(";")) and "43" not in codes
+    ]
+
+
+@pytest.mark.parametrize("words", ["--help", "update --help", "slots --help", "publish --help", "upate"])
+def test_help_can_be_read_on_a_light_and_on_a_dark_ground(words: str) -> None:
+    said = typed(*words.split())
+    assert "\x1b[1m" in said or "\x1b[1;31m" in said
+    assert faint(said) == []
+
+
+def test_help_has_every_verb_in_a_group() -> None:
+    said = piped("--help")
+    assert re.findall("─ ([A-Z][a-z]+) ─", said) == ["Options", "Workspace", "Board", "Tools"]
+
+
 VERBS = ["init", "publish", "status", "update"]
 SIGNS = {"init": "✓", "publish": "✓", "status": "✗", "update": "✗"}
 
@@ -118,6 +140,7 @@ def test_a_terminal_gets_colours_and_lines_that_fit(place, firmware_file, board,
     shown = [line for line in ESCAPES.sub("", said).splitlines() if "next:" not in line and "/" not in line]
     assert [line for line in shown if len(line) > COLUMNS] == []
     assert any(SIGNS[verb] in line for line in shown)
+    assert faint(said) == []
 
 
 def test_what_is_wrapped_stands_under_its_text(board: str) -> None:
@@ -144,6 +167,19 @@ def test_a_board_that_lets_one_wait_has_a_spinner() -> None:
             waiting.terminate()
         os.close(ours)
     assert "⠋".encode() in said
+
+
+@pytest.mark.parametrize(("kind", "moves"), [("xterm", True), ("dumb", False)])
+def test_on_a_terminal_that_moves_nothing_waits_are_lines(monkeypatch, kind: str, moves: bool) -> None:
+    monkeypatch.setattr(display._screen, "console", Console(force_terminal=True, _environ={"TERM": kind}))
+    assert display.Bars().moves is moves
+
+
+def test_an_error_is_wrapped_at_words_and_in_a_pipe_not_at_all() -> None:
+    words = ["status", "/dev/ttyNothing-that-has-a-name"]
+    lines = ESCAPES.sub("", typed(*words)).partition("otactl: ")[2].splitlines()
+    assert len(lines) == 2 and all(len(line) < COLUMNS for line in lines)
+    assert f"otactl: {' '.join(line.strip() for line in lines)}\n" == piped(*words)
 
 
 def test_a_terminal_that_knows_no_signs_gets_others(place: Workspace, firmware_file) -> None:

@@ -1,0 +1,392 @@
+"""`otactl doctor`: each fault is made for real on a virtual board, its workspace or its network, and must be the one bad
+row, with a next command that can be typed."""
+
+import copy
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rig as rigs
+import typed
+from cryptography.hazmat.primitives.asymmetric import rsa
+from otactl.board import agent
+from otactl.board.doctor import software
+from otactl.board.doctor.examine import examine
+from otactl.board.doctor.findings import Verdict
+from otactl.board.doctor.table import CHECKS, Row, exit_code
+from otactl.cli import main as cli
+from otactl.server.server import Server
+from otactl.workspace import keys, tls
+from otactl.workspace.workspace import Workspace
+from rig import NEW, OLD, Rig, repl
+from test_refusals import scripted
+from vboard.board import Board
+
+
+class Situation:
+    """A rig, one board of it that is used again and again, and what a fault needs besides."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self._whole = rig.root / "whole"
+        shutil.copytree(rig.workspace.root, self._whole)
+        self._network = copy.deepcopy(vars(rig.network))
+        self._usual = rig.board()
+        self._flash = self._usual.flash.read(0, self._usual.flash.size)
+
+    @contextmanager
+    def afresh(self) -> Iterator["Situation"]:
+        """All as it was; what `opened` has is closed in the end."""
+        self.settings: dict[str, Any] = {}
+        self.store: Callable[[Board], None] = lambda board: None  # on a board that is off
+        shutil.rmtree(self.rig.workspace.root)
+        shutil.copytree(self._whole, self.rig.workspace.root)
+        vars(self.rig.network).update(copy.deepcopy(self._network))
+        with ExitStack() as self.opened:
+            yield self
+
+    def board(self) -> Board:
+        """Off, as deployed; one of its own where the fault is in what it is made of."""
+        if self.settings:
+            made = self.rig.board(**self.settings)
+            self.opened.callback(made.power_off)
+            return made
+        self._usual.power_off()
+        self._usual.flash.force(0, self._flash)
+        return self._usual
+
+    def new(self, name: str) -> Path:
+        """A folder of the test's own."""
+        folder = self.rig.workspace.root / name
+        folder.mkdir()
+        return folder
+
+    def serve(self, releases: Path, certificates: Path | None) -> None:
+        """Another server in place of the rig's."""
+        server = Server(releases, certificates, "127.0.0.1", 0, lambda _: None)
+        self.rig.route(self.opened.enter_context(server).port)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory, place: Workspace, template: Path) -> Iterator[Situation]:
+    root = tmp_path_factory.mktemp("doctor")
+    shutil.copytree(place.root, root / "workspace")
+    rig = Rig(root, template, Workspace.find(root / "workspace"))
+    try:
+        rig.serve()
+        rig.publish("1.0.0", OLD)
+        yield Situation(rig)
+    finally:
+        rig.close()
+
+
+@pytest.fixture
+def at(bench: Situation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Situation]:
+    monkeypatch.setattr(software, "written", lambda config: compiled(json.dumps(config)))
+    with bench.afresh() as made:
+        yield made
+
+
+@lru_cache
+def compiled(config: str) -> dict[str, bytes]:
+    """The agent's files, compiled once for a configuration."""
+    return agent.compiled(json.loads(config))
+
+
+Fault = Callable[[Situation], Callable[[Board], None] | None]  # before power comes; what it returns, at the prompt
+
+
+def on_board(code: str) -> Fault:
+    def fault(_: Situation) -> Callable[[Board], None]:
+        return lambda board: rigs.ask(board, code) and None
+
+    return fault
+
+
+def configured(**changes: object) -> Fault:
+    return lambda _: lambda board: rigs.configure(board, **changes)
+
+
+def network(**changes: object) -> Fault:
+    def fault(at: Situation) -> None:
+        for name, value in changes.items():
+            setattr(at.rig.network, name, value)
+
+    return fault
+
+
+def quick(fault: Fault) -> Fault:
+    """With a board that waits less."""
+
+    def both(at: Situation) -> Callable[[Board], None]:
+        fault(at)
+        return lambda board: rigs.configure(board, join_timeout_s=1, connect_timeout_s=1, ntp_host=None)
+
+    return both
+
+
+def forged(**changes: object) -> Fault:
+    return lambda at: at.rig.forge(**changes) and None
+
+
+def server_is_down(at: Situation) -> None:
+    at.rig.route(rigs.free_port())
+
+
+def server_without_tls(at: Situation) -> None:
+    at.serve(at.rig.workspace.releases, None)
+
+
+def certificate_of_another_host(at: Situation) -> None:
+    folder = at.new("other")
+    for name in ("ca.pem", "ca.key"):
+        (folder / name).write_bytes((at.rig.workspace.tls / name).read_bytes())
+    tls.make_server(folder, ["another.test"])
+    at.serve(at.rig.workspace.releases, folder)
+
+
+def certificate_of_another_ca(at: Situation) -> None:
+    folder = at.new("stranger")
+    tls.make_ca(folder, "demo")
+    tls.make_server(folder, [rigs.HOST])
+    at.serve(at.rig.workspace.releases, folder)
+
+
+def another_ca_on_the_board(at: Situation) -> Callable[[Board], None]:
+    folder = at.new("stranger")
+    tls.make_ca(folder, "demo")
+    return put("/etc/ota/ca.pem", (folder / "ca.pem").read_bytes())
+
+
+def another_key_on_the_board(_: Situation) -> Callable[[Board], None]:
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=3072).public_key()
+    return put("/etc/ota/keys.json", keys.for_board([stranger]).encode())
+
+
+def put(path: str, data: bytes) -> Callable[[Board], None]:
+    def at_prompt(board: Board) -> None:
+        with repl(board) as link:
+            link.put(path, data)
+
+    return at_prompt
+
+
+def certificate_expired(at: Situation) -> None:
+    tls.make_server(at.rig.workspace.tls, [rigs.HOST], days=-1)
+
+
+def other_files(at: Situation) -> None:
+    at.serve(at.new("empty"), at.rig.workspace.tls)
+
+
+def release_file_altered(at: Situation) -> None:
+    path = at.rig.workspace.releases / "1.0.0" / "esp32.bin"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+
+
+def nobody_tells_the_date(at: Situation) -> None:
+    def dateless(connection: object) -> None:
+        connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")  # type: ignore[attr-defined]
+
+    at.rig.network.ntp = False
+    at.store = lambda board: rigs.nvs(board).set_i32(rigs.nvs(board).namespace("ota"), "proven", 0)
+    at.rig.route(at.opened.enter_context(scripted(at.rig.workspace.tls, dateless)))
+
+
+def board_of(**settings: object) -> Fault:
+    return lambda at: at.settings.update(settings)
+
+
+FULL_NVS = rigs.FILL
+GONE = "import os\ndef gone(p):\n    for e in os.ilistdir(p):\n        q = p + '/' + e[0]\n        gone(q) if e[1] & 0x4000 else os.remove(q)\n    os.rmdir(p)\n"
+NO_AGENT = on_board(GONE + "gone('/lib/ota')")
+# what is wrong: (the fault, the bad row, its code, how its command begins, the exit code)
+FAULTS: dict[str, tuple[Fault, str, str, str, int]] = {
+    "the table has one slot": (
+        board_of(deployed=False, layout="factory"), "table", "no-ota-slots", "otactl slots ", 1,
+    ),
+    "MicroPython 1.22": (board_of(deployed=False, micropython="1.22.2"), "MicroPython", "", "otactl slots backup ", 1),
+    "no agent": (NO_AGENT, "agent", "", "otactl deploy ", 1),
+    "an agent that does not load": (lambda _: put("/lib/ota/net/link.mpy", b"M\x01\x00\x1f"), "agent", "", "otactl deploy ", 1),
+    "a file of the user's in place of it": (lambda _: put("/ota.py", b"x = 1"), "agent", "", "mpremote ", 1),
+    "a main.py that does not call it": (lambda _: put("/main.py", b"print('mine')"), "main.py", "", "otactl deploy ", 1),
+    "no configuration": (
+        on_board("import os\nos.remove('/etc/ota/config.json')"), "config", "config-missing", "otactl deploy ", 1,
+    ),
+    "another url": (configured(url="https://other.test:8443/stable.json"), "settings", "", "otactl deploy ", 1),
+    "another key": (another_key_on_the_board, "keys", "unknown-key", "otactl deploy ", 1),
+    "another CA": (another_ca_on_the_board, "CA", "cert-untrusted", "otactl deploy ", 1),
+    "NVS is full": (on_board(FULL_NVS), "NVS", "record", "otactl slots ", 1),
+    "no memory for TLS": (board_of(idf_heap_kib=60), "memory", "no-memory", "mpremote ", 1),
+    "no memory for the agent": (board_of(heap_kib=112), "memory", "no-memory", "mpremote ", 1),
+    "a release that is larger than the slot": (
+        forged(target__size=0x1B0001, target__url="https://cdn.test/esp32.bin"), "slots", "too-big", "otactl publish ", 1,
+    ),
+    "a release file that is not as signed": (release_file_altered, "published", "hash-mismatch", "otactl publish ", 1),
+    "a certificate that has expired": (certificate_expired, "certificate", "cert-expired", "otactl init --renew", 3),
+    "Wi-Fi is not there": (quick(network(access_points={})), "network", "wifi-not-found", "mpremote ", 3),
+    "Wi-Fi has another password": (
+        quick(network(access_points={"virtual": "other"})), "network", "wifi-wrong-password", "otactl deploy ", 3,
+    ),
+    "nobody tells the date": (quick(nobody_tells_the_date), "clock", "clock-not-set", "otactl deploy ", 3),
+    "no such name": (network(hosts={}), "name", "dns", "otactl deploy ", 3),
+    "nothing listens": (server_is_down, "connection", "connect", "otactl serve ", 3),
+    "a firewall": (quick(network(connect_s=9)), "connection", "connect", "curl ", 3),
+    "a server without TLS": (server_without_tls, "TLS", "tls", "otactl serve ", 3),
+    "a certificate for another name": (
+        certificate_of_another_host, "TLS", "cert-host", f"otactl init --renew {rigs.HOST} ", 3,
+    ),
+    "a certificate of another CA": (certificate_of_another_ca, "TLS", "cert-untrusted", "otactl deploy ", 3),
+    "a server with other files": (other_files, "HTTP", "http-status", "curl ", 3),
+    "a release of another product": (forged(product="toaster"), "target", "wrong-product", "otactl deploy ", 1),
+    "a release for another chip": (forged(target__chip="esp32s3"), "target", "no-target", "otactl publish ", 1),
+}  # fmt: skip
+
+
+def board_with(at: Situation, fault: Fault) -> Board:
+    at_prompt = fault(at)
+    board = at.board()
+    at.store(board)
+    board.power_on()
+    if at_prompt:
+        at_prompt(board)
+    return board
+
+
+def bad(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if row.finding.verdict is Verdict.BAD]
+
+
+@pytest.mark.parametrize(("fault", "name", "code", "then", "status"), FAULTS.values(), ids=FAULTS)
+def test_the_fault_is_the_one_bad_row(
+    at: Situation, fault: Fault, name: str, code: str, then: str, status: int
+) -> None:
+    board = board_with(at, fault)
+    rows = examine(str(board.port), at.rig.workspace.root)
+    found = bad(rows)
+    assert [(row.name, row.finding.code) for row in found] == [(name, code)], rows
+    assert found[0].finding.then.startswith(then)
+    assert exit_code(rows) == status
+    for row in rows:
+        typed.parses(row.finding.then)
+
+
+def test_a_healthy_board_has_nothing_bad_and_goes_on(at: Situation) -> None:
+    board = rigs.started(at.board())
+    board.wait_text("app: runs")
+    before = board.text.count("app: runs")
+    rows = examine(str(board.port), at.rig.workspace.root)
+    assert [row.name for row in rows] == [check.name for check in CHECKS]
+    assert [row for row in rows if row.finding.verdict in (Verdict.BAD, Verdict.WARN)] == []
+    assert {row.name for row in rows if row.finding.verdict is Verdict.SKIPPED} == {"server", "served"}
+    assert exit_code(rows) == 0
+    board.wait(lambda: board.text.count("app: runs") > before, 20, "program")
+
+
+def test_a_look_writes_nothing_though_it_proves_the_date_and_finds_a_release(at: Situation) -> None:
+    at.rig.publish("2.0.0", NEW)
+    board = board_with(at, lambda _: put("/main.py", b"print('mine')"))  # a program that does not look by itself
+    rigs.ask(board, "from esp32 import NVS\nNVS('ota').set_i32('proven', 0)")
+    before = board.flash.read(0, 0x370000)
+    rows = {row.name: row.finding for row in examine(str(board.port), at.rig.workspace.root)}
+    assert "the board would take it" in rows["release"].said
+    assert board.flash.read(0, 0x370000) == before
+
+
+def test_without_an_agent_the_network_is_looked_at_all_the_same(at: Situation) -> None:
+    board = board_with(at, NO_AGENT)
+    found = {row.name: row.finding for row in examine(str(board.port), at.rig.workspace.root)}
+    assert [found[name].verdict for name in ("network", "signal", "name", "connection")] == [Verdict.OK] * 4
+    assert found["TLS"].said == "agent first"
+
+
+def test_a_board_that_restarts_in_a_look_is_told(at: Situation) -> None:
+    board = board_with(
+        at,
+        lambda _: put(
+            "/lib/ota/net/url.py", b"import machine\ndef split(u):\n    machine.reset()\ndef join(a, b): pass\n"
+        ),
+    )
+    rows = examine(str(board.port), at.rig.workspace.root)
+    assert [(row.name, row.finding.said) for row in bad(rows)] == [("clock", "the look broke off: the board restarted")]
+    assert exit_code(rows) == 3
+
+
+def test_without_an_agent_a_wrong_password_is_told(at: Situation) -> None:
+    at.rig.network.access_points["virtual"] = "other"
+    board = board_with(at, NO_AGENT)
+    found = {row.name: row.finding for row in examine(str(board.port), at.rig.workspace.root)}
+    assert found["network"].code == "wifi-wrong-password"
+
+
+def test_without_a_workspace_the_board_is_looked_at(at: Situation, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    board = at.board()
+    board.power_on()
+    rows = examine(str(board.port), Path())
+    found = {row.name: row.finding.verdict for row in rows}
+    assert exit_code(rows) == 0
+    assert (found["workspace"], found["keys"], found["release"]) == (Verdict.SKIPPED, Verdict.SKIPPED, Verdict.OK)
+
+
+def test_a_bootloader_that_cannot_roll_back_is_told_after_an_update(at: Situation) -> None:
+    """It starts what set_boot() has marked new, and leaves it so."""
+    at.settings = {"rollback": False}
+    board = at.board()
+    slot = board.table.find("ota_1")
+    assert slot
+    board.program(slot.offset, rigs.NEW)
+    board.power_on()
+    rigs.ask(board, "from esp32 import Partition as P\nP(P.RUNNING).get_next_update().set_boot()")
+    (rows,) = [examine(str(restarted(board).port), at.rig.workspace.root)]
+    assert [row.name for row in bad(rows)] == ["bootloader"]
+
+
+def restarted(board: Board) -> Board:
+    board.reset()
+    board.wait(lambda: len(board.boots) > 1, 20, "boot")
+    return board
+
+
+def test_a_weak_signal_is_a_warning(at: Situation) -> None:
+    at.rig.network.rssi = -88
+    board = at.board()
+    board.power_on()
+    rows = examine(str(board.port), at.rig.workspace.root)
+    assert [row.name for row in rows if row.finding.verdict is Verdict.WARN] == ["signal"]
+    assert exit_code(rows) == 0
+
+
+def test_the_last_failure_is_told(at: Situation) -> None:
+    board = at.board()
+    at.rig.network.hosts.clear()
+    rigs.started(board)
+    board.wait_text("ota: error dns", 60)
+    rows = {row.name: row.finding for row in examine(str(board.port), at.rig.workspace.root)}
+    assert rows["last look"].said == "in dns, as today's: see above"
+    at.rig.network.access_points["virtual"] = "other"
+    rigs.configure(board, join_timeout_s=1)
+    rows = {row.name: row.finding for row in examine(str(board.port), at.rig.workspace.root)}
+    assert (rows["last look"].verdict, rows["last look"].code) == (Verdict.WARN, "dns")
+    at.rig.network.access_points["virtual"] = "password"
+    at.rig.network.hosts[rigs.HOST] = rigs.ADDRESS
+    rows = {row.name: row.finding for row in examine(str(board.port), at.rig.workspace.root)}
+    assert rows["last look"].verdict is Verdict.OK and "dns" in rows["last look"].said
+
+
+def test_the_command(at: Situation, capsys) -> None:
+    board = board_with(at, network(hosts={}))
+    words = ["doctor", "-w", str(at.rig.workspace.root), str(board.port)]
+    assert cli.main(words) == 3
+    said = capsys.readouterr().out
+    assert "✗ name: dns (releases.test)" in said and "✓" not in said
+    assert said.splitlines()[-1].startswith("1 bad, 0 to watch, ")
+    assert cli.main([*words, "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)["checks"]
+    assert [row["name"] for row in told if row["verdict"] == "bad"] == ["name"]
+    assert len(told) == len(CHECKS)
