@@ -1,9 +1,12 @@
 """The OTA agent of a board under test: what `otactl deploy`, `status`, `update`, `confirm` and `rollback` do."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from otactl.board import follow
-from otactl.board.follow import Event, Outcome
+from otactl.board.follow import Event, Outcome, Watch
+from otactl.board.link import Link
 
 if TYPE_CHECKING:
     from otactl.board.deploy import Deployed
@@ -42,21 +45,25 @@ class BoardAgent:
 
         Raises BoardError, RigError.
         """
-        self._begin("update")
-        return follow.update(self._board.link, self.events.append, anyway=anyway)
+        return self._followed("update", partial(follow.update, anyway=anyway))
 
     def confirm(self) -> Outcome:
         """End a running trial well. Raises BoardError where there is none, RigError."""
-        self._begin("confirm")
-        return follow.confirm(self._board.link, self.events.append)
+        return self._followed("confirm", follow.confirm)
 
     def rollback(self) -> Outcome:
         """Back to the release in the other slot, through its trial. Raises BoardError, RigError."""
-        self._begin("rollback")
-        return follow.rollback(self._board.link, self.events.append)
+        return self._followed("rollback", follow.rollback)
 
-    def _begin(self, what: str) -> None:
-        self.events = []
-        self._board.to_prompt()
-        self._board.console.mark()
-        self._board.console.note(what)
+    def _followed(self, what: str, follow_it: Callable[[Link, Watch], Outcome]) -> Outcome:
+        board, self.events = self._board, []
+        board.to_prompt()
+        board.console.mark()
+        board.console.note(what)
+        outcome = follow_it(board.link, self.events.append)
+        board.console.note(
+            " ".join(filter(None, [what, outcome.name, outcome.version, outcome.reason, outcome.detail]))
+        )
+        if not board.link.alone:  # refused: following it has read the prompt away
+            board.run_program()
+        return outcome

@@ -6,6 +6,7 @@ test the files that the test put there are as they were before; after the last t
 
 import ast
 import contextlib
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from otactl_pytest.virtual import VirtualBoard
 
+_PROMPT_S = 40.0  # a program deep in a C call hears Ctrl-C only after it
+_BETWEEN_S = 0.3  # between two that open a port: its other end has to notice
 _SHOWN = 60  # characters of code in the console's notes
 
 
@@ -57,6 +60,9 @@ class Board:
         self.virtual: VirtualBoard | None = None
         self.log_dir: Path | None = None
         self._link: Session | None = None
+
+    def __repr__(self) -> str:
+        return f"<Board {self.name}>" if self.name == self.device else f"<Board {self.name} at {self.device}>"
 
     @property
     def link(self) -> Session:
@@ -118,11 +124,11 @@ class Board:
         if self.link.alone:
             self.fresh()
 
-    def fresh(self) -> None:
+    def fresh(self, within_s: float = _PROMPT_S) -> None:
         """At the prompt by a soft reset: boot.py has run, main.py has not. Raises RigError."""
         self.console.note("soft reset to the prompt")
         self.link.wait_for_port()
-        self.link.enter_repl()
+        self.link.enter_repl(within_s=within_s)
 
     def _run(self, code: str, timeout: float) -> str:
         try:
@@ -233,7 +239,8 @@ class Board:
         try:
             yield self.device
         finally:
-            self.reopen()
+            time.sleep(_BETWEEN_S)
+            self.open()
             self.console.note("the port is back")
 
     def reopen(self) -> None:

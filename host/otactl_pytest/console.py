@@ -105,6 +105,8 @@ class ConsoleLog:
         if not line.note:
             self._fresh = (self._fresh + line.text[self._used :] + "\n")[-_MOST_FRESH:]
             self._used = 0
+        if not line.text:
+            return
         told = None if line.note else panic.explain(line.text)
         for out in self._outs:
             out(str(line))
@@ -124,9 +126,9 @@ class ConsoleLog:
         return self.since(0)
 
     def since(self, count: int) -> str:
-        """The lines after the first `count`, with times and notes."""
+        """The lines after the first `count`, with times and notes, without empty ones."""
         with self._changed:
-            return "\n".join(map(str, self.lines[count:]))
+            return "\n".join(str(line) for line in self.lines[count:] if line.text)
 
     def mark(self) -> None:
         """What comes from here on is what `wait` looks at."""

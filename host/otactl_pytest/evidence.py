@@ -110,7 +110,7 @@ def _folder(root: Path, board: str, nodeid: str) -> Path:
 
 def _repeat(item: pytest.Item, board: str) -> str:
     """The command that runs this one test again, on the same board."""
-    named = ["--board", board] if item.config.getoption("--board") or item.config.getoption("--board-tag") else []
-    return shlex.join(
-        [Path(sys.executable).name, "-m", "pytest", item.nodeid, *named, *settings.boards_options(item.config)]
-    )
+    named = [f"--board={board}"] if item.config.getoption("--board") or item.config.getoption("--board-tag") else []
+    config: Any = item.config  # its types differ between versions of pytest
+    test = str(config.cwd_relative_nodeid(item.nodeid))
+    return shlex.join([Path(sys.executable).name, "-m", "pytest", test, *named, *settings.boards_options(item.config)])

@@ -83,9 +83,9 @@ class Held:
             has = ", ".join(self.board.features) or "no features"
             pytest.skip(f"{self.board.name} lacks {', '.join(lacking)}; it has {has} (--board-feature, boards.toml)")
 
-    def _holds(self) -> None:
-        """The preflight. Raises WrongTarget, RigError."""
-        self.board.fresh()
+    def _holds(self, within_s: float = ladder.LONG_S) -> None:
+        """The preflight, of a board that takes the prompt within so many seconds. Raises WrongTarget, RigError."""
+        self.board.fresh(within_s)
         found = preflight.check(self.board, self.expected)
         self.board.chip = found.chip
         self.expected = replace(self.expected, mac=found.mac)  # from now on this very board

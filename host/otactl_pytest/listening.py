@@ -60,19 +60,18 @@ class ListenedPort:
         return written
 
     def close(self) -> None:
-        """Ends the thread, then the port."""
+        """Ends the thread, then the port; the modem lines are let go first, so that no driver resets the board by them."""
         self._over = True
         if threading.current_thread() is not self._thread:
             self._thread.join()
-        self._port.close()
+        with contextlib.suppress(OSError):
+            self.set_lines(dtr=False, rts=False)
+        with contextlib.suppress(OSError):
+            self._port.close()
 
     def set_lines(self, *, dtr: bool, rts: bool) -> None:
         """Set the modem lines. Raises OSError where the port has none."""
-        self._port.dtr, self._port.rts = dtr, rts
-
-    # mpremote lets go of both before it closes a port
-    rts = property(lambda self: self._port.rts, lambda self, on: setattr(self._port, "rts", on))
-    dtr = property(lambda self: self._port.dtr, lambda self, on: setattr(self._port, "dtr", on))
+        self._port.rts, self._port.dtr = rts, dtr
 
     # --------------------------------------------------------------------------------------------
 

@@ -119,6 +119,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in settings.MARKERS:
         config.addinivalue_line("markers", marker)
     if not hasattr(config, "workerinput"):  # not in a worker of xdist: its reports come together elsewhere
+        settings.require_one_word(config)
         config.pluginmanager.register(outcome.Verdict(), "board-verdict")
 
 

@@ -128,6 +128,16 @@ def parse(spec: str, ask: Ask | None = None) -> Power:
     raise UsageError(f"power switch {spec!r}: one of {_FORMS}")
 
 
+def cycle(switch: Power) -> None:
+    """Off and on, by a switch of anybody's. Raises RigError, whatever it raises."""
+    try:
+        switch.cycle()
+    except RigError:
+        raise
+    except Exception as error:
+        raise RigError(f"the power switch failed: {error}") from error
+
+
 def _words(text: str) -> tuple[str, ...]:
     try:
         return tuple(shlex.split(text))

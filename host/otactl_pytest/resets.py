@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from otactl.errors import BoardError, UsageError
 
 from otactl_pytest import reboots
+from otactl_pytest.power import cycle
 from otactl_pytest.reboots import Reboot
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def _power(board: "Board") -> None:
     if board.power is None:
         raise UsageError(f"{board.name} has no power switch: name it with --board-power, or in boards.toml")
     board.console.mark()
-    board.power.cycle()
+    cycle(board.power)
     board.link.let_go()
 
 

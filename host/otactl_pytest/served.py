@@ -20,7 +20,7 @@ from otactl.workspace import tls
 from otactl.workspace.create import create
 from otactl.workspace.workspace import SETTINGS, Workspace
 
-from otactl_pytest import redact, virtual
+from otactl_pytest import outcome, redact, virtual
 from otactl_pytest.board import Board
 from otactl_pytest.undo import Undo, settings_of
 
@@ -97,11 +97,11 @@ class OtaServer:
         if not isinstance(self._server, Server):
             self._stop()
 
-    def close(self) -> None:
-        """Put the board back. Raises BoardError, RigError."""
+    def close(self, *, restore: bool) -> None:
+        """The server ends, and the board is put back, unless it answers no more. Raises BoardError, RigError."""
         self._stop()
         self._scratch.cleanup()
-        if self._undo:
+        if self._undo and restore:
             self._undo.restore()
             for note in self._undo.notes:
                 self._board.console.note(note)
@@ -143,7 +143,7 @@ def opened(config: pytest.Config, board: Board) -> Iterator[OtaServer]:
         try:
             yield made
         finally:
-            made.close()
+            made.close(restore=outcome.BROKEN not in config.stash)
 
 
 def _workspace(root: Path, host: str, network: dict[str, Any]) -> Workspace:

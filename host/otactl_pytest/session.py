@@ -13,6 +13,7 @@ from otactl.errors import BoardError, RigError
 from otactl_pytest.listening import Hear, ListenedPort
 
 _MOUNT_S = 20.0
+_STOP_S = 8.0
 _BACK_S = 10.0  # after a reset of a chip that is its own USB device
 _POLL_S = 0.05
 _PULSE_S = 0.1  # EN held low, as esptool holds it
@@ -32,6 +33,14 @@ class Session(Link):
     def _listen(self) -> None:
         timed = self._transport.serial
         timed.port = ListenedPort(timed.port, self._hear, self._find_again)
+
+    def close(self) -> None:
+        """At any moment, in any thread: a call in another one finds the port closed, and nothing half changed."""
+        port = self._transport.serial.port
+        if isinstance(port, ListenedPort):
+            port.close()
+        else:
+            super().close()
 
     def end(self) -> None:
         """Give the port back, for good."""
@@ -85,10 +94,10 @@ class Session(Link):
 
     def interrupt(self) -> None:
         """Ctrl-C: to the raw REPL without a reset, with all that the program has left in memory. Raises RigError."""
-        self.patience.begin("the board's prompt", _MOUNT_S)
+        self.patience.begin("the board's prompt", _STOP_S)
         try:
             with contextlib.redirect_stdout(None):
-                self._transport.enter_raw_repl(soft_reset=False)
+                self._transport.enter_raw_repl(soft_reset=False, timeout_overall=_STOP_S)
         except BROKEN as problem:
             raise self._silent(problem) from None
         self._away, self._started, self._ends, self._received = False, False, 0, b""

@@ -1,5 +1,6 @@
 """The plugin's options and the marker. Nothing else is imported here: every pytest session pays for it."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -82,5 +83,20 @@ def boards_options(config: pytest.Config) -> list[str]:
     for name in _SAID_AGAIN:
         value = config.getoption(name)
         for one in value if isinstance(value, list) else [value] if value else []:
-            said += [name, str(one)]
+            said.append(f"{name}={one}")
     return said
+
+
+def require_one_word(config: pytest.Config) -> None:
+    """Raises pytest.UsageError for `--board /dev/ttyUSB0` in two words.
+
+    Before any plugin is there pytest looks for the project's settings, and takes each word that is a path for a folder of
+    tests: it would look in /dev.
+    """
+    given = [str(word) for word in config.invocation_params.args]
+    for option, value in pairwise(given):
+        if option.startswith("--board") and "=" not in option and Path(value).exists():
+            raise pytest.UsageError(
+                f"write {option}={value} in one word: pytest takes a path that stands alone for a folder of tests, and "
+                "does not find the project's settings then"
+            )

@@ -89,6 +89,14 @@ def test_what_the_plugin_asks_is_told_where_it_goes_wrong(console: ConsoleLog) -
     assert console.text == "Guru Meditation\n"
 
 
+def test_empty_lines_are_text_but_not_shown(console: ConsoleLog) -> None:
+    out: list[str] = []
+    console.also_to(out.append)
+    console.hear(b"one\r\n\r\ntwo\r\n")
+    assert console.text == "one\n\ntwo\n"
+    assert len(str(console).splitlines()) == len(out) == 2
+
+
 def test_lines_go_out_as_they_come_with_a_crash_in_words(console: ConsoleLog) -> None:
     out: list[str] = []
     console.also_to(out.append)

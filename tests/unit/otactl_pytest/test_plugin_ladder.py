@@ -21,9 +21,9 @@ def climbed(helps: str, *, fails: tuple[str, ...] = (), raises: type[Exception] 
             if name in fails:
                 raise RigError(f"no {name}")
 
-        return Rung(name, climb)
+        return Rung(name, climb, 1.0)
 
-    def holds() -> None:
+    def holds(within_s: float) -> None:
         if done[-1] != helps:
             raise raises("silent")
 
