@@ -26,14 +26,20 @@ PROGRAM = "print('app: runs')\nimport time\nwhile True: time.sleep(1)\n"
 
 @dataclass(frozen=True)
 class Ran:
-    """`said`: all that pytest printed. `outcomes`: test -> the last word that was said of it."""
+    """`said`: all that pytest printed."""
 
     code: int
     said: str
 
     @property
     def outcomes(self) -> dict[str, str]:
-        return {one[1] or one[4]: one[2] or one[3] for one in _WORDS.finditer(self.said)}
+        """Of a test with parameters, that of the first that did not pass."""
+        found: dict[str, str] = {}
+        for one in _WORDS.finditer(self.said):
+            name, word = one[1] or one[4], one[2] or one[3]
+            if found.get(name, "PASSED") == "PASSED":
+                found[name] = word
+        return found
 
     @property
     def count(self) -> Counter[str]:

@@ -56,7 +56,7 @@ def test_the_boards_own_program_runs_after_the_last_test(tmp_path: Path, vboard:
     assert ended(running).code == 0
 
 
-def test_without_an_option_the_board_is_a_virtual_one(tmp_path: Path) -> None:
+def test_a_virtual_board_is_of_the_chip_asked_for_and_has_a_power_switch(tmp_path: Path) -> None:
     tests = "def test_it(board):\n    assert board.feature('wifi') == ''\n    board.reset('power')\n    board.expect_reboot('power')\n"
     ran = run(tmp_path / "project", tests, "--board", "virtual:esp32c3", "--board-chip", "esp32c3")
     assert ran.code == 0, ran.said
@@ -203,19 +203,12 @@ def test_a_rig_error_of_a_test_without_our_board_is_its_own_affair(tmp_path: Pat
 WRONG = "def test_a(board): open('touched', 'w')\ndef test_b(board): open('touched', 'w')\ndef test_c(): pass\n"
 
 
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["--board-chip", "esp32c3"], "is an esp32, not an esp32c3"),
-        (["--board-micropython", "1.27.*"], "runs MicroPython 1.26.1, not 1.27.*"),
-    ],
-)
-def test_a_wrong_target_ends_the_session_before_any_test(
-    tmp_path: Path, vboard: Board, words: list[str], says: str
-) -> None:
+def test_a_wrong_target_ends_the_session_before_any_test(tmp_path: Path, vboard: Board) -> None:
+    words = ["--board-chip", "esp32c3", "--board-micropython", "1.27.*"]
     ran = run(tmp_path / "project", WRONG, f"--board={vboard.port}", *words)
     assert (ran.code, ran.outcomes) == (3, {"test_a": "RIG FAULT"}), ran.said
-    assert f"wrong target: {vboard.port} {says}" in ran.said
+    why = "is an esp32, not an esp32c3; runs MicroPython 1.26.1, not 1.27.*"
+    assert f"wrong target: {vboard.port} {why}" in ran.said
     assert not (tmp_path / "project" / "touched").exists()
 
 
