@@ -29,6 +29,7 @@ from vboard.link.network import Network
 TESTS = Path(__file__).resolve().parents[1]
 EVERY = bool(os.environ.get("HIL_SELF"))
 APP = b"print('app: mine')\n"
+QUICK = ("second_deployment", "broken", "spoiled", "(image and another)", "certificate", "missing", "left")  # by name
 LIMIT_S = 600
 pytestmark = pytest.mark.timeout(LIMIT_S)  # a machine under load; each takes a part of a minute
 
@@ -90,7 +91,7 @@ def _network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_suite_on_a_deployed_board_over_a_terminal(tmp_path: Path, place: Workspace, template: Path) -> None:
-    """All of the quick tests; then the flash, read from outside, is as it was but for the slot that does not run."""
+    """The quick tests and a few; then the flash, read from outside, is as it was but for the slot that does not run."""
     (tmp_path / "board").mkdir()
     (tmp_path / "board" / "flash.bin").write_bytes(template.read_bytes())
     with Board(tmp_path / "board", app=OLD, watchdog_factor=5, network=Network(join_s=0.02)) as board:
@@ -98,9 +99,10 @@ def test_suite_on_a_deployed_board_over_a_terminal(tmp_path: Path, place: Worksp
         board.wait_text("ota: ", 20)
         board.wait_text("app: runs", 40)
         before = files(board.table, board.flash.read(0, board.flash.size))
-        ran = hil(board.port, tmp_path / "out")
+        more = ["--all"] if EVERY else ["--only", " or ".join([*QUICK, "hang_is", "unconfirmed", "update_is"])]
+        ran = hil(board.port, tmp_path / "out", *more)
         assert (ran.code, ran.red, ran.rig_faults) == (0, set(), 0), ran.text
-        assert len(ran.outcomes) - list(ran.outcomes.values()).count("skipped") >= 12
+        assert len(ran.outcomes) - list(ran.outcomes.values()).count("skipped") >= len(QUICK) + 3
         board.wait_text("app: runs", 40, since=board.text.rindex("MPY: soft reboot"))
         board.power_off()
         assert files(board.table, board.flash.read(0, board.flash.size)) == before
@@ -122,7 +124,7 @@ def _leaves_its_evidence(ran: Ran, device: str) -> None:
 
 
 def test_suite_over_a_socket(tmp_path: Path, board: Board) -> None:
-    """A serial port on the network, with no modem lines and no power switch: what runs there, by one test of each kind."""
+    """A serial port on the network, with no modem lines and no power switch: the quick tests."""
     with Bridge(board.port) as bridge:
         ran = hil(
             bridge.url, tmp_path / "out", *([] if EVERY else ["--only", "broken or certificate or module or left"])

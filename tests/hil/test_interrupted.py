@@ -37,7 +37,6 @@ def test_next_look_goes_on_where_the_server_was_lost(stage: Stage) -> None:
     assert stage.requests(release)[-1].span == f"bytes={cut - cut % _SECTOR}-"
 
 
-@pytest.mark.quick
 def test_reset_in_the_middle_of_a_download(stage: Stage) -> None:
     """A reset in the middle of a download does no harm: the next boot goes on, and the release starts."""
     release = _in_the_middle(stage)

@@ -9,7 +9,6 @@ _SOON_S = 8  # to settle: the switch comes first, and then it is over soon
 _BITTEN_S = 120.0
 
 
-@pytest.mark.quick
 def test_unconfirmed_release_goes_back_at_a_reset(stage: Stage) -> None:
     """A release that is not confirmed yet goes back at the next reset, by the bootloader alone."""
     stage.publish(download=False)
@@ -35,7 +34,6 @@ def test_trial_that_power_ends_is_repeated(stage: Stage) -> None:
     ends(stage, home, other, home, other, other, holds=release, version=release.version)
 
 
-@pytest.mark.quick
 def test_hang_is_ended_by_the_watchdog(stage: Stage) -> None:
     """A program that hangs where nothing of Python runs any more is ended by the watchdog."""
     stage.publish(download=False)
@@ -46,7 +44,6 @@ def test_hang_is_ended_by_the_watchdog(stage: Stage) -> None:
     assert stage.state_of(stage.other) == "aborted"
 
 
-@pytest.mark.quick
 def test_rollback_by_hand_is_a_trial_of_the_release_before(stage: Stage) -> None:
     """agent.rollback() goes back to the release before, on trial."""
     before = stage.releases.home(stage.home_size, stage.home_digest)
@@ -61,7 +58,6 @@ def test_rollback_by_hand_is_a_trial_of_the_release_before(stage: Stage) -> None
     ends(stage, home, home, other, other, home, home, code="rollback", version=before.version)
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("good", [True, False], ids=["update", "trial that fails"])
 def test_board_with_a_factory_app(stage: Stage, good: bool) -> None:
     """A board with a factory app comes back to it."""

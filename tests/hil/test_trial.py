@@ -20,7 +20,6 @@ CALL = {"check": "call", "function": "app:selftest", "timeout_s": 2}
 HEALTHY = {"check": "healthy", "timeout_s": 4}
 
 
-@pytest.mark.quick
 def test_release_whose_checks_pass_is_confirmed(stage: Stage) -> None:
     """A release whose checks pass, and whose program says that it is healthy, is confirmed."""
     release = stage.publish(download=False)

@@ -1,11 +1,9 @@
 """An update from its release to the boot that it is confirmed in."""
 
-import pytest
 from otactl.hil.stage import Stage
 from otactl.hil.verdict import ends
 
 
-@pytest.mark.quick
 def test_update_is_tried_confirmed_and_starts(stage: Stage) -> None:
     """A new release is downloaded, tried, confirmed, and starts."""
     release = stage.publish()

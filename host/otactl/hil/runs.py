@@ -83,7 +83,7 @@ def _command(board: Entry, wish: Wish, folder: Path, record: Path) -> list[str]:
     words: list[str | Path] = ["-m", "pytest", "-p", "otactl.hil.plugin", "-p", "no:cacheprovider", "-p", "no:xdist"]
     named = place / wish.only if "::" in wish.only else place
     words += ["-c", folder / "pytest.ini", "--rootdir", place, "-rs", "-v", "--tb", "short", named]
-    words += ["--board", board.device, "--board-log", folder / "logs", "--junitxml", folder / "junit.xml"]
+    words += [f"--board={board.device}", "--board-log", folder / "logs", "--junitxml", folder / "junit.xml"]
     words += ["--hil-results", record, "--hil-seed", str(setting.seed), "--hil-count", str(wish.count)]
     options: dict[str, object] = {
         "--hil-address": setting.address,
