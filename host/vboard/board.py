@@ -44,6 +44,7 @@ class Board(Life):
         real_time: bool = False,
         watchdog_factor: float = 1.0,
         network_port: int | None = None,
+        baud: int | None = None,
     ) -> None:
         """A folder without a flash file gets a new one: bootloader, the table, `app` in its first app slot.
 
@@ -53,7 +54,8 @@ class Board(Life):
         `micropython`: the version that an image without a word of its own claims. `rollback`: False plays a bootloader
         from before v1.21 (facts 6.5), whatever lies in flash; True leaves it to what lies there. `real_time`: flash operations take a chip's time. `watchdog_factor`: the task
         watchdog bites after its time divided by this. `network_port`: a TCP port of this machine (0: any) for the
-        serial port with its modem lines, by RFC 2217; `url` says where.
+        serial port with its modem lines, by RFC 2217; `url` says where. `baud`: the program's console is a UART of that
+        speed (link/uart.py), None for one that is as fast as it goes and loses nothing.
 
         Raises ValueError for an unknown chip or layout, TableError for a table or an app that does not fit, Refused (a
         ValueError) where another board runs in the folder, or its `port` is a file of somebody's, OSError for a network
@@ -70,6 +72,7 @@ class Board(Life):
             real_time=real_time,
             watchdog_factor=watchdog_factor,
             network_port=network_port,
+            baud=baud,
         )
         size = None if flash_mib is None else flash_mib << 20
         self._claim = folders.claim(folder)

@@ -31,6 +31,7 @@ def run(
     access_points: dict[str, str],
     port: Path | None,
     network_port: int | None = None,
+    baud: int | None = None,
     download: bool = False,
 ) -> int:
     """Returns when a signal says so: 0 after Ctrl-C, 143 after SIGTERM; a second one kills.
@@ -38,7 +39,8 @@ def run(
     `layout`: of LAYOUTS, or the path of a partition CSV. `app`: an app image. `full_flash`: a firmware file from
     the bootloader on. `blank`: nothing is in its flash. With None for these a board that is in
     the folder stays as it is. `port`: where the port's path appears as well. `network_port`: of the serial port on the
-    network, 0 for any; its address is printed as well. `download`: the board comes up in the ROM loader.
+    network, 0 for any; its address is printed as well. `baud`: of the program's console, as Board has it.
+    `download`: the board comes up in the ROM loader.
     Raises ValueError for arguments that make no board, Refused for what would take somebody's board or file.
     """
     with _told_to_end() as signals, tempfile.TemporaryDirectory(prefix="vboard-") as scratch:
@@ -58,6 +60,7 @@ def run(
                 blank=blank,
                 network=Network(access_points=access_points),
                 network_port=network_port,
+                baud=baud,
             )
         except (OSError, TableError) as error:
             raise _fault(error, place) from None

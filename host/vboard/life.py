@@ -27,6 +27,7 @@ from vboard.link.gateway import Gateway
 from vboard.link.links import Links
 from vboard.link.network import Network
 from vboard.link.port import POLL_S
+from vboard.link.uart import ringed
 from vboard.settings import Settings
 from vboard.wired import Wired
 
@@ -163,7 +164,8 @@ class Life(Wired):
         process = Process.start(self.settings.heap_kib, self.flash.path)
         self._process = process
         self._link = Link(process.wire, soc)
-        self._console = Console(soc.firmware.banner, raw, process.type, process.interrupt)
+        typed = ringed(process.type, process.unread) if self.settings.baud else process.type
+        self._console = Console(soc.firmware.banner, raw, typed, process.interrupt)
         soc.on_boot = self._console.release
         self._selector.register(process.console, selectors.EVENT_READ, self._from_board)
         self._selector.register(process.wire, selectors.EVENT_READ, self._request)
@@ -262,11 +264,14 @@ class Life(Wired):
     def _due(self) -> float | None:
         moments = [self.soc.due()] if self.soc and self._process else []
         moments.append(self._next_boot.when if self._next_boot else None)
+        moments += [line.due() for line in self._uart]
         moments.append(None if self._ports.open else time.monotonic() + POLL_S)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _on_time(self, now: float) -> None:
         self._ports.look()
+        for line in self._uart:
+            line.on_time(now)
         if self._next_boot and now >= self._next_boot.when:
             planned, self._next_boot = self._next_boot, None
             try:

@@ -17,3 +17,4 @@ class Settings:
     real_time: bool
     watchdog_factor: float
     network_port: int | None
+    baud: int | None

@@ -4,6 +4,7 @@ How a board gets into the loader: by the modem lines of its network port, by its
 no modem lines, by esptool's SYNC. life.py says what runs otherwise.
 """
 
+import time
 from pathlib import Path
 
 from vboard import factory
@@ -11,6 +12,7 @@ from vboard.chip import rom
 from vboard.chip.kept import Rtc
 from vboard.flash.nor import Flash, PowerLost
 from vboard.link.ports import Ports
+from vboard.link.uart import Line
 from vboard.loader.download import Download
 from vboard.loader.lines import Lines
 from vboard.loader.loader import SYNC_FRAME
@@ -38,6 +40,8 @@ class Wired(Loop):
             on_closed=self._closed,
             on_lines=self._lines_set,
         )
+        ends = (self._type, self._ports.write)  # of the lines to the chip, and from it
+        self._uart = [Line(settings.baud, end) for end in ends] if settings.baud else []
         self._lines = Lines()
         self._download = Download(self.chip, flash, self._mac, self._ports.write)
         self._powered = False
@@ -67,7 +71,10 @@ class Wired(Loop):
 
     def _emit(self, data: bytes) -> None:
         self._show(data)
-        self._ports.write(data)
+        if self._uart:
+            self._uart[1].put(data, time.monotonic())
+        else:
+            self._ports.write(data)
 
     def _from_host(self, data: bytes, has_lines: bool) -> None:
         if self._powered and not has_lines and not self._download.active and self._download.is_called(data):
@@ -75,6 +82,8 @@ class Wired(Loop):
             data = SYNC_FRAME
         if self._download.active:
             self._to_loader(data)
+        elif self._uart:
+            self._uart[0].put(data, time.monotonic())
         else:
             self._type(data)
 

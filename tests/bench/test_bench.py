@@ -2,7 +2,11 @@
 
 import time
 
+import cable
 import rig as rigs
+from otactl.board import copying
+from otactl.board.link import Link
+from otactl.board.push import push
 from rig import Rig, image, started
 
 SIZE = 1 << 20
@@ -56,3 +60,22 @@ def test_resume_saves_the_download(rig: Rig) -> None:
     board.wait_text("ota: switch", 60, since=seen)
     again = [t.done - t.start for t in rig.transfers if t.path.endswith("esp32.bin")][-1]
     print(f"\nafter a cut the rest was {again / SIZE:.2f} of the image, in {time.monotonic() - began:.1f} s here")
+
+
+def test_push_beside_mpremote_cp(rig: Rig) -> None:
+    """The same bytes over a UART of 115200 baud, with a chip's flash times."""
+    board = cable.cabled(rig, baud=115200, real_time=True)
+    data = cable.wordy(100 << 10)
+    rig.publish("1.1.0", data)
+    with Link(str(board.port)) as link:
+        copied = copying.measure(link, data, lambda *_: None)
+        link.enter_repl()
+        pushed = [push(link, cable.newest(rig), lambda _: None)]
+    seen = len(board.text)
+    rig.publish("1.2.0", image(7, size=100 << 10))
+    with Link(str(board.port)) as link:
+        pushed.append(push(link, cable.newest(rig), lambda _: None))
+    assert copied and board.text[seen:].count("ota: confirmed") == 1
+    print(f"\nmpremote cp: {copied.rate / 1024:.1f} KiB/s for {copied.size} bytes")
+    for what, one in zip(("text", "noise"), pushed, strict=True):
+        print(f"push of {what}: {one.rate / copied.rate:.1f} times that, {one.wire / one.sent:.2f} of it on the cable")

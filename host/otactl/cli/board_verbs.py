@@ -1,8 +1,9 @@
 """The verbs that speak with boards, one or many: deploy, update, confirm, rollback, status."""
 
+import contextlib
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,21 +177,45 @@ def _follow_in_row(run: "Callable[..., Outcome]", entry: "Entry", row: "Row", lo
 
 
 def _follow_one(run: "Callable[..., Outcome]", entry: "Entry", as_json: bool, log: Path | None) -> int:
-    from otactl.board.codes import sentence
     from otactl.cli import display
     from otactl.cli.boards import BoardWatch
     from otactl.cli.reach import reached
 
+    with (
+        telling_of(log, as_json),
+        display.Bars(quiet=as_json) as bars,
+        reached(entry.device, entry.slow, bars, log=log) as link,
+    ):
+        outcome = run(link, BoardWatch(bars))
+    return tell(outcome, as_json, log)
+
+
+@contextlib.contextmanager
+def telling_of(log: Path | None, as_json: bool) -> Iterator[None]:
+    """Where it fails a person is told where the board's console is kept."""
     try:
-        with display.Bars(quiet=as_json) as bars, reached(entry.device, entry.slow, bars, log=log) as link:
-            outcome = run(link, BoardWatch(bars))
+        yield
     except OtactlError:
         if not as_json:
             _tell_of(log)
         raise
+
+
+def tell(
+    outcome: "Outcome",
+    as_json: bool,
+    log: Path | None,
+    *,
+    lines: Sequence[str] = (),
+    fields: dict[str, Any] | None = None,
+) -> int:
+    """Say how an update ended; the exit code. `lines`, `fields`: what stands below that, and beside it in the JSON."""
+    from otactl.board.codes import sentence
+    from otactl.cli import display
+
     well = outcome.name in _WELL
     if as_json:
-        print(json.dumps(_as_json(outcome)))
+        print(json.dumps(_as_json(outcome) | (fields or {})))
         return 0 if well else 1
     if outcome.name == "confirmed":
         display.done(f"{outcome.version} is confirmed")
@@ -199,6 +224,8 @@ def _follow_one(run: "Callable[..., Outcome]", entry: "Entry", as_json: bool, lo
     else:
         where = f"{outcome.version} was rolled back, " if outcome.name == "rolled-back" else ""
         display.failed(f"{where}{sentence(outcome.reason, outcome.detail)}")
+    for line in lines:
+        display.show(line)
     if not well:
         _tell_of(log)
     if outcome.hint:

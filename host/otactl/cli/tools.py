@@ -37,6 +37,7 @@ else:
 @click.option("--password", default="password", help="(default: password)")
 @click.option("--port", type=FILE, help="Make the port appear at this path as well.")
 @click.option("--rfc2217", "network_port", type=PORT, help="A TCP port for its modem lines too (0: any free one).")
+@click.option("--baud", type=click.IntRange(min=1), help="A UART of that speed, which loses what nobody reads.")
 @click.option("--download", is_flag=True, help="Start it in the ROM loader, for esptool.")
 def virtual_board(
     *,
@@ -52,6 +53,7 @@ def virtual_board(
     password: str,
     port: Path | None,
     network_port: int | None,
+    baud: int | None,
     download: bool,
 ) -> int:
     """Start a virtual board that stays until Ctrl-C, print its port."""
@@ -80,6 +82,7 @@ def virtual_board(
             access_points={ssid: password},
             port=port,
             network_port=network_port,
+            baud=baud,
             download=download,
         )
     except Refused as error:

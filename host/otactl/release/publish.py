@@ -33,17 +33,19 @@ class Published:
 def publish(
     workspace: Workspace,
     files: Sequence[Path],
-    version: str,
+    version: str | None,
     *,
     build: str | None = None,
     security_version: int | None = None,
+    named: bool = True,
 ) -> Published:
     """One target a file, each for another chip; `build` is a glob on sys.implementation._build.
 
-    Into the channel of `workspace` (see Workspace.on). The security version is that of the release before unless given, and
-    never lower; in a new channel the highest of any. Nothing is written before everything has been checked. Raises ReleaseError, UsageError, RigError.
+    Into the channel of `workspace` (see Workspace.on), or, unless `named`, into no channel. `version`: None makes it
+    push-SEQUENCE. The security version is that of the release before unless given, and never lower; in a new channel the
+    highest of any. Nothing is written before everything has been checked. Raises ReleaseError, UsageError, RigError.
     """
-    if not _VERSION.match(version):
+    if version is not None and not _VERSION.match(version):
         raise UsageError(f"version {version!r}: letters, digits and .+_- only, 32 at the most")
     if build is not None and not 0 < len(build) <= _MOST_BUILD:
         raise UsageError(f"build {build!r}: 1 to {_MOST_BUILD} characters")
@@ -53,12 +55,13 @@ def publish(
         raise UsageError("two files for the same chip: one release has one image for each")
     key = keyring.signer(workspace)
     with workspace.publishing():
+        sequence = next_sequence(workspace)
+        version = version or f"push-{sequence}"
         folder = workspace.releases / version
         if (folder / RELEASE).exists():
             raise ReleaseError(f"{version} is published already ({folder}), boards may have it: choose another version")
         history = channels.history_of(workspace)
         security = _security_version(workspace, security_version)
-        sequence = next_sequence(workspace)
         targets = [_target(one, version, build) for one in loaded]
         sealed = envelope.seal(
             {
@@ -77,9 +80,10 @@ def publish(
         for one in loaded:
             write_atomic(folder / f"{one.chip}.bin", one.app)
         write_atomic(folder / RELEASE, sealed)
-        write_atomic(workspace.channel_file, sealed)  # last: no release without its files
-        history.names(workspace.channel, version)
-        history.save()
+        if named:
+            write_atomic(workspace.channel_file, sealed)  # last: no release without its files
+            history.names(workspace.channel, version)
+            history.save()
     notes = [f"{path.name}: {one.note}" for path, one in zip(files, loaded, strict=True) if one.note]
     return Published(version, sequence, targets, notes)
 

@@ -1,14 +1,17 @@
 """Starts the MicroPython process of one boot: the unix port on a terminal of its own, with the shims on its path."""
 
+import fcntl
 import importlib.util
 import os
 import pty
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import tty
 from dataclasses import dataclass
 from hashlib import sha256
@@ -60,10 +63,11 @@ def runner() -> str:
 
 @dataclass
 class Process:
-    """A running MicroPython. `console`: master end of its terminal; `wire`: socket of link.py."""
+    """A running MicroPython. `console`: master end of its terminal; `terminal`: the other one; `wire`: socket of link.py."""
 
     child: subprocess.Popen[bytes]
     console: int
+    terminal: int
     wire: socket.socket
 
     @classmethod
@@ -91,8 +95,7 @@ class Process:
             env={"MICROPYPATH": f"{shims}:.frozen", "TZ": "UTC"},
         )
         theirs.close()
-        os.close(slave)
-        return cls(child, master, ours)
+        return cls(child, master, slave, ours)
 
     def interrupt(self) -> bool:
         """Ctrl-C to a program that runs; False where the prompt waits, which takes it as a character."""
@@ -121,6 +124,10 @@ class Process:
         except OSError:
             pass  # it just ended: the bytes are lost, as on a chip that resets
 
+    def unread(self) -> int:
+        """How many bytes that were typed it has not taken yet."""
+        return struct.unpack("i", fcntl.ioctl(self.terminal, termios.FIONREAD, bytes(4)))[0]
+
     def wake(self) -> None:
         """A timer has fired: the VM is to call back between two bytecodes, also where it waits in a call."""
         self.child.send_signal(launch.TIMER)
@@ -134,3 +141,4 @@ class Process:
         self.child.wait()
         self.wire.close()
         os.close(self.console)
+        os.close(self.terminal)

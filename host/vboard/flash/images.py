@@ -48,14 +48,17 @@ def build_app(
     min_revision: int = 0,
     max_revision: int = 0,
     append_hash: bool = True,
+    filled: bytes | None = None,
 ) -> bytes:
     """A sound app image for `chip_name` (as esptool spells it: esp32, esp32c6, …).
 
     `size`: about how many bytes, 2 KiB at least. Images of one seed and size are equal, of two
-    seeds they differ all through.
+    seeds they differ all through. `filled`: its code is this over and over, and no noise.
     """
     wanted = size or _DEFAULT_SIZE
     noise = random.Random(f"{seed}/{chip_name}/{wanted}").randbytes(wanted)
+    if filled:
+        noise = (filled * (wanted // len(filled) + 1))[:wanted]
     desc = AppDesc(
         version=version,
         project=project,

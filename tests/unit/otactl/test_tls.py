@@ -189,7 +189,7 @@ def test_a_certificate_without_names_is_for_no_host(copy: Path) -> None:
 @pytest.mark.parametrize("broken", ["ca.pem", "ca.key"])
 def test_a_broken_ca_says_where_and_what_to_do(copy: Path, broken: str) -> None:
     (copy / broken).write_text("nothing")
-    with pytest.raises(UsageError, match=r"no usable CA in .* `otactl init`"):
+    with pytest.raises(UsageError, match=r"no usable CA in .*: bring it back, or make a new workspace"):
         tls.make_server(copy, NAMES)
 
 

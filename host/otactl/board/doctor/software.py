@@ -71,7 +71,7 @@ def _hook(case: Case, name: str) -> Finding:
     calls = case.facts[name]
     if calls:
         return ok("calls the agent")
-    line = hooks.LINES[name].partition("\n")[0].removeprefix("try: ")
+    line = hooks.LINES[name][0].removeprefix("try: ")
     there = "does not call the agent" if calls is False else "is not there"
     # deploy writes a file that is missing, and says what to add to one that is the user's
     return bad(f"{there}, so {hooks.WITHOUT[name]}; it needs `{line}`", case.deploy)

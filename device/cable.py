@@ -1,0 +1,218 @@
+"""The serial cable in place of the network. `otactl push` sends this into a board's memory; it is installed nowhere.
+
+An update has one door to its server, net.link.fetch(). For one push the computer at the cable stands in that door; all the
+rest (signature, policy, slot, journal, read-back, switch, trial) is the agent's own, as over Wi-Fi.
+
+The board asks by a line, the computer answers with one frame and then waits for the next line: while flash is written
+nobody takes bytes from a UART, and 259 are all that its ring holds.
+
+    ota: fetch HOW URL    the file that is meant from here on, before its first frame; HOW: "raw", or "deflate", as one stream
+    ota: next OFFSET      the frame that begins with that byte of the file, or that very frame once more
+
+    frame = STX, head as hex digits, body, and a place for each hole, four hex digits
+    head  = offset u32, bytes of the body u16, bytes of the file that it makes u16, holes u16, CRC-32 u32; little-endian
+
+The CRC is over the head before it, the body, and the digits of the holes. A hole is a byte of the body that is 3, Ctrl-C,
+and is sent as 0: so Ctrl-C always is one, and reaches the board in the middle of a frame too."""
+
+import binascii
+import io
+import select
+import struct
+import sys
+import time
+
+import machine
+from micropython import const
+from ota.boot import record
+from ota.errors import OtaError
+from ota.net import link
+
+_START = const(2)  # STX
+_HEAD = const(28)  # digits
+_SUMMED = const(10)  # bytes of the head that the CRC is over
+_HOLE = const(4)  # digits
+_PIECE = const(128)  # bytes that are read at a time
+_MOST = const(2112)  # bytes of a body: half a sector, where deflate makes it no smaller
+_WINDOW_BITS = const(10)
+_ASK_MS = const(3000)  # until a question is asked again
+_QUIET_MS = const(100)  # after it nothing is left of a damaged frame
+_SILENT_MS = const(30000)
+_DAMAGED = const(20)  # frames in a row
+
+
+class Cable:
+    """A file, as fill() of net.response.Response gives it; the names that it shares with that mean the same."""
+
+    def __init__(self, how: str) -> None:
+        self.date = self.etag = self.total = None
+        self.url = self._url = ""
+        self.start, self.ended = 0, False
+        self._offset = 0
+        self._how = how
+        self._body = io.BytesIO(_MOST)  # type: ignore[call-arg,arg-type]  # that much room, as MicroPython has it
+        self._bytes = self._body
+        self._piece, self._head, self._one = bytearray(_PIECE), bytearray(_HEAD), bytearray(1)
+        self._input = sys.stdin.buffer
+        self._poll = select.poll()
+        self._poll.register(sys.stdin, select.POLLIN)
+        self._timer: "machine.Timer | None" = None
+        self._waits, self._heard = False, time.ticks_ms()
+
+    def open(self, url: str, start: int) -> None:
+        """Ask for the file's bytes from `start` on."""
+        self.start = self._offset = start
+        self.ended = False
+        if self._how == "deflate":
+            import deflate
+
+            self._bytes = deflate.DeflateIO(self._body, deflate.RAW, _WINDOW_BITS)
+        if self._timer is None:
+            self._timer = machine.Timer(0)  # the one that all chips and versions have
+            self._timer.init(mode=machine.Timer.PERIODIC, period=1000, callback=self._tick)
+        self._url = url
+
+    def close(self) -> None:
+        self.ended = True
+        if self._timer:
+            self._timer.deinit()
+        self._timer = None
+
+    def fill(self, buf: memoryview, have: int, want: int) -> int:
+        """Bytes `have` to `want` of `buf`. Returns `want`. Raises OtaError cable."""
+        self._waits = True
+        try:
+            while have < want:
+                got = self._next(want - have)
+                if self._bytes.readinto(buf[have : have + got]) != got:
+                    raise OtaError("cable", "short")
+                have += got
+                self._offset += got
+        except (OSError, EOFError):  # the sums are right: the computer has no idea of deflate
+            raise OtaError("cable", "deflate")
+        except KeyboardInterrupt:  # with a code, so that the offset is kept
+            raise OtaError("cable", "stopped")
+        finally:
+            self._waits = False
+        return have
+
+    def _tick(self, _) -> None:
+        # The computer went away in the middle of a frame, where only Ctrl-C ends the wait for its next byte.
+        if self._waits and time.ticks_diff(time.ticks_ms(), self._heard) > _SILENT_MS + _ASK_MS:
+            kept = record.load()
+            kept.note("refused", ["cable", "silent"])
+            kept.progress(kept.offset)
+            _leave()
+
+    def _next(self, room: int) -> int:
+        # Have the frame of the offset in `_body`, of at most `room` bytes of the file. Returns how many it makes.
+        damaged = silent_ms = 0
+        while damaged < _DAMAGED:
+            if self._offset == self.start:
+                print("ota: fetch", self._how, self._url)
+            print("ota: next", self._offset)
+            self._heard = time.ticks_ms()
+            if not self._poll.poll(_ASK_MS):
+                silent_ms += _ASK_MS
+                if silent_ms >= _SILENT_MS:
+                    raise OtaError("cable", "silent")
+                continue
+            got = self._frame(room)
+            if got:
+                return got
+            damaged, silent_ms = damaged + 1, 0
+            while self._poll.poll(_QUIET_MS):
+                self._input.readinto(self._one)
+        raise OtaError("cable", "damaged")
+
+    def _frame(self, room: int) -> int:
+        # One frame; 0 where it is damaged, or another one than was asked for.
+        self._one[0] = 0
+        while self._one[0] != _START:
+            self._input.readinto(self._one)
+        self._input.readinto(self._head)
+        try:
+            head = binascii.unhexlify(self._head)  # type: ignore[arg-type]
+        except ValueError:
+            return 0
+        offset, size, makes, holes, told = struct.unpack("<IHHHI", head)
+        if size > _MOST or makes > room or offset != self._offset:
+            return 0
+        found = self._read_body(size, binascii.crc32(memoryview(head)[:_SUMMED]))
+        return makes if self._fill_holes(holes, size, found) == told else 0
+
+    def _read_body(self, size: int, found: int) -> int:
+        # Returns the CRC after it.
+        self._body.seek(0)
+        piece = memoryview(self._piece)
+        while size:
+            if size < _PIECE:
+                piece = piece[:size]
+            self._input.readinto(piece)
+            self._heard = time.ticks_ms()
+            found = binascii.crc32(piece, found)
+            self._body.write(piece)
+            size -= len(piece)
+        return found
+
+    def _fill_holes(self, holes: int, size: int, found: int) -> int:
+        # Put Ctrl-C's byte back where it was; `_body` is at its beginning then. Returns the CRC after it.
+        digits = memoryview(self._piece)[:_HOLE]
+        for _ in range(holes):
+            self._input.readinto(digits)
+            found = binascii.crc32(digits, found)
+            try:
+                at = int(bytes(digits), 16)
+            except ValueError:
+                continue  # the CRC will tell
+            if at < size:
+                self._body.seek(at)
+                self._body.write(b"\x03")
+        self._body.seek(0)
+        return found
+
+
+class _Envelope:
+    """A signed release that is here already."""
+
+    valid_to = None
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    def read(self, most: int):
+        """Steps (none) that return it."""
+        raw, self._raw = self._raw, b""
+        return raw
+        yield
+
+
+def push(envelope: bytes, how: str, progress) -> None:
+    """agent.update(progress) with this release, its image from the cable. `how`: raw or deflate. Raises OtaError, as
+    agent.update() does, and cable."""
+    cable, told = Cable(how), _Envelope(envelope)  # their memory first: the heap is whole yet
+
+    def fetch(config: dict, url: str, start: int = 0, size: "int | None" = None, **more):
+        if size is None:
+            return told
+        cable.open(url, start)
+        return cable
+        yield
+
+    link.fetch, link.power_save = fetch, lambda *_: None  # until the reset that follows, well or not
+    from ota import agent
+
+    try:
+        agent.update(progress, tries=1)
+    except OtaError as e:
+        if e.code == "cable" and e.detail == "silent":
+            _leave()
+        raise
+    finally:
+        cable.close()
+
+
+def _leave() -> None:
+    # Nobody is there to start the program again: it must not wait at a prompt for somebody to come.
+    print("ota: refused cable silent")
+    machine.reset()

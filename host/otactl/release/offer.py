@@ -1,0 +1,76 @@
+"""One release for one board: its signed envelope, and the image that the board asks for."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from otactl.errors import ReleaseError, UsageError
+from otactl.release import channels, firmware
+from otactl.release.publish import publish
+from otactl.workspace.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """`envelope`: as a server has it. `targets`: of the payload. `notes`: for the person."""
+
+    version: str
+    envelope: bytes
+    targets: list[dict[str, Any]]
+    releases: Path
+    notes: tuple[str, ...] = ()
+
+    def image(self, url: str) -> bytes:
+        """The file at `url`, an absolute address. Raises ReleaseError where it is not what was signed."""
+        for target in self.targets:
+            if url.endswith("/" + target["url"]):
+                return self._read(target)
+        raise ReleaseError(f"the board asks for {url}, which is no file of {self.version}")
+
+    def image_for(self, chip: str) -> bytes:
+        """The first image for a chip; empty where there is none. Raises ReleaseError as `image`."""
+        fitting = [target for target in self.targets if target["chip"] == chip]
+        return self._read(fitting[0]) if fitting else b""
+
+    def _read(self, target: dict[str, Any]) -> bytes:
+        path = self.releases / target["url"]
+        data = path.read_bytes() if path.is_file() else b""
+        if sha256(data).hexdigest() != target["sha256"]:
+            raise ReleaseError(f"{path} is missing or not what {self.version} was signed with: bring it back")
+        return data
+
+
+def newest(place: Workspace) -> Offer:
+    """What the channel of `place` names. Raises ReleaseError, UsageError."""
+    payload = channels.current(place)
+    if payload is None:
+        raise UsageError(f"{place.channel} names no release yet: name a firmware file, or `otactl publish` one")
+    return _offer(place, payload, place.channel_file)
+
+
+def of_file(place: Workspace, path: Path, version: str | None = None) -> Offer:
+    """A release with the firmware in `path`: the newest of all if it has it, else one made now, which no channel names.
+
+    `version`: its name (default: that of the newest, push-SEQUENCE for one made now). An older release that has it is
+    no use: boards refuse its sequence. Raises ReleaseError, UsageError, RigError.
+    """
+    digest = sha256(firmware.for_agent(path).app).hexdigest()
+    payload, sealed = _highest(place)
+    if version in (None, payload.get("version")) and digest in [one["sha256"] for one in payload.get("targets", [])]:
+        return _offer(place, payload, sealed)
+    made = publish(place, [path], version, named=False)
+    sealed = place.releases / made.version / channels.RELEASE
+    return Offer(made.version, sealed.read_bytes(), made.targets, place.releases, tuple(made.notes))
+
+
+def _highest(place: Workspace) -> tuple[dict[str, Any], Path]:
+    """The payload with the highest sequence of all that was signed here, and its file; empty where nothing was."""
+    files = [place.releases / one.version / channels.RELEASE for one in channels.releases(place)]
+    files += [place.on(name).channel_file for name in channels.named(place)]  # under a later sequence, perhaps
+    found = [(payload, path) for path in files if (payload := channels.read(place, path))]
+    return max(found, key=lambda one: int(one[0]["sequence"]), default=({}, place.releases))
+
+
+def _offer(place: Workspace, payload: dict[str, Any], sealed: Path) -> Offer:
+    return Offer(payload["version"], sealed.read_bytes(), payload["targets"], place.releases)

@@ -1,0 +1,202 @@
+"""An update by cable, judged by what is in flash and what boots; what is refused is refused as over the network."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cable
+import pytest
+import rig as rigs
+from cable import newest, pushed
+from cryptography.hazmat.primitives.asymmetric import rsa
+from otactl.board import copying
+from otactl.board import push as pushing
+from otactl.board.follow import Event
+from otactl.board.link import Link
+from otactl.board.push import push
+from otactl.cli.main import main
+from otactl.errors import ReleaseError
+from otactl.release.offer import Offer
+from rig import NEW, OLD, Rig, boots, image, slot_bytes
+from vboard.board import Board
+from vboard.flash import images
+from vboard.flash.otadata import State
+
+WORDY = cable.wordy(80 << 10)
+
+
+@pytest.fixture
+def cabled(rig: Rig) -> Board:
+    return cable.cabled(rig)
+
+
+@pytest.mark.parametrize("raw", [False, True], ids=["deflated", "raw"])
+def test_board_without_a_network_takes_a_release_by_its_cable(rig: Rig, cabled: Board, raw: bool) -> None:
+    rig.publish("1.1.0", WORDY)
+    done = pushed(cabled, newest(rig), raw=raw)
+    assert (done.outcome.name, done.outcome.version) == ("confirmed", "1.1.0")
+    assert boots(cabled) == ("ota_1", State.VALID)
+    assert slot_bytes(cabled, "ota_1", len(WORDY)) == WORDY
+    assert (done.start, done.sent) == (0, len(WORDY))
+    assert done.wire > len(WORDY) if raw else done.wire < len(WORDY) // 2
+    assert not rig.transfers  # nothing of it came over the network
+
+
+def test_release_that_fails_its_trial_is_rolled_back_and_not_taken_again(rig: Rig, cabled: Board) -> None:
+    rig.publish("1.1.0", image(2, panic=True))
+    done = pushed(cabled, newest(rig))
+    assert (done.outcome.name, done.outcome.reason) == ("rolled-back", "trial-crash")
+    assert boots(cabled) == ("ota_0", State.VALID)
+    again = pushed(cabled, newest(rig))
+    assert (again.outcome.name, again.outcome.reason, again.sent) == ("refused", "failed-before", 0)
+
+
+STRANGER = rsa.generate_private_key(65537, 3072)
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "signed by a stranger": ({"sign": STRANGER}, "unknown-key"),
+    "for another chip": ({"target__chip": "esp32s3"}, "no-target"),
+    "of another product": ({"product": "toaster"}, "wrong-product"),
+    "larger than the slot": ({"target__size": 0x1B0001}, "too-big"),
+    "whose file is an image of another chip": ({"data": images.build_app("esp32s3", size=20000)}, "wrong-chip"),
+    "with a lower sequence": ({"sequence": 1}, "older"),
+    "with a lower security version": ({"security_version": 0}, "security-version"),
+}
+
+
+def test_what_the_network_is_refused_the_cable_is_refused(rig: Rig, cabled: Board) -> None:
+    """P1, P7, P8: by the codes of test_refusals.py, and nothing of the slot was touched."""
+    rig.publish("1.1.0", NEW, security_version=1)
+    assert pushed(cabled, newest(rig)).outcome.name == "confirmed"
+    before, codes = len(cabled.flash.trace), {}
+    with Link(str(cabled.port)) as link:
+        for name, (changes, _) in REFUSED.items():
+            payload = rig.forge(**{"security_version": 1, **changes})
+            sealed = rig.workspace.channel_file.read_bytes()
+            offered = Offer("6.6.6", sealed, payload["targets"], rig.workspace.releases)
+            codes[name] = push(link, offered, lambda _: None).outcome.reason
+            link.enter_repl()
+    assert codes == {name: code for name, (_, code) in REFUSED.items()}
+    assert not rigs.touched(cabled, "ota_0", before)
+    assert boots(cabled) == ("ota_1", State.VALID)
+
+
+def test_altered_release_is_refused(rig: Rig, cabled: Board) -> None:
+    rig.publish("1.1.0", NEW)
+    good = newest(rig)
+    other = json.loads((rig.workspace.releases / "1.0.0" / "release.json").read_bytes())
+    altered = json.dumps(json.loads(good.envelope) | {"signatures": other["signatures"]}).encode()
+    done = pushed(cabled, Offer("1.1.0", altered, good.targets, good.releases))
+    assert (done.outcome.name, done.outcome.reason, done.sent) == ("refused", "bad-signature", 0)
+    assert not rigs.touched(cabled, "ota_1")
+
+
+def test_image_that_is_not_what_was_signed_is_not_sent(rig: Rig, cabled: Board) -> None:
+    rig.publish("1.1.0", NEW)
+    (rig.workspace.releases / "1.1.0" / "esp32.bin").write_bytes(OLD)
+    with pytest.raises(ReleaseError, match=r"not what 1\.1\.0 was signed with"):
+        pushed(cabled, newest(rig))
+    assert not rigs.touched(cabled, "ota_1")
+
+
+def test_trial_that_asks_for_a_network_which_is_not_configured_is_told_before(rig: Rig, cabled: Board) -> None:
+    rigs.configure(cabled, trial={**rigs.TRIAL, "deadline_s": 10, "checks": [{"check": "server", "timeout_s": 1}]})
+    rig.publish("1.1.0", NEW)
+    seen: list[Event] = []
+    done = pushed(cabled, newest(rig), seen.append)
+    assert seen[0].name == "warning" and "trial.checks" in seen[0].facts[0]
+    assert (done.outcome.name, done.outcome.reason) == ("rolled-back", "check-server")  # it was not weakened
+
+
+# --- memory ----------------------------------------------------------------------------------
+
+PEAK = """
+import gc
+from ota import agent
+from ota.install import update
+gc.collect()
+_base, _most = gc.mem_alloc(), [0]
+def _progress(phase, done, total):
+    gc.collect()
+    _most[0] = max(_most[0], gc.mem_alloc() - _base)
+    if done == total:
+        print("ota: heap", phase, _most[0])
+_told(push, {envelope!r}, {how!r}, _progress)
+"""
+EACH = """
+import gc
+from ota import agent
+_seen = []
+def _progress(phase, done, total):
+    if phase == "download":
+        if not _seen:
+            gc.collect()
+            gc.disable()
+        _seen.append(gc.mem_alloc())
+        if done == total:
+            gc.enable()
+            print("ota: heap", (_seen[-1] - _seen[0]) // (len(_seen) - 1))
+_told(push, {envelope!r}, {how!r}, _progress)
+"""
+
+
+def heap_told(board: Board, offered: Offer) -> list[int]:
+    seen: list[Event] = []
+    assert pushed(board, offered, seen.append).outcome.name == "confirmed"
+    return [int(event.facts[-1]) for event in seen if event.name == "heap"]
+
+
+def test_working_memory_is_bounded_and_does_not_grow_with_the_image(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P9: 16 KiB above the loaded modules, deflate's window among them; on a heap that is smaller than a chip's."""
+    board, peaks = cable.cabled(rig, heap_kib=152), []
+    monkeypatch.setattr(pushing, "_PUSH", PEAK)
+    for version, size in (("1.1.0", 32 << 10), ("1.2.0", 150 << 10)):
+        rig.publish(version, cable.wordy(size))
+        peaks.append(max(heap_told(board, newest(rig))))
+    monkeypatch.setattr(pushing, "_PUSH", EACH)
+    rig.publish("1.3.0", WORDY)
+    (each,) = heap_told(board, newest(rig))
+    print(
+        f"\nP9: push takes {peaks[1]} B of the heap above the modules; a block leaves {each} B until the next collection"
+    )
+    assert peaks[1] <= 16 << 10
+    assert abs(peaks[1] - peaks[0]) < 1024
+    assert each <= 1024  # two frames: what asks for them, their heads and sums, memoryviews
+
+
+# --- the command -----------------------------------------------------------------------------
+
+
+def test_command_makes_a_release_of_a_file_that_no_channel_names(
+    rig: Rig, cabled: Board, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "firmware.bin"
+    file.write_bytes(WORDY)
+    words = ["push", "-w", str(rig.workspace.root), str(cabled.port), str(file)]
+    assert main([*words, "--json", "--compare"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["outcome"], told["version"]) == ("confirmed", "push-2")
+    assert told["push"]["sent"] == len(WORDY)
+    assert 0 < told["mpremote_cp"]["size"] <= len(WORDY)
+    assert boots(cabled) == ("ota_1", State.VALID)
+    assert slot_bytes(cabled, "ota_1", len(WORDY)) == WORDY
+    assert newest(rig).version == "1.0.0"
+    assert ".otactl-copy" not in rigs.ask(cabled, "import os\nprint(os.listdir('/'))")
+    assert main(words) == 0  # the same file is the same release
+    assert "push-2 is what the board has" in capsys.readouterr().out
+
+
+def test_copy_that_is_interrupted_leaves_no_file_on_the_board(cabled: Board) -> None:
+    def moved(done: int, _: int) -> None:
+        if done > 1000:
+            raise KeyboardInterrupt
+
+    with rigs.repl(cabled) as link:
+        with pytest.raises(KeyboardInterrupt):
+            copying.measure(link, WORDY, moved)
+        assert link.value("os.listdir('/')", "import os").count(".otactl-copy") == 0
+
+
+def test_command_says_why_a_release_is_refused(rig: Rig, cabled: Board, capsys: pytest.CaptureFixture[str]) -> None:
+    rig.publish("1.1.0", NEW, build="SOMETHING_ELSE")
+    assert main(["push", "-w", str(rig.workspace.root), str(cabled.port)]) == 1
+    assert "no-target (esp32 ESP32_GENERIC): The release has nothing for this chip" in capsys.readouterr().out

@@ -1,0 +1,174 @@
+"""A push that breaks off: where the next one begins, what the board does meanwhile, what damage on the cable does."""
+
+import random
+from collections.abc import Callable
+
+import cable
+import pytest
+import rig as rigs
+from cable import Broken, newest, pushed
+from otactl.board import agent
+from otactl.board import push as pushing
+from otactl.board.follow import Event
+from otactl.board.link import Link
+from otactl.board.push import Pushed, push
+from rig import Rig, boots, image, slot_bytes, started, status
+from vboard.board import Board
+from vboard.chip.kept import HARD
+from vboard.flash.otadata import State
+
+BIG = image(5, size=240 << 10)
+NOTED = 64 << 10  # bytes between two notes of the offset
+
+
+@pytest.fixture
+def board(rig: Rig) -> Board:
+    """Without a network; 1.1.0 is published."""
+    rig.publish("1.1.0", BIG)
+    return cable.cabled(rig)
+
+
+def power_cut(board: Board) -> Callable[[], None]:
+    def cut() -> None:
+        board.power_off()
+        raise Broken
+
+    return cut
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def finished(rig: Rig, board: Board) -> Pushed:
+    """Push again; the whole image is there then, and boots."""
+    done = pushed(board, newest(rig))
+    assert (done.outcome.name, done.outcome.version) == ("confirmed", "1.1.0")
+    assert slot_bytes(board, "ota_1", len(BIG)) == BIG
+    assert boots(board) == ("ota_1", State.VALID)
+    assert done.sent == len(BIG) - done.start
+    return done
+
+
+def test_push_goes_on_after_power_cuts_from_the_last_note(rig: Rig, board: Board) -> None:
+    cuts = sorted(random.Random("push").sample(range(NOTED + 4096, len(BIG) - 4096), 3))
+    before = 0
+    for cut in cuts:
+        starts: list[int] = []
+
+        def watch(event: Event, cut: int = cut, starts: list[int] = starts) -> None:
+            if event.name == "download":
+                starts.append(int(event.facts[0].partition("/")[0]))
+            cable.at(cut, power_cut(board))(event)
+
+        with pytest.raises(Broken):
+            pushed(board, newest(rig), watch)
+        assert before - NOTED - 4096 <= starts[0] <= before
+        before = cut
+        started(board)
+    assert before - NOTED - 4096 <= finished(rig, board).start <= before
+
+
+def test_ctrl_c_ends_a_push_at_once_and_loses_nothing(rig: Rig, board: Board) -> None:
+    with pytest.raises(KeyboardInterrupt, match="the next push goes on from there"):
+        pushed(board, newest(rig), cable.at(150_000, interrupt))
+    board.wait_text("ota: refused cable stopped", 10)
+    assert rigs.ask(board, "print(6 * 7)").strip() == "42"
+    job = status(board)["job"]
+    assert (job["phase"], job["reason"], job["detail"]) == ("writing", "cable", "stopped")
+    assert finished(rig, board).start >= 150_000 - 4096
+
+
+HASTY = {"_SILENT_MS = const(30000)": "_SILENT_MS = const(1500)", "_ASK_MS = const(3000)": "_ASK_MS = const(500)"}
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A board that loses patience soon."""
+    code = agent.cable()
+    for usual, soon in HASTY.items():
+        assert usual in code
+        code = code.replace(usual, soon)
+    monkeypatch.setattr(agent, "cable", lambda: code)
+
+
+class Damaging:
+    """In place of `send` of a link: the frames that are due come through as `fault` makes them."""
+
+    def __init__(self, link: Link, faults: dict[int, Callable[[bytes], bytes]], *, ends: int | None = None) -> None:
+        """`faults`: by the number of the frame. From frame number `ends` on nothing comes through."""
+        self._whole, self._faults, self._ends = link.send, faults, ends
+        self.count = 0
+
+    def __call__(self, data: bytes) -> None:
+        number, self.count = self.count, self.count + 1
+        if self._ends is None or number < self._ends:
+            self._whole(self._faults.get(number, bytes)(data))
+
+
+def test_board_whose_computer_says_no_more_starts_its_program_again(rig: Rig, board: Board, hasty: None) -> None:
+    seen = len(board.text)
+    with Link(str(board.port)) as link:
+        link.send = Damaging(link, {}, ends=20)  # type: ignore[method-assign]
+        done = push(link, newest(rig), lambda _: None)
+        link.let_go()
+    assert (done.outcome.name, done.outcome.reason, done.outcome.detail) == ("refused", "cable", "silent")
+    assert board.wait_boots(2).cause == HARD
+    board.wait_text("app: runs", 20, since=seen)
+    assert finished(rig, board).start == 20 * 2048
+
+
+def test_board_that_waits_for_the_rest_of_a_frame_starts_its_program_again(rig: Rig, board: Board, hasty: None) -> None:
+    """Nothing but Ctrl-C would end that wait, and nobody may be there to press it."""
+    seen = len(board.text)
+    with Link(str(board.port)) as link:
+        link.send = Damaging(link, {40: lambda data: data[: len(data) // 2]}, ends=41)  # type: ignore[method-assign]
+        done = push(link, newest(rig), lambda _: None)
+        link.let_go()
+    assert (done.outcome.name, done.outcome.reason, done.outcome.detail) == ("refused", "cable", "silent")
+    assert board.wait_boots(2).cause == HARD
+    board.wait_text("app: runs", 20, since=seen)
+    assert finished(rig, board).start == 40 * 2048
+
+
+FAULTS: list[Callable[[bytes], bytes]] = [
+    lambda data: data[:700] + bytes([data[700] ^ 0x40]) + data[701:],
+    lambda data: data[:5] + b"f" + data[6:],  # in the head
+    lambda data: data[:900] + data[950:],
+    lambda data: data[9:],  # the begin is gone, and with it all of it
+    lambda data: data[:300] + b"W (1234) wifi: noise" + data[300:],
+    lambda data: data + data,
+]
+
+
+def test_what_the_cable_damages_is_sent_again(rig: Rig, board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pushing, "_UNANSWERED_S", 0.2)
+    numbers = random.Random(7).sample(range(110), len(FAULTS) * 2)
+    with Link(str(board.port)) as link:
+        damaging = Damaging(link, dict(zip(numbers, FAULTS * 2, strict=True)))
+        link.send = damaging  # type: ignore[method-assign]
+        done = push(link, newest(rig), lambda _: None)
+    assert done.outcome.name == "confirmed"
+    assert slot_bytes(board, "ota_1", len(BIG)) == BIG
+    assert boots(board) == ("ota_1", State.VALID)
+    assert done.again >= len(FAULTS) * 2048
+
+
+def test_wifi_and_cable_finish_what_the_other_has_begun(rig: Rig) -> None:
+    board = started(rig.board())
+    board.wait_text("ota: up-to-date 1.0.0", 20)
+    rig.publish("1.1.0", BIG)
+    rig.network.bytes_per_s = 200_000
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ota: download 7", 30, since=seen)
+    rig.network.bytes_per_s = None
+    with pytest.raises(KeyboardInterrupt):
+        pushed(board, newest(rig), cable.at(180_000, interrupt))
+    board.wait_text("ota: confirmed 1.1.0", 40)  # its look at the start of its program
+    assert slot_bytes(board, "ota_1", len(BIG)) == BIG
+    assert boots(board) == ("ota_1", State.VALID)
+    starts = [t.start for t in rig.transfers if t.path.endswith("1.1.0/esp32.bin")]
+    assert starts[0] == 0
+    assert starts[-1] >= 180_000 - 4096
+    assert board.text.count("ota: release 1.1.0 245772 bytes from 0\r\n") == 1
