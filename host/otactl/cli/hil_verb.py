@@ -114,7 +114,7 @@ def _show(test: "Result", row: "Row") -> None:
 
     sign = {results.PASSED: True, results.SKIPPED: None}.get(test.outcome, False)
     row.note(runs.sentence(test) if sign is not None else f"  {runs.sentence(test)}", sign)
-    row.wait(f"the next test; {test.seconds:g} s took the last")
+    row.wait("the next test")
 
 
 def _write(out: Path, done: "list[Results]") -> None:

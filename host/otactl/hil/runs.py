@@ -80,26 +80,29 @@ def run(board: Entry, wish: Wish, folder: Path, watch: Watch, going: Callable[[]
 
 def _command(board: Entry, wish: Wish, folder: Path, record: Path) -> list[str]:
     place, setting = suite(), wish.setting
-    words: list[str | Path] = ["-m", "pytest", "-p", "otactl.hil.plugin", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    named = place / wish.only if "::" in wish.only else place
-    words += ["-c", folder / "pytest.ini", "--rootdir", place, "-rs", "-v", "--tb", "short", named]
-    words += [f"--board={board.device}", "--board-log", folder / "logs", "--junitxml", folder / "junit.xml"]
-    words += ["--hil-results", record, "--hil-seed", str(setting.seed), "--hil-count", str(wish.count)]
+    one = "::" in wish.only
+    words: list[object] = [sys.executable, "-m", "pytest", place / wish.only if one else place]
+    words += ["-p", "otactl.hil.plugin", "-p", "no:cacheprovider", "-p", "no:xdist", "-rs", "-v", "--tb=short"]
+    words += ["-c", folder / "pytest.ini", f"--rootdir={place}", *(["-k", wish.only] if wish.only and not one else [])]
     options: dict[str, object] = {
-        "--hil-address": setting.address,
-        "--hil-firmware": setting.firmware and setting.firmware.resolve(),
+        "--board": board.device,
+        "--board-log": folder / "logs",
+        "--junitxml": folder / "junit.xml",
         "--board-chip": board.chip,
         "--board-power": board.power,
         "--board-slow": board.slow if board.slow > 1 else "",
-        "-k": "" if "::" in wish.only else wish.only,
+        "--hil-results": record,
+        "--hil-seed": setting.seed,
+        "--hil-count": wish.count,
+        "--hil-address": setting.address,
+        "--hil-firmware": setting.firmware and setting.firmware.resolve(),
     }
-    for name, value in options.items():
-        words += [name, str(value)] if value else []
-    for feature in board.features:
-        words += ["--board-feature", feature]
+    # each in one word: pytest takes a path that stands alone for a folder of tests
+    words += [f"{name}={value}" for name, value in options.items() if value not in (None, "")]
+    words += [f"--board-feature={feature}" for feature in board.features]
     words += ["--hil-all"] if wish.everything or wish.only else []
     words += ["--hil-restore-slot"] if setting.restore_slot else []
-    return [sys.executable, *map(str, words)]
+    return list(map(str, words))
 
 
 def _follow(process: "subprocess.Popen[bytes]", record: Path, watch: Watch, going: Callable[[], None]) -> None:
