@@ -139,6 +139,21 @@ def test_suite_over_a_socket(tmp_path: Path, board: Board) -> None:
     assert "test_broken_download_goes_on_where_it_broke" in ran.outcomes
 
 
+@pytest.mark.skipif(not EVERY, reason="in make hil-self")
+@pytest.mark.parametrize(
+    "board", [{"layout": "factory-ota"}, {"layout": "three"}], indirect=True, ids=["factory", "three"]
+)
+def test_suite_on_boards_with_other_layouts(tmp_path: Path, board: Board) -> None:
+    ran = hil(
+        board.port,
+        tmp_path / "out",
+        "--only",
+        "factory or update_is or unconfirmed or gpio or left",
+        "--feature=loopback:4-5",
+    )
+    assert (ran.code, ran.red, ran.rig_faults) == (0, set(), 0), ran.text
+
+
 # --- faults that it must find -------------------------------------------------------------------------------------------
 
 TRIAL = "test_release_that_fails_its_trial_goes_back"
