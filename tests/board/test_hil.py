@@ -122,8 +122,8 @@ def _leaves_its_evidence(ran: Ran, device: str) -> None:
     assert device in page and "✓" in page and "http" not in page
     assert (ran.out / "summary.txt").read_text() == f"{ran.told['summary']}\n"
     (junit,) = ran.out.glob("*/junit.xml")
-    assert "test_update_is_tried_confirmed_and_starts" in junit.read_text()
-    (console,) = ran.out.glob("*/logs/*/test_update*/console.log")
+    assert "test_broken_download_goes_on_where_it_broke" in junit.read_text()
+    (console,) = ran.out.glob("*/logs/*/*broken*/console.log")
     assert "ota: confirmed" in console.read_text()
     kept = [path for path in ran.out.rglob("*") if path.is_file() and "cache" not in path.parts]
     assert len(kept) > 20 and not [path for path in kept if SECRET.encode() in path.read_bytes()]
