@@ -9,23 +9,36 @@ import os
 import tempfile
 import threading
 from pathlib import Path
+from typing import Self
 
 from filelock import FileLock, Timeout
 
 from otactl.errors import RigError
 
 _one_thread = threading.Lock()  # filelock counts without one
+_LENT = "OTACTL_BOARDS_LENT"  # lock files, for the processes that a session starts
+_inherited = frozenset(os.environ.get(_LENT, "").split(os.pathsep))
 
 
 class InUse(RigError):
-    """Another process has the board."""
+    """Another process has the board: `holder`, where that is known."""
+
+    def __init__(self, holder: str) -> None:
+        self.holder = holder or "another process"
+        super().__init__(f"it is in use by another otactl{f' ({holder})' if holder else ''}: wait until that has ended")
 
 
 class Hold:
-    """A port that this process has until `release`, or until it ends, however it does."""
+    """A port that this process has until `release` or the end of its `with`, or until it ends, however it does."""
 
     def __init__(self, lock: FileLock | None) -> None:
         self._lock = lock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def release(self) -> None:
         """Give the port back, once; if this process took it twice, the other taking still holds it."""
@@ -33,21 +46,30 @@ class Hold:
         if lock:
             with _one_thread:
                 lock.release()
+                if not lock.is_locked:
+                    _lend(lock.lock_file, False)
 
 
-def take(path: str, folder: Path | None = None) -> Hold:
+def take(path: str, folder: Path | None = None, *, session: bool = False) -> Hold:
     """Have the port at `path`, whatever name leads to it. A process may take a port that it has already.
 
     `path`: as it is opened; a link means what it leads to. `folder`: where the locks are (default: one of this user's,
-    below the system's for temporary files). Raises InUse with who has it.
+    below the system's for temporary files). `session`: take it for many things, so not if this process has it already,
+    and let the processes that this one starts use it too. Raises InUse with who has it.
     """
     try:
         file = _file(path, folder or _folder())
+        if str(file) in _inherited:
+            return Hold(None)  # it is the session's that started this process
         lock = FileLock(file, timeout=0, thread_local=False, is_singleton=True)
         with _one_thread:
+            if session and lock.is_locked:
+                raise Timeout(str(file))
             lock.acquire()
+            if session:
+                _lend(str(file), True)
     except Timeout:
-        raise InUse(f"it is in use by another otactl{_holder(file)}: wait until that has ended") from None
+        raise InUse(_holder(file)) from None
     except OSError:  # no place for a lock: the port's own has to do
         return Hold(None)
     with contextlib.suppress(OSError):  # for people only
@@ -82,8 +104,13 @@ def _by(file: Path) -> Path:
     return file.with_suffix(".by")
 
 
+def _lend(file: str, lent: bool) -> None:
+    files = {*os.environ.get(_LENT, "").split(os.pathsep)} - {"", file}
+    os.environ[_LENT] = os.pathsep.join(files | {file} if lent else files)
+
+
 def _holder(file: Path) -> str:
     try:
-        return f" ({_by(file).read_text(encoding='utf-8')})"
+        return _by(file).read_text(encoding="utf-8")
     except (OSError, ValueError):
         return ""

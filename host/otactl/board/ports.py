@@ -5,6 +5,7 @@ import os
 import stat
 import struct
 import time
+from collections.abc import Iterator
 
 import serial.tools.list_ports
 from mpremote.transport import TransportError
@@ -146,6 +147,18 @@ def taken(path: str) -> lock.Hold:
         return lock.take(path)
     time.sleep(_AGAIN_S)
     return lock.take(path)
+
+
+@contextlib.contextmanager
+def held(device: str) -> Iterator[None]:
+    """Keep a board for several things one after the other. Raises RigError."""
+    path = candidates(device)[0]
+    try:
+        hold = taken(path)
+    except lock.InUse as error:
+        raise RigError(f"cannot open {path}: {error}") from None
+    with hold:
+        yield
 
 
 def _transport(path: str, timeout_s: float) -> PatientTransport:

@@ -147,14 +147,14 @@ _board = click.argument(
 named_board = click.argument(
     "board", shell_complete=_boards, help=f"A name of boards.toml, or an mpremote device: auto, {_DEVICES}."
 )
-_several = click.argument(
+several_boards = click.argument(
     "boards",
     nargs=-1,
     metavar="[BOARD]...",
     shell_complete=_boards,
     help=f"Names of boards.toml, all, or mpremote devices: auto (default), {_DEVICES}.",
 )
-_tag = click.option(
+with_tags = click.option(
     "--tag", "tags", multiple=True, metavar="TAG", shell_complete=_tags, help="The boards with that tag in boards.toml."
 )
 with_roster = click.option(
@@ -199,7 +199,7 @@ def on_boards(run: Run) -> Run:
 
         return run(boards=chosen.boards(boards, tags, workspace, slow), **more, **_kept(run, workspace))
 
-    with_boards: Run = _several(_tag(slow_link(_in_roster(resolved, run))))
+    with_boards: Run = several_boards(with_tags(slow_link(_in_roster(resolved, run))))
     return with_boards
 
 

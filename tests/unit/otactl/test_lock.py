@@ -63,13 +63,16 @@ def test_a_board_that_a_strangers_program_uses_hears_nothing(board: Board) -> No
         assert board.text[seen:] == ""
 
 
-def test_the_board_stays_ours_while_its_port_is_away() -> None:
+def test_the_board_stays_ours_while_its_port_is_away(tmp_path: Path) -> None:
+    port = tmp_path / "port"
     with scripted.on_terminal(scripted.silent) as device:
-        console = Console(device)
+        port.symlink_to(device)
+        console = Console(str(port))
+        port.unlink()
     assert console.line(0.1) is None and console.gone
-    assert other("-c", TAKE, device).returncode == 1
+    assert other("-c", TAKE, str(port)).returncode == 1
     console.close()
-    assert other("-c", TAKE, device).returncode == 0
+    assert other("-c", TAKE, str(port)).returncode == 0
 
 
 def test_a_bridge_with_a_serial_number_is_found_again_under_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,3 +109,15 @@ def test_a_process_has_a_board_until_its_last_hold_of_it_is_released() -> None:
 
 def test_without_a_place_for_locks_boards_are_used_all_the_same(tmp_path: Path) -> None:
     lock.take("somewhere", tmp_path / "none").release()
+
+
+def test_a_session_takes_a_board_once_and_lends_it_to_the_processes_that_it_starts(tmp_path: Path) -> None:
+    with lock.take("somewhere", session=True):
+        with pytest.raises(lock.InUse):
+            lock.take("somewhere", session=True)
+        lock.take("somewhere").release()  # a command of the session's own
+        assert other("-c", TAKE, "somewhere").returncode == 0
+        strangers = {key: value for key, value in running.environment().items() if key != "OTACTL_BOARDS_LENT"}
+        run = subprocess.run([sys.executable, "-c", TAKE, "somewhere"], env=strangers, check=False)
+        assert run.returncode == 1
+    assert os.environ["OTACTL_BOARDS_LENT"] == ""
