@@ -29,7 +29,7 @@ class InUse(RigError):
 
 
 class Hold:
-    """A port that this process has until `release` or the end of its `with`, or until it ends, however it does."""
+    """A port that this process has until `release`, the end of its `with`, or its own end, however that comes."""
 
     def __init__(self, lock: FileLock | None) -> None:
         self._lock = lock

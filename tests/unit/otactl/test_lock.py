@@ -10,13 +10,14 @@ import pytest
 import running
 import scripted
 import serial
-from otactl.board import lock
+from otactl.board import lock, ports
 from otactl.board.console import Console
 from otactl.board.slots_rom import is_silent
+from otactl.errors import RigError
 from serial.tools.list_ports_common import ListPortInfo
 from vboard.board import Board
 
-TAKE = "import sys\nfrom otactl.board import lock\ntry:\n    lock.take(sys.argv[1])\nexcept lock.InUse as e:\n    sys.exit(str(e))"
+TAKE = "import sys\nfrom otactl.board import lock\ntry:\n    hold = lock.take(sys.argv[1])\nexcept lock.InUse as e:\n    sys.exit(str(e))"
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +122,18 @@ def test_a_session_takes_a_board_once_and_lends_it_to_the_processes_that_it_star
         run = subprocess.run([sys.executable, "-c", TAKE, "somewhere"], env=strangers, check=False)
         assert run.returncode == 1
     assert os.environ["OTACTL_BOARDS_LENT"] == ""
+
+
+def test_a_board_is_kept_between_the_steps_of_one_command() -> None:
+    with ports.held("socket://rig:4000"):
+        lock.take("socket://rig:4000").release()  # one step of it
+        assert other("-c", TAKE, "socket://rig:4000").returncode == 1
+    held = f"import time\n{TAKE}\nprint('taken', flush=True)\ntime.sleep(60)"
+    with subprocess.Popen(
+        [sys.executable, "-c", held, "socket://rig:4000"], env=running.environment(), stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout and process.stdout.readline() == b"taken\n"
+        said = rf"cannot open socket://rig:4000: it is in use .*process {process.pid} in"
+        with pytest.raises(RigError, match=said), ports.held("socket://rig:4000"):
+            pass
+        process.kill()

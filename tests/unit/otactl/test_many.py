@@ -1,5 +1,6 @@
 """One function for many boards: lines, table, exit code, failures, Ctrl-C. No board is needed for that."""
 
+import io
 import json
 import signal
 import threading
@@ -8,11 +9,12 @@ from collections.abc import Callable
 
 import pytest
 from otactl.board.timed import Patience, Stop
-from otactl.cli import many
+from otactl.cli import display, many
 from otactl.cli.many import Ending
-from otactl.cli.rows import Row
+from otactl.cli.rows import Row, Rows
 from otactl.errors import BoardError
 from otactl.workspace.roster import Entry
+from rich.console import Console
 
 ROOM = [Entry("a", "/dev/a"), Entry("desk-07", "/dev/b"), Entry("c", "/dev/c")]
 
@@ -121,6 +123,18 @@ def test_a_board_that_only_its_address_is_known_of_is_looked_for_first(
     out = capsys.readouterr().out
     assert "a  at /dev/found-3\n" in out and "c  at /dev/c\n" in out
     assert "b  ✗ failed: no board with the address 2\n" in out
+
+
+@pytest.mark.parametrize(("height", "shown"), [(24, ["desk-0", "desk-1", "desk-2"]), (3, ["desk-1", "desk-2"])])
+def test_where_not_all_rows_fit_a_board_that_is_through_has_none(height: int, shown: list[str]) -> None:
+    with display.onto(Console(file=io.StringIO(), force_terminal=True, width=60, height=height)):
+        rows = Rows([f"desk-{number}" for number in range(3)])
+        made = [rows.row(f"desk-{number}") for number in range(3)]
+        made[0].end("confirmed 1.1.0", True)
+        drawn = Console(file=io.StringIO(), width=60)
+        with drawn.capture() as text:
+            drawn.print(rows._render())
+    assert [line.split()[0] for line in text.get().splitlines()] == shown
 
 
 # --- Ctrl-C ----------------------------------------------------------------------------------
