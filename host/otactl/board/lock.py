@@ -17,6 +17,7 @@ from otactl.errors import RigError
 
 _one_thread = threading.Lock()  # filelock counts without one
 _LENT = "OTACTL_BOARDS_LENT"  # lock files, for the processes that a session starts
+_PSEUDO = "/dev/pts/"  # as a virtual board has one: the number goes to the next who asks, so it names no board
 _inherited = frozenset(os.environ.get(_LENT, "").split(os.pathsep))
 
 
@@ -57,6 +58,8 @@ def take(path: str, folder: Path | None = None, *, session: bool = False) -> Hol
     below the system's for temporary files). `session`: take it for many things, so not if this process has it already,
     and let the processes that this one starts use it too. Raises InUse with who has it.
     """
+    if path.startswith(_PSEUDO):
+        return Hold(None)
     try:
         file = _file(path, folder or _folder())
         if str(file) in _inherited:
@@ -90,14 +93,14 @@ def _file(path: str, folder: Path) -> Path:
 
 
 def _place(path: str) -> str:
-    """What a path leads to, but for a pseudo-terminal, as a virtual board has it: its number goes to the next who asks."""
+    """What a path leads to; no further than to the last name before a pseudo-terminal."""
     if not os.path.exists(path):  # an address, or a port that is not there
         return path
     here = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
     if not os.path.islink(here):
         return here
     to = os.path.join(os.path.dirname(here), os.readlink(here))
-    return here if to.startswith("/dev/pts/") else _place(to)
+    return here if to.startswith(_PSEUDO) else _place(to)
 
 
 def _by(file: Path) -> Path:

@@ -76,7 +76,9 @@ def test_the_board_stays_ours_while_its_port_is_away(tmp_path: Path) -> None:
     assert other("-c", TAKE, str(port)).returncode == 0
 
 
-def test_a_bridge_with_a_serial_number_is_found_again_under_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bridge_with_a_serial_number_is_found_again_under_another_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     there: list[str] = []
 
     def listed() -> list[ListPortInfo]:
@@ -92,10 +94,12 @@ def test_a_bridge_with_a_serial_number_is_found_again_under_another_name(monkeyp
             console = Console("id:S")
         there.clear()
         assert console.line(0.1) is None and console.gone
-        there[:] = [another]
+        port = tmp_path / "port"
+        port.symlink_to(another)
+        there[:] = [str(port)]
         assert console.line(5) == "hello"
         assert console.reopened and not console.gone
-        assert other("-c", TAKE, another).returncode == 1
+        assert other("-c", TAKE, str(port)).returncode == 1
         console.close()
 
 
@@ -136,4 +140,14 @@ def test_a_board_is_kept_between_the_steps_of_one_command() -> None:
         said = rf"cannot open socket://rig:4000: it is in use .*process {process.pid} in"
         with pytest.raises(RigError, match=said), ports.held("socket://rig:4000"):
             pass
+        process.kill()
+
+
+def test_a_pseudo_terminals_number_is_nobodys_for_the_next_board_may_get_it() -> None:
+    held = "import sys\nfrom otactl.board import lock\nhold = lock.take('/dev/pts/4711')\nprint(flush=True)\nsys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", held], env=running.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout and process.stdout.readline() == b"\n"
+        lock.take("/dev/pts/4711").release()
         process.kill()
