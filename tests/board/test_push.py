@@ -9,7 +9,7 @@ import pytest
 import rig as rigs
 from cable import newest, pushed
 from cryptography.hazmat.primitives.asymmetric import rsa
-from otactl.board import copying
+from otactl.board import agent, copying
 from otactl.board import push as pushing
 from otactl.board.follow import Event
 from otactl.board.link import Link
@@ -30,10 +30,16 @@ def cabled(rig: Rig) -> Board:
     return cable.cabled(rig)
 
 
-@pytest.mark.parametrize("raw", [False, True], ids=["deflated", "raw"])
-def test_board_without_a_network_takes_a_release_by_its_cable(rig: Rig, cabled: Board, raw: bool) -> None:
+@pytest.mark.parametrize(("raw", "build"), [(False, ""), (True, ""), (True, "no deflate")])
+def test_board_without_a_network_takes_a_release_by_its_cable(
+    rig: Rig, cabled: Board, raw: bool, build: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rig.publish("1.1.0", WORDY)
-    done = pushed(cabled, newest(rig), raw=raw)
+    if build:
+        code = agent.cable()
+        assert code.count("import deflate\n") == 1
+        monkeypatch.setattr(agent, "cable", lambda: code.replace("import deflate\n", "import not_in_this_build\n"))
+    done = pushed(cabled, newest(rig), raw=raw and not build)
     assert (done.outcome.name, done.outcome.version) == ("confirmed", "1.1.0")
     assert boots(cabled) == ("ota_1", State.VALID)
     assert slot_bytes(cabled, "ota_1", len(WORDY)) == WORDY
@@ -98,11 +104,12 @@ def test_image_that_is_not_what_was_signed_is_not_sent(rig: Rig, cabled: Board) 
     assert not rigs.touched(cabled, "ota_1")
 
 
-def test_trial_that_asks_for_a_network_which_is_not_configured_is_told_before(rig: Rig, cabled: Board) -> None:
-    rigs.configure(cabled, trial={**rigs.TRIAL, "deadline_s": 10, "checks": [{"check": "server", "timeout_s": 1}]})
+def test_trial_that_asks_for_a_network_which_is_not_configured_is_told_before(rig: Rig) -> None:
+    asks = {**rigs.TRIAL, "deadline_s": 10, "checks": [{"check": "server", "timeout_s": 1}]}
+    board = cable.cabled(rig, {"trial": asks})
     rig.publish("1.1.0", NEW)
     seen: list[Event] = []
-    done = pushed(cabled, newest(rig), seen.append)
+    done = pushed(board, newest(rig), seen.append)
     assert seen[0].name == "warning" and "trial.checks" in seen[0].facts[0]
     assert (done.outcome.name, done.outcome.reason) == ("rolled-back", "check-server")  # it was not weakened
 
