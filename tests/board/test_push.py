@@ -17,6 +17,7 @@ from otactl.board.push import push
 from otactl.cli.main import main
 from otactl.errors import ReleaseError
 from otactl.release.offer import Offer
+from otactl.workspace.roster import Entry, Roster
 from rig import NEW, OLD, Rig, boots, image, slot_bytes
 from vboard.board import Board
 from vboard.flash import images
@@ -190,6 +191,26 @@ def test_command_makes_a_release_of_a_file_that_no_channel_names(
     assert ".otactl-copy" not in rigs.ask(cabled, "import os\nprint(os.listdir('/'))")
     assert main(words) == 0  # the same file is the same release
     assert "push-2 is what the board has" in capsys.readouterr().out
+
+
+def test_several_boards_get_the_one_release_that_is_made(
+    rig: Rig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "firmware.bin"
+    file.write_bytes(WORDY)
+    known = Roster.load(rig.workspace.root)
+    boards = {name: cable.cabled(rig) for name in ("desk-0", "desk-1")}
+    for name, board in boards.items():
+        known.add(Entry(name, str(board.port), tags=("wired",)))
+    known.save()
+    words = ["push", "-w", str(rig.workspace.root), "--tag", "wired", str(file)]
+    assert main([*words, "--compare"]) == 2
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["boards"]
+    assert [(name, one["version"], one["push"]["sent"]) for name, one in told.items()] == [
+        (name, "push-2", len(WORDY)) for name in boards
+    ]
+    assert [boots(board) for board in boards.values()] == [("ota_1", State.VALID)] * 2
 
 
 def test_copy_that_is_interrupted_leaves_no_file_on_the_board(cabled: Board) -> None:
