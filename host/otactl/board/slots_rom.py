@@ -1,6 +1,7 @@
 """A board's flash over the ROM loader: the only door to esptool's cable side."""
 
 import contextlib
+import hashlib
 import time
 from collections.abc import Iterator
 from types import TracebackType
@@ -22,7 +23,10 @@ _FAILURES = (FatalError, serial.SerialException, OSError)
 
 
 class RomSource:
-    """esptool's stub on the board, inside `with`. Leaving resets the board into its program, unless it was `found`."""
+    """esptool's stub on the board, inside `with`. Leaving resets the board into its program, unless it was `found`.
+
+    `path`: the port that it is at.
+    """
 
     running = ""
 
@@ -36,6 +40,19 @@ class RomSource:
         self._loader = self._connect(found, baud)
         self.chip = str(self._loader.CHIP_NAME).lower().replace("-", "")
 
+    @property
+    def locked(self) -> str:
+        """What in the chip's eFuses keeps it from starting what is written like this; "" where nothing does.
+
+        Raises RigError.
+        """
+        with self._esptool("reading the eFuses of the board"):
+            if self._loader.secure_download_mode:
+                return "its loader is in secure download mode"
+            if self._loader.get_flash_encryption_enabled():
+                return "its flash is encrypted"
+            return "it has secure boot" if self._loader.get_secure_boot_enabled() else ""
+
     def _connect(self, found: bool, baud: int) -> Any:
         silent.esptool()
         reasons = []
@@ -48,7 +65,7 @@ class RomSource:
                 if baud != loader.ESP_ROM_BAUD:
                     loader.change_baud(baud)
                 cmds.attach_flash(loader)
-                self.flash_size = _flash_size(loader)
+                self.flash_size, self.path = _flash_size(loader), path
                 return loader
             except _FAILURES as error:
                 closed = "Could not open" in str(error)  # esptool's words for all that may be wrong with a port
@@ -71,24 +88,30 @@ class RomSource:
     @property
     def mac(self) -> str:
         """The chip's address, as 24:0a:c4:12:34:56. Raises RigError."""
-        with self._esptool("reading"):
+        with self._esptool("reading the eFuses of the board"):
             return bytes(self._loader.read_mac()).hex(":")
 
     def parts(self) -> tuple[Part, ...]:
         return parse_table(self.read(TABLE_AT, TABLE_SIZE), f"the board at {self.device}")
 
     def read(self, offset: int, size: int) -> bytes:
-        with self._esptool("reading"):
+        with self._esptool("reading the flash"):
             data: bytes = self._loader.read_flash(offset, size)
         return data
 
+    def same(self, offset: int, data: bytes) -> bool:
+        """Whether `data` is what lies at `offset`, by the MD5 that the board makes of it. Raises RigError."""
+        with self._esptool("reading the flash"):
+            found: str = self._loader.flash_md5sum(offset, len(data))
+        return found == hashlib.md5(data, usedforsecurity=False).hexdigest()
+
     def write(self, offset: int, data: bytes) -> None:
         """esptool reads its MD5 back."""
-        with self._esptool("writing"):
+        with self._esptool("writing the flash"):
             cmds.write_flash(self._loader, [(offset, data)], no_progress=True, force=True)
 
     def erase(self, offset: int, size: int) -> None:
-        with self._esptool("erasing"):
+        with self._esptool("erasing the flash"):
             cmds.erase_region(self._loader, offset, size)
 
     def set_boot(self, part: Part) -> bool:
@@ -99,7 +122,7 @@ class RomSource:
         try:
             yield
         except _FAILURES as error:
-            raise RigError(f"{what} the flash at {self.device} failed: {_said(error)}") from None
+            raise RigError(f"{what} at {self.device} failed: {_said(error)}") from None
 
 
 def is_silent(device: str, slow: float = 1.0) -> bool:

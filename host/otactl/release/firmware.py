@@ -68,16 +68,21 @@ def load(path: Path) -> Firmware:
     chip = CHIPS[number]
     app = _trim(app, check(app, chip, str(path)))
     built = f"{_text(app, _DATE, 16)} {_text(app, _TIME, 16)}".strip()
-    return Firmware(app, chip, _text(app, _IDF, 32), built, note, _micropython(app))
+    return Firmware(app, chip, _text(app, _IDF, 32), built, note, micropython(app))
 
 
 def for_agent(path: Path) -> Firmware:
     """A firmware that the agent runs on, or that does not say what it is. Raises ReleaseError, UsageError as `load`."""
     found = load(path)
-    if found.micropython and tuple(map(int, found.micropython.split(".")))[:2] < _FIRST_FIT:
+    if found.micropython and too_old(found.micropython):
         first = ".".join(map(str, _FIRST_FIT))
         raise ReleaseError(f"{path}: MicroPython {found.micropython}, too old for the agent: take {first} or newer")
     return found
+
+
+def too_old(version: str) -> bool:
+    """Whether the agent does not run on this version of MicroPython: 1.22.2."""
+    return tuple(map(int, version.split(".")))[:2] < _FIRST_FIT
 
 
 def extract(data: bytes, name: str) -> tuple[bytes, str]:
@@ -155,8 +160,8 @@ def _what_else(data: bytes) -> str:
     return f"not ESP32 firmware (it begins with {data[:8].hex(' ')})"
 
 
-def _micropython(app: bytes) -> str:
-    """Empty where the image names no version, or several: frozen modules and data may hold any text."""
+def micropython(app: bytes) -> str:
+    """The version in an app image; empty where it names none, or several: frozen modules and data may hold any text."""
     found = {match[1].decode() for match in _MICROPYTHON.finditer(app)}
     return found.pop() if len(found) == 1 else ""
 

@@ -1,0 +1,333 @@
+"""The pytest plugin in projects of somebody's: a pytest of their own each, against a virtual board, judged from outside."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pluginbench
+import pytest
+from otactl_pytest import ladder
+from pluginbench import PROGRAM, ended, on_socket, run, start, with_program
+from vboard.board import Board
+
+TEN_LINES = """
+from pathlib import Path
+
+def test_my_module(board):
+    board.put("/blink.py", "def twice(n): return 2 * n")
+    assert board.eval("__import__('blink').twice(21)") == 42
+
+def test_my_program_starts(board):
+    board.reset()
+    board.console.wait("app: runs")
+"""
+
+
+@pytest.fixture
+def vboard(tmp_path: Path) -> Iterator[Board]:
+    with Board(tmp_path / "board", network_port=0) as made:
+        yield with_program(made)
+
+
+@pytest.mark.parametrize("way", ["terminal", "rfc2217", "socket"])
+def test_ten_lines_pass_and_the_board_is_left_as_it_was_found(tmp_path: Path, vboard: Board, way: str) -> None:
+    with ExitStack() as opened:
+        ways: dict[str, Callable[[], str]] = {
+            "terminal": lambda: str(vboard.port),
+            "rfc2217": lambda: str(vboard.url),
+            "socket": lambda: opened.enter_context(on_socket(vboard)),
+        }
+        ran = run(tmp_path / "project", TEN_LINES, f"--board={ways[way]()}")
+    assert (ran.code, ran.count) == (0, {"PASSED": 2}), ran.said
+    seen = len(vboard.text)
+    assert pluginbench.files(vboard) == ["boot.py", "main.py"]
+    vboard.wait_text("app: runs", 20, since=seen)
+
+
+def test_the_boards_own_program_runs_after_the_last_test(tmp_path: Path, vboard: Board) -> None:
+    running = start(
+        tmp_path / "project", 'def test_it(board): board.exec(\'print("in", "test")\')', f"--board={vboard.port}"
+    )
+    vboard.wait_text("in test", 60)
+    seen = len(vboard.text)
+    vboard.wait_text("app: runs", 20, since=seen)
+    assert ended(running).code == 0
+
+
+def test_a_virtual_board_is_of_the_chip_asked_for_and_has_a_power_switch(tmp_path: Path) -> None:
+    tests = "def test_it(board):\n    assert board.feature('wifi') == ''\n    board.reset('power')\n    board.expect_reboot('power')\n"
+    ran = run(tmp_path / "project", tests, "--board", "virtual:esp32c3", "--board-chip", "esp32c3")
+    assert ran.code == 0, ran.said
+
+
+def test_a_test_that_fails_shows_the_console_and_the_command_and_is_no_rig_fault(tmp_path: Path, vboard: Board) -> None:
+    tests = "def test_it(board):\n    assert board.exec('print(6 * 7)') == '41'\n"
+    ran = run(tmp_path / "project", tests, f"--board={vboard.port}")
+    assert (ran.code, ran.outcomes) == (1, {"test_it": "FAILED"}), ran.said
+    assert " --- exec print(6 * 7)" in ran.said
+    assert f"python -m pytest test_app.py::test_it --board={vboard.port}\n" in ran.said
+
+
+UNPLUGGED = """
+from pathlib import Path
+
+def test_before(board):
+    board.exec("1")
+
+def test_meanwhile(board):
+    Path("now").touch()
+    board.exec("import time; time.sleep(30)", timeout=60)
+
+def test_after(board):
+    board.exec("1")
+
+def test_without_a_board():
+    pass
+
+def test_after_that(board):
+    board.exec("1")
+"""
+
+
+def wait_for(path: Path) -> None:
+    until = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < until, f"{path} did not come"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("way", ["terminal", "rfc2217"])
+def test_a_port_that_goes_away_is_one_rig_fault_and_skips_the_rest(tmp_path: Path, way: str) -> None:
+    project = tmp_path / "project"
+    with Board(tmp_path / "board", network_port=0) as made:
+        with_program(made)
+        device = str(made.port) if way == "terminal" else str(made.url)
+        running = start(project, UNPLUGGED, f"--board={device}", "--board-slow", "0.3")
+        wait_for(project / "now")
+    ran = ended(running)
+    assert ran.outcomes == {
+        "test_before": "PASSED",
+        "test_meanwhile": "RIG FAULT",
+        "test_after": "SKIPPED",
+        "test_without_a_board": "PASSED",
+        "test_after_that": "SKIPPED",
+    }, ran.said
+    assert ran.code == 3
+    assert "1 rig fault" in ran.said
+    assert "rig faults: no verdict on what was tested" in ran.said
+    assert "does not come back (Ctrl-C: " in ran.said
+
+
+def test_a_port_that_comes_back_is_one_rig_fault_and_the_rest_runs(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    with Board(tmp_path / "board") as made:
+        with_program(made)
+        running = start(project, UNPLUGGED, f"--board={made.port}")
+        wait_for(project / "now")
+    with Board(tmp_path / "board") as made:
+        made.power_on()
+        ran = ended(running)
+    assert ran.count == {"PASSED": 4, "RIG FAULT": 1}, ran.said
+    assert ran.code == 3
+
+
+WATCHED = """
+import time
+from pathlib import Path
+
+def test_it(board):
+    board.run_program()
+    board.console.wait("app: runs")
+    Path("now").touch()
+    while "--- the port is back" not in str(board.console):
+        time.sleep(0.05)
+    board.console.mark()
+    board.console.wait("app: runs", timeout=60)
+    assert board.eval("6 * 7") == 42
+"""
+
+
+def test_a_console_that_is_only_watched_comes_back_with_its_port(tmp_path: Path) -> None:
+    with Board(tmp_path / "board") as made:
+        with_program(made, "import time\nwhile True:\n    print('app: runs')\n    time.sleep(0.2)\n")
+        running = start(tmp_path / "project", WATCHED, f"--board={made.port}")
+        wait_for(tmp_path / "project" / "now")
+    with Board(tmp_path / "board") as made:
+        made.power_on()
+        ran = ended(running)
+    assert ran.code == 0, ran.said
+
+
+LEASED = """
+from otactl.errors import RigError
+
+def test_puts(board_leased):
+    board_leased.put("/mine", "5")
+
+def test_finds(board_leased):
+    assert board_leased.get("/mine") == b"5"
+
+def test_ends(board_leased):
+    raise RigError("the relay is hot")
+"""
+
+
+def test_a_suite_that_leases_a_board_for_its_session_keeps_what_it_put(tmp_path: Path) -> None:
+    ran = run(tmp_path / "project", LEASED)
+    assert ran.outcomes == {"test_puts": "PASSED", "test_finds": "PASSED", "test_ends": "RIG FAULT"}, ran.said
+    assert ran.code == 3
+
+
+def test_a_failure_beside_a_rig_fault_is_a_failure(tmp_path: Path) -> None:
+    tests = (
+        "from otactl.errors import RigError\n"
+        "def test_rig(board): raise RigError('the relay is hot')\n"
+        "def test_own(board): raise ValueError('a bug')\n"
+    )
+    ran = run(tmp_path / "project", tests)
+    assert (ran.code, ran.outcomes) == (1, {"test_rig": "RIG FAULT", "test_own": "FAILED"}), ran.said
+
+
+def test_a_rig_error_of_a_test_without_our_board_is_its_own_affair(tmp_path: Path) -> None:
+    tests = (
+        "import pytest\nfrom otactl.errors import RigError\n"
+        "@pytest.fixture\ndef board(): return 5\n"
+        "def test_it(board): raise RigError('theirs')\n"
+    )
+    ran = run(tmp_path / "project", tests)
+    assert (ran.code, ran.outcomes) == (1, {"test_it": "FAILED"}), ran.said
+
+
+WRONG = "def test_a(board): open('touched', 'w')\ndef test_b(board): open('touched', 'w')\ndef test_c(): pass\n"
+
+
+def test_a_wrong_target_ends_the_session_before_any_test(tmp_path: Path, vboard: Board) -> None:
+    words = ["--board-chip", "esp32c3", "--board-micropython", "1.27.*"]
+    ran = run(tmp_path / "project", WRONG, f"--board={vboard.port}", *words)
+    assert (ran.code, ran.outcomes) == (3, {"test_a": "RIG FAULT"}), ran.said
+    why = "is an esp32, not an esp32c3; runs MicroPython 1.26.1, not 1.27.*"
+    assert f"wrong target: {vboard.port} {why}" in ran.said
+    assert not (tmp_path / "project" / "touched").exists()
+
+
+def test_no_board_at_the_port_is_one_rig_fault(tmp_path: Path) -> None:
+    ran = run(tmp_path / "project", WRONG, "--board", tmp_path / "ttyUSB9", "--board-slow", "0.3")
+    assert (ran.code, ran.outcomes) == (3, {"test_a": "RIG FAULT", "test_b": "SKIPPED", "test_c": "PASSED"}), ran.said
+    assert "there is no such port; is the board plugged in?" in ran.said
+
+
+def test_a_board_that_another_session_holds_is_one_rig_fault(tmp_path: Path, vboard: Board) -> None:
+    held = "from pathlib import Path\nimport time\ndef test_it(board):\n    Path('now').touch()\n    time.sleep(60)\n"
+    first = start(tmp_path / "first", held, f"--board={vboard.port}")
+    wait_for(tmp_path / "first" / "now")
+    ran = run(tmp_path / "project", WRONG, f"--board={vboard.port}", "--board-wait", "0.5")
+    first.kill()
+    first.communicate()
+    assert ran.code == 3, ran.said
+    assert "1 passed, 1 skipped, 1 rig fault" in ran.said
+    by = f"{vboard.port} is held by process {first.pid} in {tmp_path / 'first'}"
+    assert f"\nwaiting 0.5 s at most for a board: {by}\n" in ran.said
+    assert f"::test_a: no board is free after 0.5 s: {by}\n" in ran.said
+
+
+DEAF = """
+import os
+if "deaf" in os.listdir():  # once
+    os.remove("deaf")
+    import micropython
+    micropython.kbd_intr(-1)
+    print("deaf")
+    while True: pass
+"""
+ONE_TEST = "def test_it(board): assert board.eval('6 * 7') == 42\n"
+
+
+def deafened(board: Board, *, for_ever: bool = False) -> None:
+    """Its program hears no Ctrl-C, until it is reset."""
+    program = DEAF.replace('    os.remove("deaf")\n', "") if for_ever else DEAF
+    with pluginbench.Link(str(board.port)) as link:
+        link.put("/main.py", (program + PROGRAM).encode())
+        link.put("/deaf", b"")
+    board.wait_text("deaf", 20)
+
+
+def test_a_board_that_hears_no_ctrl_c_is_reset_by_its_modem_lines(tmp_path: Path, vboard: Board) -> None:
+    deafened(vboard)
+    boots = len(vboard.boots)
+    ran = run(tmp_path / "project", ONE_TEST, f"--board={vboard.url}", "--board-slow", "0.08", "--board-log", "logs")
+    assert ran.code == 0, ran.said
+    assert len(vboard.boots) == boots + 1
+    console = next((tmp_path / "project" / "logs").rglob("console.log")).read_text()
+    assert " --- ladder: soft reset: the board at rfc2217" in console
+    assert " --- ladder: reset by DTR and RTS: the board is back" in console
+
+
+def test_a_board_that_nothing_else_brings_back_is_power_cycled_then_reflashed(tmp_path: Path) -> None:
+    sound, switch = tmp_path / "sound.bin", tmp_path / "switch"
+    switch.write_text(f"#!/bin/sh\necho $1 >> {tmp_path}/switched\n")  # its contacts are welded
+    switch.chmod(0o755)
+    with Board(tmp_path / "board") as made:
+        with_program(made)
+        made.power_off()
+        shutil.copy(tmp_path / "board" / "flash.bin", sound)
+        made.power_on()
+        deafened(made, for_ever=True)
+        words = [f"--board={made.port}", "--board-slow=0.06", f"--board-power=external:{switch}"]
+        ran = run(tmp_path / "project", ONE_TEST, *words, f"--board-reflash={sound}", "--board-log=logs")
+        assert ran.code == 0, ran.said
+        assert (tmp_path / "switched").read_text() == "off\non\n"
+        assert pluginbench.files(made) == ["boot.py", "main.py"]
+    console = next((tmp_path / "project" / "logs").rglob("console.log")).read_text()
+    rungs = [line.partition("--- ladder: ")[2] for line in console.splitlines() if "--- ladder: " in line]
+    assert [rung.partition(":")[0] for rung in rungs] == [rung.name for rung in ladder.RUNGS]
+    assert rungs[-1] == "reflash: the board is back"
+
+
+POOLED = """
+import os, pytest, time
+from pathlib import Path
+from otactl.errors import RigError
+
+@pytest.mark.parametrize("n", range(4))
+def test_it(board, n):
+    me = os.environ["PYTEST_XDIST_WORKER"]
+    time.sleep(0.5)
+    board.put("/who", me)
+    Path(f"told-{n}").write_text(me + " " + board.device)
+    assert board.get("/who").decode() == me
+
+def test_rig(board):
+    raise RigError("the relay is hot")
+"""
+
+
+def test_each_worker_of_xdist_leases_a_board_of_the_pool_and_rig_faults_come_together(tmp_path: Path) -> None:
+    with Board(tmp_path / "a") as first, Board(tmp_path / "b") as second:
+        for one in (first, second):
+            with_program(one)
+        ran = run(tmp_path / "project", POOLED, "-n", "2", f"--board={first.port}", f"--board={second.port}")
+    told = {path.read_text() for path in (tmp_path / "project").glob("told-*")}
+    assert {pair.split()[0] for pair in told} == {"gw0", "gw1"}, ran.said
+    assert {pair.split()[1] for pair in told} == {str(first.port), str(second.port)}
+    assert len(told) == 2, "a worker changed its board"
+    assert (ran.code, ran.outcomes) == (3, {"test_it": "PASSED", "test_rig": "RIG FAULT"}), ran.said
+    assert "test_app.py::test_rig: the relay is hot" in ran.said
+
+
+def test_a_board_can_be_taken_from_elsewhere_with_its_own_switch(tmp_path: Path, vboard: Board) -> None:
+    tests = (
+        "import pytest\n"
+        "class Switch:\n"
+        "    def cycle(self): open('cycled', 'w')\n"
+        "@pytest.fixture(scope='session')\n"
+        f"def board_device(): return {str(vboard.port)!r}\n"
+        "@pytest.fixture(scope='session')\n"
+        "def board_power(): return Switch()\n"
+        "def test_it(board, board_device):\n    assert board.eval('6 * 7') == 42\n"
+        "    assert board.device == board_device\n    board.reset('power')\n"
+    )
+    ran = run(tmp_path / "project", tests)
+    assert ran.code == 0, ran.said
+    assert (tmp_path / "project" / "cycled").exists()

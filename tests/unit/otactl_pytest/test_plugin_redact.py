@@ -1,0 +1,58 @@
+"""No password in anything that the plugin writes or shows."""
+
+from collections.abc import Iterator
+
+import pytest
+from otactl_pytest import redact
+
+
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(redact, "_secrets", set())
+    return
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ('{"wifi": {"ssid": "home", "password": "geheim1"}}', '{"wifi": {"ssid": "home", "password": "***"}}'),
+        ("password = 'geheim1'", "password = '***'"),
+        ('{\\"password\\": \\"geheim1\\"}', '{\\"password\\": \\"***\\"}'),
+        ("wlan.connect('home', 'geheim1')", "wlan.connect('home', '***')"),
+        ('WLAN().connect(b"home", b"geheim1")', 'WLAN().connect(b"home", b"***")'),
+        ("http://admin:geheim1@plug/on", "http://admin:***@plug/on"),
+        ("api_token: 'geheim1'", "api_token: '***'"),
+        ("ssid = 'home'", "ssid = 'home'"),
+        ("https://plug:8443/on and user@host", "https://plug:8443/on and user@host"),
+        ("password wrong: 'check-wifi'", "password wrong: 'check-wifi'"),
+    ],
+)
+def test_what_looks_like_a_password_is_hidden(text: str, clean: str) -> None:
+    assert redact.clean(text) == clean
+
+
+def test_a_known_secret_is_hidden_wherever_it_stands() -> None:
+    redact.register_secret("geheim")
+    redact.register_secret("geheim1234")
+    assert redact.clean("it said geheim1234, then geheim") == "it said ***, then ***"
+
+
+def test_the_secrets_of_a_configuration_are_known() -> None:
+    redact.register_from({"wifi": {"networks": [{"ssid": "home", "password": "geheim1"}]}, "ddi": {"token": "abcdef"}})
+    assert redact.clean("home geheim1 abcdef") == "home *** ***"
+
+
+def test_too_short_a_secret_does_not_take_words_apart() -> None:
+    redact.register_secret("abc")
+    assert redact.clean("the abc of it") == "the abc of it"
+
+
+def test_all_texts_of_a_report_are_cleaned() -> None:
+    redact.register_secret("geheim1")
+    with pytest.raises(ValueError) as caught:
+        raise ValueError("geheim1 is wrong")
+    longrepr = caught.getrepr(style="long", showlocals=True)
+    assert "geheim1" in str(longrepr)
+    redact.clean_report(longrepr)
+    assert "geheim1" not in str(longrepr)
+    assert "*** is wrong" in str(longrepr)
