@@ -351,13 +351,13 @@ def test_a_trial_does_not_end_by_the_look(at: Situation) -> None:
     rigs.ask(board, "from esp32 import Partition as P\nP(P.RUNNING).get_next_update().set_boot()")
     restarted(board)
     rows = {row.name: row.finding for row in examine(str(board.port), at.rig.workspace.root)}
+    board.wait_text("ota: confirmed", 20)
+    assert boots(board) == ("ota_1", State.VALID)
     assert (rows["trial"].verdict, rows["network"].said, rows["release"].said) == (
         Verdict.WARN,
         "trial first",
         "trial first",
     )
-    board.wait_text("ota: confirmed", 20)
-    assert boots(board) == ("ota_1", State.VALID)
 
 
 def test_a_board_that_restarts_in_a_look_is_told(at: Situation) -> None:
