@@ -132,6 +132,11 @@ class Link(Console):
         except BROKEN as problem:
             raise self._silent(problem) from None
 
+    @property
+    def away(self) -> bool:
+        """Whether the board runs by itself."""
+        return self._away
+
     def let_go(self) -> None:
         """The board runs by itself from here on, or is about to reset: leaving does nothing to it."""
         self._away = True

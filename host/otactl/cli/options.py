@@ -115,7 +115,7 @@ in_workspace = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="For scripts: one JSON object.")
 
 
-def _boards(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_boards(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """What may stand for a board: the ports that are there, and the names of boards.toml."""
     from otactl.board.ports import on_usb
     from otactl.cli.chosen import roster
@@ -141,17 +141,17 @@ _DEVICES = "a path, id:SERIAL, u0, socket://HOST:PORT, rfc2217://HOST:PORT"
 _board = click.argument(
     "board",
     default="auto",
-    shell_complete=_boards,
+    shell_complete=complete_boards,
     help=f"A name of boards.toml, or an mpremote device: auto (default), {_DEVICES}.",
 )
 named_board = click.argument(
-    "board", shell_complete=_boards, help=f"A name of boards.toml, or an mpremote device: auto, {_DEVICES}."
+    "board", shell_complete=complete_boards, help=f"A name of boards.toml, or an mpremote device: auto, {_DEVICES}."
 )
 several_boards = click.argument(
     "boards",
     nargs=-1,
     metavar="[BOARD]...",
-    shell_complete=_boards,
+    shell_complete=complete_boards,
     help=f"Names of boards.toml, all, or mpremote devices: auto (default), {_DEVICES}.",
 )
 with_tags = click.option(
