@@ -1,6 +1,7 @@
 """The pytest plugin in projects of somebody's: a pytest of their own each, against a virtual board, judged from outside."""
 
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -160,6 +161,31 @@ def test_a_console_that_is_only_watched_comes_back_with_its_port(tmp_path: Path)
     assert ran.code == 0, ran.said
 
 
+CTRL_C = """
+from pathlib import Path
+
+def test_it(board):
+    board.put("/main.py", "print('mine')")
+    Path("now").touch()
+    board.put("/big", bytes(400_000))
+
+def test_after(board): pass
+"""
+
+
+def test_ctrl_c_in_the_middle_of_a_file_leaves_the_board_as_it_was_found(tmp_path: Path, vboard: Board) -> None:
+    running = start(tmp_path / "project", CTRL_C, f"--board={vboard.port}")
+    wait_for(tmp_path / "project" / "now")
+    time.sleep(0.3)  # into the transfer, which takes seconds
+    running.send_signal(signal.SIGINT)
+    ran = ended(running)
+    assert (ran.code, ran.outcomes) == (pytest.ExitCode.INTERRUPTED, {}), ran.said
+    assert pluginbench.files(vboard) == ["boot.py", "main.py"]
+    seen = len(vboard.text)
+    vboard.reset()
+    vboard.wait_text("app: runs", 20, since=seen)
+
+
 LEASED = """
 from otactl.errors import RigError
 
@@ -244,6 +270,13 @@ if "deaf" in os.listdir():  # once
 ONE_TEST = "def test_it(board): assert board.eval('6 * 7') == 42\n"
 
 
+LEFT_DEAF = """
+def test_left_deaf(board):
+    board.start("import micropython\\nmicropython.kbd_intr(-1)\\nprint('deaf')\\nwhile True: pass")
+    board.console.wait("deaf")
+"""
+
+
 def deafened(board: Board, *, for_ever: bool = False) -> None:
     """Its program hears no Ctrl-C, until it is reset."""
     program = DEAF.replace('    os.remove("deaf")\n', "") if for_ever else DEAF
@@ -255,10 +288,12 @@ def deafened(board: Board, *, for_ever: bool = False) -> None:
 
 def test_a_board_that_hears_no_ctrl_c_is_reset_by_its_modem_lines(tmp_path: Path, vboard: Board) -> None:
     deafened(vboard)
-    boots = len(vboard.boots)
-    ran = run(tmp_path / "project", ONE_TEST, f"--board={vboard.url}", "--board-slow", "0.08", "--board-log", "logs")
+    boots, seen = len(vboard.boots), len(vboard.text)
+    words = [f"--board={vboard.url}", "--board-slow=0.08", "--board-log=logs"]
+    ran = run(tmp_path / "project", ONE_TEST + LEFT_DEAF, *words)
     assert ran.code == 0, ran.said
-    assert len(vboard.boots) == boots + 1
+    assert len(vboard.boots) == boots + 2
+    vboard.wait_text("app: runs", 20, since=seen)
     console = next((tmp_path / "project" / "logs").rglob("console.log")).read_text()
     assert " --- ladder: soft reset: the board at rfc2217" in console
     assert " --- ladder: reset by DTR and RTS: the board is back" in console
