@@ -354,8 +354,8 @@ def test_rig(board):
 
 def test_each_worker_of_xdist_leases_a_board_of_the_pool_and_rig_faults_come_together(tmp_path: Path) -> None:
     with Board(tmp_path / "a") as first, Board(tmp_path / "b") as second:
-        for one in (first, second):
-            with_program(one)
+        first.power_on()
+        second.power_on()
         ran = run(tmp_path / "project", POOLED, "-n", "2", f"--board={first.port}", f"--board={second.port}")
     told = {path.read_text() for path in (tmp_path / "project").glob("told-*")}
     assert {pair.split()[0] for pair in told} == {"gw0", "gw1"}, ran.said
