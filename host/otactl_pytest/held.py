@@ -25,7 +25,6 @@ class Held:
     power: Power | None
     means: ladder.Means
     board: Board = field(init=False)
-    _lost: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self.board = Board(
@@ -63,10 +62,13 @@ class Held:
         except RigError as error:
             self._climb(item, error)
 
-    def close(self) -> None:
-        """Let the board's own program run, and give the port back. Raises RigError where a test has left it deaf."""
+    def close(self, *, broken: bool) -> None:
+        """Let the board's own program run, and give the port back; one that is `broken` is not brought back once more.
+
+        Raises RigError where a test has left it deaf and nothing helps.
+        """
         try:
-            if self.board.is_open and not self._lost:
+            if self.board.is_open and not broken:
                 self._hears()
             with contextlib.suppress(OtactlError):
                 self.board.run_program()
@@ -125,7 +127,6 @@ class Held:
             self._end_session(item, error)
             raise
         except RigError as error:
-            self._lost = True
             left = ", ".join(self.board.files.changed)
             not_undone = f"; not put back on it: {left}" if left else ""
             item.config.stash[outcome.BROKEN] = f"{error}; it began with: {first}{not_undone}"
