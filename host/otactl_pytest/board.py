@@ -71,6 +71,10 @@ class Board:
             raise RigError(f"the port of {self.name} is closed")
         return self._link
 
+    @property
+    def is_open(self) -> bool:
+        return self._link is not None
+
     def open(self) -> None:
         """Open the port, unless it is open; the board is taken to run by itself then. Raises RigError."""
         if self._link is None:
@@ -143,9 +147,8 @@ class Board:
 
     def _by_the_code(self, error: RigError, timeout: float) -> BoardError | RigError:
         """Whose fault a silence is: of the code that ran, where the board rebooted or hears Ctrl-C; else of the rig."""
-        if found := self.console.search(reboots.BANNER, 0):
+        if told := reboots.next_one(self.console, 0, take=False):
             self.link.let_go()
-            told = reboots.told_by(found, found.string[: found.start()])
             return BoardError(f"the board rebooted while the code ran ({told.cause or told.rom})")
         with contextlib.suppress(RigError):
             self.link.interrupt()
@@ -197,6 +200,8 @@ class Board:
 
     def expect_reboot(self, cause: str | None = None, timeout: float = 30) -> Reboot:
         """Wait for the next reboot after what was done last, or after the reboot waited for last.
+
+        One that is over already is found too, whatever `console.wait` has found since.
 
         `cause`: power (or the EN pin), software, watchdog, panic, deepsleep, brownout, usb. Where `timeout` seconds pass
         without one, or the cause is another, BoardError; UsageError for a cause that there is not.

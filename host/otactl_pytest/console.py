@@ -46,6 +46,8 @@ class ConsoleLog:
         self._partial = b""
         self._fresh = ""  # of the text, what has not been waited for yet: whole lines
         self._used = 0  # and so many characters of the line that has not ended, which have
+        self._dropped = 0  # lines that are kept no more
+        self._from = 0  # number of the line, of all, that `search_line` begins at
         self._changed = threading.Condition()
         self._hushed: bytearray | None = None
         self._outs: list[Out] = []
@@ -101,7 +103,9 @@ class ConsoleLog:
 
     def _add(self, line: Line) -> None:
         self.lines.append(line)
-        del self.lines[:-_MOST_LINES]
+        over = max(0, len(self.lines) - _MOST_LINES)
+        del self.lines[:over]
+        self._dropped += over
         if not line.note:
             self._fresh = (self._fresh + line.text[self._used :] + "\n")[-_MOST_FRESH:]
             self._used = 0
@@ -134,6 +138,7 @@ class ConsoleLog:
         """What comes from here on is what `wait` looks at."""
         with self._changed:
             self._fresh, self._used = "", len(_clean(self._partial))
+            self._from = self._dropped + len(self.lines)
 
     @property
     def unwaited(self) -> str:
@@ -168,6 +173,36 @@ class ConsoleLog:
                 if found or left <= 0:
                     return found
                 self._changed.wait(left)
+
+    def search_line(
+        self, pattern: re.Pattern[str], timeout: float, *, take: bool = True
+    ) -> tuple[re.Match[str], str] | None:
+        """The next whole line since the mark in which `pattern` is found, and what was said before it.
+
+        What `wait` and `search` have found does not count here. `take`: the next call begins behind it. None when it does
+        not come in time.
+        """
+        until = time.monotonic() + timeout * self._slow
+        with self._changed:
+            begin = self._from
+            while True:
+                for number in range(max(begin, self._dropped), self._dropped + len(self.lines)):
+                    line = self.lines[number - self._dropped]
+                    if not line.note and (found := pattern.search(line.text + "\n")):
+                        before = self._said(self._from, number)
+                        if take:
+                            self._from = number + 1
+                        return found, before
+                begin = self._dropped + len(self.lines)
+                left = until - time.monotonic()
+                if left <= 0:
+                    return None
+                self._changed.wait(left)
+
+    def _said(self, first: int, end: int) -> str:
+        """What stands in the lines with these numbers."""
+        lines = self.lines[max(0, first - self._dropped) : end - self._dropped]
+        return "".join(line.text + "\n" for line in lines if not line.note)
 
     def _use(self, count: int) -> None:
         whole = min(count, len(self._fresh))

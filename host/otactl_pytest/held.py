@@ -47,13 +47,7 @@ class Held:
             self.ready(item)
             evidence.before()
             yield self.board
-            report = item.stash.get(outcome.REPORT, None)
-            if why := outcome.of(report):
-                self._climb(item, RigError(why), raising=False)
-            broken = item.config.stash.get(outcome.BROKEN, "")
-            evidence.after(failed=report is not None and report.failed, broken=broken)
-            if not broken:
-                self._put_back(item)
+            self._after(item, evidence)
         finally:
             evidence.close()
 
@@ -68,11 +62,18 @@ class Held:
         except RigError as error:
             self._climb(item, error)
 
-    def close(self) -> None:
-        """Let the board's own program run, and give the port back."""
-        with contextlib.suppress(OtactlError):
-            self.board.run_program()
-        self.board.close()
+    def close(self, *, broken: bool) -> None:
+        """Let the board's own program run, and give the port back; one that is `broken` is not brought back once more.
+
+        Raises RigError where a test has left it deaf and nothing helps.
+        """
+        try:
+            if self.board.is_open and not broken:
+                self._hears()
+            with contextlib.suppress(OtactlError):
+                self.board.run_program()
+        finally:
+            self.board.close()
 
     # --------------------------------------------------------------------------------------------
 
@@ -90,6 +91,26 @@ class Held:
         self.board.chip = found.chip
         self.expected = replace(self.expected, mac=found.mac)  # from now on this very board
 
+    def _after(self, item: pytest.Item, evidence: Evidence) -> None:
+        report = item.stash.get(outcome.REPORT, None)
+        if report is None or report.when != "call":  # broken off by Ctrl-C: code of the test may run still
+            self.board.link.let_go()
+        if why := outcome.of(report):
+            self._climb(item, RigError(why), raising=False)
+        broken = item.config.stash.get(outcome.BROKEN, "")
+        try:
+            evidence.after(failed=report is not None and report.failed, broken=broken)
+        finally:
+            if not broken:
+                self._put_back(item)
+
+    def _hears(self) -> None:
+        """A program that the last test left running may hear no Ctrl-C: the board would be left so."""
+        try:
+            self.board.to_prompt()
+        except RigError:
+            ladder.climb(self.board, self._holds, replace(self.means, expected=self.expected))
+
     def _put_back(self, item: pytest.Item) -> None:
         try:
             self.board.files.restore()
@@ -101,14 +122,16 @@ class Held:
         """Bring the board back. Where that fails, the board counts as broken and `first` is raised with what was tried."""
         self.board.console.note(f"rig fault: {first}")
         try:
-            ladder.climb(self.board, self._holds, self.means)
+            ladder.climb(self.board, self._holds, replace(self.means, expected=self.expected))
         except WrongTarget as error:
             self._end_session(item, error)
             raise
         except RigError as error:
-            item.config.stash[outcome.BROKEN] = f"{error}; it began with: {first}"
+            left = ", ".join(self.board.files.changed)
+            not_undone = f"; not put back on it: {left}" if left else ""
+            item.config.stash[outcome.BROKEN] = f"{error}; it began with: {first}{not_undone}"
             if raising:
-                raise RigError(f"{first}; {error}") from None
+                raise RigError(f"{first}; {error}{not_undone}") from None
 
     def _end_session(self, item: pytest.Item | pytest.Session, error: WrongTarget) -> None:
         item.config.stash[outcome.BROKEN] = str(error)

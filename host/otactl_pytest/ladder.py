@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from otactl.errors import OtactlError, RigError
 
 from otactl_pytest.power import cycle
-from otactl_pytest.preflight import WrongTarget
+from otactl_pytest.preflight import Expected, WrongTarget, same_chip, same_mac
 
 if TYPE_CHECKING:
     from otactl_pytest.board import Board
@@ -21,9 +21,25 @@ _STARTS_S = 2.0  # from power or EN to a MicroPython that hears Ctrl-C
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a rig has beyond a port. `image`: a whole flash to write back, None where there is none."""
+    """What a rig has beyond a port.
+
+    `image`: a whole flash to write back, None where there is none. `expected`: the board that it may be written to.
+    """
 
     image: Path | None = None
+    expected: Expected = field(default_factory=Expected)
+
+
+class Loader(Protocol):
+    """What a board's ROM loader tells: otactl.board.slots_rom.RomSource."""
+
+    chip: str
+
+    @property
+    def mac(self) -> str: ...
+
+    @property
+    def locked(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +86,21 @@ def _reflash(board: "Board", means: Means) -> None:
 
     data = means.image.read_bytes()
     with board.lent(), RomSource(board.device) as source:
+        require_ours(source, means.expected)
         if len(data) > source.flash_size:
             raise RigError(f"{means.image} has {len(data)} bytes, the flash {source.flash_size}")
         source.write(0, data)
     time.sleep(_STARTS_S * board.slow)
+
+
+def require_ours(source: "Loader", expected: Expected) -> None:
+    """What the loader itself says. Raises WrongTarget for another board; RigError for one that would start nothing."""
+    if expected.chip and not same_chip(source.chip, expected.chip):
+        raise WrongTarget(f"wrong target: its loader is that of an {source.chip}, not of an {expected.chip}")
+    if expected.mac and not same_mac(source.mac, expected.mac):
+        raise WrongTarget(f"wrong target: its loader says {source.mac}, not {expected.mac}")
+    if source.locked:
+        raise RigError(f"{source.locked}: it would not start what is written to it")
 
 
 RUNGS = (

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-_OURS = frozenset({"_board_held", "board_device"})
+_OURS = frozenset({"_board_held", "_board_from_pool"})
 RIG_FAULT = 3  # as `otactl` has it
 USES = pytest.StashKey[bool]()  # of an item: it has the plugin's own `board`
 BROKEN = pytest.StashKey[str]()  # of the session: why its board can be used no more
@@ -29,14 +29,16 @@ def annotate(item: pytest.Item, call: pytest.CallInfo[Any], report: pytest.TestR
     A report that failed also tells what the board said meanwhile, and how to run the test again.
     """
     item.stash[REPORT] = report
-    if call.excinfo is None or not report.failed:
-        return
     from otactl.errors import RigError  # a test with a board has it loaded
 
     from otactl_pytest import redact
 
-    redact.clean_report(report.longrepr)
-    report.sections = [(title, redact.clean(text)) for title, text in report.sections]
+    report.longrepr = redact.cleaned(report.longrepr)
+    report.sections = [
+        (title, redact.clean(text)) for title, text in report.sections
+    ]  # shown of a good test too, by -rP
+    if call.excinfo is None or not report.failed:
+        return
     if isinstance(call.excinfo.value, RigError):
         vars(report)["rig_fault"] = redact.clean(str(call.excinfo.value))
     if evidence := item.stash.get(EVIDENCE, None):

@@ -24,8 +24,13 @@ _VIRTUAL = pytest.StashKey[Any]()  # the VirtualBoard, where it is one
 
 
 @pytest.fixture(scope="session")
-def board_device(request: pytest.FixtureRequest) -> Iterator[str]:
+def board_device(_board_from_pool: str) -> str:
     """The device string of this session's board, as mpremote takes it. Override it to take boards from elsewhere."""
+    return _board_from_pool
+
+
+@pytest.fixture(scope="session")
+def _board_from_pool(request: pytest.FixtureRequest) -> Iterator[str]:
     from otactl_pytest import taking
 
     with taking.from_pool(request.config) as (device, lease, virtual):

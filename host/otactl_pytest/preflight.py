@@ -26,6 +26,7 @@ def _facts():
         "slots": len([p for p in Partition.find(Partition.TYPE_APP) if 16 <= p.info()[1] < 32]),
         "running": Partition(Partition.RUNNING).info()[4]}
 """
+_NOT_OURS = ("ImportError", "AttributeError")  # no module esp32 or machine, or other ones by these names
 
 
 class WrongTarget(RigError):
@@ -65,11 +66,15 @@ class Found:
 
 
 def ask(board: "Board") -> Found:
-    """Raises WrongTarget for a board that is no ESP32, RigError."""
+    """Raises WrongTarget for a board that is no ESP32; RigError, also for one that cannot answer (it has no memory left)."""
     try:
         with board.console.hushed():
             told = board.link.value("_facts()", _ASK)
     except BoardError as error:
+        if not str(error).startswith(_NOT_OURS):
+            raise RigError(
+                f"{board.name} does not say what it is ({error}): has its boot.py left it no memory?"
+            ) from None
         raise WrongTarget(f"what answers at {board.device} is no ESP32 with MicroPython ({error})") from None
     mac = ":".join(told["mac"][at : at + 2] for at in range(0, len(told["mac"]), 2))
     chip = CHIPS.get(told["chip"], f"chip number {told['chip']}")
@@ -87,8 +92,8 @@ def check(board: "Board", expected: Expected) -> Found:
 def differences(found: Found, expected: Expected) -> list[str]:
     """What is not as it was meant, in words."""
     checks = (  # what is asked for; whether it holds; what is there instead
-        (expected.chip, found.chip == expected.chip, f"is an {found.chip}, not an {expected.chip}"),
-        (expected.mac, found.mac == expected.mac.lower(), f"has the address {found.mac}, not {expected.mac}"),
+        (expected.chip, same_chip(found.chip, expected.chip), f"is an {found.chip}, not an {expected.chip}"),
+        (expected.mac, same_mac(found.mac, expected.mac), f"has the address {found.mac}, not {expected.mac}"),
         (
             expected.micropython,
             fnmatchcase(found.micropython, expected.micropython),
@@ -103,3 +108,12 @@ def differences(found: Found, expected: Expected) -> list[str]:
         (expected.agent, found.agent, "has no agent: `otactl deploy`"),
     )
     return [said for asked, holds, said in checks if asked and not holds]
+
+
+def same_chip(found: str, expected: str) -> bool:
+    """ESP32-C3 is esp32c3 too: esptool writes the one and takes the other."""
+    return found == expected.lower().replace("-", "")
+
+
+def same_mac(found: str, expected: str) -> bool:
+    return found == expected.lower().replace("-", ":")

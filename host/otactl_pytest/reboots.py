@@ -7,6 +7,8 @@ task watchdog too (esp_system/panic.c). Words of resets: esp_rom/<chip>/include/
 import re
 from dataclasses import dataclass
 
+from otactl_pytest.console import ConsoleLog
+
 BANNER = re.compile(r"^.*rst:(0x[0-9a-f]+) \((\w+)\)[^\n]*\n", re.MULTILINE)
 _BY_NAME = (  # the first that the reset's name contains
     ("POWERON", "power"),
@@ -34,6 +36,12 @@ class Reboot:
 
     cause: str
     rom: str
+
+
+def next_one(console: ConsoleLog, timeout: float, *, take: bool = True) -> Reboot | None:
+    """The next reboot since the console's mark, within `timeout` seconds; each is met once, unless it is not to `take`."""
+    found = console.search_line(BANNER, timeout, take=take)
+    return told_by(*found) if found else None
 
 
 def told_by(banner: re.Match[str], before: str) -> Reboot:

@@ -55,10 +55,9 @@ def expect(board: "Board", cause: str | None, timeout: float) -> Reboot:
     if cause is not None and cause not in reboots.CAUSES:
         raise UsageError(f"no cause {cause!r}: one of {', '.join(reboots.CAUSES)}")
     board.link.let_go()
-    found = board.console.search(reboots.BANNER, timeout)
-    if found is None:
+    told = reboots.next_one(board.console, timeout)
+    if told is None:
         raise BoardError(f"the board did not reboot within {timeout * board.slow:g} s")
-    told = reboots.told_by(found, found.string[: found.start()])
     if cause not in (None, told.cause):
         raise BoardError(f"the board rebooted, but by {told.cause or told.rom}, not by {cause}")
     return told

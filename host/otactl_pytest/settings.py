@@ -16,6 +16,7 @@ _SAID_AGAIN = (
     "--board-reflash",
     "--board-host",
 )
+_WITH_A_VALUE = frozenset({"--board", "--board-tag", "--board-wait", "--board-log", *_SAID_AGAIN})
 
 
 def add(parser: pytest.Parser) -> None:
@@ -95,7 +96,7 @@ def require_one_word(config: pytest.Config) -> None:
     """
     given = [str(word) for word in config.invocation_params.args]
     for option, value in pairwise(given):
-        if option.startswith("--board") and "=" not in option and Path(value).exists():
+        if option in _WITH_A_VALUE and Path(value).exists():
             raise pytest.UsageError(
                 f"write {option}={value} in one word: pytest takes a path that stands alone for a folder of tests, and "
                 "does not find the project's settings then"

@@ -48,7 +48,7 @@ def held(
                 opened.callback(taken.release)
             means = ladder.Means(_image(config, entry, opened))
             found = Held(entry, expected, power, means)
-            opened.callback(found.close)
+            opened.callback(lambda: found.close(broken=outcome.BROKEN in config.stash))
         yield found
 
 

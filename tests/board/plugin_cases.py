@@ -51,6 +51,7 @@ def test_code_that_does_not_end_is_stopped_and_not_the_rigs_fault(board):
 def test_code_that_reboots_the_board_is_not_the_rigs_fault(board):
     with pytest.raises(BoardError, match=r"rebooted while the code ran \(software\)"):
         board.exec("import machine\nmachine.reset()", timeout=1)
+    board.expect_reboot("software", timeout=0)
     assert board.eval("1 + 1") == 2
 
 
@@ -97,10 +98,30 @@ def test_a_mounted_folder_is_imported_from_and_leaves_nothing(board, tmp_path):
         board.mount(tmp_path / "nothing")
 
 
+def test_a_path_without_a_slash_is_the_boards_in_a_mount_too(board, tmp_path):
+    with board.mount(tmp_path):
+        board.put("main.py", "print('mine')\n")
+        assert board.get("./main.py") == b"print('mine')\n"
+    assert board.get("/main.py") == b"print('mine')\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_and_the_boards_own_file_by_that_name_has_its_content_again(board):
+    assert b"app: runs" in board.get("/main.py")
+
+
 def test_a_reset_starts_the_program(board):
     board.reset()
     assert board.expect_reboot() == Reboot("software", "SW_CPU_RESET")
     board.console.wait("app: runs", 20)
+
+
+def test_a_reboot_is_met_that_came_before_what_was_waited_for(board):
+    board.reset()
+    board.console.wait("app: runs", 20)
+    board.expect_reboot("software", timeout=0)
+    with pytest.raises(BoardError, match="did not reboot within 0 s"):
+        board.expect_reboot(timeout=0)
 
 
 def test_a_soft_reset_starts_the_program_without_a_reboot(board):

@@ -1,14 +1,16 @@
 """The pytest plugin in projects of somebody's: a pytest of their own each, against a virtual board, judged from outside."""
 
+import os
 import shutil
+import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
 
 import pluginbench
 import pytest
-from otactl_pytest import ladder
+from otactl.workspace.roster import Entry
+from otactl_pytest import ladder, lease
 from pluginbench import PROGRAM, ended, on_socket, run, start, with_program
 from vboard.board import Board
 
@@ -25,49 +27,104 @@ def test_my_program_starts(board):
 """
 
 
-@pytest.fixture
-def vboard(tmp_path: Path) -> Iterator[Board]:
-    with Board(tmp_path / "board", network_port=0) as made:
+@pytest.fixture(scope="module")
+def vboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
+    """One for all the tests after which it must be as it was before."""
+    with Board(tmp_path_factory.mktemp("vboard") / "board", network_port=0) as made:
         yield with_program(made)
 
 
-@pytest.mark.parametrize("way", ["terminal", "rfc2217", "socket"])
-def test_ten_lines_pass_and_the_board_is_left_as_it_was_found(tmp_path: Path, vboard: Board, way: str) -> None:
-    with ExitStack() as opened:
-        ways: dict[str, Callable[[], str]] = {
-            "terminal": lambda: str(vboard.port),
-            "rfc2217": lambda: str(vboard.url),
-            "socket": lambda: opened.enter_context(on_socket(vboard)),
-        }
-        ran = run(tmp_path / "project", TEN_LINES, f"--board={ways[way]()}")
-    assert (ran.code, ran.count) == (0, {"PASSED": 2}), ran.said
-    seen = len(vboard.text)
+def test_ten_lines_pass_and_the_board_is_left_as_it_was_found(tmp_path: Path, vboard: Board) -> None:
+    tests = TEN_LINES + '\ndef test_last(board): board.exec(\'print("in", "test")\')\n'
+    with on_socket(vboard) as url:
+        ran = run(tmp_path / "project", tests, f"--board={url}")
+    assert (ran.code, ran.count) == (0, {"PASSED": 3}), ran.said
+    vboard.wait_text(
+        "app: runs", 20, since=vboard.text.rindex("in test")
+    )  # the board's own program, after the last test
     assert pluginbench.files(vboard) == ["boot.py", "main.py"]
-    vboard.wait_text("app: runs", 20, since=seen)
 
 
-def test_the_boards_own_program_runs_after_the_last_test(tmp_path: Path, vboard: Board) -> None:
-    running = start(
-        tmp_path / "project", 'def test_it(board): board.exec(\'print("in", "test")\')', f"--board={vboard.port}"
-    )
-    vboard.wait_text("in test", 60)
-    seen = len(vboard.text)
-    vboard.wait_text("app: runs", 20, since=seen)
-    assert ended(running).code == 0
+A_CHIP = """
+from otactl.errors import RigError
+
+def test_puts(board_leased):
+    board_leased.put("/mine", "5")
+
+def test_finds(board_leased):
+    assert board_leased.get("/mine") == b"5"
+
+def test_ends(board_leased):
+    raise RigError("the relay is hot")
+
+def test_power(board):
+    assert board.feature("wifi") == ""
+    board.reset("power")
+    board.expect_reboot("power")
+"""
 
 
-def test_a_virtual_board_is_of_the_chip_asked_for_and_has_a_power_switch(tmp_path: Path) -> None:
-    tests = "def test_it(board):\n    assert board.feature('wifi') == ''\n    board.reset('power')\n    board.expect_reboot('power')\n"
-    ran = run(tmp_path / "project", tests, "--board", "virtual:esp32c3", "--board-chip", "esp32c3")
-    assert ran.code == 0, ran.said
+def test_a_virtual_board_has_a_chip_and_a_switch_and_keeps_what_a_suite_put_that_leases_it(tmp_path: Path) -> None:
+    ran = run(tmp_path / "project", A_CHIP, "--board", "virtual:esp32c3", "--board-chip", "ESP32-C3")
+    passed = dict.fromkeys(("test_puts", "test_finds", "test_power"), "PASSED")
+    assert ran.outcomes == passed | {"test_ends": "RIG FAULT"}, ran.said
+    assert ran.code == 3
 
 
-def test_a_test_that_fails_shows_the_console_and_the_command_and_is_no_rig_fault(tmp_path: Path, vboard: Board) -> None:
-    tests = "def test_it(board):\n    assert board.exec('print(6 * 7)') == '41'\n"
-    ran = run(tmp_path / "project", tests, f"--board={vboard.port}")
-    assert (ran.code, ran.outcomes) == (1, {"test_it": "FAILED"}), ran.said
+FROM_ELSEWHERE = """
+import shutil
+import pytest
+from otactl.errors import RigError
+
+class Switch:
+    def cycle(self): open("cycled", "w")
+
+@pytest.fixture(scope="session")
+def board_device(): return "DEVICE"
+
+@pytest.fixture(scope="session")
+def board_power(): return Switch()
+
+def test_power(board, board_device):
+    assert board.eval("6 * 7") == 42
+    assert board.device == board_device
+    board.reset("power")
+
+def test_fails(board):
+    assert board.exec("print(6 * 7)") == "41"
+
+def test_rig(board): raise RigError("the relay is hot")
+
+def test_log_cannot_be_written(board):
+    board.put("/main.py", "print('mine')")
+    shutil.rmtree(board.log_dir)
+
+class TestTheirs:
+    @pytest.fixture
+    def board(self): return 5
+
+    def test_theirs(self, board): raise RigError("theirs")
+"""
+
+
+def test_a_board_from_elsewhere_with_its_switch_and_all_that_can_go_wrong(tmp_path: Path, vboard: Board) -> None:
+    tests = FROM_ELSEWHERE.replace("DEVICE", str(vboard.port))
+    ran = run(tmp_path / "project", tests, "--board-log=logs")
+    assert ran.code == 1, ran.said
+    assert (tmp_path / "project" / "cycled").exists()
+    assert ran.outcomes == {
+        "test_power": "PASSED",
+        "test_fails": "FAILED",
+        "test_rig": "RIG FAULT",
+        "test_log_cannot_be_written": "ERROR",
+        "test_theirs": "FAILED",  # a RigError of a test without our board is its own affair
+    }, ran.said
     assert " --- exec print(6 * 7)" in ran.said
-    assert f"python -m pytest test_app.py::test_it --board={vboard.port}\n" in ran.said
+    assert "python -m pytest test_app.py::test_fails\n" in ran.said
+    with pluginbench.Link(str(vboard.port)) as link:
+        assert "app: runs" in link.run("print(open('/main.py').read())"), (
+            "not put back, as the log could not be written"
+        )
 
 
 UNPLUGGED = """
@@ -98,13 +155,11 @@ def wait_for(path: Path) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("way", ["terminal", "rfc2217"])
-def test_a_port_that_goes_away_is_one_rig_fault_and_skips_the_rest(tmp_path: Path, way: str) -> None:
+def test_a_port_that_goes_away_is_one_rig_fault_and_skips_the_rest(tmp_path: Path) -> None:
     project = tmp_path / "project"
     with Board(tmp_path / "board", network_port=0) as made:
         with_program(made)
-        device = str(made.port) if way == "terminal" else str(made.url)
-        running = start(project, UNPLUGGED, f"--board={device}", "--board-slow", "0.3")
+        running = start(project, UNPLUGGED, f"--board={made.url}", "--board-slow", "0.3")
         wait_for(project / "now")
     ran = ended(running)
     assert ran.outcomes == {
@@ -160,44 +215,29 @@ def test_a_console_that_is_only_watched_comes_back_with_its_port(tmp_path: Path)
     assert ran.code == 0, ran.said
 
 
-LEASED = """
-from otactl.errors import RigError
+CTRL_C = """
+from pathlib import Path
 
-def test_puts(board_leased):
-    board_leased.put("/mine", "5")
+def test_it(board):
+    board.put("/main.py", "print('mine')")
+    Path("now").touch()
+    board.put("/big", bytes(400_000))
 
-def test_finds(board_leased):
-    assert board_leased.get("/mine") == b"5"
-
-def test_ends(board_leased):
-    raise RigError("the relay is hot")
+def test_after(board): pass
 """
 
 
-def test_a_suite_that_leases_a_board_for_its_session_keeps_what_it_put(tmp_path: Path) -> None:
-    ran = run(tmp_path / "project", LEASED)
-    assert ran.outcomes == {"test_puts": "PASSED", "test_finds": "PASSED", "test_ends": "RIG FAULT"}, ran.said
-    assert ran.code == 3
-
-
-def test_a_failure_beside_a_rig_fault_is_a_failure(tmp_path: Path) -> None:
-    tests = (
-        "from otactl.errors import RigError\n"
-        "def test_rig(board): raise RigError('the relay is hot')\n"
-        "def test_own(board): raise ValueError('a bug')\n"
-    )
-    ran = run(tmp_path / "project", tests)
-    assert (ran.code, ran.outcomes) == (1, {"test_rig": "RIG FAULT", "test_own": "FAILED"}), ran.said
-
-
-def test_a_rig_error_of_a_test_without_our_board_is_its_own_affair(tmp_path: Path) -> None:
-    tests = (
-        "import pytest\nfrom otactl.errors import RigError\n"
-        "@pytest.fixture\ndef board(): return 5\n"
-        "def test_it(board): raise RigError('theirs')\n"
-    )
-    ran = run(tmp_path / "project", tests)
-    assert (ran.code, ran.outcomes) == (1, {"test_it": "FAILED"}), ran.said
+def test_ctrl_c_in_the_middle_of_a_file_leaves_the_board_as_it_was_found(tmp_path: Path, vboard: Board) -> None:
+    running = start(tmp_path / "project", CTRL_C, f"--board={vboard.port}")
+    wait_for(tmp_path / "project" / "now")
+    time.sleep(0.3)  # into the transfer, which takes seconds
+    running.send_signal(signal.SIGINT)
+    ran = ended(running)
+    assert (ran.code, ran.outcomes) == (pytest.ExitCode.INTERRUPTED, {}), ran.said
+    assert pluginbench.files(vboard) == ["boot.py", "main.py"]
+    seen = len(vboard.text)
+    vboard.reset()
+    vboard.wait_text("app: runs", 20, since=seen)
 
 
 WRONG = "def test_a(board): open('touched', 'w')\ndef test_b(board): open('touched', 'w')\ndef test_c(): pass\n"
@@ -219,15 +259,12 @@ def test_no_board_at_the_port_is_one_rig_fault(tmp_path: Path) -> None:
 
 
 def test_a_board_that_another_session_holds_is_one_rig_fault(tmp_path: Path, vboard: Board) -> None:
-    held = "from pathlib import Path\nimport time\ndef test_it(board):\n    Path('now').touch()\n    time.sleep(60)\n"
-    first = start(tmp_path / "first", held, f"--board={vboard.port}")
-    wait_for(tmp_path / "first" / "now")
+    held = lease.take([Entry("desk", str(vboard.port))], 0)
     ran = run(tmp_path / "project", WRONG, f"--board={vboard.port}", "--board-wait", "0.5")
-    first.kill()
-    first.communicate()
+    held.release()
     assert ran.code == 3, ran.said
     assert "1 passed, 1 skipped, 1 rig fault" in ran.said
-    by = f"{vboard.port} is held by process {first.pid} in {tmp_path / 'first'}"
+    by = f"{vboard.port} is held by process {os.getpid()} in {Path.cwd()}"
     assert f"\nwaiting 0.5 s at most for a board: {by}\n" in ran.said
     assert f"::test_a: no board is free after 0.5 s: {by}\n" in ran.said
 
@@ -239,9 +276,17 @@ if "deaf" in os.listdir():  # once
     import micropython
     micropython.kbd_intr(-1)
     print("deaf")
-    while True: pass
+    import time
+    while True: time.sleep(1)
 """
 ONE_TEST = "def test_it(board): assert board.eval('6 * 7') == 42\n"
+
+
+LEFT_DEAF = """
+def test_left_deaf(board):
+    board.start("import micropython\\nmicropython.kbd_intr(-1)\\nprint('deaf')\\nimport time\\nwhile True: time.sleep(1)")
+    board.console.wait("deaf")
+"""
 
 
 def deafened(board: Board, *, for_ever: bool = False) -> None:
@@ -253,12 +298,16 @@ def deafened(board: Board, *, for_ever: bool = False) -> None:
     board.wait_text("deaf", 20)
 
 
-def test_a_board_that_hears_no_ctrl_c_is_reset_by_its_modem_lines(tmp_path: Path, vboard: Board) -> None:
+def test_a_board_that_hears_no_ctrl_c_is_reset_by_its_modem_lines_also_after_the_last_test(
+    tmp_path: Path, vboard: Board
+) -> None:
     deafened(vboard)
-    boots = len(vboard.boots)
-    ran = run(tmp_path / "project", ONE_TEST, f"--board={vboard.url}", "--board-slow", "0.08", "--board-log", "logs")
+    boots, seen = len(vboard.boots), len(vboard.text)
+    words = [f"--board={vboard.url}", "--board-slow=0.08", "--board-log=logs"]
+    ran = run(tmp_path / "project", ONE_TEST + LEFT_DEAF, *words)
     assert ran.code == 0, ran.said
-    assert len(vboard.boots) == boots + 1
+    assert len(vboard.boots) == boots + 2
+    vboard.wait_text("app: runs", 20, since=seen)
     console = next((tmp_path / "project" / "logs").rglob("console.log")).read_text()
     assert " --- ladder: soft reset: the board at rfc2217" in console
     assert " --- ladder: reset by DTR and RTS: the board is back" in console
@@ -305,8 +354,8 @@ def test_rig(board):
 
 def test_each_worker_of_xdist_leases_a_board_of_the_pool_and_rig_faults_come_together(tmp_path: Path) -> None:
     with Board(tmp_path / "a") as first, Board(tmp_path / "b") as second:
-        for one in (first, second):
-            with_program(one)
+        first.power_on()
+        second.power_on()
         ran = run(tmp_path / "project", POOLED, "-n", "2", f"--board={first.port}", f"--board={second.port}")
     told = {path.read_text() for path in (tmp_path / "project").glob("told-*")}
     assert {pair.split()[0] for pair in told} == {"gw0", "gw1"}, ran.said
@@ -314,20 +363,3 @@ def test_each_worker_of_xdist_leases_a_board_of_the_pool_and_rig_faults_come_tog
     assert len(told) == 2, "a worker changed its board"
     assert (ran.code, ran.outcomes) == (3, {"test_it": "PASSED", "test_rig": "RIG FAULT"}), ran.said
     assert "test_app.py::test_rig: the relay is hot" in ran.said
-
-
-def test_a_board_can_be_taken_from_elsewhere_with_its_own_switch(tmp_path: Path, vboard: Board) -> None:
-    tests = (
-        "import pytest\n"
-        "class Switch:\n"
-        "    def cycle(self): open('cycled', 'w')\n"
-        "@pytest.fixture(scope='session')\n"
-        f"def board_device(): return {str(vboard.port)!r}\n"
-        "@pytest.fixture(scope='session')\n"
-        "def board_power(): return Switch()\n"
-        "def test_it(board, board_device):\n    assert board.eval('6 * 7') == 42\n"
-        "    assert board.device == board_device\n    board.reset('power')\n"
-    )
-    ran = run(tmp_path / "project", tests)
-    assert ran.code == 0, ran.said
-    assert (tmp_path / "project" / "cycled").exists()

@@ -64,7 +64,7 @@ def test_it(request):
 
 
 def test_a_project_without_boards_pays_nothing(tmp_path: Path) -> None:
-    ran = run(tmp_path / "project", NO_BOARD)
+    ran = run(tmp_path / "project", NO_BOARD, "-W", "error", "--strict-markers", "--board-backup", "test_app.py")
     assert "micropython-ota-agent" in ran.said.partition("plugins: ")[2].splitlines()[0]
     assert (ran.code, ran.outcomes) == (0, {"test_it": "PASSED"}), ran.said
 

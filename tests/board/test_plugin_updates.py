@@ -12,6 +12,11 @@ from rig import Rig, image, started
 PAGE = "docs/testing-your-app.md"
 SSID, PASSWORD = "desk-net", "geheim-word-1"
 ON_THEIR_BOARD = f"""
+def test_that_has_no_server(board):
+    words = board.get("/etc/ota/config.json").decode().split('"')
+    print("it joins with", words[words.index("password") + 2])
+    assert False
+
 def test_update(board, ota_server, ota_release):
     ota_release("2.0", firmware="app.bin")
     assert board.agent.update().name == "confirmed"
@@ -55,7 +60,12 @@ def test_an_update_of_a_board_with_an_agent_of_its_own_is_undone_and_no_password
 
     words = [f"--board={board.port}", "--board-host=127.0.0.1", f"--board-log={logs}", "--junitxml=tests.xml"]
     ran = run(project, ON_THEIR_BOARD, *words, BOARD_WIFI_SSID=SSID, BOARD_WIFI_PASSWORD=PASSWORD)
-    assert ran.outcomes == {"test_update": "PASSED", "test_that_fails": "FAILED"}, ran.said
+    assert ran.outcomes == {
+        "test_that_has_no_server": "FAILED",
+        "test_update": "PASSED",
+        "test_that_fails": "FAILED",
+    }, ran.said
+    assert "it joins with ***\n" in ran.said
     assert rigs.slot_bytes(board, "ota_1", len(new)) == new, "nothing was updated"
 
     seen = len(board.text)

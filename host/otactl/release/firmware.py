@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from esptool.bin_image import LoadFirmwareImage
 from vboard.flash.table import TABLE_OFFSET, TABLE_SIZE, Row, Table, TableError  # pure Python: runs on any system
 
 from otactl.errors import ReleaseError
 from otactl.files import read_named
-from otactl.release import silent
 
 CHIPS = {
     0: "esp32", 2: "esp32s2", 5: "esp32c3", 9: "esp32s3", 12: "esp32c2", 13: "esp32c6",
@@ -124,6 +122,10 @@ def check(app: bytes, chip: str, name: str) -> int:
 
     Raises ReleaseError.
     """
+    from esptool.bin_image import LoadFirmwareImage  # esptool takes a while to load, and most callers want CHIPS
+
+    from otactl.release import silent
+
     silent.esptool()
     try:
         image: Any = LoadFirmwareImage(chip, app)

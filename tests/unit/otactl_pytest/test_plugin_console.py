@@ -133,15 +133,29 @@ def test_a_line_without_end_does_not_fill_memory(console: ConsoleLog) -> None:
 )
 def test_the_cause_of_a_reboot(console: ConsoleLog, said: bytes, cause: str) -> None:
     console.hear(b"app: works\r\n" + said)
-    found = console.search(reboots.BANNER, 0)
-    assert found
-    assert reboots.told_by(found, found.string[: found.start()]).cause == cause
+    told = reboots.next_one(console, 0)
+    assert told
+    assert told.cause == cause
     assert cause in (*reboots.CAUSES, "")
 
 
 def test_a_crash_counts_for_the_reboot_after_it_only(console: ConsoleLog) -> None:
     console.hear(b"Guru Meditation Error: Core  1 panic'ed (LoadProhibited).\r\n" + BANNER + b"up\r\n" + BANNER)
     causes = []
-    while found := console.search(reboots.BANNER, 0):
-        causes.append(reboots.told_by(found, found.string[: found.start()]).cause)
+    while told := reboots.next_one(console, 0):
+        causes.append(told.cause)
     assert causes == ["panic", "software"]
+
+
+def test_a_reboot_is_met_once_whatever_was_waited_for_since(console: ConsoleLog) -> None:
+    console.hear(BANNER + b"ready\r\n")
+    console.wait("ready", 0)
+    assert reboots.next_one(console, 0, take=False)
+    assert reboots.next_one(console, 0)
+    assert reboots.next_one(console, 0) is None
+
+
+def test_a_reboot_before_the_mark_is_not_met(console: ConsoleLog) -> None:
+    console.hear(BANNER)
+    console.mark()
+    assert reboots.next_one(console, 0) is None

@@ -1,5 +1,7 @@
 """The ladder: from the mildest means on, each tried and noted, until the preflight holds. And what the preflight asks."""
 
+from dataclasses import dataclass
+
 import pytest
 from otactl.errors import BoardError, RigError
 from otactl_pytest import ladder, preflight
@@ -81,6 +83,8 @@ def test_a_rung_without_its_means_says_which_option_gives_them(rung: Rung) -> No
     [
         (Expected(), []),
         (Expected("esp32", "24:0A:C4:12:34:56", "1.26.*", "ESP32_*", 2, True), []),
+        (Expected("ESP32", "24-0a-c4-12-34-56"), []),
+        (Expected(chip="ESP32-C3"), ["is an esp32, not an ESP32-C3"]),
         (Expected(chip="esp32c3"), ["is an esp32, not an esp32c3"]),
         (Expected(mac="24:0a:c4:00:00:00"), ["has the address 24:0a:c4:12:34:56, not 24:0a:c4:00:00:00"]),
         (Expected(micropython="1.27.*"), ["runs MicroPython 1.26.1, not 1.27.*"]),
@@ -94,6 +98,36 @@ def test_a_rung_without_its_means_says_which_option_gives_them(rung: Rung) -> No
 )
 def test_what_is_not_as_it_was_meant(expected: Expected, says: list[str]) -> None:
     assert preflight.differences(FOUND, expected) == says
+
+
+@dataclass
+class Loader:
+    """What RomSource tells of a board that is silent otherwise."""
+
+    chip: str = "esp32"
+    mac: str = "24:0a:c4:12:34:56"
+    locked: str = ""
+
+
+@pytest.mark.parametrize(
+    ("loader", "expected", "error", "says"),
+    [
+        (Loader(), Expected("esp32c3"), WrongTarget, "loader is that of an esp32, not of an esp32c3"),
+        (Loader(), Expected(mac="24:0a:c4:00:00:00"), WrongTarget, "loader says 24:0a:c4:12:34:56, not 24:0a:c4:00"),
+        (
+            Loader(locked="its flash is encrypted"),
+            Expected(),
+            RigError,
+            "encrypted: it would not start what is written",
+        ),
+    ],
+    ids=["chip", "address", "locked"],
+)
+def test_nothing_is_flashed_to_another_board_or_a_locked_one(
+    loader: Loader, expected: Expected, error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        ladder.require_ours(loader, expected)
 
 
 def test_an_agent_that_is_missing_is_told_with_what_to_do() -> None:

@@ -22,6 +22,11 @@ def nothing_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ('WLAN().connect(b"home", b"geheim1")', 'WLAN().connect(b"home", b"***")'),
         ("http://admin:geheim1@plug/on", "http://admin:***@plug/on"),
         ("api_token: 'geheim1'", "api_token: '***'"),
+        ("""{"password": "geh'e\\"im\\\\1"}""", '{"password": "***"}'),
+        ("""password = 'geh"e\\'im1'""", "password = '***'"),
+        ("external:relay --password geheim1 --port 2", "external:relay --password *** --port 2"),
+        ("BOARD_WIFI_PASSWORD=geheim1 pytest", "BOARD_WIFI_PASSWORD=*** pytest"),
+        ("GET /on?token=geheim1&port=2", "GET /on?token=***&port=2"),
         ("ssid = 'home'", "ssid = 'home'"),
         ("https://plug:8443/on and user@host", "https://plug:8443/on and user@host"),
         ("password wrong: 'check-wifi'", "password wrong: 'check-wifi'"),
@@ -42,9 +47,32 @@ def test_the_secrets_of_a_configuration_are_known() -> None:
     assert redact.clean("home geheim1 abcdef") == "home *** ***"
 
 
-def test_too_short_a_secret_does_not_take_words_apart() -> None:
-    redact.register_secret("abc")
-    assert redact.clean("the abc of it") == "the abc of it"
+def test_a_short_secret_is_hidden_where_it_stands_alone_and_takes_no_word_apart() -> None:
+    redact.register_secret("pin")
+    assert redact.clean("spinning with 'pin', pin") == "spinning with '***', ***"
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        'a"b\\c\u00fcd/',
+        r"a\"b\\c\u00fcd/",
+        'a\\"b\\\\c\u00fcd/',
+        repr('a"b\\c\u00fcd/'.encode()),
+        "'a\"b\\\\c\u00fcd/'",
+        "a%22b%5Cc%C3%BCd%2F",
+    ],
+    ids=["itself", "json", "json in utf-8", "bytes", "repr", "url"],
+)
+def test_a_secret_is_hidden_in_every_spelling(spelt: str) -> None:
+    redact.register_secret('a"b\\c\u00fcd/')
+    assert redact.clean(spelt).strip("b'") == "***"
+
+
+@pytest.mark.parametrize("found", ["geheim1 is wrong", ("test_app.py", 3, "geheim1 is wrong")])
+def test_a_report_that_is_a_text_or_a_place_is_cleaned_too(found: object) -> None:
+    redact.register_secret("geheim1")
+    assert "geheim1" not in str(redact.cleaned(found))
 
 
 def test_all_texts_of_a_report_are_cleaned() -> None:
@@ -53,6 +81,6 @@ def test_all_texts_of_a_report_are_cleaned() -> None:
         raise ValueError("geheim1 is wrong")
     longrepr = caught.getrepr(style="long", showlocals=True)
     assert "geheim1" in str(longrepr)
-    redact.clean_report(longrepr)
+    longrepr = redact.cleaned(longrepr)
     assert "geheim1" not in str(longrepr)
     assert "*** is wrong" in str(longrepr)
