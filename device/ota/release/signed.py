@@ -1,0 +1,71 @@
+"""What a board asks of the signature that an app image carries itself, beside the release's (release/sector.py)."""
+
+import hashlib
+
+from micropython import const
+
+from .. import steps
+from ..boot import slots
+from ..config import fits
+from ..errors import require
+from . import sector
+
+_HEAD, _SEGMENT = const(24), const(8)  # bytes of an image's header, of a segment's
+_NO_SECTOR = "no sector behind the image"
+
+
+class Demand:
+    """What a board's configuration asks of a release's target. `wanted`: its entry `image_signature`.
+
+    P1: what the signed release says of its image is refused here, before a byte of it is asked for. Raises OtaError
+    bad-release, image-key."""
+
+    def __init__(self, wanted: dict, target: dict) -> None:
+        named = target.get("signed_by") or []
+        good = fits(named, (list,), 0, 3) and all(fits(name, (str,), 64, 64) for name in named)
+        require(good, "bad-release", "signed_by")
+        if named or wanted["required"]:
+            known = any(name.lower() in wanted["keys"] for name in named)
+            require(known, "image-key", named[0][:16] if named else "none")
+        self._keys = wanted["keys"] if named and wanted["verify"] == "board" else None
+
+    def verify(self, slot, size: int, sha256: str, view: memoryview):
+        """Steps until the image in `slot`, as it lies in flash (P3), has shown a trusted key's signature. `size` and `sha256`
+        are the release's. Raises OtaError read-back, image-signature."""
+        if not self._keys:
+            return
+        body = size - sector.SIZE
+        require(body > 0, "image-signature", _NO_SECTOR)
+        whole, image = hashlib.sha256(), hashlib.sha256()
+        for done in slots.read_slot(slot, body, view, _Both(whole, image)):
+            yield steps.progress("signature", done, size)
+        last = view[: sector.SIZE]
+        slot.readblocks(0, last, body)
+        whole.update(last)
+        require(whole.digest().hex() == sha256, "read-back", slot.info()[4])  # flash's fault, not the signature's
+        behind = -(-_end(slot, size) // sector.SIZE) * sector.SIZE  # where ESP-IDF looks for it
+        require(body == behind, "image-signature", _NO_SECTOR)
+        yield from sector.check(last, image.digest(), self._keys)
+
+
+class _Both:
+    """Two hashes of the same bytes."""
+
+    def __init__(self, one, other) -> None:
+        self._one, self._other = one, other
+
+    def update(self, part) -> None:
+        self._one.update(part)
+        self._other.update(part)
+
+
+def _end(slot, size: int) -> int:
+    # Where the image in a slot ends: behind its segments, the checksum in the last of 16 bytes, and its own SHA-256.
+    head, at = bytearray(_HEAD), _HEAD
+    slot.readblocks(0, head)
+    for _ in range(head[1]):
+        segment = bytearray(_SEGMENT)
+        slot.readblocks(0, segment, at)
+        at += _SEGMENT + int.from_bytes(segment[4:], "little")
+        require(at < size, "image-signature", _NO_SECTOR)
+    return (at + 16 & ~15) + (32 if head[23] == 1 else 0)
