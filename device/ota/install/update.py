@@ -32,7 +32,7 @@ class Update:
         self._slots = slots.Slots()
         self._slots.require_confirmed()
         self._record = record.load()
-        self._demand = None  # release.signed.Demand, where an image has to carry a signature of its own
+        self._demand = None  # a demand.Demand, where an image has to carry a signature of its own
         self.offer: dict = {}
 
     def look(self):
@@ -49,9 +49,9 @@ class Update:
         installed = kept.release_in(running) or {}
         policy.apply(payload, target, kept.state, installed.get("sequence", 0), Firmware.room(self._slots))
         if self._config["image_signature"]:
-            from ..release import signed
+            from ..release import demand
 
-            self._demand = signed.Demand(self._config["image_signature"], target)
+            self._demand = demand.Demand(self._config["image_signature"], target)
         if response.valid_to is not None:
             clock.prove(dates.parse(payload["published"]), response.valid_to)
         if installed.get("sha256") in (None, "", sha256) and (yield from self._runs(size, sha256)):

@@ -11,7 +11,7 @@ from micropython import const
 
 from ..console import say
 from ..errors import OtaError, require
-from . import p256, signature
+from . import signature
 
 SIZE = 4096
 _BLOCK = const(1216)
@@ -72,6 +72,8 @@ def _is_good(block: memoryview, digest: bytes):
     # Steps that return whether the block's key signed `digest`. All its numbers are little-endian.
     if block[1] == _RSA[1]:
         return signature.verify_pss(_number(block, 36, 384), digest, bytes(reversed(bytes(block[812:_CRC]))))
+    from . import p256  # what RSA does without
+
     x, y, r, s = [_number(block, at, 32) for at in (37, 69, 101, 133)]
     return (yield from p256.verify(x, y, r, s, digest))
 

@@ -1,4 +1,4 @@
-"""What a board asks of the signature that an app image carries itself, beside the release's (release/sector.py)."""
+"""Verifies the signature of an app image that lies in a slot (release/sector.py has the format)."""
 
 import hashlib
 
@@ -6,7 +6,6 @@ from micropython import const
 
 from .. import steps
 from ..boot import slots
-from ..config import fits
 from ..errors import require
 from . import sector
 
@@ -14,38 +13,21 @@ _HEAD, _SEGMENT = const(24), const(8)  # bytes of an image's header, of a segmen
 _NO_SECTOR = "no sector behind the image"
 
 
-class Demand:
-    """What a board's configuration asks of a release's target. `wanted`: its entry `image_signature`.
-
-    P1: what the signed release says of its image is refused here, before a byte of it is asked for. Raises OtaError
-    bad-release, image-key."""
-
-    def __init__(self, wanted: dict, target: dict) -> None:
-        named = target.get("signed_by") or []
-        good = fits(named, (list,), 0, 3) and all(fits(name, (str,), 64, 64) for name in named)
-        require(good, "bad-release", "signed_by")
-        if named or wanted["required"]:
-            known = any(name.lower() in wanted["keys"] for name in named)
-            require(known, "image-key", named[0][:16] if named else "none")
-        self._keys = wanted["keys"] if named and wanted["verify"] == "board" else None
-
-    def verify(self, slot, size: int, sha256: str, view: memoryview):
-        """Steps until the image in `slot`, as it lies in flash (P3), has shown a trusted key's signature. `size` and `sha256`
-        are the release's. Raises OtaError read-back, image-signature."""
-        if not self._keys:
-            return
-        body = size - sector.SIZE
-        require(body > 0, "image-signature", _NO_SECTOR)
-        whole, image = hashlib.sha256(), hashlib.sha256()
-        for done in slots.read_slot(slot, body, view, _Both(whole, image)):
-            yield steps.progress("signature", done, size)
-        last = view[: sector.SIZE]
-        slot.readblocks(0, last, body)
-        whole.update(last)
-        require(whole.digest().hex() == sha256, "read-back", slot.info()[4])  # flash's fault, not the signature's
-        behind = -(-_end(slot, size) // sector.SIZE) * sector.SIZE  # where ESP-IDF looks for it
-        require(body == behind, "image-signature", _NO_SECTOR)
-        yield from sector.check(last, image.digest(), self._keys)
+def verify(slot, size: int, sha256: str, trusted: "list[str]", view: memoryview):
+    """Steps until the image in `slot`, as it lies in flash (P3), has shown the signature of a key of `trusted` (digests,
+    hex). `size` and `sha256` are the release's. Raises OtaError read-back, image-signature."""
+    body = size - sector.SIZE
+    require(body > 0, "image-signature", _NO_SECTOR)
+    whole, image = hashlib.sha256(), hashlib.sha256()
+    for done in slots.read_slot(slot, body, view, _Both(whole, image)):
+        yield steps.progress("signature", done, size)
+    last = view[: sector.SIZE]
+    slot.readblocks(0, last, body)
+    whole.update(last)
+    require(whole.digest().hex() == sha256, "read-back", slot.info()[4])  # flash's fault, not the signature's
+    behind = -(-_end(slot, size) // sector.SIZE) * sector.SIZE  # where ESP-IDF looks for it
+    require(body == behind, "image-signature", _NO_SECTOR)
+    yield from sector.check(last, image.digest(), trusted)
 
 
 class _Both:

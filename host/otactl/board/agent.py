@@ -24,6 +24,7 @@ _PARTS = {
     "net/ethernet.py": "ethernet",
     "net/fields.py": "ethernet",
     "release/fields.py": "image_signature",
+    "release/demand.py": "image_signature",
     "release/signed.py": "image_signature",
     "release/sector.py": "image_signature",
     "release/p256.py": "image_signature",
