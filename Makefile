@@ -8,10 +8,11 @@ FIRMWARE  ?=
 VENV      := .venv
 BIN       := $(VENV)/bin
 READY     := $(VENV)/ready
+BESIDE    := $(VENV)/beside/ready
 OTACTL    := $(BIN)/otactl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo picture test lint fmt deploy status repl board bench powercut soak clean
+.PHONY: help demo picture test lint fmt deploy status repl board bench powercut soak hil hil-self clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,17 +31,31 @@ demo: $(READY) ## a full update and a rollback on a virtual board (FIRMWARE=path
 picture: $(READY) ## what the demo shows, as README's picture docs/demo.svg
 	@$(OTACTL) demo --svg docs/demo.svg
 
+# Plugins that ours must work beside, each in a folder of its own: in the venv they would take part in every test run.
+$(BESIDE): $(READY)
+	@rm -rf $(VENV)/beside
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(VENV)/beside/labgrid labgrid
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(VENV)/beside/embedded pytest-embedded-serial
+	@touch $@
+
 test: $(READY) ## all tests
+	@$(MAKE) --no-print-directory $(BESIDE) || echo "no $(BESIDE): the tests beside other plugins are skipped" >&2
 	@$(BIN)/python -m pytest -n 4 $(ARGS)
 
 soak: $(READY) ## 200 random sequences of network faults (SEED=7 to choose them, ONLY=17 for one)
 	@SOAK=200 SEED="$(or $(SEED),$$(date +%s))" ONLY="$(ONLY)" \
 	    $(BIN)/python -m pytest -n 2 tests/board/test_soak.py $(ARGS)
 
+hil: $(READY) ## the suite on a board, which is left as it was: make hil BOARD=/dev/ttyUSB0 (ARGS=--all)
+	@$(OTACTL) hil "$(or $(BOARD),virtual)" $(ARGS)
+
+hil-self: $(READY) ## what the suite says of boards, agents and rigs with a fault each (20 minutes)
+	@HIL_SELF=1 $(BIN)/python -m pytest -n 2 tests/board/test_hil.py $(ARGS)
+
 lint: $(READY) typings/ready ## ruff and mypy, for the host and for the device
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy host/otactl host/vboard host/faultserver
+	@$(BIN)/mypy host/otactl host/otactl_pytest host/vboard host/faultserver
 	@$(BIN)/mypy --config-file device/mypy.ini device/ota device/cable.py
 
 typings/ready: $(READY)

@@ -6,13 +6,16 @@ rest (signature, policy, slot, journal, read-back, switch, trial) is the agent's
 The board asks by a line, the computer answers with one frame and then waits for the next line: while flash is written
 nobody takes bytes from a UART, and 259 are all that its ring holds.
 
-    ota: fetch HOW URL    the file that is meant from here on, before its first frame; HOW: "raw", or "deflate", as one stream
+    ota: fetch HOW URL    the file that is meant from here on, before its first frame; HOW: "raw", or "deflate", as one stream,
+                          where the firmware has a decoder
     ota: next OFFSET      the frame that begins with that byte of the file, or that very frame once more
 
     frame = STX, head as hex digits, body, and a place for each hole, four hex digits
-    head  = offset u32, bytes of the body u16, bytes of the file that it makes u16, holes u16, CRC-32 u32; little-endian
+    head  = offset u32, bytes of the body u16, bytes of the file that it makes u16, holes u16, check u16, CRC-32 u32;
+            little-endian
 
-The CRC is over the head before it, the body, and the digits of the holes. A hole is a byte of the body that is 3, Ctrl-C,
+The CRC is over the ten bytes before the check, the body, and the digits of the holes. The check is the low half of the
+CRC-32 of those ten: for a number of bytes or holes that is damaged the board would wait. A hole is a byte of the body that is 3, Ctrl-C,
 and is sent as 0: so Ctrl-C always is one, and reaches the board in the middle of a frame too."""
 
 import binascii
@@ -29,13 +32,13 @@ from ota.errors import OtaError
 from ota.net import link
 
 _START = const(2)  # STX
-_HEAD = const(28)  # digits
-_SUMMED = const(10)  # bytes of the head that the CRC is over
+_HEAD = const(32)  # digits
+_SUMMED = const(10)  # bytes of the head that check and CRC are over
 _HOLE = const(4)  # digits
 _PIECE = const(128)  # bytes that are read at a time
 _MOST = const(2112)  # bytes of a body: half a sector, where deflate makes it no smaller
 _WINDOW_BITS = const(10)
-_ASK_MS = const(3000)  # until a question is asked again
+_ASK_MS = const(3000)  # until a question is asked again; this and the next two are of a link of usual speed
 _QUIET_MS = const(100)  # after it nothing is left of a damaged frame
 _SILENT_MS = const(30000)
 _DAMAGED = const(20)  # frames in a row
@@ -44,12 +47,14 @@ _DAMAGED = const(20)  # frames in a row
 class Cable:
     """A file, as fill() of net.response.Response gives it; the names that it shares with that mean the same."""
 
-    def __init__(self, how: str) -> None:
+    def __init__(self, how: str, slow: float) -> None:
         self.date = self.etag = self.total = None
         self.url = self._url = ""
         self.start, self.ended = 0, False
         self._offset = 0
         self._how = how
+        self._ask_ms, self._quiet_ms = int(_ASK_MS * slow), int(_QUIET_MS * slow)
+        self._silent_ms = int(_SILENT_MS * slow)
         self._body = io.BytesIO(_MOST)  # type: ignore[call-arg,arg-type]  # that much room, as MicroPython has it
         self._bytes = self._body
         self._piece, self._head, self._one = bytearray(_PIECE), bytearray(_HEAD), bytearray(1)
@@ -64,9 +69,12 @@ class Cable:
         self.start = self._offset = start
         self.ended = False
         if self._how == "deflate":
-            import deflate
+            try:
+                import deflate
 
-            self._bytes = deflate.DeflateIO(self._body, deflate.RAW, _WINDOW_BITS)
+                self._bytes = deflate.DeflateIO(self._body, deflate.RAW, _WINDOW_BITS)
+            except ImportError:  # a build without it
+                self._how = "raw"
         if self._timer is None:
             self._timer = machine.Timer(0)  # the one that all chips and versions have
             self._timer.init(mode=machine.Timer.PERIODIC, period=1000, callback=self._tick)
@@ -98,11 +106,12 @@ class Cable:
 
     def _tick(self, _) -> None:
         # The computer went away in the middle of a frame, where only Ctrl-C ends the wait for its next byte.
-        if self._waits and time.ticks_diff(time.ticks_ms(), self._heard) > _SILENT_MS + _ASK_MS:
-            kept = record.load()
-            kept.note("refused", ["cable", "silent"])
-            kept.progress(kept.offset)
-            _leave()
+        if self._waits and time.ticks_diff(time.ticks_ms(), self._heard) > self._silent_ms + self._ask_ms:
+            try:
+                record.load().note("refused", ["cable", "silent"])
+                _keep_offset()
+            finally:  # a callback that fails is not asked again: it would be printed, and the wait go on
+                _leave()
 
     def _next(self, room: int) -> int:
         # Have the frame of the offset in `_body`, of at most `room` bytes of the file. Returns how many it makes.
@@ -112,16 +121,16 @@ class Cable:
                 print("ota: fetch", self._how, self._url)
             print("ota: next", self._offset)
             self._heard = time.ticks_ms()
-            if not self._poll.poll(_ASK_MS):
-                silent_ms += _ASK_MS
-                if silent_ms >= _SILENT_MS:
+            if not self._poll.poll(self._ask_ms):
+                silent_ms += self._ask_ms
+                if silent_ms >= self._silent_ms:
                     raise OtaError("cable", "silent")
                 continue
             got = self._frame(room)
             if got:
                 return got
             damaged, silent_ms = damaged + 1, 0
-            while self._poll.poll(_QUIET_MS):
+            while self._poll.poll(self._quiet_ms):
                 self._input.readinto(self._one)
         raise OtaError("cable", "damaged")
 
@@ -135,10 +144,11 @@ class Cable:
             head = binascii.unhexlify(self._head)  # type: ignore[arg-type]
         except ValueError:
             return 0
-        offset, size, makes, holes, told = struct.unpack("<IHHHI", head)
-        if size > _MOST or makes > room or offset != self._offset:
+        offset, size, makes, holes, check, told = struct.unpack("<IHHHHI", head)
+        found = binascii.crc32(memoryview(head)[:_SUMMED])
+        if found & 0xFFFF != check or size > _MOST or makes > room or offset != self._offset:
             return 0
-        found = self._read_body(size, binascii.crc32(memoryview(head)[:_SUMMED]))
+        found = self._read_body(size, found)
         return makes if self._fill_holes(holes, size, found) == told else 0
 
     def _read_body(self, size: int, found: int) -> int:
@@ -187,10 +197,10 @@ class _Envelope:
         yield
 
 
-def push(envelope: bytes, how: str, progress) -> None:
-    """agent.update(progress) with this release, its image from the cable. `how`: raw or deflate. Raises OtaError, as
-    agent.update() does, and cable."""
-    cable, told = Cable(how), _Envelope(envelope)  # their memory first: the heap is whole yet
+def push(envelope: bytes, how: str, progress, slow: float = 1.0) -> None:
+    """agent.update(progress) with this release, its image from the cable. `how`: raw or deflate; every time limit is times
+    `slow`. Raises OtaError, as agent.update() does, and cable."""
+    cable, told = Cable(how, slow), _Envelope(envelope)  # their memory first: the heap is whole yet
 
     def fetch(config: dict, url: str, start: int = 0, size: "int | None" = None, **more):
         if size is None:
@@ -208,8 +218,17 @@ def push(envelope: bytes, how: str, progress) -> None:
         if e.code == "cable" and e.detail == "silent":
             _leave()
         raise
+    except KeyboardInterrupt:  # not in fill(): while flash was written, say
+        _keep_offset()
+        raise
     finally:
         cable.close()
+
+
+def _keep_offset() -> None:
+    # What is in flash for certain stays, beyond the last note too.
+    kept = record.load()
+    kept.progress(kept.offset)
 
 
 def _leave() -> None:

@@ -1,5 +1,6 @@
 """Pushes over a board's cable, for the tests of them."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +11,13 @@ from otactl.board.push import Pushed, push
 from otactl.release import envelope
 from otactl.release.offer import Offer
 from otactl.workspace import keys
+from powercut.flash import files, with_files
 from rig import Rig, started
 from vboard.board import Board
 from vboard.flash import images
 from vboard.link.wlan import Network
 
+CONFIG = "etc/ota/config.json"
 WORDS = b"".join(b"%d bottles of beer on the wall, " % n for n in range(2000))  # much the same, but not over and over
 
 
@@ -27,12 +30,16 @@ def wordy(size: int) -> bytes:
     return images.build_app("esp32", size=size, filled=WORDS)
 
 
-def cabled(rig: Rig, **settings: Any) -> Board:
-    """A board without a network, whose trial asks for none."""
-    board = started(rig.board(network=Network(), **settings))
+def cabled(rig: Rig, config: dict[str, Any] | None = None, **settings: Any) -> Board:
+    """A board without a network, whose trial asks for none; `config`: changes of that."""
+    board = rig.board(network=Network(), **settings)
     where = f"http://{rigs.ADDRESS}:{rigs.PORT}/stable.json"  # neither name nor date: its look at the start ends soon
-    rigs.configure(board, url=where, allow_http=True, wifi=None, tries=1, trial={**rigs.TRIAL, "checks": []})
-    return board
+    bare = {"url": where, "allow_http": True, "wifi": None, "tries": 1, "trial": {**rigs.TRIAL, "checks": []}}
+    flash = board.flash.read(0, board.flash.size)
+    told = json.loads(files(board.table, flash)[CONFIG])
+    changed = json.dumps({**told, **bare, **(config or {})}).encode()
+    board.flash.force(0, with_files(board.table, flash, {CONFIG: changed}))
+    return started(board)
 
 
 def newest(rig: Rig) -> Offer:

@@ -180,7 +180,7 @@ def test_ctrl_c_in_a_download_stops_it_and_the_board_goes_on_at_its_next_look(ri
     rig.network.bytes_per_s = 400_000
     seen = len(board.text)
     said = interrupted(board, "download")
-    assert "made to stop" in said and f"`otactl status {board.port}`" in said
+    assert "made to stop" in said and "`otactl status`" in said
     rig.network.bytes_per_s = None
     board.wait_text("ota: confirmed 1.1.0", 60, since=seen)
 
@@ -190,7 +190,7 @@ def test_ctrl_c_in_a_trial_leaves_the_trial_alone(rig: Rig) -> None:
     rig.publish("1.1.0", NEW)
     seen = len(board.text)
     said = interrupted(board, "trial")
-    assert "goes on with the trial of 1.1.0 by itself" in said and f"`otactl status {board.port}`" in said
+    assert "goes on with the trial of 1.1.0 by itself" in said and "`otactl status`" in said
     board.wait_text("ota: confirmed 1.1.0", 40, since=seen)
     assert boots(board) == ("ota_1", State.VALID)
 

@@ -13,7 +13,7 @@ from otactl.board import follow
 from otactl.board.link import Link
 from otactl.cli.main import main
 from otactl.workspace.roster import Entry, Roster
-from rig import Rig, boots, image
+from rig import Rig, boots, free_port, image
 from vboard.board import Board
 from vboard.flash.otadata import State
 
@@ -155,9 +155,14 @@ def test_ctrl_c_leaves_each_board_as_with_one(
     assert (code, said.err) == (130, "otactl: stopped\n")
     assert {name: row[0] for name, row in table(said.out).items()} == dict.fromkeys(names(3), "stopped")
     assert said.out.count("the board was made to stop too, and starts its program") >= 3
+    assert f"`otactl status desk-1 -w {rig.workspace.root}` says how far it is" in said.out
+    assert "stopped: stopped" not in said.out
     rig.network.bytes_per_s = None
     for name, board in boards.items():  # each goes on at its next look
         board.wait_text("ota: switch 1.1.0", 60, since=seen[name])
+    rig.route(free_port())  # no server: the trial lasts
+    boards["desk-1"].wait_text("ota: trial 1.1.0", 20, since=seen["desk-1"])
+    assert table(otactl(capsys, rig, "status", "--tag", "odd")[1])["desk-1"][:3] == ["on", "trial", "1.1.0"]
 
 
 def test_deploy_to_several_and_a_mistake_in_one_of_the_names(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 import rig as rigs
 from cable import newest, pushed
 from cryptography.hazmat.primitives.asymmetric import rsa
-from otactl.board import copying
+from otactl.board import agent, copying
 from otactl.board import push as pushing
 from otactl.board.follow import Event
 from otactl.board.link import Link
@@ -17,6 +17,7 @@ from otactl.board.push import push
 from otactl.cli.main import main
 from otactl.errors import ReleaseError
 from otactl.release.offer import Offer
+from otactl.workspace.roster import Entry, Roster
 from rig import NEW, OLD, Rig, boots, image, slot_bytes
 from vboard.board import Board
 from vboard.flash import images
@@ -30,10 +31,16 @@ def cabled(rig: Rig) -> Board:
     return cable.cabled(rig)
 
 
-@pytest.mark.parametrize("raw", [False, True], ids=["deflated", "raw"])
-def test_board_without_a_network_takes_a_release_by_its_cable(rig: Rig, cabled: Board, raw: bool) -> None:
+@pytest.mark.parametrize(("raw", "build"), [(False, ""), (True, ""), (True, "no deflate")])
+def test_board_without_a_network_takes_a_release_by_its_cable(
+    rig: Rig, cabled: Board, raw: bool, build: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rig.publish("1.1.0", WORDY)
-    done = pushed(cabled, newest(rig), raw=raw)
+    if build:
+        code = agent.cable()
+        assert code.count("import deflate\n") == 1
+        monkeypatch.setattr(agent, "cable", lambda: code.replace("import deflate\n", "import not_in_this_build\n"))
+    done = pushed(cabled, newest(rig), raw=raw and not build)
     assert (done.outcome.name, done.outcome.version) == ("confirmed", "1.1.0")
     assert boots(cabled) == ("ota_1", State.VALID)
     assert slot_bytes(cabled, "ota_1", len(WORDY)) == WORDY
@@ -98,11 +105,12 @@ def test_image_that_is_not_what_was_signed_is_not_sent(rig: Rig, cabled: Board) 
     assert not rigs.touched(cabled, "ota_1")
 
 
-def test_trial_that_asks_for_a_network_which_is_not_configured_is_told_before(rig: Rig, cabled: Board) -> None:
-    rigs.configure(cabled, trial={**rigs.TRIAL, "deadline_s": 10, "checks": [{"check": "server", "timeout_s": 1}]})
+def test_trial_that_asks_for_a_network_which_is_not_configured_is_told_before(rig: Rig) -> None:
+    asks = {**rigs.TRIAL, "deadline_s": 10, "checks": [{"check": "server", "timeout_s": 1}]}
+    board = cable.cabled(rig, {"trial": asks})
     rig.publish("1.1.0", NEW)
     seen: list[Event] = []
-    done = pushed(cabled, newest(rig), seen.append)
+    done = pushed(board, newest(rig), seen.append)
     assert seen[0].name == "warning" and "trial.checks" in seen[0].facts[0]
     assert (done.outcome.name, done.outcome.reason) == ("rolled-back", "check-server")  # it was not weakened
 
@@ -183,6 +191,26 @@ def test_command_makes_a_release_of_a_file_that_no_channel_names(
     assert ".otactl-copy" not in rigs.ask(cabled, "import os\nprint(os.listdir('/'))")
     assert main(words) == 0  # the same file is the same release
     assert "push-2 is what the board has" in capsys.readouterr().out
+
+
+def test_several_boards_get_the_one_release_that_is_made(
+    rig: Rig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "firmware.bin"
+    file.write_bytes(WORDY)
+    known = Roster.load(rig.workspace.root)
+    boards = {name: cable.cabled(rig) for name in ("desk-0", "desk-1")}
+    for name, board in boards.items():
+        known.add(Entry(name, str(board.port), tags=("wired",)))
+    known.save()
+    words = ["push", "-w", str(rig.workspace.root), "--tag", "wired", str(file)]
+    assert main([*words, "--compare"]) == 2
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["boards"]
+    assert [(name, one["version"], one["push"]["sent"]) for name, one in told.items()] == [
+        (name, "push-2", len(WORDY)) for name in boards
+    ]
+    assert [boots(board) for board in boards.values()] == [("ota_1", State.VALID)] * 2
 
 
 def test_copy_that_is_interrupted_leaves_no_file_on_the_board(cabled: Board) -> None:

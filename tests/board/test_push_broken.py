@@ -1,17 +1,20 @@
 """A push that breaks off: where the next one begins, what the board does meanwhile, what damage on the cable does."""
 
 import random
+import time
 from collections.abc import Callable
 
 import cable
 import pytest
 import rig as rigs
 from cable import Broken, newest, pushed
-from otactl.board import agent
+from otactl.board import agent, panic
 from otactl.board import push as pushing
 from otactl.board.follow import Event
 from otactl.board.link import Link
 from otactl.board.push import Pushed, push
+from otactl.errors import BoardError, RigError
+from otactl.release import offer
 from rig import Rig, boots, image, slot_bytes, started, status
 from vboard.board import Board
 from vboard.chip.kept import HARD
@@ -111,7 +114,6 @@ def test_board_whose_computer_says_no_more_starts_its_program_again(rig: Rig, bo
     with Link(str(board.port)) as link:
         link.send = Damaging(link, {}, ends=20)  # type: ignore[method-assign]
         done = push(link, newest(rig), lambda _: None)
-        link.let_go()
     assert (done.outcome.name, done.outcome.reason, done.outcome.detail) == ("refused", "cable", "silent")
     assert board.wait_boots(2).cause == HARD
     board.wait_text("app: runs", 20, since=seen)
@@ -124,16 +126,22 @@ def test_board_that_waits_for_the_rest_of_a_frame_starts_its_program_again(rig: 
     with Link(str(board.port)) as link:
         link.send = Damaging(link, {40: lambda data: data[: len(data) // 2]}, ends=41)  # type: ignore[method-assign]
         done = push(link, newest(rig), lambda _: None)
-        link.let_go()
     assert (done.outcome.name, done.outcome.reason, done.outcome.detail) == ("refused", "cable", "silent")
     assert board.wait_boots(2).cause == HARD
     board.wait_text("app: runs", 20, since=seen)
     assert finished(rig, board).start == 40 * 2048
 
 
+def flipped(data: bytes) -> bytes:
+    """A bit of the body; never so that Ctrl-C comes of it, which is always one."""
+    bit = 0x40 if data[700] ^ 0x40 != 3 else 0x20
+    return data[:700] + bytes([data[700] ^ bit]) + data[701:]
+
+
 FAULTS: list[Callable[[bytes], bytes]] = [
-    lambda data: data[:700] + bytes([data[700] ^ 0x40]) + data[701:],
-    lambda data: data[:5] + b"f" + data[6:],  # in the head
+    flipped,
+    lambda data: data[:5] + b"f" + data[6:],  # in the head: another offset
+    lambda data: data[:19] + b"f" + data[20:],  # thousands of holes, for whose digits the board must not wait
     lambda data: data[:900] + data[950:],
     lambda data: data[9:],  # the begin is gone, and with it all of it
     lambda data: data[:300] + b"W (1234) wifi: noise" + data[300:],
@@ -148,10 +156,96 @@ def test_what_the_cable_damages_is_sent_again(rig: Rig, board: Board, monkeypatc
         damaging = Damaging(link, dict(zip(numbers, FAULTS * 2, strict=True)))
         link.send = damaging  # type: ignore[method-assign]
         done = push(link, newest(rig), lambda _: None)
-    assert done.outcome.name == "confirmed"
+    assert done.outcome.name == "confirmed", done
     assert slot_bytes(board, "ota_1", len(BIG)) == BIG
     assert boots(board) == ("ota_1", State.VALID)
     assert done.again >= len(FAULTS) * 2048
+
+
+def test_board_that_restarts_in_a_push_is_not_taken_for_one_that_has_the_release(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its program looks at its server then, and finds nothing newer in the channel."""
+    board = started(rig.board())
+    board.wait_text("ota: up-to-date 1.0.0", 20)
+    file = rig.root / "firmware.bin"
+    file.write_bytes(BIG)
+    offered = offer.of_file(rig.workspace, file)
+    for banner in (True, False):
+        if not banner:  # it may be lost: a chip's own USB is not there yet when the ROM says it
+            monkeypatch.setattr(panic, "explain", lambda _: None)
+        seen = len(board.text)
+        with pytest.raises(BoardError, match=r"restarted in the middle of the push.*push again"):
+            pushed(board, offered, cable.at(100_000, board.reset))
+        board.wait_text("app: runs", 20, since=seen)  # nobody has stopped it
+    assert pushed(board, offered).outcome.version == "push-2"
+    assert boots(board) == ("ota_1", State.VALID)
+
+
+def test_trial_that_runs_already_is_waited_for_and_not_taken_for_that_of_the_push(rig: Rig) -> None:
+    board = cable.cabled(rig, {"trial": {**rigs.TRIAL, "settle_s": 3, "checks": []}})
+    first = image(6)
+    rig.publish("1.1.0", first)
+    with pytest.raises(Broken):
+        pushed(board, newest(rig), on_trial)
+    rig.publish("1.2.0", BIG)
+    seen: list[Event] = []
+    done = pushed(board, newest(rig), seen.append)
+    assert (done.outcome.name, done.outcome.version, done.sent) == ("confirmed", "1.2.0", len(BIG))
+    assert any(event.name == "warning" and event.facts[0].startswith("1.1.0 was on trial") for event in seen)
+    assert boots(board) == ("ota_0", State.VALID)
+    assert slot_bytes(board, "ota_0", len(BIG)) == BIG
+
+
+def on_trial(event: Event) -> None:
+    if event.name == "trial":
+        raise Broken
+
+
+STOPPED_IN_A_WRITE = """
+from ota.boot import slots
+_write = slots.Slots.write
+def _stopped(self, block, buf):
+    _write(self, block, buf)
+    if block * 4096 >= 150000:
+        raise KeyboardInterrupt
+slots.Slots.write = _stopped
+"""
+
+
+def test_ctrl_c_while_flash_is_written_loses_nothing_either(
+    rig: Rig, board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as only_now:
+        only_now.setattr(pushing, "_PUSH", STOPPED_IN_A_WRITE + pushing._PUSH)
+        with pytest.raises(BoardError, match="KeyboardInterrupt"):
+            pushed(board, newest(rig))
+    assert finished(rig, board).start >= 150_000
+
+
+def test_port_that_goes_away_ends_the_push_at_once(rig: Rig, board: Board) -> None:
+    def unplugged(_: bytes) -> bytes:
+        board.power_off()
+        board.close()
+        board.close = lambda: None  # type: ignore[method-assign]  # the rig would close it again
+        return b""
+
+    with (
+        Link(str(board.port)) as link,
+        pytest.raises(RigError, match=r"went away in the middle of the push.*push again"),
+    ):
+        link.send = Damaging(link, {20: unplugged})  # type: ignore[method-assign]
+        push(link, newest(rig), lambda _: None)
+
+
+def test_board_is_as_patient_as_slow_says(rig: Rig, board: Board, hasty: None) -> None:
+    def late(data: bytes) -> bytes:
+        time.sleep(2.5)  # it would be 1.5 s at most
+        return data
+
+    with Link(str(board.port), slow=4) as link:
+        link.send = Damaging(link, {20: late})  # type: ignore[method-assign]
+        assert push(link, newest(rig), lambda _: None).outcome.name == "confirmed"
 
 
 def test_wifi_and_cable_finish_what_the_other_has_begun(rig: Rig) -> None:

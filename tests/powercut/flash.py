@@ -48,10 +48,13 @@ def files(table: Table, flash: bytes) -> dict[str, bytes]:
     return found
 
 
-def with_files(table: Table, flash: bytes, changes: Mapping[str, bytes]) -> bytes:
-    """The flash with these files written. No boot of the board does it, so that it comes out the same each time."""
+def with_files(table: Table, flash: bytes, changes: Mapping[str, bytes | None]) -> bytes:
+    """The flash with these files written, or removed. No boot of the board does it, so that it is the same each time."""
     vfs, at = _mounted(table, flash), row(table, "vfs")
     for path, data in changes.items():
+        if data is None:
+            vfs.remove(path)
+            continue
         with vfs.open(path, "wb") as file:
             file.write(data)
     return flash[: at.offset] + bytes(vfs.context.buffer) + flash[at.end :]

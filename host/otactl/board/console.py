@@ -50,7 +50,11 @@ class Console:
         self.close()
 
     def close(self) -> None:
-        """Give the port back."""
+        """Give the port back, and let others have the board."""
+        self._shut()
+        self._transport.hold.release()
+
+    def _shut(self) -> None:
         port = self._transport.serial.port
         with contextlib.suppress(OSError, serial.SerialException):
             self._transport.serial = port
@@ -103,11 +107,16 @@ class Console:
 
     def _reopen(self) -> None:
         self.gone = True
-        self.close()
+        self._shut()
         time.sleep(_AGAIN_S)
         with contextlib.suppress(RigError):
-            # a chip with its own USB may come back under another name
-            paths = ports.candidates(f"id:{self._usb}") if self._usb else [self.path]
-            self._transport = ports.opened(paths, self.patience)
+            before, self._transport = self._transport, ports.opened(self._places(), self.patience)
+            before.hold.release()  # only now: the board was ours while its port was away
             self.gone = False
             self.reopened = self.reopened or not self._usb
+
+    def _places(self) -> list[str]:
+        """Where the port may be again: what has a serial number may come back under another name. Raises RigError."""
+        if self._usb:
+            return ports.candidates(f"id:{self._usb}")
+        return ports.candidates(self.device) if self.device.startswith("id:") else [self.path]

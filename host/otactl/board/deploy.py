@@ -126,6 +126,11 @@ def deploy(
     return _Deployment(link, say).run(facts, settings, as_py, tls.expires(workspace.tls))
 
 
+def check(workspace: Workspace) -> None:
+    """Raises UsageError where no board could be deployed to from this workspace."""
+    _settings(workspace)
+
+
 def _settings(workspace: Workspace) -> dict[str, bytes]:
     config = workspace.board_config()
     agent.check_config(config, str(workspace.root / SETTINGS))

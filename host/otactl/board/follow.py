@@ -58,6 +58,8 @@ _STATUS_S = 30  # it looks into every slot
 _POLL_S = 1.0
 _RECENT = 200  # lines of the console in which the cause of a failed trial is looked for
 _ALONE = ("switch", "rollback", "trial", "confirmed", "rolled-back")  # from here on the board goes on by itself
+_BY_ITSELF = ("up-to-date", "error", "trial", "confirmed", "rolled-back")  # words of a board that has started anew
+_RESTARTED = "the board restarted in the middle of the push ({why}): push again, it goes on from its last note"
 _NO_APP = "no app.py yet: the board waits for your program (`mpremote connect {device} cp app.py :`)"
 
 Watch = Callable[["Event"], None]
@@ -96,11 +98,12 @@ def update(
 ) -> Outcome:
     """Start an update and follow it through the trial to its end.
 
-    `code` starts it on the board: `_told(f, *a)` calls f(*a) there and prints why the agent refused. `idle` is called
-    while the board says nothing. A board that is already trying a release is followed in that. Ctrl-C says, in the text of the
-    KeyboardInterrupt, what becomes of the update. Raises BoardError where the board has no agent
-    or no configuration, or the agent breaks, or (unless `anyway`) main.py does not call the
-    agent; RigError where the board falls silent, or another one is at the port.
+    `code` starts it on the board: `_told(f, *a)` calls f(*a) there and prints why the agent refused. With `idle`, which is
+    called while the board says nothing, the board needs this computer until it switches: a restart before that is the end
+    of it. A board that is already trying a release is followed in that. Ctrl-C says, in the text of the KeyboardInterrupt,
+    what becomes of the update. Raises BoardError where the board has no agent or no configuration, or the agent breaks, or
+    (unless `anyway`) main.py does not call the agent, or the board restarts where it must not; RigError where the board
+    falls silent, or another one is at the port.
     """
     before = _ask(link, "_before")
     if not before["main.py"] and not anyway:
@@ -170,7 +173,7 @@ class _Following:
         self._link = link
         self._watch = watch
         self._id = before["id"]
-        self._idle = idle or (lambda: None)
+        self._idle = idle
         self._silence_s = silence_s or before["deadline_s"] + _SLACK_S
         self.version = ""
         self._hint = ""
@@ -189,7 +192,7 @@ class _Following:
         return replace(outcome, hint=self._hint)
 
     def _left_alone(self) -> str:
-        status = f"`otactl status {shlex.quote(self._link.device)}`"
+        status = "`otactl status`"
         if self.version:
             return (
                 f"stopped watching: the board goes on with the trial of {self.version} by itself; "
@@ -204,6 +207,8 @@ class _Following:
         for event in self._events():
             first, second = [*event.facts, "", ""][:2]  # a line may come in garbled
             rest = " ".join(event.facts[1:])
+            if event.name in _BY_ITSELF:
+                self._require_no_restart("it tells of its own look")
             if event.name in _ALONE:
                 self.version = first or "a release"
                 self._link.let_go()
@@ -255,7 +260,8 @@ class _Following:
             if line is None:
                 if self._link.ended:
                     raise BoardError(f"the agent on the board at {self._link.device} broke: {last or 'no word'}")
-                self._idle()
+                if self._idle and not self.version:
+                    self._idle()
                 continue
             last = line or last
             self._note(line)
@@ -267,9 +273,17 @@ class _Following:
     def _note(self, line: str) -> None:
         """Keep a line for the cause of a failure; tell of a crash at once."""
         self._recent = [*self._recent, line][-_RECENT:]
+        if why := panic.explain(line):
+            self._require_no_restart(why)
         told = panic.explain(line) if self.version else None
         if told and panic.cause([line]):
             self._watch(Event("console", [told]))
+
+    def _require_no_restart(self, why: str) -> None:
+        """What the board tells after a restart is not of this update any more. Raises BoardError."""
+        if self._idle and not self.version:
+            self._link.let_go()  # its program runs
+            raise BoardError(_RESTARTED.format(why=why))
 
     def _require_same_board(self) -> None:
         """The port went away, and what came back under its name may be another board. Raises RigError."""

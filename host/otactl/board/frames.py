@@ -8,7 +8,7 @@ WINDOW_BITS = 10  # what the board has memory for
 PIECE = 2048  # bytes of the file that a frame makes: half a sector, as the board holds the frame beside the sector
 _START, _CTRL_C, _IN_ITS_PLACE = b"\x02", b"\x03", b"\x00"
 _HEAD = struct.Struct("<IHHH")
-_SUM = struct.Struct("<I")
+_SUMS = struct.Struct("<HI")
 _MARK = 16  # bytes: deflate's end of a block and the mark of a flush have no more
 
 
@@ -44,7 +44,7 @@ def _framed(offset: int, body: bytes, makes: int) -> bytes:
     digits = b"".join(b"%04x" % at for at in holes)
     head = _HEAD.pack(offset, len(body), makes, len(holes))
     total = crc32(digits, crc32(body.replace(_CTRL_C, _IN_ITS_PLACE), crc32(head)))
-    shown = (head + _SUM.pack(total)).hex().encode()
+    shown = (head + _SUMS.pack(crc32(head) & 0xFFFF, total)).hex().encode()
     return _START + shown + body.replace(_CTRL_C, _IN_ITS_PLACE) + digits
 
 

@@ -60,13 +60,13 @@ class Link(Console):
 
     # --- the REPL ------------------------------------------------------------------------------
 
-    def enter_repl(self) -> None:
+    def enter_repl(self, *, within_s: float = _ENTER_S) -> None:
         """Interrupt what runs and take the raw REPL by a soft reset: boot.py runs, main.py not.
 
         Without the reset an interrupted import would leave half a module behind, and the program
         its memory. Raises RigError.
         """
-        self.patience.begin("the board's prompt; its program may be in a long call", _ENTER_S)
+        self.patience.begin("the board's prompt; its program may be in a long call", within_s)
         patience_s = _TRY_S
         while True:
             try:
@@ -131,6 +131,11 @@ class Link(Console):
             self._transport.serial.port.write(data)
         except BROKEN as problem:
             raise self._silent(problem) from None
+
+    @property
+    def away(self) -> bool:
+        """Whether the board runs by itself."""
+        return self._away
 
     def let_go(self) -> None:
         """The board runs by itself from here on, or is about to reset: leaving does nothing to it."""

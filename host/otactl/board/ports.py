@@ -2,16 +2,18 @@
 
 import contextlib
 import os
-import re
 import stat
 import struct
 import time
+from collections.abc import Iterator
 
 import serial.tools.list_ports
 from mpremote.transport import TransportError
 
+from otactl.board import lock
 from otactl.board.timed import Patience, PatientTransport, TimedPort
 from otactl.errors import RigError
+from otactl.workspace.roster_file import long_form
 
 BROKEN = (TransportError, OSError, serial.SerialException, struct.error)  # what a port or a board raises
 _READ_S = 5.0  # a board that stops in the middle of a word
@@ -31,8 +33,6 @@ _REMEDIES = {
     "busy": "{error}; does another program hold it (a terminal, Thonny, mpremote)?",
 }
 _WHO = "import machine, binascii\nprint(binascii.hexlify(machine.unique_id()).decode())"
-_SHORT = re.compile(r"([auc])(\d+)\Z")
-_SHORT_PREFIX = {"a": "/dev/ttyACM", "u": "/dev/ttyUSB", "c": "COM"}
 
 
 def candidates(device: str, slow: float = 1.0) -> list[str]:
@@ -44,9 +44,7 @@ def candidates(device: str, slow: float = 1.0) -> list[str]:
         return _search(device)
     if device.startswith("mac:"):
         return [_with_address(device.removeprefix("mac:"), slow)]
-    if short := _SHORT.match(device):
-        return [_SHORT_PREFIX[short[1]] + short[2]]
-    return [device.removeprefix("port:")]
+    return [long_form(device)]
 
 
 def on_usb() -> dict[str, str]:
@@ -109,6 +107,7 @@ def owner(path: str, slow: float = 1.0) -> str:
         transport.serial = port.port
         with contextlib.suppress(*BROKEN):
             transport.close()
+        transport.hold.release()
     return spelled(found) if len(found) == 12 else ""
 
 
@@ -118,22 +117,48 @@ def spelled(digits: str) -> str:
 
 
 def opened(paths: list[str], patience: Patience) -> PatientTransport:
-    """The first of `paths` that opens, within `patience`. Raises RigError."""
+    """The first of `paths` that opens, within `patience`; its `hold` is to be released. Raises RigError."""
     reasons = []
     for path in paths:
+        try:
+            hold = taken(path)
+        except lock.InUse as error:
+            reasons.append(f"{path}: {error}")
+            continue
         try:
             transport = _transport(path, patience.limit(_READ_S))
             with contextlib.suppress(NotImplementedError):  # rfc2217:// has no such limit
                 transport.serial.write_timeout = patience.limit(_WRITE_S)
         except (*BROKEN, ValueError) as error:
+            hold.release()
             reasons.append(f"{path}: {why_not(path, error)}")
             continue
         # else it reads a /dev/pts/ path without looking whether something came (facts 7.6)
         transport.is_pty = False
-        transport.patience = patience
+        transport.hold, transport.patience = hold, patience
         transport.serial = TimedPort(transport.serial, patience)
         return transport
     raise RigError("cannot open " + "; ".join(reasons))
+
+
+def taken(path: str) -> lock.Hold:
+    """Two tries, as at the port itself. Raises InUse."""
+    with contextlib.suppress(lock.InUse):
+        return lock.take(path)
+    time.sleep(_AGAIN_S)
+    return lock.take(path)
+
+
+@contextlib.contextmanager
+def held(device: str) -> Iterator[None]:
+    """Keep a board for several things one after the other. Raises RigError."""
+    path = candidates(device)[0]
+    try:
+        hold = taken(path)
+    except lock.InUse as error:
+        raise RigError(f"cannot open {path}: {error}") from None
+    with hold:
+        yield
 
 
 def _transport(path: str, timeout_s: float) -> PatientTransport:

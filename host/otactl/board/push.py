@@ -8,6 +8,7 @@ from otactl.board import agent, follow
 from otactl.board.follow import Event, Outcome, Watch
 from otactl.board.frames import Frames
 from otactl.board.link import Link
+from otactl.errors import BoardError, RigError
 from otactl.release.offer import Offer
 
 _UNANSWERED_S = 2.0  # after a frame; then the board has lost some of its bytes, and waits for them
@@ -38,8 +39,13 @@ def _progress(phase, done, total):
     if phase == "verify" and (done - _last[0] >= 65536 or done == total):
         _last[0] = done
         print("ota:", phase, "%d/%d" % (done, total))
-_told(push, {envelope!r}, {how!r}, _progress)
+_told(push, {envelope!r}, {how!r}, _progress, {slow!r})
 """
+_ANEW = "{version} was on trial already, and is {how}: now the push begins"
+_GONE = (
+    "the port {device} went away in the middle of the push: plug the board in and push again, it goes on from where it "
+    "was; left alone it starts its program in half a minute"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +72,36 @@ class Pushed:
 def push(link: Link, offer: Offer, watch: Watch, *, raw: bool = False, anyway: bool = False) -> Pushed:
     """Have a board install `offer`, and follow it to the end of its trial; `raw`: not compressed.
 
-    Raises as follow.update, ReleaseError where the image in the workspace is not the signed one.
+    A trial that runs already is followed to its end first. Raises as follow.update, ReleaseError where the image in the
+    workspace is not the signed one.
     """
     if link.value("_offline()", _DOUBT):
         watch(Event("warning", [_OFFLINE]))
+    pushed = _pushed(link, offer, watch, raw=raw, anyway=anyway)
+    if pushed is None:
+        link.enter_repl()
+        pushed = _pushed(link, offer, watch, raw=raw, anyway=anyway)
+    if pushed is None:
+        raise BoardError("the board tries one release after the other by itself: push again")
+    return pushed
+
+
+def _pushed(link: Link, offer: Offer, watch: Watch, *, raw: bool, anyway: bool) -> Pushed | None:
+    """None where the board was on trial with another release, and has now come to the end of that."""
     link.run(agent.cable(), coming=True)
     sender = _Sender(link, offer, watch)
-    code = _PUSH.format(envelope=offer.envelope, how="raw" if raw else "deflate")
+    code = _PUSH.format(envelope=offer.envelope, how="raw" if raw else "deflate", slow=link.patience.slow)
     try:
         outcome = follow.update(link, sender, anyway=anyway, code=code, idle=sender.idle)
     except KeyboardInterrupt:
-        if sender.through:
+        if link.away:
             raise
         raise KeyboardInterrupt(_STOPPED) from None
+    if outcome.name in ("confirmed", "rolled-back") and not sender.switched:
+        watch(Event("warning", [_ANEW.format(version=outcome.version, how=outcome.name)]))
+        return None
+    if (outcome.reason, outcome.detail) == ("cable", "silent"):
+        link.let_go()  # it resets, for its program to start
     return sender.pushed(outcome)
 
 
@@ -94,13 +117,13 @@ class _Sender:
         self._sent = self._wire = self._again = 0
         self._began = self._moved = 0.0
         self._unanswered = False
-        self.through = False  # whether the board goes on by itself
+        self.switched = False  # whether the board goes on by itself, into what was pushed
 
     def __call__(self, event: Event) -> None:
         """One line of the board's."""
         if self._unanswered:
             self._moved, self._unanswered = time.monotonic(), False
-        self.through = self.through or event.name == "switch"
+        self.switched = self.switched or event.name == "switch"
         if event.name not in ("fetch", "next"):
             self._watch(event)
             return
@@ -113,7 +136,12 @@ class _Sender:
                 self._next(int(offset))
 
     def idle(self) -> None:
-        """Nothing came for a moment. Where the board has lost some of a frame's bytes it gets others in their place."""
+        """Nothing came for a moment. Where the board has lost some of a frame's bytes it gets others in their place.
+
+        Raises RigError where the port is gone.
+        """
+        if self._link.gone:
+            raise RigError(_GONE.format(device=self._link.device))
         quiet_s = time.monotonic() - self._moved
         if self._unanswered and quiet_s > self._link.patience.limit(_UNANSWERED_S):
             self._link.send(_FILLER)

@@ -44,6 +44,9 @@ class FileSource:
     def read(self, offset: int, size: int) -> bytes:
         return self._data[offset : offset + size].ljust(size, b"\xff")
 
+    def same(self, offset: int, data: bytes) -> bool:
+        return self.read(offset, len(data)) == data
+
     def write(self, offset: int, data: bytes) -> None:
         raise NotImplementedError
 

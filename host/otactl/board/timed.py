@@ -13,6 +13,8 @@ from typing import Any
 from mpremote import transport_serial
 from mpremote.transport_serial import SerialTransport
 
+from otactl.board.lock import Hold
+
 # It prints what it got at each try that fails. To hold sys.stdout back meanwhile would silence all threads.
 vars(transport_serial)["print"] = lambda *_: None
 
@@ -127,6 +129,7 @@ class PatientTransport(SerialTransport):
     """mpremote's, whose limits between two bytes (10 s where none is given) are times `slow` too."""
 
     patience: Patience
+    hold: Hold  # of its port, for as long as it is used
 
     def read_until(
         self,

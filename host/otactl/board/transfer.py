@@ -9,6 +9,7 @@ from hashlib import sha256
 from otactl.errors import BoardError
 
 _CHUNK = 2048  # bytes of a file at a time: a third more as base64 in one command
+UNFINISHED = ".new"  # behind the name of a file that is not whole yet
 _NO_ROOM = re.compile(r"ENOSPC|\[Errno 28\]|OSError: 28\b")
 
 _FOLDER = """
@@ -53,7 +54,7 @@ def put(run: Run, path: str, data: bytes) -> None:
     What arrived is held against its SHA-256. Raises BoardError, with the code vfs-full where
     there is no room.
     """
-    part = path + ".new"
+    part = path + UNFINISHED
     try:
         run(_OPEN.format(part=part))
         for at in range(0, len(data), _CHUNK):

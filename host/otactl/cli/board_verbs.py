@@ -125,7 +125,8 @@ def status(*, boards: "Boards", as_json: bool) -> int:
     def one(entry: "Entry", row: "Row") -> many.Ending:
         with reached(entry.device, entry.slow, row) as link:
             found = follow.status(link)
-        version = found["installed"]["version"] or "unknown"
+        tried = found["job"]["version"] if found["trial"] else None  # it is installed once it is confirmed
+        version = found["installed"]["version"] or tried or "unknown"
         return many.Ending(True, "on trial" if found["trial"] else "runs", version, in_a_line(found), found)
 
     if boards.several:
@@ -152,11 +153,12 @@ def _follow(
         (entry,) = boards.entries
         return _follow_one(run, entry, as_json, kept.get(entry.name))
     return many.run(
-        boards.entries, lambda entry, row: _follow_in_row(run, entry, row, kept.get(entry.name)), as_json=as_json
+        boards.entries, lambda entry, row: follow_in_row(run, entry, row, kept.get(entry.name)), as_json=as_json
     )
 
 
-def _follow_in_row(run: "Callable[..., Outcome]", entry: "Entry", row: "Row", log: Path | None) -> "Ending":
+def follow_in_row(run: "Callable[..., Outcome]", entry: "Entry", row: "Row", log: Path | None) -> "Ending":
+    """One board of many: `run` gets its link and what watches it. `log`: where its console is kept."""
     from otactl.board.codes import sentence
     from otactl.cli import many
     from otactl.cli.boards import BoardWatch

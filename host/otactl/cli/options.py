@@ -115,7 +115,7 @@ in_workspace = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="For scripts: one JSON object.")
 
 
-def _boards(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_boards(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """What may stand for a board: the ports that are there, and the names of boards.toml."""
     from otactl.board.ports import on_usb
     from otactl.cli.chosen import roster
@@ -141,20 +141,20 @@ _DEVICES = "a path, id:SERIAL, u0, socket://HOST:PORT, rfc2217://HOST:PORT"
 _board = click.argument(
     "board",
     default="auto",
-    shell_complete=_boards,
+    shell_complete=complete_boards,
     help=f"A name of boards.toml, or an mpremote device: auto (default), {_DEVICES}.",
 )
 named_board = click.argument(
-    "board", shell_complete=_boards, help=f"A name of boards.toml, or an mpremote device: auto, {_DEVICES}."
+    "board", shell_complete=complete_boards, help=f"A name of boards.toml, or an mpremote device: auto, {_DEVICES}."
 )
-_several = click.argument(
+several_boards = click.argument(
     "boards",
     nargs=-1,
     metavar="[BOARD]...",
-    shell_complete=_boards,
+    shell_complete=complete_boards,
     help=f"Names of boards.toml, all, or mpremote devices: auto (default), {_DEVICES}.",
 )
-_tag = click.option(
+with_tags = click.option(
     "--tag", "tags", multiple=True, metavar="TAG", shell_complete=_tags, help="The boards with that tag in boards.toml."
 )
 with_roster = click.option(
@@ -162,7 +162,7 @@ with_roster = click.option(
 )
 slow_link = click.option(
     "--slow",
-    type=click.FloatRange(min=1),
+    type=click.FloatRange(min=1, max=1000),
     default=1.0,
     metavar="N",
     help="For a board or a link N times slower than usual: every time limit is N times longer.",
@@ -199,7 +199,7 @@ def on_boards(run: Run) -> Run:
 
         return run(boards=chosen.boards(boards, tags, workspace, slow), **more, **_kept(run, workspace))
 
-    with_boards: Run = _several(_tag(slow_link(_in_roster(resolved, run))))
+    with_boards: Run = several_boards(with_tags(slow_link(_in_roster(resolved, run))))
     return with_boards
 
 

@@ -1,29 +1,58 @@
 """The verb `otactl push`: an update by cable."""
 
+import dataclasses
+import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
+from click.shell_completion import CompletionItem
 
-from otactl.cli.board_verbs import tell, telling_of
-from otactl.cli.options import BOARD, FILE, as_json, in_workspace, on_board, verb
+from otactl.cli.board_verbs import follow_in_row, tell, telling_of
+from otactl.cli.options import BOARD, as_json, complete_boards, in_workspace, slow_link, verb, with_tags
 from otactl.errors import UsageError
 
 if TYPE_CHECKING:
     from otactl.board.copying import Copied
+    from otactl.board.follow import Outcome, Watch
     from otactl.board.link import Link
     from otactl.board.push import Pushed
     from otactl.cli.display import Bars
+    from otactl.cli.many import Ending
+    from otactl.cli.rows import Row
+    from otactl.cli.shown import Shown
     from otactl.release.offer import Offer
+    from otactl.workspace.roster import Entry
+    from otactl.workspace.workspace import Workspace
 
 _KIB = 1024
+_FIRMWARE = (".bin", ".app-bin")
+
+
+def _firmware_apart(ctx: click.Context, _: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
+    """The boards; a last word that is a file, or has the name of one, is the firmware."""
+    found = bool(words) and (Path(words[-1]).is_file() or Path(words[-1]).suffix in _FIRMWARE)
+    ctx.params["firmware"] = Path(words[-1]) if found else None
+    return words[:-1] if found else words
+
+
+def _boards_and_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [*complete_boards(ctx, param, incomplete), CompletionItem(incomplete, type="file")]
 
 
 @verb(BOARD, "push /dev/ttyUSB0 ESP32_GENERIC-OTA.app-bin")
 @in_workspace
-@on_board
-@click.argument("firmware", required=False, type=FILE, help="A firmware file (default: what the channel names).")
+@click.argument(
+    "boards",
+    nargs=-1,
+    metavar="[BOARD]... [FIRMWARE]",
+    callback=_firmware_apart,
+    shell_complete=_boards_and_files,
+    help="Names of boards.toml, all, or mpremote devices (default: auto); a firmware file (default: what the channel names).",
+)
+@with_tags
+@slow_link
 @click.option("--version", help="A name for the release that is made of it (default: push-SEQUENCE).")
 @click.option("--raw", is_flag=True, help="Send it as it is, not compressed.")
 @click.option("--compare", is_flag=True, help="Before that, measure `mpremote cp` with the same bytes.")
@@ -32,7 +61,8 @@ _KIB = 1024
 def push(
     *,
     workspace: Path,
-    board: str,
+    boards: tuple[str, ...],
+    tags: tuple[str, ...],
     slow: float,
     firmware: Path | None,
     version: str | None,
@@ -41,30 +71,73 @@ def push(
     anyway: bool,
     as_json: bool,
 ) -> int:
-    """Update a board by its cable, signed and on trial as over Wi-Fi.
+    """Update boards by their cables, signed and on trial as over Wi-Fi.
 
-    The board is the first word, also where it is auto. A file that is no release yet is made one, which no channel names.
+    A file that is no release yet is made one, which no channel names.
     """
     from otactl.board.push import push as send
-    from otactl.cli import display
+    from otactl.cli import chosen, display, many
     from otactl.cli.boards import BoardWatch
     from otactl.cli.reach import reached, update_log
-    from otactl.release import offer
     from otactl.workspace.workspace import Workspace
 
     place = Workspace.find(workspace)
     if version and firmware is None:
         raise UsageError("--version names a release that is made of a file: name that file too")
-    log, copied = update_log(workspace, board), None
-    with telling_of(log, as_json), display.Bars(quiet=as_json) as bars, reached(board, slow, bars, log=log) as link:
-        # with the board at hand: one that is not there costs no sequence
-        offered = offer.of_file(place, firmware, version) if firmware else offer.newest(place)
-        for note in offered.notes:
-            bars.note(f"warning: {note}")
+    meant = chosen.boards(boards, tags, workspace, slow)
+    offers = _Offers(place, firmware, version)
+
+    def in_row(entry: "Entry", row: "Row") -> "Ending":
+        done: list[Pushed] = []
+
+        def run(link: "Link", watch: "Watch") -> "Outcome":
+            done.append(send(link, offers.get(row), watch, raw=raw, anyway=anyway))
+            return done[0].outcome
+
+        ending = follow_in_row(run, entry, row, update_log(workspace, entry.name))
+        for line in _lines(done[0], None, compare=False):
+            row.say(line)
+        return dataclasses.replace(ending, told=ending.told | _fields(done[0], None))
+
+    if meant.several and compare:
+        raise UsageError("--compare is for one board at a time")
+    if meant.several:
+        return many.run(meant.entries, in_row, as_json=as_json)
+    (entry,) = meant.entries
+    log, copied = update_log(workspace, entry.name), None
+    with (
+        telling_of(log, as_json),
+        display.Bars(quiet=as_json) as bars,
+        reached(entry.device, entry.slow, bars, log=log) as link,
+    ):
+        offered = offers.get(bars)
         if compare:
             copied = _copied(link, offered, bars)
         pushed = send(link, offered, BoardWatch(bars), raw=raw, anyway=anyway)
-    return tell(pushed.outcome, as_json, log, lines=_lines(pushed, copied, compare), fields=_fields(pushed, copied))
+    return tell(
+        pushed.outcome, as_json, log, lines=_lines(pushed, copied, compare=compare), fields=_fields(pushed, copied)
+    )
+
+
+class _Offers:
+    """What is sent: made once, with the first board at hand, so that boards that are not there cost no sequence."""
+
+    def __init__(self, place: "Workspace", firmware: Path | None, version: str | None) -> None:
+        self._place, self._firmware, self._version = place, firmware, version
+        self._made: Offer | None = None
+        self._one_thread = threading.Lock()
+
+    def get(self, shown: "Shown") -> "Offer":
+        """Raises as release.offer."""
+        from otactl.release import offer
+
+        with self._one_thread:
+            if self._made is None:
+                file = self._firmware
+                self._made = offer.of_file(self._place, file, self._version) if file else offer.newest(self._place)
+                for note in self._made.notes:
+                    shown.note(f"warning: {note}")
+            return self._made
 
 
 def _copied(link: "Link", offered: "Offer", bars: "Bars") -> "Copied | None":
@@ -78,7 +151,7 @@ def _copied(link: "Link", offered: "Offer", bars: "Bars") -> "Copied | None":
     return found
 
 
-def _lines(pushed: "Pushed", copied: "Copied | None", compare: bool) -> list[str]:
+def _lines(pushed: "Pushed", copied: "Copied | None", *, compare: bool) -> list[str]:
     """The rates, for a person."""
     if not pushed.sent:
         return (

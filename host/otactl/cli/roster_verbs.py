@@ -71,9 +71,10 @@ def discover(*, workspace: Path | None, devices: tuple[str, ...], name: str, slo
     from otactl.cli import display
     from otactl.cli.chosen import roster
     from otactl.workspace.roster import Entry
-    from otactl.workspace.roster_merge import KNOWN, Seen, merge
+    from otactl.workspace.roster_merge import KNOWN, Seen, merge, require_prefix
 
-    known = roster(workspace)
+    require_prefix(name)
+    roster(workspace)  # a mistake in it is told of before any program is interrupted
     places = dict.fromkeys([*ports.on_usb(), *devices])
     if not places:
         raise RigError("no USB serial port is there: plug a board in, or name a device")
@@ -83,6 +84,7 @@ def discover(*, workspace: Path | None, devices: tuple[str, ...], name: str, slo
         for place, one in found.items()
         if one.known and one.mac not in _before(found, place)
     ]
+    known = roster(workspace)  # the look took a while: somebody may have written into it
     merged = merge(known, seen, name)
     if any(one.what != KNOWN for one in merged.values()):
         known.save()
@@ -90,14 +92,16 @@ def discover(*, workspace: Path | None, devices: tuple[str, ...], name: str, slo
     if as_json:
         told = {place: _answer(one) | _named(by_mac, one) for place, one in found.items()}
         print(json.dumps({"boards": told}, indent=1))
-        return 0
+        return 0 if seen else 3
     rows = [(place, one.state, *_named(by_mac, one).values(), *_shown(one)) for place, one in found.items()]
     _show(("device", "now", "board", "is", "chip", "MicroPython", "release"), rows)
     where, new = display.short(known.path), sum(one.what != KNOWN for one in merged.values())
     if not seen:
         display.failed("no board says who it is")
-    elif new:
-        display.done(f"{where} has {len(known.entries)} boards, {new} of them new or changed")
+        return 3
+    if new:
+        count = len(known.entries)
+        display.done(f"{where} has {count} board{'' if count == 1 else 's'}, new or changed: {new}")
     else:
         display.done(f"{where} is as it was")
     return 0

@@ -59,6 +59,11 @@ class Row:
         self._ended = display.verdict(text.partition(":")[0], well)
         self.note(text, well)
 
+    @property
+    def ended(self) -> bool:
+        """Whether its last word was said."""
+        return self._ended is not None
+
     def drawn(self) -> RenderableType:
         if self._ended:
             return self._ended
@@ -107,7 +112,8 @@ class Rows:
         table = Table.grid(padding=(0, 2))
         table.add_column(no_wrap=True, min_width=self._width)
         table.add_column(no_wrap=True, ratio=1)
-        for row in self._rows:
+        fits = len(self._rows) < display.console().height
+        for row in self._rows if fits else [row for row in self._rows if not row.ended]:
             table.add_row(Text(row.name, "bold"), row.drawn())
         return table
 

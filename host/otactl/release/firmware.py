@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from esptool.bin_image import LoadFirmwareImage
 from vboard.flash.table import TABLE_OFFSET, TABLE_SIZE, Row, Table, TableError  # pure Python: runs on any system
 
 from otactl.errors import ReleaseError
 from otactl.files import read_named
-from otactl.release import image_signature, silent
 
 CHIPS = {
     0: "esp32", 2: "esp32s2", 5: "esp32c3", 9: "esp32s3", 12: "esp32c2", 13: "esp32c6",
@@ -32,6 +30,7 @@ _BASES = (0x1000, 0x0, 0x2000)  # flash offsets that a full-flash file may begin
 _WIDEST_FLASH = 1 << 32  # bytes; a file does not say how large the chip's flash is
 _SECTOR = 4096
 _FIRST_FIT = (1, 23)  # the MicroPython from which on the agent runs
+_FIRST_WITH_FILES = (1, 26)  # and from which on it needs no row for files: its partition table ends with one it makes
 # as the banner and sys.version have it; 1.23.0-preview may be fit or not
 _MICROPYTHON = re.compile(rb"MicroPython v(\d+\.\d+(?:\.\d+)?)[-\w.]* on \d{4}-\d\d-\d\d")
 _DIGEST = 32  # bytes of the SHA-256 behind an image
@@ -66,6 +65,8 @@ def load(path: Path, image_key: Path | None = None) -> Firmware:
 
     Raises ReleaseError that says what the file is instead, or what is damaged; UsageError where there is none.
     """
+    from otactl.release import image_signature  # which loads espsecure
+
     app, note = extract(read_named(path), str(path))
     number = int.from_bytes(app[_CHIP_ID : _CHIP_ID + 2], "little")
     if number not in CHIPS:
@@ -77,16 +78,35 @@ def load(path: Path, image_key: Path | None = None) -> Firmware:
         app = image_signature.sign(app, image_key)
     signed_by = image_signature.signers(app, end, str(path))
     built = f"{_text(app, _DATE, 16)} {_text(app, _TIME, 16)}".strip()
-    return Firmware(app, chip, _text(app, _IDF, 32), built, note, _micropython(app), signed_by)
+    return Firmware(app, chip, _text(app, _IDF, 32), built, note, micropython(app), signed_by)
 
 
 def for_agent(path: Path, image_key: Path | None = None) -> Firmware:
     """A firmware that the agent runs on, or that does not say what it is. Raises ReleaseError, UsageError as `load`."""
     found = load(path, image_key)
-    if found.micropython and tuple(map(int, found.micropython.split(".")))[:2] < _FIRST_FIT:
+    if found.micropython and too_old(found.micropython):
         first = ".".join(map(str, _FIRST_FIT))
         raise ReleaseError(f"{path}: MicroPython {found.micropython}, too old for the agent: take {first} or newer")
     return found
+
+
+def too_old(version: str) -> bool:
+    """Whether the agent does not run on this version of MicroPython: 1.22.2."""
+    return _is_before(version, _FIRST_FIT)
+
+
+def advice(found: Firmware) -> str | None:
+    """What is to be known of a firmware that boards are about to get; None where there is nothing."""
+    if found.micropython and _is_before(found.micropython, _FIRST_WITH_FILES):
+        return (
+            f"MicroPython {found.micropython} finds files in a vfs partition only, which 1.26 and newer make by themselves: "
+            "a board without that row loses sight of its files, and stays in the trial until it is reset"
+        )
+    return None
+
+
+def _is_before(version: str, first: tuple[int, int]) -> bool:
+    return tuple(map(int, version.split(".")))[:2] < first
 
 
 def extract(data: bytes, name: str) -> tuple[bytes, str]:
@@ -113,6 +133,10 @@ def check(app: bytes, chip: str, name: str) -> int:
 
     Raises ReleaseError.
     """
+    from esptool.bin_image import LoadFirmwareImage  # esptool takes a while to load, and most callers want CHIPS
+
+    from otactl.release import silent
+
     silent.esptool()
     try:
         image: Any = LoadFirmwareImage(chip, app)
@@ -164,8 +188,8 @@ def _what_else(data: bytes) -> str:
     return f"not ESP32 firmware (it begins with {data[:8].hex(' ')})"
 
 
-def _micropython(app: bytes) -> str:
-    """Empty where the image names no version, or several: frozen modules and data may hold any text."""
+def micropython(app: bytes) -> str:
+    """The version in an app image; empty where it names none, or several: frozen modules and data may hold any text."""
     found = {match[1].decode() for match in _MICROPYTHON.finditer(app)}
     return found.pop() if len(found) == 1 else ""
 

@@ -22,7 +22,7 @@ _MOST_BUILD = 64  # characters; boards read no more
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What came of it: `notes` for the person, one line a file that was not taken as it is."""
+    """What came of it: `notes` for the person, a line each: of files that were not taken as they are, and of their MicroPython."""
 
     version: str
     sequence: int
@@ -88,7 +88,12 @@ def publish(
             write_atomic(workspace.channel_file, sealed)  # last: no release without its files
             history.names(workspace.channel, version)
             history.save()
-    notes = [f"{path.name}: {one.note}" for path, one in zip(files, loaded, strict=True) if one.note]
+    notes = [
+        f"{path.name}: {note}"
+        for path, one in zip(files, loaded, strict=True)
+        for note in (one.note, firmware.advice(one))
+        if note
+    ]
     return Published(version, sequence, targets, notes)
 
 

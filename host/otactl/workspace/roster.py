@@ -66,18 +66,26 @@ class Roster:
                 found += self.entries
         for tag in tags:
             found += self._tagged(tag)
-        once = tuple({entry.device: entry for entry in found}.values())
+        first: dict[str, Entry] = {}
+        for entry in found:
+            first.setdefault(roster_file.place(entry.device), entry)
+        once = tuple(first.values())
         if len(once) > 1 and any(entry.device == AUTO for entry in once):
             raise UsageError("auto means one board: name it, as the others")
         return once
 
     def one(self, word: str) -> Entry:
         """The board of that name, or at that device. Raises UsageError for a name that nobody has."""
+        at = roster_file.place(word)
         for entry in self.entries:
-            if word in (entry.name, entry.device):
+            if word == entry.name or at == roster_file.place(entry.device):
                 return entry
-        if not self.entries or roster_file.is_device(word) or os.path.exists(word):
+        if roster_file.is_device(word) or os.path.exists(word):
             return Entry(word, word)
+        if not self.entries:
+            raise UsageError(
+                f"no board {word!r}: no port has that name, and no board is named in {self.path} (-w FOLDER?)"
+            )
         close = difflib.get_close_matches(word, [entry.name for entry in self.entries], 1)
         advice = f"is it {close[0]}?" if close else "`otactl boards` lists them"
         raise UsageError(f"no board {word!r} in {self.path}: {advice}")
@@ -108,7 +116,8 @@ class Roster:
                 continue
             if other.name == entry.name:
                 raise UsageError(f"{self.path}: two boards are called {entry.name}: give one another name")
-            same = "device" if other.device == entry.device else "mac" if entry.mac and other.mac == entry.mac else ""
+            there = roster_file.long_form(other.device) == roster_file.long_form(entry.device)
+            same = "device" if there else "mac" if entry.mac and other.mac == entry.mac else ""
             if same:
                 raise UsageError(
                     f"{self.path}: {other.name} and {entry.name} have the same {same}, {getattr(entry, same)}: "

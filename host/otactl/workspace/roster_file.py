@@ -1,6 +1,8 @@
 """boards.toml as it is written: which keys a board has, what may stand in each, and a save that keeps a person's comments."""
 
 import difflib
+import math
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,8 @@ RESERVED = ("all", "auto")  # words that mean boards already
 _HEAD = "The boards of this workspace: docs/otactl.md lists what may stand here."
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}\Z")
 _DEVICE = re.compile(r"([auc]|COM)\d+\Z", re.IGNORECASE)  # mpremote's short names, and Windows' own
+_SHORT = re.compile(r"([auc])(\d+)\Z")
+_SHORT_PREFIX = {"a": "/dev/ttyACM", "u": "/dev/ttyUSB", "c": "COM"}
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
 _SWITCH = re.compile(r"(uhubctl|http|external):.+\Z|manual\Z")
 _PLACES = ("port", "serial", "mac")
@@ -27,13 +31,27 @@ def is_device(word: str) -> bool:
     return word == "auto" or "/" in word or "\\" in word or ":" in word or bool(_DEVICE.match(word))
 
 
+def long_form(device: str) -> str:
+    """A device string of mpremote's without its abbreviations: u0 and port:/dev/ttyUSB0 are /dev/ttyUSB0."""
+    if short := _SHORT.match(device):
+        return _SHORT_PREFIX[short[1]] + short[2]
+    return device.removeprefix("port:")
+
+
+def place(device: str) -> str:
+    """One string for all names of a device, links to it too as they are now."""
+    long = long_form(device)
+    return os.path.realpath(long) if os.path.exists(long) else long
+
+
 def plain_mac(text: str) -> str:
     """An address as boards.toml has it: 24:0a:c4:12:34:56."""
     digits = re.sub(r"[^0-9a-f]", "", text.lower())
     return ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
 
 
-def _is_name(value: Any) -> bool:
+def is_name(value: Any) -> bool:
+    """Whether a board may be called so."""
     return isinstance(value, str) and bool(_NAME.match(value)) and value not in RESERVED and not is_device(value)
 
 
@@ -46,7 +64,7 @@ def _are_words(value: Any) -> bool:
 
 
 def _is_factor(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 1 <= value < math.inf
 
 
 def _is_address(value: Any) -> bool:
@@ -58,7 +76,7 @@ def _is_switch(value: Any) -> bool:
 
 
 KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {  # key -> whether a value is right, and what is right
-    "name": (_is_name, "a name: letters, digits and ._- only, 32 at the most, neither a device nor all or auto"),
+    "name": (is_name, "a name: letters, digits and ._- only, 32 at the most, neither a device nor all or auto"),
     "port": (_is_text, "a device as mpremote takes it, such as /dev/ttyUSB0"),
     "serial": (_is_text, "the serial number of its USB (`mpremote connect list` shows it)"),
     "mac": (_is_address, "the chip's address, such as 24:0a:c4:12:34:56"),
@@ -78,7 +96,9 @@ def read(path: Path) -> tomlkit.TOMLDocument:
         fresh = tomlkit.document()
         fresh.add(tomlkit.comment(_HEAD))
         return fresh
-    except (OSError, ValueError, TOMLKitError) as error:  # not TOML, or not UTF-8
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from None
+    except (ValueError, TOMLKitError) as error:  # not UTF-8, or not TOML
         raise UsageError(f"{path}: {error}") from None
 
 

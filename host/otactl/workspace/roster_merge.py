@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from otactl.errors import UsageError
+from otactl.workspace import roster_file
 from otactl.workspace.roster import Entry, Roster
 
 NEW, CHANGED, KNOWN = "new", "changed", "known"
@@ -47,6 +49,18 @@ def merge(roster: Roster, seen: Sequence[Seen], prefix: str) -> dict[str, Merged
     return done
 
 
+def require_prefix(prefix: str) -> None:
+    """Raises UsageError where boards cannot be called PREFIX-01."""
+    if not roster_file.is_name(_numbered(prefix, 1)):
+        raise UsageError(
+            f"--name {prefix}: letters, digits and ._- only, 29 at the most, so that boards can be called {prefix}-01"
+        )
+
+
+def _numbered(prefix: str, number: int) -> str:
+    return f"{prefix}-{number:02}"
+
+
 def _entry_of(roster: Roster, seen: Seen) -> Entry | None:
     by_address = (entry for entry in roster.entries if entry.mac == seen.mac)
     by_place = (entry for entry in roster.entries if not entry.mac and entry.device in (seen.device, seen.port))
@@ -70,5 +84,5 @@ def _brought_up(old: Entry, seen: Seen) -> Entry:
 
 def _new(roster: Roster, seen: Seen, prefix: str) -> Entry:
     taken = {entry.name for entry in roster.entries}
-    number = next(n for n in range(1, len(taken) + 2) if f"{prefix}-{n:02}" not in taken)
-    return Entry(f"{prefix}-{number:02}", seen.device, chip=seen.chip, mac=seen.mac)
+    names = (_numbered(prefix, number) for number in range(1, len(taken) + 2))
+    return Entry(next(name for name in names if name not in taken), seen.device, chip=seen.chip, mac=seen.mac)

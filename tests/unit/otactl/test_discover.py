@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import scripted
@@ -214,6 +215,48 @@ def test_discover_writes_what_list_shows(
         ("in its loader", "esp32s3"),
     ]
     assert set(told["desk-01"]) >= {"device", "mac", "tags", "features", "power", "slow", "micropython"}
+
+
+def test_discover_keeps_what_was_written_while_it_looked(
+    boards: list[Board], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plugged_in(monkeypatch)
+    look = discover.look
+
+    def edited(device: str, **how: Any) -> Found:
+        (tmp_path / "boards.toml").write_text('[[board]]\nname = "mine"\nport = "/dev/mine"\n')
+        return look(device, **how)
+
+    monkeypatch.setattr(discover, "look", edited)
+    assert main(["boards", "discover", str(boards[0].port)]) == 0
+    assert "boards.toml has 2 boards, new or changed: 1\n" in capsys.readouterr().out
+    assert [entry.name for entry in Roster.load(tmp_path).entries] == ["mine", "board-01"]
+
+
+def test_discover_interrupts_nothing_for_a_name_that_is_none(
+    boards: list[Board], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plugged_in(monkeypatch)
+    monkeypatch.setattr(discover, "look", lambda *_, **__: pytest.fail("a look was taken"))
+    assert main(["boards", "discover", "--name", "room 7", str(boards[0].port)]) == 2
+    assert "--name room 7: letters" in capsys.readouterr().err
+
+
+def test_discover_where_nobody_says_who_it_is_is_the_rigs_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plugged_in(monkeypatch)
+    assert main(["boards", "discover", "/dev/ttyNothing"]) == 3
+    assert "no board says who it is" in capsys.readouterr().out
+    assert main(["boards", "discover", "/dev/ttyNothing", "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["boards"]["/dev/ttyNothing"] == {
+        "state": "not there",
+        "name": None,
+        "is": None,
+    }
 
 
 def test_discover_without_a_port_is_the_rigs_fault(

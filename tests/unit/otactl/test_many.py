@@ -1,5 +1,6 @@
 """One function for many boards: lines, table, exit code, failures, Ctrl-C. No board is needed for that."""
 
+import io
 import json
 import signal
 import threading
@@ -8,11 +9,12 @@ from collections.abc import Callable
 
 import pytest
 from otactl.board.timed import Patience, Stop
-from otactl.cli import many
+from otactl.cli import display, many
 from otactl.cli.many import Ending
-from otactl.cli.rows import Row
+from otactl.cli.rows import Row, Rows
 from otactl.errors import BoardError
 from otactl.workspace.roster import Entry
+from rich.console import Console
 
 ROOM = [Entry("a", "/dev/a"), Entry("desk-07", "/dev/b"), Entry("c", "/dev/c")]
 
@@ -123,6 +125,18 @@ def test_a_board_that_only_its_address_is_known_of_is_looked_for_first(
     assert "b  ✗ failed: no board with the address 2\n" in out
 
 
+@pytest.mark.parametrize(("height", "shown"), [(24, ["desk-0", "desk-1", "desk-2"]), (3, ["desk-1", "desk-2"])])
+def test_where_not_all_rows_fit_a_board_that_is_through_has_none(height: int, shown: list[str]) -> None:
+    with display.onto(Console(file=io.StringIO(), force_terminal=True, width=60, height=height)):
+        rows = Rows([f"desk-{number}" for number in range(3)])
+        made = [rows.row(f"desk-{number}") for number in range(3)]
+        made[0].end("confirmed 1.1.0", True)
+        drawn = Console(file=io.StringIO(), width=60)
+        with drawn.capture() as text:
+            drawn.print(rows._render())
+    assert [line.split()[0] for line in text.get().splitlines()] == shown
+
+
 # --- Ctrl-C ----------------------------------------------------------------------------------
 
 
@@ -153,7 +167,7 @@ def test_ctrl_c_ends_each_at_its_next_wait_and_what_became_of_it_is_told(
         except KeyboardInterrupt:
             patience.tick()  # does not raise again: a board is left in order
             left.append(entry.name)
-            raise KeyboardInterrupt(f"stopped: {entry.name} goes on") from None
+            raise KeyboardInterrupt("stopped: it goes on") from None
 
     try:
         with pytest.raises(comes):
@@ -163,7 +177,8 @@ def test_ctrl_c_ends_each_at_its_next_wait_and_what_became_of_it_is_told(
     assert sorted(left) == ["c", "desk-07"]
     out = capsys.readouterr().out
     assert "a        done     1.0.0    as it was asked for\n" in out
-    assert "desk-07  stopped           stopped: desk-07 goes on\n" in out
+    assert "desk-07  ✗ stopped: it goes on\n" in out
+    assert "desk-07  stopped           it goes on\n" in out
 
 
 def test_a_stop_is_as_often_as_it_was_pressed() -> None:

@@ -53,6 +53,20 @@ def test_a_full_flash_file_is_published_as_its_app(place: Workspace, real_firmwa
     assert done.notes == [f"{path.name}: a full-flash file: took the app out of its partition factory at 0x10000"]
 
 
+@pytest.mark.parametrize(
+    ("version", "warned"), [("1.23.0", True), ("1.25.0", True), ("1.26.0", False), ("1.30.1", False)]
+)
+def test_a_firmware_that_makes_no_partition_for_files_is_told_of(
+    place: Workspace, firmware_file, version: str, warned: bool
+) -> None:
+    path = firmware_file()
+    path.write_bytes(path.read_bytes() + f"MicroPython v{version} on 2025-09-11\0".encode())
+    notes = publish.publish(place, [path], "1.0.0").notes
+    assert [note.partition(" finds files in a vfs ")[0] for note in notes] == (
+        [f"{path.name}: MicroPython {version}"] if warned else []
+    )
+
+
 def test_the_channel_always_points_at_the_newest(place: Workspace, firmware_file) -> None:
     for number, version in enumerate(("1.0.0", "1.1.0", "1.0.1"), 1):
         publish.publish(place, [firmware_file()], version)

@@ -96,9 +96,11 @@ def test_no_file_is_no_boards(tmp_path: Path) -> None:
         (board(name="a", port="u0", features=[1]), "features = .* must be a list"),
         (board(name="a", port="u0", power="relay"), "power = 'relay' must be uhubctl:PLACE"),
         (board(name="a", port="u0", slow=0.5), "slow = 0.5 must be a number of 1 or more"),
+        ("[[board]]\nname = 'a'\nport = 'u0'\nslow = inf", "slow = inf must be a number"),
         (board(name="a", port="u0", slow="3"), "slow = '3' must be a number"),
         (board(name="a", port="u0") + board(name="a", port="u1"), "two boards are called a"),
         (board(name="a", port="u0") + board(name="b", port="u0"), "a and b have the same device, u0"),
+        (board(name="a", port="/dev/ttyUSB0") + board(name="b", port="u0"), "a and b have the same device, u0"),
         (
             board(name="a", port="u0", mac="24:0a:c4:12:34:56") + board(name="b", mac="240ac4123456"),
             "a and b have the same mac",
@@ -120,6 +122,8 @@ def test_what_may_not_stand_in_it_is_named(tmp_path: Path, text: str, why: str) 
         ([], [], ["auto"]),
         (["desk-08", "desk-07"], [], ["desk-08", "desk-07"]),
         (["desk-07", "/dev/ttyUSB0"], [], ["desk-07"]),
+        (["desk-07", "attic", "u0"], [], ["desk-07", "attic"]),
+        (["u0", "port:/dev/ttyUSB0"], [], ["desk-07"]),
         (["id:24:0A:C4:12:34:57"], [], ["desk-08"]),
         (["/dev/ttyACM3", "u4", "socket://rig:4000"], [], ["/dev/ttyACM3", "u4", "socket://rig:4000"]),
         (["all"], [], ["desk-07", "desk-08", "attic"]),
@@ -148,9 +152,19 @@ def test_words_that_mean_no_board_are_refused(tmp_path: Path, words: list[str], 
         roster(tmp_path).chosen(words, tags)
 
 
-def test_without_boards_every_word_is_a_device_and_all_is_none(tmp_path: Path) -> None:
+def test_two_links_to_a_device_are_one_board(tmp_path: Path) -> None:
+    (tmp_path / "tty").touch()
+    for name in ("a", "b"):
+        (tmp_path / name).symlink_to(tmp_path / "tty")
+    known = roster(tmp_path, board(name="desk", port=f"{tmp_path}/b"))
+    assert names(known.chosen([f"{tmp_path}/a", f"{tmp_path}/tty", "desk"])) == ["desk"]
+
+
+def test_without_boards_a_word_is_a_device_or_nothing_and_all_is_none(tmp_path: Path) -> None:
     empty = Roster.load(tmp_path)
-    assert empty.one("board") == Entry("board", "board")
+    assert empty.one("/dev/board") == Entry("/dev/board", "/dev/board")
+    with pytest.raises(UsageError, match=rf"no board 'board': .* no board is named in {tmp_path}/boards.toml"):
+        empty.one("board")
     with pytest.raises(UsageError, match=r"no boards in .*boards discover"):
         empty.chosen(["all"])
     with pytest.raises(UsageError, match=r"tags: none"):

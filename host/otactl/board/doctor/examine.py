@@ -9,7 +9,7 @@ from typing import Any
 from otactl.board.doctor import machine, questions, software, steps, table
 from otactl.board.doctor.case import Case
 from otactl.board.link import Link
-from otactl.board.timed import Tell
+from otactl.board.timed import Stop, Tell
 from otactl.errors import BoardError, OtactlError, RigError
 from otactl.workspace.workspace import Workspace
 
@@ -18,12 +18,12 @@ _NO_MEMORY = "MemoryError"
 _ABOUT = """
 def _about():
     try:
-        from ota import agent, config, steps
+        from ota import agent, boot, config, steps
         from ota.errors import OtaError
         from ota.install import update  # all that a look for an update needs
     except Exception as e:
         return {"broken": repr(e)}
-    found = {}
+    found = {"trial": bool(boot.current)}
     try:
         config.load()
     except OtaError as e:
@@ -46,11 +46,13 @@ def examine(
     slow: float = 1.0,
     say: Say = lambda _: None,
     tell: Tell | None = None,
+    stop: Stop | None = None,
     now: datetime | None = None,
 ) -> list[table.Row]:
     """All rows about the board at `device` and the workspace in `folder`. `say`: what is looked at now.
 
-    `name`: the board's, where it has one. `slow`, `tell`: as a Link takes them. The board's program is stopped for it and started anew, as for `status`.
+    `name`: the board's, where it has one. `slow`, `tell`, `stop`: as a Link takes them. The board's program is stopped for
+    it and started anew, as for `status`.
     """
     case = Case(device, now or datetime.now(UTC), name, folder)
     try:
@@ -61,7 +63,7 @@ def examine(
         say("this machine's server")
         case.reached = machine.look(case.place, slow=slow)
     try:
-        link = Link(device, slow=slow, tell=tell)
+        link = Link(device, slow=slow, tell=tell, stop=stop)
     except OtactlError as error:
         case.port = str(error)
         return table.run(case)
@@ -85,6 +87,8 @@ def _ask(case: Case, link: Link, say: Say) -> None:
         say("the agent on the board")
         link.enter_repl()
         case.status = _status(link)
+    if case.status.get("trial"):  # what the board would wait for could last longer than the trial may, and fail it
+        return
     say("the board's way to its server")
     link.enter_repl()
     try:

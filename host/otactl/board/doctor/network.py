@@ -8,7 +8,7 @@ from typing import Any
 
 from otactl.board.codes import CODES, sentence
 from otactl.board.doctor.case import Case, Step
-from otactl.board.doctor.findings import Finding, Verdict, ok, skipped, warn
+from otactl.board.doctor.findings import Finding, Verdict, ok, skipped, waiting, warn
 
 _SCAN = "import network; w = network.WLAN(network.STA_IF); w.active(True); print(w.scan())"
 _WEAK_DBM, _VERY_WEAK_DBM = -75, -85
@@ -55,6 +55,16 @@ def _curl(case: Case) -> str:
     return case.curl
 
 
+def _stranger(case: Case) -> str:
+    # the row `CA` has seen that the board's is the workspace's: the server is another one's, or has not been started anew
+    return _serve(case) if case.place and case.reached.mine else _curl(case)
+
+
+def _other_product(case: Case) -> str:
+    # the row `settings` has seen that the board's is the workspace's: it is the release that differs
+    return case.publish if case.place else case.deploy
+
+
 def _renew(case: Case) -> str:
     return case.in_workspace(f"init --renew {_value(case, 'name').get('host', '')}".rstrip())
 
@@ -70,11 +80,11 @@ def _update(case: Case) -> str:
 _THEN: dict[str, Then] = {  # code -> the next thing to type; the others: curl
     "wifi-not-found": _scan, "wifi-wrong-password": _deploy, "wifi-failed": _scan, "ethernet-config": _deploy,
     "ethernet-failed": lambda case: case.on_board("logs"), "clock-not-set": _deploy, "bad-url": _deploy,
-    "http-not-allowed": _deploy, "dns": _deploy, "tls": _serve, "ca-missing": _deploy, "cert-untrusted": _deploy,
-    "cert-host": _renew, "cert-expired": _renew, "cert-not-yet-valid": _deploy, "agent-error": _deploy,
+    "http-not-allowed": _deploy, "dns": _deploy, "tls": _serve, "ca-missing": _deploy, "cert-untrusted": _stranger,
+    "cert-host": _renew, "cert-expired": _renew, "cert-not-yet-valid": _curl, "agent-error": _deploy,
     "envelope-too-big": _publish, "envelope-not-json": _publish, "envelope-type": _deploy,
     "keys-missing": _deploy, "keys-invalid": _deploy, "unknown-key": lambda case: case.in_workspace("keys list"),
-    "bad-signature": _publish, "schema": _deploy, "bad-release": _publish, "wrong-product": _deploy,
+    "bad-signature": _publish, "schema": _deploy, "bad-release": _publish, "wrong-product": _other_product,
     "unknown-kind": _deploy, "no-target": _publish, "older": _publish, "failed-before": _publish, "too-big": _publish,
     "security-version": _raise_security,
     "record": lambda case: case.on_board("slots"), "no-ota-slots": lambda case: case.on_board("slots"),
@@ -92,6 +102,8 @@ def _judged(case: Case, name: str) -> Finding | Step:
     if name in case.steps:
         step = case.steps[name]
         return _failed(case, step) if step.code else step
+    if case.status.get("trial"):
+        return waiting("trial")
     if not case.steps and not case.broke:
         return skipped(case.no_place or "the board has no configuration to go by")
     if case.plain and name not in _PLAIN:
@@ -240,8 +252,6 @@ def target(case: Case) -> Finding:
 
 
 def release(case: Case) -> Finding:
-    if case.status.get("trial"):
-        return skipped("a trial runs")
     step = case.steps.get("release")
     if step and step.code == "up-to-date":
         return ok(f"{step.detail}: {CODES['up-to-date'][0].rstrip('.')}")

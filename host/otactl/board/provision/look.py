@@ -1,0 +1,109 @@
+"""A look at a board before anything is done to it: facts over the ROM loader, and over its REPL what its files are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from otactl.board import ports
+from otactl.board.link import Link
+from otactl.board.provision import facts, files, plan, prompt
+from otactl.board.provision.files import Kept, Listing
+from otactl.board.provision.plan import Plan
+from otactl.board.provision.which import Firmwares
+from otactl.board.slots_rom import BAUD, RomSource
+from otactl.errors import BoardError
+
+_PROMPT_S = 10  # of a board that was reset: what runs on it may be anything
+_MOUNTED = ("vfs", "ffat")  # the partition that MicroPython mounts
+_NAMES_SHOWN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a person wants for the boards of one command.
+
+    `layout`: a name or a file, "" for one made to fit. `base`: the folder for files that are kept. `yes`: what is
+    lost may be lost. `keep_files`: what can be read goes back onto the board.
+    """
+
+    firmwares: Firmwares
+    base: Path
+    layout: str = ""
+    keep_files: bool = False
+    yes: bool = False
+    slow: float = 1.0
+    baud: int = BAUD
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who is told: `say` of what is done now, `note` of what a line is worth, `progress` of how far.
+
+    `progress` gets what, bytes done, bytes in all. `check` raises KeyboardInterrupt where it is to stop.
+    """
+
+    say: Callable[[str], None] = lambda _: None
+    note: Callable[[str], None] = lambda _: None
+    progress: Callable[[str, int, int], None] = lambda *_: None
+    check: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """`device`: where this very board is. `listing`: its files, where they could be read. `kept`: a copy of an earlier
+    run that is to go back."""
+
+    device: str
+    plan: Plan
+    listing: Listing | None = None
+    kept: Kept | None = None
+
+    @property
+    def mac(self) -> str:
+        return self.plan.facts.mac
+
+
+def look(device: str, wishes: Wishes, watch: Watch) -> Look:
+    """Changes nothing, but resets the board. Raises BoardError, RigError, UsageError, ReleaseError."""
+    watch.say("reading chip and flash")
+    with RomSource(device, baud=wishes.baud) as rom:
+        locked, full = rom.locked, wishes.firmwares.for_chip(rom.chip)
+        plan.check(rom.chip, full, locked)
+        here = _pinned(device, rom.path)
+        found = facts.gather(rom, full, rom.mac, lambda done, size: watch.progress("reading what runs", done, size))
+    made = plan.make(found, full, wishes.layout)
+    kept = files.unreturned(wishes.base, found.mac)
+    unread = any(loss.store and loss.store.name in _MOUNTED for loss in made.asks)
+    if not unread or kept:  # what is there now may be half of what the copy has
+        return Look(here, made, None, kept)
+    watch.say("looking for files of yours")
+    listing, words = _listed(here, wishes.slow, watch.check)
+    return Look(here, made.listed(words) if listing else made, listing, kept)
+
+
+def _pinned(device: str, path: str) -> str:
+    """A device string that means the board at `path` only, also where several are plugged in."""
+    if device != "auto" and not device.startswith("mac:"):
+        return device
+    serial = ports.usb_serial(path)
+    return f"id:{serial}" if serial else path
+
+
+def _listed(device: str, slow: float, check: Callable[[], None]) -> tuple[Listing | None, dict[str, str]]:
+    """What a board's own MicroPython says of its files; nothing where none answers, or it cannot read them."""
+    if not prompt.wait(device, _PROMPT_S * slow, check).at_prompt:
+        return None, {}
+    try:
+        with Link(device, slow=slow) as link:
+            found = files.listing(link)
+            names = found.of_a_person(files.reader(link, found))
+    except BoardError:
+        return None, {}
+    return found, dict.fromkeys(_MOUNTED, _words(names))
+
+
+def _words(names: list[str]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return f"{len(names)} file{'s' * (len(names) != 1)} of yours: {', '.join(names[:_NAMES_SHOWN])}{more}"
