@@ -17,6 +17,7 @@ _TOP = {
     "url": ((str,), 8, 512, _NEEDED), "product": ((str,), 1, 64, _NEEDED), "allow_http": ((bool,), 0, 1, False),
     "ca": ((str, None), 1, 128, "/etc/ota/ca.pem"), "keys": ((str,), 1, 128, "/etc/ota/keys.json"),
     "wifi": ((list, dict, None), 0, _MANY, None), "ethernet": ((dict, None), 0, _MANY, None),
+    "image_signature": ((dict, None), 0, _MANY, None),
     "hostname": ((str, None), 1, 32, None), "ntp_host": ((str, None), 1, 128, "pool.ntp.org"),
     "interval_s": ((int,), 1, 86400, 3600), "jitter_s": ((int,), 0, 86400, 600), "tries": ((int,), 1, 100, 5),
     "start_timeout_s": ((int,), 5, 86400, 60), "join_timeout_s": _SECONDS + (20,),
@@ -78,6 +79,10 @@ def check(raw) -> dict:
         from .net import fields
 
         config["ethernet"] = _fill(config["ethernet"], fields.ETHERNET, "ethernet.")
+    if config["image_signature"] is not None:
+        from .release import fields as signed
+
+        config["image_signature"] = signed.image_signature(config["image_signature"], _fill)
     trial = config["trial"] = _fill(config["trial"], _TRIAL, "trial.")
     require(trial["settle_s"] < trial["deadline_s"], "config-invalid", "trial.settle_s")  # or it never ends
     trial["checks"] = [_check(item, f"trial.checks[{i}].") for i, item in enumerate(trial["checks"])]

@@ -5,7 +5,7 @@ import sys
 from . import boot
 from .boot import record, slots
 from .errors import OtaError
-from .release import image
+from .release import facts, image
 
 _JOB = ("phase", "version", "sequence", "size", "reason", "detail")
 
@@ -34,11 +34,11 @@ def _slot(found: slots.Slots, kept: record.Record, slot, chip: str) -> dict:
     head = bytearray(image.HEAD)
     slot.readblocks(0, head)
     try:
-        facts = image.check_head(head, chip)
-        facts["release"] = _release(kept, slot)
+        image.check_head(head, chip)
+        holds = dict(facts.of(head, chip), release=_release(kept, slot))
     except OtaError:
-        facts = None
-    return {"name": label, "size": size, "state": found.state(label), "image": facts}
+        holds = None
+    return {"name": label, "size": size, "state": found.state(label), "image": holds}
 
 
 def _release(kept: record.Record, slot) -> "str | None":

@@ -5,8 +5,8 @@ import time
 
 
 class Step:
-    """`phase`: download, verify, or what is waited for (network, clock, server, retry). `wait_ms`: milliseconds until
-    the next step is due; 0 for one that has done something: `done` of `total` bytes of the phase."""
+    """`phase`: download, signature, verify, or what is waited for (network, clock, server, retry). `wait_ms`:
+    milliseconds until the next step is due; 0 for one that has done something: `done` of `total` bytes of the phase."""
 
     def __init__(self) -> None:
         self.phase = ""

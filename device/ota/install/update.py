@@ -32,6 +32,7 @@ class Update:
         self._slots = slots.Slots()
         self._slots.require_confirmed()
         self._record = record.load()
+        self._demand = None  # a demand.Demand, where an image has to carry a signature of its own
         self.offer: dict = {}
 
     def look(self):
@@ -47,6 +48,10 @@ class Update:
         size, sha256 = target["size"], target["sha256"].lower()
         installed = kept.release_in(running) or {}
         policy.apply(payload, target, kept.state, installed.get("sequence", 0), Firmware.room(self._slots))
+        if self._config["image_signature"]:
+            from ..release import demand
+
+            self._demand = demand.Demand(self._config["image_signature"], target)
         if response.valid_to is not None:
             clock.prove(dates.parse(payload["published"]), response.valid_to)
         if installed.get("sha256") in (None, "", sha256) and (yield from self._runs(size, sha256)):
@@ -133,6 +138,8 @@ class Update:
                 self._config["tries"], lambda: self._stream(source, target, view), lambda: target.offset
             )
         target.verify()
+        if self._demand:
+            yield from self._demand.verify(self._slots.next, target.size, target.sha256, view)
         job["phase"], job["mark"] = "ready", target.mark()
         job["switches"] += 1
         kept.save("job")

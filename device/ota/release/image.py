@@ -19,13 +19,13 @@ def chip(slot) -> str:
     return CHIPS.get(chip_id, f"chip-{chip_id}")
 
 
-def check_head(head: "bytearray | memoryview", chip: str) -> dict:
-    """Facts from the first `HEAD` bytes or more of an app image for `chip`; its revision a program cannot ask for, so
+def check_head(head: "bytearray | memoryview", chip: str) -> None:
+    """Are the first `HEAD` bytes or more those of an app image for `chip`? Its revision a program cannot ask for, so
     set_boot() sees to it. Raises OtaError: not-an-image, full-flash, wrong-chip, no-descriptor."""
     require(len(head) >= HEAD, "not-an-image", f"{len(head)} bytes")
     magic, segments = head[0], head[1]
-    chip_id, hashed = struct.unpack_from("<H9xB", head, 12)
-    first_size, desc_magic, secure_version = struct.unpack_from("<III", head, 28)
+    chip_id = head[12] | head[13] << 8
+    first_size, desc_magic = struct.unpack_from("<II", head, 28)
     require(bytes(head[:32]) != b"\xff" * 32, "full-flash", "starts erased")  # as an ESP32's dump does
     require(magic == 0xE9, "not-an-image", bytes(head[:4]).hex())
     require(0 < segments <= 16, "not-an-image", f"{segments} segments")
@@ -35,13 +35,3 @@ def check_head(head: "bytearray | memoryview", chip: str) -> dict:
     require(described or first_size >= 0x8000, "full-flash", "starts with a bootloader")
     require(described, "no-descriptor")
     require(chip_id in CHIPS and CHIPS[chip_id] == chip, "wrong-chip", CHIPS.get(chip_id, f"chip-{chip_id}"))
-    return {
-        "chip": chip, "segments": segments, "hash_appended": hashed == 1, "secure_version": secure_version,
-        "version": _text(head, 48), "project": _text(head, 80), "idf": _text(head, 144),
-        "built": (_text(head, 128, 16) + " " + _text(head, 112, 16)).strip(), "elf_sha256": bytes(head[176:208]).hex(),
-    }  # fmt: skip
-
-
-def _text(head: "bytearray | memoryview", offset: int, size: int = 32) -> str:
-    raw = bytes(head[offset : offset + size]).split(b"\0")[0]
-    return "".join(chr(c) if 32 <= c < 127 else "?" for c in raw)

@@ -23,6 +23,11 @@ _PARTS = {
     "net/wifi.py": "wifi",
     "net/ethernet.py": "ethernet",
     "net/fields.py": "ethernet",
+    "release/fields.py": "image_signature",
+    "release/demand.py": "image_signature",
+    "release/signed.py": "image_signature",
+    "release/sector.py": "image_signature",
+    "release/p256.py": "image_signature",
 }  # module -> the entry that asks for it
 _DEFAULT_CHECKS = [{"check": "wifi"}, {"check": "server"}]
 _PACKAGE = "_otactl_agent"  # a name of its own: `ota` may be something else on this machine

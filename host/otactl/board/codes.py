@@ -182,6 +182,14 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "no-descriptor": ("The image is no app.", "Publish the app image."),
     "wrong-chip": ("The image is for another chip.", "Publish firmware for this chip."),
+    "image-key": (
+        "No key that the board trusts has signed the image itself, as the release has it.",
+        "Sign it with that key, or deploy [board.image_signature] with the key that did: docs/security.md.",
+    ),
+    "image-signature": (
+        "The image's own signature is not what the release promises; it was not switched to.",
+        "Publish it again with `otactl publish`, which verifies it; find out who published this one.",
+    ),
     # flash
     "flash-write": (
         "The flash could not be written.",

@@ -64,6 +64,26 @@ def trust_key(*, workspace: Path, file: Path, as_json: bool) -> int:
     return 0
 
 
+@verb_of(keys, "keys image signing.pem")
+@click.argument("file", type=FILE, help="A PEM, public or private, or an app image that is signed.")
+@as_json
+def image_key(*, file: Path, as_json: bool) -> int:
+    """Show by what boards are told to trust a key that signs app images themselves."""
+    from otactl.cli import display
+    from otactl.release import image_signature
+
+    found = image_signature.digests(file)
+    if as_json:
+        print(json.dumps({"keys": found}))
+        return 0
+    for digest in found:
+        display.done(digest)
+    display.show("  boards that are to ask for it get these lines, in otactl.toml, at the next `otactl deploy`:")
+    display.show("  [board.image_signature]")
+    display.show(f"  keys = {json.dumps(found)}")
+    return 0
+
+
 def _say(one: "Held", as_json: bool, text: str) -> None:
     from otactl.cli import display
 

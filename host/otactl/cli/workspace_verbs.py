@@ -95,6 +95,7 @@ def _default_names() -> list[str]:
 @click.option("--build", help="Only for boards whose sys.implementation._build matches this glob.")
 @click.option("--channel", metavar="NAME", help="That names it then (default: that of otactl.toml).")
 @click.option("--security-version", type=int, help="Never goes down (default: as before).")
+@click.option("--image-key", type=FILE, metavar="PEM", help="Sign the images themselves too, as espsecure does.")
 @as_json
 def publish(
     *,
@@ -104,6 +105,7 @@ def publish(
     build: str | None,
     channel: str | None,
     security_version: int | None,
+    image_key: Path | None,
     as_json: bool,
 ) -> int:
     """Sign a release and let the channel point at it."""
@@ -113,7 +115,7 @@ def publish(
 
     found = Workspace.find(workspace)
     there = found.on(channel) if channel else found
-    done = sign(there, firmware, version, build=build, security_version=security_version)
+    done = sign(there, firmware, version, build=build, security_version=security_version, image_key=image_key)
     if as_json:
         release = {"version": done.version, "sequence": done.sequence, "targets": done.targets}
         print(json.dumps(release, indent=1))
@@ -123,6 +125,8 @@ def publish(
     for target in done.targets:
         what = f"{done.version} (sequence {done.sequence}) for {target['chip']}"
         display.done(f"published {what}: {target['size']} bytes")
+        for digest in target.get("signed_by", []):
+            display.show(f"  the image itself is signed by {digest[:16]}")
     if there.channel != found.channel:
         display.show(f"only in {there.channel}: boards with the url {there.channel_url} take it")
     display.follow_up("serve", "boards take it at their next look")

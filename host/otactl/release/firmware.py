@@ -48,7 +48,8 @@ _OTHERS = {
 
 @dataclass(frozen=True, slots=True)
 class Firmware:
-    """A whole app image. `note`: what was done to the file to get it. `micropython`: 1.26.1, empty where untold."""
+    """A whole app image. `note`: what was done to the file to get it. `micropython`: 1.26.1, empty where untold.
+    `signed_by`: the digests (hex) of the keys in its own signature sector, as image_signature.signers()."""
 
     app: bytes
     chip: str
@@ -56,23 +57,33 @@ class Firmware:
     built: str
     note: str
     micropython: str = ""
+    signed_by: tuple[str, ...] = ()
 
 
-def load(path: Path) -> Firmware:
-    """Raises ReleaseError that says what the file is instead, or what is damaged; UsageError where there is none."""
+def load(path: Path, image_key: Path | None = None) -> Firmware:
+    """`image_key`: a PEM to sign the image itself with, as espsecure does.
+
+    Raises ReleaseError that says what the file is instead, or what is damaged; UsageError where there is none.
+    """
+    from otactl.release import image_signature  # which loads espsecure
+
     app, note = extract(read_named(path), str(path))
     number = int.from_bytes(app[_CHIP_ID : _CHIP_ID + 2], "little")
     if number not in CHIPS:
         raise ReleaseError(f"{path}: made for chip id {number}, which otactl does not know")
     chip = CHIPS[number]
-    app = _trim(app, check(app, chip, str(path)))
+    end = check(app, chip, str(path))
+    app = _trim(app, end)
+    if image_key:
+        app = image_signature.sign(app, image_key)
+    signed_by = image_signature.signers(app, end, str(path))
     built = f"{_text(app, _DATE, 16)} {_text(app, _TIME, 16)}".strip()
-    return Firmware(app, chip, _text(app, _IDF, 32), built, note, micropython(app))
+    return Firmware(app, chip, _text(app, _IDF, 32), built, note, micropython(app), signed_by)
 
 
-def for_agent(path: Path) -> Firmware:
+def for_agent(path: Path, image_key: Path | None = None) -> Firmware:
     """A firmware that the agent runs on, or that does not say what it is. Raises ReleaseError, UsageError as `load`."""
-    found = load(path)
+    found = load(path, image_key)
     if found.micropython and too_old(found.micropython):
         first = ".".join(map(str, _FIRST_FIT))
         raise ReleaseError(f"{path}: MicroPython {found.micropython}, too old for the agent: take {first} or newer")

@@ -14,7 +14,7 @@ from otactl.release.channels import RELEASE, current
 from otactl.release.firmware import Firmware
 from otactl.release.sequence import MAX_INT, next_sequence, take_sequence
 from otactl.workspace import keyring
-from otactl.workspace.workspace import Workspace
+from otactl.workspace.workspace import SETTINGS, Workspace
 
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}\Z")
 _MOST_BUILD = 64  # characters; boards read no more
@@ -37,9 +37,11 @@ def publish(
     *,
     build: str | None = None,
     security_version: int | None = None,
+    image_key: Path | None = None,
     named: bool = True,
 ) -> Published:
-    """One target a file, each for another chip; `build` is a glob on sys.implementation._build.
+    """One target a file, each for another chip; `build` is a glob on sys.implementation._build;
+    `image_key` a PEM to sign the images themselves with.
 
     Into the channel of `workspace` (see Workspace.on), or, unless `named`, into no channel. `version`: None makes it
     push-SEQUENCE. The security version is that of the release before unless given, and never lower; in a new channel the
@@ -49,10 +51,12 @@ def publish(
         raise UsageError(f"version {version!r}: letters, digits and .+_- only, 32 at the most")
     if build is not None and not 0 < len(build) <= _MOST_BUILD:
         raise UsageError(f"build {build!r}: 1 to {_MOST_BUILD} characters")
-    loaded = [firmware.for_agent(path) for path in files]
+    loaded = [firmware.for_agent(path, image_key) for path in files]
     chips = [one.chip for one in loaded]
     if len(set(chips)) < len(chips):
         raise UsageError("two files for the same chip: one release has one image for each")
+    for path, one in zip(files, loaded, strict=True):
+        _require_image_key(workspace, path, one)
     key = keyring.signer(workspace)
     with workspace.publishing():
         sequence = next_sequence(workspace)
@@ -101,7 +105,21 @@ def _target(one: Firmware, version: str, build: str | None) -> dict[str, Any]:
         "size": len(one.app),
         "sha256": sha256(one.app).hexdigest(),
     }
-    return target | ({"build": build} if build else {})
+    target |= {"build": build} if build else {}
+    return target | ({"signed_by": list(one.signed_by)} if one.signed_by else {})
+
+
+def _require_image_key(workspace: Workspace, path: Path, one: Firmware) -> None:
+    # What boards that are told what this workspace tells them would refuse (image-key).
+    asked = workspace.board.get("image_signature") or {}
+    trusted = {str(digest).lower() for digest in asked.get("keys", [])}
+    must = bool(asked) and (asked.get("required", True) or bool(one.signed_by))
+    if must and not trusted & set(one.signed_by):
+        by = "by " + ", ".join(digest[:16] for digest in one.signed_by) if one.signed_by else "by nobody"
+        raise ReleaseError(
+            f"{path}: the image itself is signed {by}: boards would refuse it, as [board.image_signature] in "
+            f"{SETTINGS} trusts other keys; sign it with --image-key, or `espsecure sign-data --version 2`"
+        )
 
 
 def _security_version(workspace: Workspace, asked: int | None) -> int:

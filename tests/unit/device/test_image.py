@@ -1,4 +1,4 @@
-"""device/ota/release/image.py on the heads of real firmware and of spoiled ones."""
+"""device/ota/release/image.py and facts.py on the heads of real firmware and of spoiled ones."""
 
 import struct
 from pathlib import Path
@@ -12,9 +12,12 @@ FIRMWARE = Path(__file__).resolve().parents[4] / "shared" / "firmware"
 
 CHECK = """
     import binascii
-    from ota.release import image
-    head = binascii.unhexlify(args["head"])
-    print(json.dumps(attempt(image.check_head, memoryview(head), args["chip"])))
+    from ota.release import facts, image
+    head = memoryview(binascii.unhexlify(args["head"]))
+    def check_head():
+        image.check_head(head, args["chip"])
+        return facts.of(head, args["chip"])
+    print(json.dumps(attempt(check_head)))
 """
 
 
