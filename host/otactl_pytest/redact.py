@@ -1,5 +1,6 @@
 """Nothing that the plugin writes or shows has a password in it: each known secret, and what looks like one, becomes ***."""
 
+import json
 import re
 from typing import Any
 
@@ -20,9 +21,10 @@ _secrets: set[str] = set()
 
 
 def register_secret(text: str) -> None:
-    """Keep `text` out of all that is written from now on, in this process."""
+    """Keep `text` out of all that is written from now on, in this process, also as JSON and Python write it."""
     if len(text) >= _SHORTEST:
-        _secrets.add(text)
+        written = (json.dumps(text), json.dumps(text, ensure_ascii=False), repr(text), ascii(text))
+        _secrets.update([text, *(one[1:-1] for one in written)])
 
 
 def register_from(config: object) -> None:

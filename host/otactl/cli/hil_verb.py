@@ -61,20 +61,25 @@ def hil(
     """
     import os
 
+    from otactl_pytest import redact
+
     from otactl.cli import many
     from otactl.hil import results, runs
     from otactl.hil.setting import Setting
 
     ssid, password = (os.environ.get(f"OTACTL_HIL_{name}", "") for name in ("SSID", "PASSWORD"))
+    redact.register_secret(password)
+    runs.require_pytest()
     setting = Setting(seed, address, firmware, ssid, password, restore_slot)
-    wish = runs.Wish(setting, everything, count, only)
     boards = [_with(entry, features, power) for entry in _boards(words, tags, workspace, slow)]
+    places = runs.folder_names(entry.name for entry in boards)
+    typed = _typed(workspace, slow, features, power) + setting.words(count)
     done: list[Results] = []
 
     def one(entry: "Entry", row: "Row") -> many.Ending:
         row.wait("the board is set up")
-        place = out / runs.folder_name(entry.name)
-        found = runs.run(entry, wish, place, lambda test: _show(test, row), row.stop.check)
+        wish = runs.Wish(setting, everything, count, only, ("otactl", "hil", entry.name, *typed))
+        found = runs.run(entry, wish, out / places[entry.name], lambda test: _show(test, row), row.stop.check)
         done.append(found)
         verdict = found.summary.removeprefix(f"{entry.name}: ")
         return many.Ending(found.exit_code == 0, verdict, why=found.trouble, told=found.as_json())
@@ -97,7 +102,7 @@ def _boards(words: tuple[str, ...], tags: tuple[str, ...], workspace: Path | Non
     from otactl.cli import chosen
     from otactl.workspace.roster import Entry
 
-    virtual = [word for word in words if word.partition(":")[0] == _VIRTUAL]
+    virtual = [word for word in dict.fromkeys(words) if word.partition(":")[0] == _VIRTUAL]
     real = [word for word in words if word not in virtual]
     found = list(chosen.boards(real, tags, workspace, slow).entries) if real or tags or not virtual else []
     return found + [Entry(word, word, slow=slow) for word in virtual]
@@ -107,6 +112,14 @@ def _with(entry: "Entry", features: tuple[str, ...], power: str) -> "Entry":
     import dataclasses
 
     return dataclasses.replace(entry, features=(*entry.features, *features), power=power or entry.power)
+
+
+def _typed(workspace: Path | None, slow: float, features: tuple[str, ...], power: str) -> list[str]:
+    """What was said of the boards, in words of this verb."""
+    words = ["--workspace", str(workspace)] if workspace else []
+    words += ["--slow", f"{slow:g}"] if slow > 1 else []
+    words += [f"--feature={feature}" for feature in features]
+    return words + ([f"--power={power}"] if power else [])
 
 
 def _show(test: "Result", row: "Row") -> None:

@@ -46,9 +46,13 @@ class Stage(Site):
 
     # --- before each test -----------------------------------------------------------------------------------------
 
-    def go_home(self) -> None:
-        """The home slot runs, confirmed; the agent knows of no release, and the journal is empty. At the prompt."""
+    def go_home(self, test: str) -> None:
+        """The home slot runs, confirmed; the agent knows of no release, and the journal is empty. At the prompt.
+
+        Chance is the same for a test of that name whatever ran before it, so that it can be repeated alone.
+        """
         board = self.board
+        self.random = Random(f"{self.setting.seed} {test}")
         self.server.script([])
         slots.name(board, self.home)
         keep.fresh_record(board)

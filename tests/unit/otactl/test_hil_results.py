@@ -32,6 +32,12 @@ def untidy(board):
     yield
     assert False, "not put back"
 def test_teardown(untidy): pass
+@pytest.fixture
+def rig_after():
+    yield
+    raise RigError("a cable, afterwards")
+def test_wrong_and_rig(board, rig_after): assert len(again) > 1, "ota_1 runs" if not again.append(1) else ""
+again = []
 tries = []
 def test_once_more(board):
     tries.append(1)
@@ -64,6 +70,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Results:
         ("test_refused", FAILED, "no-ota-slots: one slot; flash another table"),
         ("test_rig", RIG_FAULT, "the port is gone"),
         ("test_lacks", SKIPPED, "no loopback"),
+        ("test_wrong_and_rig", FAILED, "ota_1 runs"),  # the rig's fault afterwards hides nothing
         ("test_teardown", FAILED, "not put back"),
         ("test_once_more", PASSED, ""),
     ],
@@ -95,6 +102,7 @@ def run_of(*outcomes: str) -> Results:
         (run_of(FAILED, RIG_FAULT), 1, "desk-07: 1 of 2 failed"),
         (run_of(SKIPPED), 3, "desk-07: rig fault"),  # nothing was tested: no verdict
         (Results("desk-07", trouble="no port"), 3, "desk-07: rig fault"),
+        (Results("desk-07", usage="no network"), 2, "desk-07: wrong usage"),
     ],
 )
 def test_exit_code_and_summary_line(run: Results, code: int, summary: str) -> None:
@@ -107,6 +115,7 @@ def test_exit_code_and_summary_line(run: Results, code: int, summary: str) -> No
         ([run_of(PASSED), run_of(PASSED)], 0),
         ([run_of(PASSED), run_of(RIG_FAULT)], 3),
         ([run_of(FAILED), run_of(RIG_FAULT)], 1),
+        ([run_of(PASSED), Results("b", usage="no network")], 2),
         ([], 3),
     ],
 )
@@ -173,3 +182,27 @@ def test_a_garbled_word_is_none(line: str) -> None:
 )
 def test_where_an_update_goes(running: str, slots: tuple[str, ...], factory: str, next_one: str) -> None:
     assert Look(running, slots, factory, {}, ()).next == next_one
+
+
+def test_boards_have_a_folder_each_whatever_they_are_called() -> None:
+    names = ["/dev/ttyUSB0", "ttyUSB0", "desk 1", "desk-1", "Desk-1", "index.html", "..", "id:0001"]
+    folders = runs.folder_names(names)
+    assert folders["/dev/ttyUSB0"] == "ttyUSB0" and folders["id:0001"] == "id-0001"
+    assert len({folder.lower() for folder in folders.values()} - {"index.html"}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("found", "returned", "said"),
+    [
+        (Results("desk-07"), 2, "the board is as it was found"),  # ended before anything was done to it
+        (Results("desk-07", put_back=True), 2, "the board is as it was found"),
+        (
+            Results("desk-07", put_back=False),
+            2,
+            "the board is NOT put back yet: `otactl hil desk-07 --only left` does it",
+        ),
+        (Results("desk-07"), -9, "the board is NOT put back yet: `otactl hil desk-07 --only left` does it"),
+    ],
+)
+def test_what_is_said_of_a_board_when_its_run_was_ended(found: Results, returned: int, said: str) -> None:
+    assert runs.left(found, returned) == said
