@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 from otactl.errors import BoardError, RigError
-from otactl.hil import keep
+from otactl.board.slots_layout import Entry
+from otactl.hil import keep, slots
 from otactl.hil.program import FOLDER
 from otactl.hil.setting import Setting
 from otactl.hil.site import Site
+from otactl.hil.stage import Stage
 from otactl_pytest.board import Board as Held
 from powercut.flash import files
 from rig import OLD
 from vboard.board import Board
+from vboard.flash.otadata import State
 
 OTHER = ("ota_1", "as it was")
 OWN = {  # two of them have one name when their folders become part of it
@@ -186,3 +189,38 @@ def test_the_next_run_says_that_the_other_slot_is_not_what_it_was(
         "a run before this one was broken off; the board was put back first",
         "ota_1 does not hold what it held before that run",
     ]
+
+
+@pytest.mark.parametrize(
+    ("slot", "state", "said"),
+    [
+        (0, State.PENDING_VERIFY, "tries a release"),
+        (1, State.NEW, "tries a release"),  # it waits for the reset
+        (1, State.VALID, "otadata of .* names ota_1, and ota_0 runs"),
+    ],
+)
+def test_a_board_that_is_not_at_rest_is_left_alone(
+    held: Held, board: Board, site: Site, slot: int, state: State, said: str
+) -> None:
+    try:
+        held.link.run(
+            f"{slots._CALLS}{slots._SET}\n_erase()\n_set(0, {Entry(slot + 1, state, True, bytes(20)).encoded()!r})"
+        )
+        before, otadata = lies(held, board), slots.look(held).otadata
+        with pytest.raises(BoardError, match=said):
+            site.set_up()
+        assert site.put_back() == []
+        assert (lies(held, board), slots.look(held).otadata) == (before, otadata)
+    finally:
+        held.link.run(f"{slots._CALLS}{slots._SET}\n_erase()")
+
+
+def test_a_new_image_is_another_one_than_the_run_before_has_left(held: Held, tmp_path: Path) -> None:
+    seed = 7
+    stage = Stage(held, tmp_path, Setting(seed=seed))
+    stage.image, stage.chip, stage.other = OLD, "esp32", "ota_1"
+    left = stage.new_image()
+    held.link.run(f"{slots._CALLS}\n_slot('ota_1').writeblocks(0, {left[:4096]!r})")
+    stage = Stage(held, tmp_path, Setting(seed=seed))
+    stage.image, stage.chip, stage.other = OLD, "esp32", "ota_1"
+    assert stage.new_image() not in (left, OLD)

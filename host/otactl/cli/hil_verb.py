@@ -125,6 +125,8 @@ def _typed(workspace: Path | None, slow: float, features: tuple[str, ...], power
 def _show(test: "Result", row: "Row") -> None:
     from otactl.hil import results, runs
 
+    if test.not_run:  # why is said by the test that broke off the run
+        return
     sign = {results.PASSED: True, results.SKIPPED: None}.get(test.outcome, False)
     row.note(runs.sentence(test) if sign is not None else f"  {runs.sentence(test)}", sign)
     row.wait("the next test")
@@ -148,12 +150,14 @@ def _tell(done: "list[Results]", out: Path, only: str) -> None:
 
     for one in done:
         wrong = [test for test in one.tests if test.outcome in (results.FAILED, results.RIG_FAULT)]
-        if wrong or one.trouble or one.notes:
+        if wrong or one.trouble or one.usage or one.notes:
             display.show(f"\n{one.name}")
         for test in wrong:
             display.failed(f"{runs.sentence(test)}\n{test.again}")
-        if one.trouble:
-            display.failed(one.trouble)
+        if not_run := sum(test.not_run for test in one.tests):
+            display.warn(f"{not_run} tests were not run for that")
+        for problem in filter(None, (one.trouble, one.usage)):
+            display.failed(problem)
         for note in one.notes:
             display.warn(note)
     display.show("")

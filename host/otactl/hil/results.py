@@ -13,7 +13,8 @@ OUTCOMES = (FAILED, RIG_FAULT, SKIPPED, PASSED)  # the worst first
 @dataclass(frozen=True, slots=True)
 class Result:
     """One test. `title`: what is fine where it passed, in one sentence. `why`: of what did not. `again`: the command that
-    repeats it. `retried`: the rig fault after which it ran a second time, "" for none."""
+    repeats it. `retried`: the rig fault after which it ran a second time, "" for none. `not_run`: skipped for the rig
+    fault of a test before. `phase`: of pytest's, setup, call or teardown, which `outcome` and `why` are of."""
 
     id: str
     title: str
@@ -22,6 +23,8 @@ class Result:
     why: str = ""
     again: str = ""
     retried: str = ""
+    not_run: bool = False
+    phase: str = "call"
 
 
 @dataclass

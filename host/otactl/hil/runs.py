@@ -23,6 +23,7 @@ _POLL_S = 0.2
 _END_S = 60.0  # to put the board back, after Ctrl-C
 _RESTORE_S = 900.0  # and the other slot's content, over a cable
 _MADE = ("index.html", "results.json", "summary.txt")  # what lies beside the folders of boards
+_AROUND = {"setup": "before the test", "teardown": "after the test"}
 _LAST = 3  # lines of pytest's output where it ended without a result
 
 Watch = Callable[[Result], None]
@@ -158,6 +159,8 @@ def sentence(test: Result) -> str:
     what += f" (after a rig fault: {test.retried})" if test.retried else ""
     if test.outcome == results.PASSED:
         return what
+    if test.outcome == results.FAILED and test.phase in _AROUND:
+        return f"failed {_AROUND[test.phase]} ({what}): {test.why}"
     return f"{'rig fault' if test.outcome == results.RIG_FAULT else 'NOT SO'}: {what}: {test.why}"
 
 

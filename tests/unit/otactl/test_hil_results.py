@@ -43,6 +43,8 @@ def test_once_more(board):
     tries.append(1)
     if len(tries) == 1: raise RigError("a cable")
 def test_last(board): pass
+def test_breaks(request): request.config.stash[outcome.BROKEN] = "the port is gone"
+def test_never_reached(board_device): pass
 """
 CONFTEST = """
 from otactl.hil import retry
@@ -87,6 +89,19 @@ def test_only_rig_faults_are_repeated_and_it_is_shown(recorded: Results) -> None
     once_more = next(one for one in recorded.tests if one.id == "test_once_more")
     assert runs.sentence(once_more) == "It holds (after a rig fault: a cable)"
     assert recorded.seconds > 0
+
+
+def test_what_failed_around_a_test_is_not_told_as_its_verdict(recorded: Results) -> None:
+    said = {one.id: runs.sentence(one) for one in recorded.tests}
+    assert said["test_wrong"].startswith("NOT SO: It holds: ota_1 runs, not ota_0")
+    assert said["test_teardown"].startswith("failed after the test (It holds): not put back")
+
+
+def test_what_is_skipped_for_a_broken_board_is_told_from_what_it_lacks(recorded: Results) -> None:
+    assert {one.id: one.not_run for one in recorded.tests if one.outcome == SKIPPED} == {
+        "test_lacks": False,
+        "test_never_reached": True,
+    }
 
 
 def run_of(*outcomes: str) -> Results:
