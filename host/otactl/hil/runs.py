@@ -24,6 +24,7 @@ _END_S = 60.0  # to put the board back, after Ctrl-C
 _RESTORE_S = 900.0  # and the other slot's content, over a cable
 _MADE = ("index.html", "results.json", "summary.txt")  # what lies beside the folders of boards
 _AROUND = {"setup": "before the test", "teardown": "after the test"}
+_WAIT_S = 30  # for a board that another session has; who that is, is said then
 _LAST = 3  # lines of pytest's output where it ended without a result
 
 Watch = Callable[[Result], None]
@@ -90,6 +91,8 @@ def run(board: Entry, wish: Wish, folder: Path, watch: Watch, going: Callable[[]
     if not found.seconds and not found.trouble:
         last = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-_LAST:]
         found.trouble = f"pytest ended with {process.returncode}: {' / '.join(last) or 'no word'}"
+        if process.returncode < 0 and found.put_back is None:
+            found.notes.append(left(found, process.returncode))
     return found
 
 
@@ -101,6 +104,7 @@ def _command(board: Entry, wish: Wish, folder: Path, record: Path) -> list[str]:
     words += ["-c", folder / "pytest.ini", f"--rootdir={place}", *(["-k", wish.only] if wish.only and not one else [])]
     options: dict[str, object] = {
         "--board": board.device,
+        "--board-wait": _WAIT_S,
         "--board-log": folder / "logs",
         "--junitxml": folder / "junit.xml",
         "--board-chip": board.chip,
