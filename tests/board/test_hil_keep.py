@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from otactl.errors import BoardError, RigError
 from otactl.board.slots_layout import Entry
+from otactl.errors import BoardError, RigError
 from otactl.hil import keep, slots
 from otactl.hil.program import FOLDER
 from otactl.hil.setting import Setting
