@@ -4,7 +4,7 @@ import pytest
 from otactl.hil.stage import Stage
 from otactl.hil.verdict import ends
 
-_LONG_S = 20  # to settle: the reset comes first
+_LONG_S = 15  # to settle: the reset comes first
 _SOON_S = 8  # to settle: the switch comes first, and then it is over soon
 _BITTEN_S = 120.0
 

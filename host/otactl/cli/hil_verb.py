@@ -92,7 +92,7 @@ def hil(
     if as_json:
         print(json.dumps({"boards": {one.name: one.as_json() for one in done}}, indent=1))
     else:
-        _tell(done, out, only)
+        _tell(done, out)
     if stopped:
         raise stopped
     return results.worst(done)
@@ -143,7 +143,7 @@ def _write(out: Path, done: "list[Results]") -> None:
     write_atomic(out / "summary.txt", "".join(f"{one.summary}\n" for one in done).encode())
 
 
-def _tell(done: "list[Results]", out: Path, only: str) -> None:
+def _tell(done: "list[Results]", out: Path) -> None:
     """In plain words what is not fine, and the command that repeats it; one line a board in the end."""
     from otactl.cli import display
     from otactl.hil import results, runs
@@ -162,8 +162,7 @@ def _tell(done: "list[Results]", out: Path, only: str) -> None:
             display.warn(note)
     display.show("")
     for one in done:
-        which = "all tests" if one.everything else "the quick tests (--all for the rest)"
-        which = f"of {only}" if only else which
-        said = f"{one.summary}: {which}, {one.seconds:.0f} s"
+        rest = "" if one.everything or one.only else " (--all for the rest)"
+        said = f"{one.summary}: {one.which}{rest}, {one.seconds:.0f} s"
         (display.done if one.exit_code == 0 else display.failed)(said)
     display.show(f"page, JSON, JUnit and logs: {out}/")

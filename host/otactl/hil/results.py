@@ -29,7 +29,7 @@ class Result:
 
 @dataclass
 class Results:
-    """`name`: of the board. `board`: what it says of itself. `notes`: what a person should know that is no test.
+    """`name`: of the board. `only`: the choice of tests, in place of all or the quick ones. `board`: what it says of itself. `notes`: what a person should know that is no test.
     `trouble`: why there is no more, where the run itself broke off. `usage`: what is wrong with how it was asked for.
     `put_back`: whether the board is as it was found, None where nothing was done to it."""
 
@@ -37,6 +37,7 @@ class Results:
     began: str = ""
     seed: int = 1
     everything: bool = False
+    only: str = ""
     seconds: float = 0.0
     board: dict[str, Any] = field(default_factory=dict)
     tests: list[Result] = field(default_factory=list)
@@ -44,6 +45,13 @@ class Results:
     trouble: str = ""
     usage: str = ""
     put_back: bool | None = None
+
+    @property
+    def which(self) -> str:
+        """Which tests were asked for."""
+        if self.only:
+            return f"of {self.only}"
+        return "all tests" if self.everything else "the quick tests"
 
     @property
     def counts(self) -> Counter[str]:

@@ -88,6 +88,7 @@ def run(board: Entry, wish: Wish, folder: Path, watch: Watch, going: Callable[[]
                 process.send_signal(signal.SIGINT)
             _end(process, board.slow * _END_S)
     found = results.read(record, board.name)
+    found.only = wish.only
     if not found.seconds and not found.trouble:
         last = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-_LAST:]
         found.trouble = f"pytest ended with {process.returncode}: {' / '.join(last) or 'no word'}"

@@ -164,6 +164,10 @@ def test_page_has_a_row_a_board_and_shows_what_boards_say_as_text() -> None:
     made = page([bad, run_of(PASSED)])
     found = _Tags(made)
     assert (found.rows, found.scripts) == (1 + 2, 0)
+    assert "all tests" in page([Results("a", everything=True)]) and "of left" in page(
+        [Results("a", everything=True, only="left")]
+    )
+    assert "no network" in page([Results("a", usage="no network")])
     assert "otactl hil" in made and "//" not in made  # nothing from elsewhere
 
 
