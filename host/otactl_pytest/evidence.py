@@ -29,7 +29,8 @@ class Evidence:
         """Raises OSError where the folder cannot be made."""
         self._board = board
         self._first = len(board.console.lines)
-        self.repeat = redact.clean(_repeat(item, board.name))
+        said = dict(item.user_properties).get("again")  # by a suite that has a command of its own
+        self.repeat = redact.clean(str(said or _repeat(item, board.name)))
         root: Path | None = item.config.getoption("--board-log")
         self.folder = _folder(root, board.name, item.nodeid) if root else None
         board.log_dir = self.folder

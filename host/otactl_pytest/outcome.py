@@ -6,6 +6,7 @@ import pytest
 
 _OURS = frozenset({"_board_held", "_board_from_pool"})
 RIG_FAULT = 3  # as `otactl` has it
+NOT_RUN = "not_run"  # among a report's user_properties: skipped because the board is broken
 USES = pytest.StashKey[bool]()  # of an item: it has the plugin's own `board`
 BROKEN = pytest.StashKey[str]()  # of the session: why its board can be used no more
 EVIDENCE = pytest.StashKey[Any]()  # of an item: what it leaves (evidence.py)
@@ -20,6 +21,7 @@ def uses_board(item: pytest.Item) -> bool:
 def skip_if_broken(item: pytest.Item) -> None:
     why = item.config.stash.get(BROKEN, "")
     if why and uses_board(item):
+        item.user_properties.append((NOT_RUN, True))
         pytest.skip(why)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from otactl.errors import OtactlError
+from otactl.errors import BoardError, OtactlError, UsageError
 from otactl.hil import plugin, retry
 from otactl.hil.stage import Stage
 from otactl_pytest import outcome
@@ -30,6 +30,8 @@ def _stage(
         plugin.tell(request.config, board=made.facts)
         yield made
     except Exception as error:
+        if isinstance(error, UsageError):
+            plugin.tell(request.config, usage=str(error))
         request.config.stash[outcome.BROKEN] = f"the board could not be set up: {error}"
         raise
     finally:
@@ -38,21 +40,26 @@ def _stage(
 
 def _put_back(stage: Stage, config: pytest.Config) -> None:
     """A board that is lost is told of once, by the test that lost it; what it was found with lies on it."""
+    changed: list[str] = []
     try:
-        stage.put_back()
+        changed = stage.put_back()
+        plugin.tell(config, put_back=not changed)
     except (OtactlError, OSError) as error:
         stage.notes.append(f"the board is not put back yet ({error}): its next run of the suite does that first")
+        plugin.tell(config, put_back=False)
         if outcome.BROKEN not in config.stash:
             raise
     finally:
         for note in stage.notes:
             plugin.tell(config, note=note)
+    if changed:  # and test_left, which tells of it, was not among the tests that ran
+        raise BoardError(f"the board is not left as it was found: {'; '.join(changed)}")
 
 
 @pytest.fixture
-def stage(_stage: Stage, board: "Board") -> Stage:
+def stage(request: pytest.FixtureRequest, _stage: Stage, board: "Board") -> Stage:
     """The board for one test: its home slot runs, the other one is free."""
-    _stage.go_home()
+    _stage.go_home(request.node.name)
     return _stage
 
 

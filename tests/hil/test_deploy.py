@@ -2,6 +2,7 @@
 
 import pytest
 from otactl.board.deploy import deploy
+from otactl.hil import keep
 from otactl.hil.stage import CONFIG, Stage
 from otactl.hil.verdict import ends
 
@@ -17,6 +18,7 @@ def test_second_deployment_changes_nothing(stage: Stage) -> None:
 def test_damaged_agent_does_not_stop_the_program_and_is_mended(stage: Stage) -> None:
     """A damaged agent does not keep the program from starting, and deploy mends it."""
     door = stage.agent_file("agent")
+    keep.spare(stage.board, door)
     stage.board.link.put(door, b"garbage")
     stage.look()
     stage.settle()

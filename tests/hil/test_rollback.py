@@ -4,7 +4,7 @@ import pytest
 from otactl.hil.stage import Stage
 from otactl.hil.verdict import ends
 
-_LONG_S = 60  # to settle: the reset comes first
+_LONG_S = 15  # to settle: the reset comes first
 _SOON_S = 8  # to settle: the switch comes first, and then it is over soon
 _BITTEN_S = 120.0
 
@@ -12,7 +12,7 @@ _BITTEN_S = 120.0
 def test_unconfirmed_release_goes_back_at_a_reset(stage: Stage) -> None:
     """A release that is not confirmed yet goes back at the next reset, by the bootloader alone."""
     stage.publish(download=False)
-    stage.plan(settle_s=_LONG_S)
+    stage.plan(settle_s=int(_LONG_S * stage.board.slow))
     stage.look()
     stage.until_tried()
     stage.board.reset("hard")
@@ -37,7 +37,7 @@ def test_trial_that_power_ends_is_repeated(stage: Stage) -> None:
 def test_hang_is_ended_by_the_watchdog(stage: Stage) -> None:
     """A program that hangs where nothing of Python runs any more is ended by the watchdog."""
     stage.publish(download=False)
-    stage.plan("deaf", settle_s=_LONG_S)
+    stage.plan("deaf", settle_s=int(_LONG_S * stage.board.slow))
     stage.look()
     stage.settle(_BITTEN_S)
     ends(stage, stage.home, stage.other, stage.home, code="trial-watchdog")

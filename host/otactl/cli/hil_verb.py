@@ -61,20 +61,25 @@ def hil(
     """
     import os
 
+    from otactl_pytest import redact
+
     from otactl.cli import many
     from otactl.hil import results, runs
     from otactl.hil.setting import Setting
 
     ssid, password = (os.environ.get(f"OTACTL_HIL_{name}", "") for name in ("SSID", "PASSWORD"))
+    redact.register_secret(password)
+    runs.require_pytest()
     setting = Setting(seed, address, firmware, ssid, password, restore_slot)
-    wish = runs.Wish(setting, everything, count, only)
     boards = [_with(entry, features, power) for entry in _boards(words, tags, workspace, slow)]
+    places = runs.folder_names(entry.name for entry in boards)
+    typed = _typed(workspace, slow, features, power) + setting.words(count)
     done: list[Results] = []
 
     def one(entry: "Entry", row: "Row") -> many.Ending:
         row.wait("the board is set up")
-        place = out / runs.folder_name(entry.name)
-        found = runs.run(entry, wish, place, lambda test: _show(test, row), row.stop.check)
+        wish = runs.Wish(setting, everything, count, only, ("otactl", "hil", entry.name, *typed))
+        found = runs.run(entry, wish, out / places[entry.name], lambda test: _show(test, row), row.stop.check)
         done.append(found)
         verdict = found.summary.removeprefix(f"{entry.name}: ")
         return many.Ending(found.exit_code == 0, verdict, why=found.trouble, told=found.as_json())
@@ -87,7 +92,7 @@ def hil(
     if as_json:
         print(json.dumps({"boards": {one.name: one.as_json() for one in done}}, indent=1))
     else:
-        _tell(done, out, only)
+        _tell(done, out)
     if stopped:
         raise stopped
     return results.worst(done)
@@ -97,7 +102,7 @@ def _boards(words: tuple[str, ...], tags: tuple[str, ...], workspace: Path | Non
     from otactl.cli import chosen
     from otactl.workspace.roster import Entry
 
-    virtual = [word for word in words if word.partition(":")[0] == _VIRTUAL]
+    virtual = [word for word in dict.fromkeys(words) if word.partition(":")[0] == _VIRTUAL]
     real = [word for word in words if word not in virtual]
     found = list(chosen.boards(real, tags, workspace, slow).entries) if real or tags or not virtual else []
     return found + [Entry(word, word, slow=slow) for word in virtual]
@@ -109,9 +114,19 @@ def _with(entry: "Entry", features: tuple[str, ...], power: str) -> "Entry":
     return dataclasses.replace(entry, features=(*entry.features, *features), power=power or entry.power)
 
 
+def _typed(workspace: Path | None, slow: float, features: tuple[str, ...], power: str) -> list[str]:
+    """What was said of the boards, in words of this verb."""
+    words = ["--workspace", str(workspace)] if workspace else []
+    words += ["--slow", f"{slow:g}"] if slow > 1 else []
+    words += [f"--feature={feature}" for feature in features]
+    return words + ([f"--power={power}"] if power else [])
+
+
 def _show(test: "Result", row: "Row") -> None:
     from otactl.hil import results, runs
 
+    if test.not_run:  # why is said by the test that broke off the run
+        return
     sign = {results.PASSED: True, results.SKIPPED: None}.get(test.outcome, False)
     row.note(runs.sentence(test) if sign is not None else f"  {runs.sentence(test)}", sign)
     row.wait("the next test")
@@ -128,25 +143,26 @@ def _write(out: Path, done: "list[Results]") -> None:
     write_atomic(out / "summary.txt", "".join(f"{one.summary}\n" for one in done).encode())
 
 
-def _tell(done: "list[Results]", out: Path, only: str) -> None:
+def _tell(done: "list[Results]", out: Path) -> None:
     """In plain words what is not fine, and the command that repeats it; one line a board in the end."""
     from otactl.cli import display
     from otactl.hil import results, runs
 
     for one in done:
         wrong = [test for test in one.tests if test.outcome in (results.FAILED, results.RIG_FAULT)]
-        if wrong or one.trouble or one.notes:
+        if wrong or one.trouble or one.usage or one.notes:
             display.show(f"\n{one.name}")
         for test in wrong:
             display.failed(f"{runs.sentence(test)}\n{test.again}")
-        if one.trouble:
-            display.failed(one.trouble)
+        if not_run := sum(test.not_run for test in one.tests):
+            display.warn(f"{not_run} tests were not run for that")
+        for problem in filter(None, (one.trouble, one.usage)):
+            display.failed(problem)
         for note in one.notes:
             display.warn(note)
     display.show("")
     for one in done:
-        which = "all tests" if one.everything else "the quick tests (--all for the rest)"
-        which = f"of {only}" if only else which
-        said = f"{one.summary}: {which}, {one.seconds:.0f} s"
+        rest = "" if one.everything or one.only else " (--all for the rest)"
+        said = f"{one.summary}: {one.which}{rest}, {one.seconds:.0f} s"
         (display.done if one.exit_code == 0 else display.failed)(said)
     display.show(f"page, JSON, JUnit and logs: {out}/")

@@ -1,8 +1,8 @@
 """What a board was found with, put aside on the board itself, and put back: also after a run that was broken off.
 
 Only what the suite is going to change is put aside. Files are moved, not copied: a move is one step of the file system,
-costs no time, and no room. A manifest, written before the first move, says what there was. Otadata is put back to the slot
-that it named, the agent's record in NVS as it was.
+costs no time, and no room. A manifest, written before the first move, says what there was; it is the last to go. Otadata is
+put back to the slot that it named, the agent's record in NVS as it was.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 KEPT = f"{FOLDER}/kept"
 _MANIFEST = f"{KEPT}/manifest.json"
+_UNFINISHED = f"{_MANIFEST}.new"
 OURS = ("/boot.py", "/main.py", "/app.py", "/lib/ota/", "/etc/ota/")  # where deploy and the suite write
 _LONG_S = 120.0  # hashing all files of a board, removing a folder of many
 _BLOCK = 4096
@@ -57,8 +58,8 @@ def _remove(path):
         os.rmdir(path)
     elif kind == 2:
         os.remove(path)
-def _aside(path):
-    return {KEPT!r} + "/" + path[1:].replace("/", "__")
+def _aside(number):
+    return "%s/%d" % ({KEPT!r}, number)  # a number, as no two paths have the same
 def _inventory():
     return dict((name, _hash(name)) for name in _files("", {FOLDER!r}))
 _BLOBS, _NUMBERS = ("job0", "job1", "state0", "state1"), ("offset", "proven", "filler")
@@ -97,42 +98,64 @@ def _folders(path=""):
         if entry[1] & 0x4000 and name != {FOLDER!r}:
             found += [name] + _folders(name)
     return found
-def _take(named, wanted):
+def _strange():
+    # without a manifest nothing but the beginning of one is the suite's
+    kind = _is({FOLDER!r})
+    return [{FOLDER!r}] if kind == 2 else [path for path in _files({FOLDER!r}, {_UNFINISHED!r})] if kind else []
+def _write(kept):
+    with open({_UNFINISHED!r}, "w") as f:
+        json.dump(kept, f)
+    os.rename({_UNFINISHED!r}, {_MANIFEST!r})
+def _read():
+    with open({_MANIFEST!r}) as f:
+        return json.load(f)
+def _take(named, other, wanted):
     _make({FOLDER!r})
     _make({KEPT!r})
     there = _inventory()
     aside = [path for path in there if _ours(path) and wanted.get(path) != there[path]]
-    kept = dict(named=named, record=_record(), aside=aside, folders=_folders(), inventory=there)
-    with open({_MANIFEST + ".new"!r}, "w") as f:
-        json.dump(kept, f)
-    os.rename({_MANIFEST + ".new"!r}, {_MANIFEST!r})
-    for path in aside:
-        os.rename(path, _aside(path))
+    _write(dict(named=named, other=other, record=_record(), aside=aside, folders=_folders(), inventory=there))
+    for number, path in enumerate(aside):
+        os.rename(path, _aside(number))
+def _spare(path):
+    kept = _read()
+    if path in kept["inventory"] and path not in kept["aside"]:
+        kept["aside"].append(path)
+        _write(kept)
+        os.rename(path, _aside(len(kept["aside"]) - 1))
 def _make(path):
     if not _is(path):
         os.mkdir(path)
 def _put_back():
-    with open({_MANIFEST!r}) as f:
-        kept = json.load(f)
+    kept = _read()
     for path in _files("", {FOLDER!r}):
         if _ours(path) and path not in kept["inventory"]:
             os.remove(path)
-    for path in kept["aside"]:
-        if _is(_aside(path)):  # else it was not moved, or is back already
-            os.rename(_aside(path), path)
+    for folder in kept["folders"]:
+        _make(folder)
+    for number, path in enumerate(kept["aside"]):
+        if _is(_aside(number)):  # else it was not moved, or is back already
+            os.rename(_aside(number), path)
     for folder in reversed(_folders()):
         if folder not in kept["folders"] and (_ours(folder + "/") or folder in ("/lib", "/etc")):
             os.rmdir(folder)  # deploy made it
     _set_record(kept["record"])
+def _forget():
+    # the manifest is the last file of the suite's: what lies in its folder without one is somebody else's
+    for path in _files({FOLDER!r}, {_MANIFEST!r}):
+        os.remove(path)
+    os.remove({_MANIFEST!r})
+    _remove({FOLDER!r})
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a board was found with. `named`: the slot that otadata named. `files`: path -> SHA-256. `record`: the agent's
-    entries in NVS."""
+    """What a board was found with. `named`: the slot that otadata named. `other`: the slot where updates go, and the sketch
+    of what it held. `files`: path -> SHA-256. `record`: the agent's entries in NVS."""
 
     named: str
+    other: tuple[str, str]
     files: dict[str, str]
     record: dict[str, Any]
 
@@ -143,12 +166,16 @@ def broken_off(board: "Board") -> bool:
     return bool(board.link.value(f"_is({_MANIFEST!r})", _CALLS))
 
 
-def take(board: "Board", named: str, wanted: dict[str, bytes]) -> Found:
-    """Put aside what the suite writes over. `named`: the slot to come back to; `wanted`: path -> what is going to be there.
+def take(board: "Board", named: str, other: tuple[str, str], wanted: dict[str, bytes]) -> Found:
+    """Put aside what the suite writes over. `named`, `other`: as `Found` has them; `wanted`: path -> what is going to be
+    there.
 
-    Raises BoardError, with the code vfs-full where the file system has too little room; RigError.
+    Raises BoardError, with the code vfs-full where the file system has too little room, also where the suite's folder is
+    somebody else's; RigError. Where it was broken off, `broken_off` says whether there is anything to put back.
     """
     board.to_prompt()
+    if strange := board.link.value("_strange()", _CALLS):
+        raise BoardError(f"{strange[0]} on {board.name} lies where the suite puts its own files: rename {FOLDER}")
     board.console.note("the board's own files are put aside")
     hashes = {path: sha256(data).hexdigest() for path, data in wanted.items()}
     there, free = board.link.value(
@@ -161,15 +188,22 @@ def take(board: "Board", named: str, wanted: dict[str, bytes]) -> Found:
             f"vfs-full: {board.name} has {free} bytes free in its file system, the suite needs {need}: delete files of yours",
             code="vfs-full",
         )
-    board.link.run(f"{_CALLS}\n_take({named!r}, {hashes!r})", timeout_s=_LONG_S)
+    board.link.run(f"{_CALLS}\n_take({named!r}, {list(other)!r}, {hashes!r})", timeout_s=_LONG_S)
     return kept(board)
+
+
+def spare(board: "Board", path: str) -> None:
+    """Put aside one more file, which a test is going to spoil: it may be the board's own, left where it was because the
+    suite wants the same. Raises BoardError, RigError."""
+    board.to_prompt()
+    board.link.run(f"{_CALLS}\n_spare({path!r})")
 
 
 def kept(board: "Board") -> Found:
     """What the manifest on the board says. Raises BoardError, RigError."""
     board.to_prompt()
     raw = board.link.value(f"json.load(open({_MANIFEST!r}))", "import json", timeout_s=_LONG_S)
-    return Found(raw["named"], raw["inventory"], raw["record"])
+    return Found(raw["named"], (raw["other"][0], raw["other"][1]), raw["inventory"], raw["record"])
 
 
 def put_back(board: "Board") -> Found:
@@ -186,7 +220,7 @@ def put_back(board: "Board") -> Found:
 def forget(board: "Board") -> None:
     """The last step: without its manifest nothing tells that the suite was here. Raises BoardError, RigError."""
     board.to_prompt()
-    board.link.run(f"{_CALLS}\nos.remove({_MANIFEST!r})\n_remove({FOLDER!r})", timeout_s=_LONG_S)
+    board.link.run(f"{_CALLS}\n_forget()", timeout_s=_LONG_S)
 
 
 def differences(board: "Board", found: Found) -> list[str]:

@@ -75,10 +75,9 @@ def _details(one: Results) -> str:
         for test in one.tests
         if test.outcome in (results.FAILED, results.RIG_FAULT)
     ]
-    items += [f'<li class="rig">! {escape(one.trouble)}</li>'] if one.trouble else []
+    items += [f'<li class="rig">! {escape(said)}</li>' for said in (one.trouble, one.usage) if said]
     items += [f"<li>{escape(note)}</li>" for note in one.notes]
-    which = "all tests" if one.everything else "the quick tests"
     return (
-        f"<h2>{escape(one.name)}</h2><p>{escape(one.began)}, {which}, seed {one.seed}, {one.seconds:g} s</p>"
+        f"<h2>{escape(one.name)}</h2><p>{escape(one.began)}, {escape(one.which)}, seed {one.seed}, {one.seconds:g} s</p>"
         f"<ul>{''.join(items)}</ul>\n"
     )

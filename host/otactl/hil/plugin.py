@@ -20,6 +20,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--hil-firmware", type=Path, metavar="FILE", help="Make releases of it (default: what the board runs)."
     )
     group.addoption("--hil-restore-slot", action="store_true", help="Put the other slot's content back too: slow.")
+    group.addoption(
+        "--hil-again", default="", metavar="COMMAND", help="What runs the suite so, to say how to repeat it."
+    )
     group.addoption("--hil-results", type=Path, metavar="FILE", help="Write what came of it there, as JSON.")
 
 
@@ -38,10 +41,20 @@ def tell(config: pytest.Config, **facts: object) -> None:
 
 
 def again(config: pytest.Config, item: pytest.Item) -> str:
-    """The command that runs one test of the suite again, with the same seed."""
-    boards = config.getoption("--board") or ["virtual"]
-    words = ["otactl", "hil", *boards, "--seed", str(setting(config).seed)]
+    """The command that runs one test of the suite again, on the same board, by the same seed and settings."""
+    words = shlex.split(config.getoption("--hil-again", "")) or _suite_again(config)
     return shlex.join([*words, "--only", f"{item.path.name}::{item.name}"])
+
+
+def _suite_again(config: pytest.Config) -> list[str]:
+    """As `otactl hil`, what this pytest was called for."""
+    known = {"--board-feature": "--feature", "--board-power": "--power", "--board-slow": "--slow"}
+    words = ["otactl", "hil", *(config.getoption("--board") or ["virtual"])]
+    for theirs, ours in known.items():
+        value = config.getoption(theirs)
+        for one in value if isinstance(value, list) else [value] if value else []:
+            words += [ours, str(one)]
+    return words + setting(config).words(config.getoption("--hil-count", 1))
 
 
 def setting(config: pytest.Config) -> Setting:

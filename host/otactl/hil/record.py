@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from otactl_pytest import redact
+from otactl_pytest import outcome, redact
 
 from otactl.hil import results
 
@@ -58,6 +58,8 @@ def _test(reports: list[pytest.TestReport]) -> dict[str, Any]:
         "why": "" if _outcome(first) == results.PASSED else _why(first),
         "again": str(facts.get("again", "")),
         "retried": str(facts.get("retried", "")),
+        "phase": first.when,
+        "not_run": outcome.NOT_RUN in facts,
     }
 
 

@@ -13,7 +13,8 @@ OUTCOMES = (FAILED, RIG_FAULT, SKIPPED, PASSED)  # the worst first
 @dataclass(frozen=True, slots=True)
 class Result:
     """One test. `title`: what is fine where it passed, in one sentence. `why`: of what did not. `again`: the command that
-    repeats it. `retried`: the rig fault after which it ran a second time, "" for none."""
+    repeats it. `retried`: the rig fault after which it ran a second time, "" for none. `not_run`: skipped for the rig
+    fault of a test before. `phase`: of pytest's, setup, call or teardown, which `outcome` and `why` are of."""
 
     id: str
     title: str
@@ -22,22 +23,35 @@ class Result:
     why: str = ""
     again: str = ""
     retried: str = ""
+    not_run: bool = False
+    phase: str = "call"
 
 
 @dataclass
 class Results:
-    """`name`: of the board. `board`: what it says of itself. `notes`: what a person should know that is no test.
-    `trouble`: why there is no more, where the run itself broke off."""
+    """`name`: of the board. `only`: the choice of tests, in place of all or the quick ones. `board`: what it says of itself. `notes`: what a person should know that is no test.
+    `trouble`: why there is no more, where the run itself broke off. `usage`: what is wrong with how it was asked for.
+    `put_back`: whether the board is as it was found, None where nothing was done to it."""
 
     name: str
     began: str = ""
     seed: int = 1
     everything: bool = False
+    only: str = ""
     seconds: float = 0.0
     board: dict[str, Any] = field(default_factory=dict)
     tests: list[Result] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     trouble: str = ""
+    usage: str = ""
+    put_back: bool | None = None
+
+    @property
+    def which(self) -> str:
+        """Which tests were asked for."""
+        if self.only:
+            return f"of {self.only}"
+        return "all tests" if self.everything else "the quick tests"
 
     @property
     def counts(self) -> Counter[str]:
@@ -45,7 +59,9 @@ class Results:
 
     @property
     def exit_code(self) -> int:
-        """0 all is well, 1 a test failed, 3 the rig is at fault."""
+        """0 all is well, 1 a test failed, 2 it was asked for in a wrong way, 3 the rig is at fault."""
+        if self.usage:
+            return 2
         if self.counts[FAILED]:
             return 1
         return 3 if self.trouble or self.counts[RIG_FAULT] or not self.counts[PASSED] else 0
@@ -53,6 +69,8 @@ class Results:
     @property
     def summary(self) -> str:
         """One line, for a badge or the subject of a mail."""
+        if self.usage:
+            return f"{self.name}: wrong usage"
         ran = sum(self.counts[outcome] for outcome in (PASSED, FAILED, RIG_FAULT))
         if self.counts[FAILED]:
             return f"{self.name}: {self.counts[FAILED]} of {ran} failed"
@@ -90,6 +108,6 @@ def _add(found: Results, told: dict[str, Any]) -> None:
 
 
 def worst(runs: list[Results]) -> int:
-    """The exit code of several boards: 1 where one failed, else 3 where one has no verdict."""
+    """The exit code of several boards: 1 where one failed, else 3 or 2 where one has no verdict."""
     codes = {one.exit_code for one in runs}
     return 1 if 1 in codes else max(codes, default=3)

@@ -1,6 +1,7 @@
 """A test that ended by a rig fault runs a second time, if the board came back; nothing else is ever repeated.
 
-Once: a rig that fails twice in a row is to be mended, not to be asked until it says what one likes to hear.
+Once: a rig that fails twice in a row is to be mended, not to be asked until it says what one likes to hear. A test that
+failed before the rig did has its verdict: it is not asked again either.
 """
 
 import pytest
@@ -13,8 +14,10 @@ def protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     reports = runtestprotocol(item, nextitem=nextitem, log=False)
     why = next(filter(None, map(outcome.of, reports)), "")
+    failed = any(report.failed and not outcome.of(report) for report in reports)
     # after the last test the board is put back already, and a broken one answers no second time either
-    if why and nextitem is not None and outcome.BROKEN not in item.config.stash:
+    again = nextitem is not None and outcome.BROKEN not in item.config.stash
+    if why and again and not failed:
         item.user_properties.append(("retried", redact.clean(why)))
         _say(item, f"rig fault, once more: {why}")
         item._initrequest()  # type: ignore[attr-defined] # fixtures anew, as pytest does it before the first time

@@ -1,11 +1,13 @@
 """The suite, run on one board by a pytest of its own; what a person reads of it."""
 
 import importlib.util
+import itertools
+import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,10 @@ _CARRIED = Path(__file__).resolve().parents[2] / "otactl_hil"  # a wheel has it 
 _CHECKOUT = Path(__file__).resolve().parents[3] / "tests" / "hil"
 _POLL_S = 0.2
 _END_S = 60.0  # to put the board back, after Ctrl-C
+_RESTORE_S = 900.0  # and the other slot's content, over a cable
+_MADE = ("index.html", "results.json", "summary.txt")  # what lies beside the folders of boards
+_AROUND = {"setup": "before the test", "teardown": "after the test"}
+_WAIT_S = 30  # for a board that another session has; who that is, is said then
 _LAST = 3  # lines of pytest's output where it ended without a result
 
 Watch = Callable[[Result], None]
@@ -27,12 +33,20 @@ Watch = Callable[[Result], None]
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is run: `setting` for each board, all tests or the quick ones, each `count` times, or what `only` names:
-    file.py::test, or words as pytest's -k takes them."""
+    file.py::test, or words as pytest's -k takes them. `again`: the words of `otactl hil` that mean this board and its
+    settings, and no `only`."""
 
     setting: Setting
     everything: bool = False
     count: int = 1
     only: str = ""
+    again: tuple[str, ...] = ()
+
+
+def require_pytest() -> None:
+    """Raises UsageError where there is none."""
+    if importlib.util.find_spec("pytest") is None:
+        raise UsageError("the suite needs pytest: pip install 'micropython-ota-agent[hil]'")
 
 
 def suite() -> Path:
@@ -46,15 +60,14 @@ def suite() -> Path:
 def run(board: Entry, wish: Wish, folder: Path, watch: Watch, going: Callable[[], None] = lambda: None) -> Results:
     """Run the suite on `board` into `folder`; `watch` is told of each test as it ends.
 
-    `going` is called often, and may raise to end the run: the board is put back even so. Raises UsageError where
-    there is no pytest, RigError, OSError.
+    `going` is called often, and may raise KeyboardInterrupt to end the run: the board is put back even so, and what is
+    raised says whether it was. Raises RigError, OSError.
     """
-    if importlib.util.find_spec("pytest") is None:
-        raise UsageError("the suite needs pytest: pip install 'micropython-ota-agent[hil]'")
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     record, said = folder / "results.jsonl", folder / "pytest.txt"
-    record.unlink(missing_ok=True)
+    for stale in (record, folder / "junit.xml"):  # of the run before
+        stale.unlink(missing_ok=True)
     (folder / "pytest.ini").write_text("[pytest]\n")  # not that of a project round about
     with said.open("w", encoding="utf-8") as out:
         process = subprocess.Popen(
@@ -66,15 +79,21 @@ def run(board: Entry, wish: Wish, folder: Path, watch: Watch, going: Callable[[]
         )
         try:
             _follow(process, record, watch, going)
-        except BaseException:
+        except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
-            raise
+            _end(process, board.slow * (_RESTORE_S if wish.setting.restore_slot else _END_S))
+            raise KeyboardInterrupt(left(results.read(record, board.name), process.returncode)) from None
         finally:
-            _end(process)
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+            _end(process, board.slow * _END_S)
     found = results.read(record, board.name)
+    found.only = wish.only
     if not found.seconds and not found.trouble:
         last = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-_LAST:]
         found.trouble = f"pytest ended with {process.returncode}: {' / '.join(last) or 'no word'}"
+        if process.returncode < 0 and found.put_back is None:
+            found.notes.append(left(found, process.returncode))
     return found
 
 
@@ -86,6 +105,7 @@ def _command(board: Entry, wish: Wish, folder: Path, record: Path) -> list[str]:
     words += ["-c", folder / "pytest.ini", f"--rootdir={place}", *(["-k", wish.only] if wish.only and not one else [])]
     options: dict[str, object] = {
         "--board": board.device,
+        "--board-wait": _WAIT_S,
         "--board-log": folder / "logs",
         "--junitxml": folder / "junit.xml",
         "--board-chip": board.chip,
@@ -95,6 +115,7 @@ def _command(board: Entry, wish: Wish, folder: Path, record: Path) -> list[str]:
         "--hil-seed": setting.seed,
         "--hil-count": wish.count,
         "--hil-address": setting.address,
+        "--hil-again": shlex.join(wish.again),
         "--hil-firmware": setting.firmware and setting.firmware.resolve(),
     }
     # each in one word: pytest takes a path that stands alone for a folder of tests
@@ -119,12 +140,19 @@ def _follow(process: "subprocess.Popen[bytes]", record: Path, watch: Watch, goin
             time.sleep(_POLL_S)
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _end(process: "subprocess.Popen[bytes]", patience_s: float) -> None:
     try:
-        process.wait(_END_S)
+        process.wait(patience_s)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def left(found: Results, returned: int) -> str:
+    """What a run that was ended left the board as."""
+    if found.put_back or (found.put_back is None and returned >= 0):
+        return "the board is as it was found"
+    return f"the board is NOT put back yet: `otactl hil {found.name} --only left` does it"
 
 
 def sentence(test: Result) -> str:
@@ -136,9 +164,22 @@ def sentence(test: Result) -> str:
     what += f" (after a rig fault: {test.retried})" if test.retried else ""
     if test.outcome == results.PASSED:
         return what
+    if test.outcome == results.FAILED and test.phase in _AROUND:
+        return f"failed {_AROUND[test.phase]} ({what}): {test.why}"
     return f"{'rig fault' if test.outcome == results.RIG_FAULT else 'NOT SO'}: {what}: {test.why}"
 
 
-def folder_name(board: str) -> str:
-    """A board's name or device as that of a folder."""
+def folder_names(boards: Iterable[str]) -> dict[str, str]:
+    """For each board's name or device that of a folder, no two the same."""
+    found: dict[str, str] = {}
+    taken = set(_MADE)
+    for board in boards:
+        plain = _folder_name(board)
+        tries = itertools.chain([plain], (f"{plain}-{number}" for number in itertools.count(2)))
+        found[board] = next(name for name in tries if name.lower() not in taken)
+        taken.add(found[board].lower())  # some file systems take "Desk" for "desk"
+    return found
+
+
+def _folder_name(board: str) -> str:
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in board.removeprefix("/dev/")).strip("-.") or "board"

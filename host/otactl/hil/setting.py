@@ -16,3 +16,11 @@ class Setting:
     ssid: str = ""
     password: str = ""
     restore_slot: bool = False
+
+    def words(self, count: int) -> list[str]:
+        """Of `otactl hil`, to say the same again; the network's name and password stay where they are."""
+        words = ["--seed", str(self.seed)]
+        words += ["--count", str(count)] if count > 1 else []  # a turn's number is in the name of a test
+        words += ["--address", self.address] if self.address else []
+        words += ["--firmware", str(self.firmware)] if self.firmware else []
+        return words + (["--restore-slot"] if self.restore_slot else [])

@@ -13,6 +13,7 @@ from otactl.board.deploy import AGENT, deploy
 from otactl.board.slots_repl import ReplSource
 from otactl.errors import BoardError
 from otactl.hil import images, keep, network, program, slots
+from otactl.hil.keep import Found
 from otactl.hil.releases import Releases
 from otactl.hil.setting import Setting
 from otactl.hil.slots import Look
@@ -41,8 +42,7 @@ _SETTINGS: dict[
 class Site:
     """`home`: the slot that the board was found in, which is never written to; `other`: where an update goes.
 
-    `image`: the firmware that releases are made of. `changed`: what is not as it was found, in the end; `notes`: what a
-    person should know besides; `facts`: what the board is.
+    `image`: the firmware that releases are made of. `notes`: what a person should know besides; `facts`: what the board is.
     """
 
     home = other = address = home_digest = ""
@@ -51,7 +51,6 @@ class Site:
     def __init__(self, board: "Board", folder: Path, setting: Setting) -> None:
         self.board, self.setting = board, setting
         self.events: list[Event] = []  # what the server was asked
-        self.changed: list[str] = []
         self.notes: list[str] = []
         self.facts: dict[str, Any] = {"device": board.device}
         self._folder = folder
@@ -64,8 +63,10 @@ class Site:
         board = self.board
         if keep.broken_off(board):
             self.notes.append("a run before this one was broken off; the board was put back first")
-            self._restore()
-            self.notes += self.changed
+            found, changed = self._restore()
+            self.notes += changed
+            if slots.sketch(board, found.other[0]) != found.other[1]:
+                self.notes.append(f"{found.other[0]} does not hold what it held before that run")
         self.found_at = self._require_rest()
         self.home, self.other = self.found_at.running, self.found_at.next
         ways = network.found(board, self.setting)
@@ -81,8 +82,8 @@ class Site:
             f"https://{self.address}:{self.server.port}", self.config | {"trial": TRIAL | {"checks": checks}}
         )
         programs = {"/boot.py": program.boot_py(), "/app.py": program.app_py()}
-        keep.take(board, self.home, self._agent(place) | programs)
-        self._moved = True
+        self._moved = True  # from the first of them on
+        keep.take(board, self.home, (self.other, self._other_sketch), self._agent(place) | programs)
         self.deployed = deploy(board.link, place)
         for path, data in programs.items():
             board.link.put(path, data)
@@ -160,43 +161,47 @@ class Site:
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
-    def put_back(self) -> None:
-        """The board as it was found; `changed` says what is not. Does nothing the second time.
+    def put_back(self) -> list[str]:
+        """The board as it was found; what is not so, in words. Does nothing once it was done to the end.
 
         Raises BoardError, RigError.
         """
         self._open.close()
         if not self._moved:
-            return
-        self._moved = False
-        self._restore()
+            return []
+        changed = self._restore()[1] if keep.broken_off(self.board) else []
         if slots.sketch(self.board, self.home) != self.home_sketch:
-            self.changed.append(f"{self.home}, which runs, does not hold what it held")
-        self._restore_other()
+            changed.append(f"{self.home}, which runs, does not hold what it held")
+        changed += self._restore_other()
+        self._moved = False
         self.board.run_program()
+        return changed
 
-    def _restore(self) -> None:
-        """Files, record and slot, by what the board's own manifest says."""
+    def _restore(self) -> tuple[Found, list[str]]:
+        """Files, record and slot, by what the board's own manifest says; and what is another even so."""
         board = self.board
         found = keep.kept(board)
         slots.name(board, found.named)
         if slots.look(board).running != found.named:
             board.reset("hard")
         keep.put_back(board)
-        self.changed = keep.differences(board, found)
+        changed = keep.differences(board, found)
         if (label := slots.look(board).running) != found.named:
-            self.changed.append(f"{label} runs, not {found.named}")
+            changed.append(f"{label} runs, not {found.named}")
         keep.forget(board)
+        return found, changed
 
-    def _restore_other(self) -> None:
+    def _restore_other(self) -> list[str]:
         if slots.sketch(self.board, self.other) == self._other_sketch:
-            return
+            return []
         if not self._content:
             self.notes.append(
                 f"{self.other}, which does not run, holds an image of the suite now, and not what it held "
                 "(--restore-slot puts that back)"
             )
-            return
+            return []
         self.board.console.note(f"{self.other} is written back")
         source = ReplSource(self.board.link)
         source.write(self._offset(source), self._content)
+        same = slots.sketch(self.board, self.other) == self._other_sketch
+        return [] if same else [f"{self.other} does not take back what it held"]

@@ -28,6 +28,7 @@ CONFIG = "/etc/ota/config.json"
 _REST_S = 240.0  # a download of 1.7 MB, a trial, and the boots between
 _GONE_S = 30.0  # a port that went away with a reset
 _PUMP_S = 0.2
+_HEAD = 4096  # bytes; the mark of variants is among them
 _PROMPT = 'Type "help()" for more information.'  # the end of the friendly prompt's banner
 
 
@@ -46,9 +47,13 @@ class Stage(Site):
 
     # --- before each test -----------------------------------------------------------------------------------------
 
-    def go_home(self) -> None:
-        """The home slot runs, confirmed; the agent knows of no release, and the journal is empty. At the prompt."""
+    def go_home(self, test: str) -> None:
+        """The home slot runs, confirmed; the agent knows of no release, and the journal is empty. At the prompt.
+
+        Chance is the same for a test of that name whatever ran before it, so that it can be repeated alone.
+        """
         board = self.board
+        self.random = Random(f"{self.setting.seed} {test}")
         self.server.script([])
         slots.name(board, self.home)
         keep.fresh_record(board)
@@ -72,9 +77,16 @@ class Stage(Site):
         board.link.put(CONFIG, network.as_json(config | {"trial": TRIAL | trial}))
 
     def new_image(self) -> bytes:
-        """The firmware as an image that no slot holds. Raises ReleaseError."""
-        self._image_number += 1
-        return variant(self.image, self._image_number, chip=self.chip)
+        """The firmware as an image that no slot holds: a run before this one by the same seed has left one of its own.
+
+        Raises ReleaseError, BoardError, RigError.
+        """
+        there = slots.digest(self.board, self.other, _HEAD)
+        while True:
+            self._image_number += 1
+            made = variant(self.image, self._image_number, chip=self.chip)
+            if images.sha256(made[:_HEAD]).hexdigest() != there:
+                return made
 
     def publish(self, *, download: bool = True) -> Release:
         """A sound release. Without `download` of the image that the other slot holds already, if a test has put one there,

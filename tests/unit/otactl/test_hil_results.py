@@ -32,11 +32,19 @@ def untidy(board):
     yield
     assert False, "not put back"
 def test_teardown(untidy): pass
+@pytest.fixture
+def rig_after():
+    yield
+    raise RigError("a cable, afterwards")
+def test_wrong_and_rig(board, rig_after): assert len(again) > 1, "ota_1 runs" if not again.append(1) else ""
+again = []
 tries = []
 def test_once_more(board):
     tries.append(1)
     if len(tries) == 1: raise RigError("a cable")
 def test_last(board): pass
+def test_breaks(request): request.config.stash[outcome.BROKEN] = "the port is gone"
+def test_never_reached(board_device): pass
 """
 CONFTEST = """
 from otactl.hil import retry
@@ -64,6 +72,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Results:
         ("test_refused", FAILED, "no-ota-slots: one slot; flash another table"),
         ("test_rig", RIG_FAULT, "the port is gone"),
         ("test_lacks", SKIPPED, "no loopback"),
+        ("test_wrong_and_rig", FAILED, "ota_1 runs"),  # the rig's fault afterwards hides nothing
         ("test_teardown", FAILED, "not put back"),
         ("test_once_more", PASSED, ""),
     ],
@@ -82,6 +91,19 @@ def test_only_rig_faults_are_repeated_and_it_is_shown(recorded: Results) -> None
     assert recorded.seconds > 0
 
 
+def test_what_failed_around_a_test_is_not_told_as_its_verdict(recorded: Results) -> None:
+    said = {one.id: runs.sentence(one) for one in recorded.tests}
+    assert said["test_wrong"].startswith("NOT SO: It holds: ota_1 runs, not ota_0")
+    assert said["test_teardown"].startswith("failed after the test (It holds): not put back")
+
+
+def test_what_is_skipped_for_a_broken_board_is_told_from_what_it_lacks(recorded: Results) -> None:
+    assert {one.id: one.not_run for one in recorded.tests if one.outcome == SKIPPED} == {
+        "test_lacks": False,
+        "test_never_reached": True,
+    }
+
+
 def run_of(*outcomes: str) -> Results:
     return Results("desk-07", tests=[Result(f"test_{n}", "It holds.", one, 1.0) for n, one in enumerate(outcomes)])
 
@@ -95,6 +117,7 @@ def run_of(*outcomes: str) -> Results:
         (run_of(FAILED, RIG_FAULT), 1, "desk-07: 1 of 2 failed"),
         (run_of(SKIPPED), 3, "desk-07: rig fault"),  # nothing was tested: no verdict
         (Results("desk-07", trouble="no port"), 3, "desk-07: rig fault"),
+        (Results("desk-07", usage="no network"), 2, "desk-07: wrong usage"),
     ],
 )
 def test_exit_code_and_summary_line(run: Results, code: int, summary: str) -> None:
@@ -107,6 +130,7 @@ def test_exit_code_and_summary_line(run: Results, code: int, summary: str) -> No
         ([run_of(PASSED), run_of(PASSED)], 0),
         ([run_of(PASSED), run_of(RIG_FAULT)], 3),
         ([run_of(FAILED), run_of(RIG_FAULT)], 1),
+        ([run_of(PASSED), Results("b", usage="no network")], 2),
         ([], 3),
     ],
 )
@@ -140,6 +164,10 @@ def test_page_has_a_row_a_board_and_shows_what_boards_say_as_text() -> None:
     made = page([bad, run_of(PASSED)])
     found = _Tags(made)
     assert (found.rows, found.scripts) == (1 + 2, 0)
+    assert "all tests" in page([Results("a", everything=True)]) and "of left" in page(
+        [Results("a", everything=True, only="left")]
+    )
+    assert "no network" in page([Results("a", usage="no network")])
     assert "otactl hil" in made and "//" not in made  # nothing from elsewhere
 
 
@@ -173,3 +201,27 @@ def test_a_garbled_word_is_none(line: str) -> None:
 )
 def test_where_an_update_goes(running: str, slots: tuple[str, ...], factory: str, next_one: str) -> None:
     assert Look(running, slots, factory, {}, ()).next == next_one
+
+
+def test_boards_have_a_folder_each_whatever_they_are_called() -> None:
+    names = ["/dev/ttyUSB0", "ttyUSB0", "desk 1", "desk-1", "Desk-1", "index.html", "..", "id:0001"]
+    folders = runs.folder_names(names)
+    assert folders["/dev/ttyUSB0"] == "ttyUSB0" and folders["id:0001"] == "id-0001"
+    assert len({folder.lower() for folder in folders.values()} - {"index.html"}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("found", "returned", "said"),
+    [
+        (Results("desk-07"), 2, "the board is as it was found"),  # ended before anything was done to it
+        (Results("desk-07", put_back=True), 2, "the board is as it was found"),
+        (
+            Results("desk-07", put_back=False),
+            2,
+            "the board is NOT put back yet: `otactl hil desk-07 --only left` does it",
+        ),
+        (Results("desk-07"), -9, "the board is NOT put back yet: `otactl hil desk-07 --only left` does it"),
+    ],
+)
+def test_what_is_said_of_a_board_when_its_run_was_ended(found: Results, returned: int, said: str) -> None:
+    assert runs.left(found, returned) == said

@@ -1,6 +1,7 @@
 """No password in anything that the plugin writes or shows."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 
 import pytest
 from otactl_pytest import redact
@@ -84,3 +85,10 @@ def test_all_texts_of_a_report_are_cleaned() -> None:
     longrepr = redact.cleaned(longrepr)
     assert "geheim1" not in str(longrepr)
     assert "*** is wrong" in str(longrepr)
+
+
+@pytest.mark.parametrize("secret", ['pass"word', "pass\\word", "pässwörd", "it's it"])
+@pytest.mark.parametrize("written", [str, repr, ascii, json.dumps], ids=["as it is", "repr", "ascii", "JSON"])
+def test_a_known_secret_is_hidden_however_it_is_written(secret: str, written: Callable[[str], str]) -> None:
+    redact.register_secret(secret)
+    assert "word" not in (said := redact.clean(f"joined by {written(secret)}")) and "it" not in said and "***" in said
