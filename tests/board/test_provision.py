@@ -1,6 +1,5 @@
 """`otactl provision` with real esptool: from blank flash, or a stock board, to one that takes updates."""
 
-import base64
 import json
 import signal
 import subprocess
@@ -10,48 +9,21 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import provisioning
 import pytest
 import rig as rigs
-from otactl.cli.main import main
 from otactl.release import fullflash
 from otactl.workspace.roster import Roster
+from provisioning import FILES, held, otactl, stock_file
 from vboard.board import Board
 from vboard.chips import CHIPS
-from vboard.flash import bootimage, images
+from vboard.flash import bootimage
 from vboard.flash.nor import Operation, PowerLost
 from vboard.flash.otadata import State
-from vboard.flash.table import LAYOUTS
 from vboard.loader.roms import ROMS
 
 S3 = "esp32s3"
-PROGRAM = b"print('mine')\n" * 700
-FILES = {
-    "/app.py": PROGRAM,
-    "/lib/mine.py": b"",
-    "/lib/deep/data.bin": bytes(range(256)) * 20,
-    "/boot.py": b"import os\n",
-}
-
-
-def stock_file(place: Path, chip: str, seed: int = 1) -> Path:
-    """A full-flash file as micropython.org has it, with made-up images: bootloader, factory table, app."""
-    start = CHIPS[chip].bootloader_offset
-    data = bytearray(b"\xff" * (0x10000 - start))
-    bootloader = bootimage.build(chip, 4 << 20)
-    data[: len(bootloader)] = bootloader
-    data[0x8000 - start : 0x9000 - start] = LAYOUTS["factory"].to_bytes()
-    path = place / f"{chip}-{seed}.bin"
-    path.write_bytes(data + images.with_behaviour(rigs.image(seed, chip), micropython="1.26.1"))
-    return path
-
-
-def otactl(capsys: pytest.CaptureFixture[str], *words: Any, code: int = 0) -> str:
-    ended = main([str(word) for word in words])
-    said = capsys.readouterr()
-    assert ended == code, said.out + said.err
-    return said.out + said.err
 
 
 Otactl = Callable[..., str]
@@ -73,26 +45,8 @@ def blank(tmp_path: Path) -> Iterator[Board]:
 
 @pytest.fixture
 def stocked(tmp_path: Path) -> Iterator[Board]:
-    """An ESP32 with the stock table and files of a person's."""
-    with Board(tmp_path / "stock", full_flash=stock_file(tmp_path, "esp32").read_bytes()) as board:
-        board.power_on()
-        board.wait_repl()
-        with rigs.repl(board) as link:
-            for folder in ("/lib", "/lib/deep"):
-                link.make_folder(folder)
-            for path, data in FILES.items():
-                link.put(path, data)
+    with provisioning.stocked(tmp_path) as board:
         yield board
-
-
-def held(board: Board) -> dict[str, bytes]:
-    """The board's files, as its own MicroPython reads them."""
-    with rigs.repl(board) as link:
-        found = link.value(
-            f"{{p: __import__('binascii').b2a_base64(open(p, 'rb').read()).decode() for p in {list(FILES)!r}}}",
-            timeout_s=30,
-        )
-    return {path: base64.b64decode(text) for path, text in found.items()}
 
 
 def test_a_blank_chip_comes_to_its_first_confirmed_update(rig: rigs.Rig, blank: Board, otactl_: Otactl) -> None:
@@ -113,7 +67,10 @@ def test_a_dry_run_draws_and_changes_no_byte(stocked: Board, tmp_path: Path, ota
     before = stocked.flash.read(0, stocked.flash.size)
     said = otactl_("provision", stocked.port, "--firmware", stock_file(tmp_path, "esp32"), "--dry-run")
     assert said.index("the flash now:") < said.index("factory") < said.index("and then") < said.index("ota_1")
-    assert "will be lost: 4 files of yours: /app.py, /boot.py, /lib/deep/data.bin, /lib/mine.py" in said
+    assert (
+        "will be lost: 5 files of yours: /app.py, /boot.py, /gr\u00fc?\u00dfe.txt, /lib/deep/data.bin and 1 more"
+        in said
+    )
     told = json.loads(
         otactl_("provision", stocked.port, "--firmware", stock_file(tmp_path, "esp32"), "--dry-run", "--json")
     )
@@ -130,13 +87,13 @@ def test_files_are_lost_only_with_a_yes_and_kept_on_demand(
 ) -> None:
     before = stocked.flash.read(0, stocked.flash.size)
     words = ("provision", stocked.port, "--no-deploy", "--firmware", stock_file(tmp_path, "esp32"))
-    assert "this would lose 4 files of yours" in otactl_(*words, code=2)
+    assert "this would lose 5 files of yours" in otactl_(*words, code=2)
     assert stocked.flash.read(0, stocked.flash.size) == before
 
     (tmp_path / "whole.bin").touch()
     assert "is there already" in otactl_(*words, "--keep-files", "--backup", tmp_path / "whole.bin", code=2)
     said = otactl_(*words, "--keep-files")
-    assert "4 files are back, and compared" in said
+    assert "5 files are back, and compared" in said
     assert held(stocked) == FILES
     assert [row.label for row in stocked.table.ota_slots] == ["ota_0", "ota_1"]
 
@@ -189,6 +146,7 @@ def test_a_run_that_power_ends_again_and_again_is_taken_up(
 ) -> None:
     monkeypatch.setattr("esptool.loader.DEFAULT_TIMEOUT", 1.0)  # seconds that a board without power is waited for
     monkeypatch.setattr("esptool.loader.WRITE_BLOCK_ATTEMPTS", 1)
+    monkeypatch.setattr("esptool.loader.ERASE_WRITE_TIMEOUT_PER_MB", 4.0)
     file = stock_file(tmp_path, "esp32", seed=6)
     stocked.flash.force(0x1000, bootimage.build("esp32", 4 << 20, rollback=False))
     for address in (0x1C0000, 0x370000, 0xE000):  # what no step would have to erase is no step to cut
@@ -201,7 +159,7 @@ def test_a_run_that_power_ends_again_and_again_is_taken_up(
         stocked.flash.before = None
         stocked.power_on()
     said = otactl_(*words)
-    assert "4 files are back, and compared" in said
+    assert "5 files are back, and compared" in said
     assert held(stocked) == FILES
     app = fullflash.load(file).firmware.app
     assert rigs.slot_bytes(stocked, "ota_0", len(app)) == app and stocked.slot == "ota_0"
@@ -272,7 +230,7 @@ def test_four_boards_in_one_command_are_named_and_one_with_files_stops_none(
         (tmp_path / "names.csv").write_text(f"name\ndesk-01\n{boards[1]._mac.hex(':')},desk-07\ndesk-02\ndesk-03\n")
         ports = [board.port for board in (*boards, stocked)]
         said = otactl_("provision", *ports, "--no-deploy", "--names", "names.csv", code=1)
-        assert said.count("this would lose 4 files of yours") == 2  # its line, and the table
+        assert said.count("this would lose 5 files of yours") == 2  # its line, and the table
         for board in boards:
             assert [row.label for row in board.table.ota_slots] == ["ota_0", "ota_1"]
             assert board.slot == "ota_0"

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from otactl.board.provision.facts import Flash
 from otactl.board.provision.plan import Plan, Step
+from otactl.errors import RigError
 
 _PIECE = 0x20000  # bytes that are compared, written and told of at a time
 
@@ -25,6 +26,10 @@ def _carry_out(loader: Loader, step: Step, progress: Progress) -> int:
     progress(step.what, 0, size)
     if step.erases:
         loader.erase(step.offset, size)
+        if not loader.same(step.offset, step.data):
+            raise RigError(
+                f"{step.what} at {step.offset:#x} is not blank after its erase: is the flash protected, or worn?"
+            )
         progress(step.what, size, size)
         return size
     written = 0
