@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import rig as rigs
+from esptool.loader import ESPLoader
 from otactl.cli.main import main
 from vboard.board import Board
 from vboard.chips import CHIPS
 from vboard.flash import bootimage, images
+from vboard.flash.nor import Operation, PowerLost
 from vboard.flash.table import LAYOUTS
 
 PROGRAM = b"print('mine')\n" * 700
@@ -65,3 +67,35 @@ def held(board: Board) -> dict[str, bytes]:
             timeout_s=30,
         )
     return {path: base64.b64decode(text) for path, text in zip(FILES, found, strict=True)}
+
+
+def cut_at(board: Board, first: int, last: int, kind: str, skip: int) -> list[int]:
+    """Power goes before an operation between two addresses, once `skip` of them are through. Gives where that was."""
+    went: list[int] = []
+
+    def before(operation: Operation, data: bytes | None) -> None:
+        nonlocal skip
+        there = first <= operation.address < last and operation.kind == kind
+        if went or not there:
+            return
+        skip -= 1
+        if skip < 0:
+            went.append(operation.address)
+            raise PowerLost
+
+    board.flash.before = before
+    return went
+
+
+_GONE_S = 1.5
+
+
+def do_not_wait_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """esptool waits up to six seconds, three times, for an answer of a board that has lost its power."""
+    command = ESPLoader.command
+
+    def impatient(loader: ESPLoader, *words: Any, timeout: float = _GONE_S, **more: Any) -> Any:
+        return command(loader, *words, timeout=min(timeout, _GONE_S), **more)
+
+    monkeypatch.setattr("esptool.loader.WRITE_BLOCK_ATTEMPTS", 1)
+    monkeypatch.setattr(ESPLoader, "command", impatient)

@@ -15,11 +15,10 @@ import pytest
 import rig as rigs
 from otactl.release import fullflash
 from otactl.workspace.roster import Roster
-from provisioning import FILES, held, otactl, stock_file
+from provisioning import FILES, cut_at, held, otactl, stock_file
 from vboard.board import Board
 from vboard.chips import CHIPS
 from vboard.flash import bootimage
-from vboard.flash.nor import Operation, PowerLost
 from vboard.flash.otadata import State
 from vboard.loader.roms import ROMS
 
@@ -115,24 +114,6 @@ def test_what_was_written_on_a_board_since_is_not_put_back_over(
     assert "put back" not in otactl_(*words, "--dry-run")
 
 
-def cut_at(board: Board, first: int, last: int, kind: str, skip: int) -> list[int]:
-    """Power goes before an operation between two addresses, once `skip` of them are through. Gives where that was."""
-    went: list[int] = []
-
-    def before(operation: Operation, data: bytes | None) -> None:
-        nonlocal skip
-        there = first <= operation.address < last and operation.kind == kind
-        if went or not there:
-            return
-        skip -= 1
-        if skip < 0:
-            went.append(operation.address)
-            raise PowerLost
-
-    board.flash.before = before
-    return went
-
-
 CUTS = [  # in the order of the steps, so that each run gets a step further than the one before
     ("the app, in the middle", 0x10000, 0x1C0000, "program", 2),
     ("the room for files", 0x370000, 0x380000, "erase", 0),
@@ -144,9 +125,7 @@ CUTS = [  # in the order of the steps, so that each run gets a step further than
 def test_a_run_that_power_ends_again_and_again_is_taken_up(
     stocked: Board, tmp_path: Path, otactl_: Otactl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("esptool.loader.DEFAULT_TIMEOUT", 1.0)  # seconds that a board without power is waited for
-    monkeypatch.setattr("esptool.loader.WRITE_BLOCK_ATTEMPTS", 1)
-    monkeypatch.setattr("esptool.loader.ERASE_WRITE_TIMEOUT_PER_MB", 4.0)
+    provisioning.do_not_wait_long(monkeypatch)
     file = stock_file(tmp_path, "esp32", seed=6)
     stocked.flash.force(0x1000, bootimage.build("esp32", 4 << 20, rollback=False))
     for address in (0x1C0000, 0x370000, 0xE000):  # what no step would have to erase is no step to cut
