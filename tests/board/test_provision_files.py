@@ -18,6 +18,7 @@ from otactl.board.provision import files
 from otactl.errors import BoardError, RigError
 from provisioning import FILES, cut_at, held, stock_file
 from vboard.board import Board
+from vboard.flash.table import LAYOUTS
 
 COUNTS = b"""
 import os
@@ -173,8 +174,13 @@ def test_a_person_at_a_terminal_is_asked_and_taken_at_his_word(
         assert (board.slot == "ota_0") == flashed
 
 
-def at_terminal(place: Path, words: tuple[str, ...], question: str, typed: bytes) -> tuple[int, str]:
-    """Exit code and all that stands on a terminal of 80 columns, where `typed` is the answer to a question."""
+def at_terminal(
+    place: Path, words: tuple[str, ...], question: str, typed: bytes, meanwhile: Callable[[], object] = lambda: None
+) -> tuple[int, str]:
+    """Exit code and all that stands on a terminal of 80 columns, where `typed` is the answer to a question.
+
+    `meanwhile` happens while the person thinks.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
     with subprocess.Popen(
@@ -192,6 +198,7 @@ def at_terminal(place: Path, words: tuple[str, ...], question: str, typed: bytes
                 said += data
                 if not answered and question.encode() in said:
                     answered = True
+                    meanwhile()
                     os.write(ours, typed)
         except OSError:  # the other end is closed
             pass
@@ -214,3 +221,31 @@ def test_a_script_that_wants_json_is_never_asked_what_it_has_not_been_shown(tmp_
         )
         ended, said = at_terminal(tmp_path, words, "Go on, and lose that?", b"y\n")
         assert ended == 2 and "Go on" not in said and "this would lose whatever lies in its flash" in said
+
+
+def test_a_board_that_is_another_or_has_changed_while_a_person_thinks_is_not_flashed(tmp_path: Path) -> None:
+    with Board(tmp_path / "a", blank=True) as board, Board(tmp_path / "b", blank=True) as other:
+        for one in (board, other):
+            one.flash.force(0x8000, b"no table")
+            one.power_on()
+        path, at, theirs = tmp_path / "port", board.port.readlink(), other.port.readlink()
+        path.symlink_to(at)
+        before = board.flash.read(0, board.flash.size)
+        words = ("provision", str(path), "--no-deploy", "--firmware", str(stock_file(tmp_path, "esp32")))
+
+        def plug_in_another() -> None:
+            path.unlink()
+            path.symlink_to(theirs)
+
+        ended, said = at_terminal(tmp_path, words, "Go on, and lose that?", b"y\n", plug_in_another)
+        assert ended == 3 and "another board is at" in said
+        assert other.flash.read(0, other.flash.size) == before
+
+        def provision_it_elsewhere() -> None:
+            board.flash.force(0x8000, LAYOUTS["ota"].to_bytes())
+
+        path.unlink()
+        path.symlink_to(at)
+        ended, said = at_terminal(tmp_path, words, "Go on, and lose that?", b"y\n", provision_it_elsewhere)
+        assert ended == 3 and "has changed since it was looked at" in " ".join(said.split())
+        assert board.flash.read(0x10000, 0x1000) == b"\xff" * 0x1000

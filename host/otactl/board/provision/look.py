@@ -109,8 +109,15 @@ def _listed(device: str, store: Store, slow: float, check: Callable[[], None]) -
             names = found.of_a_person(files.reader(link, found))
     except BoardError:
         return None, []
+    return (found, names) if _is_of(store, found.size) else (None, [])
+
+
+def _is_of(store: Store, size: int) -> bool:
+    """Whether a filesystem of that size is the one in `store`: what a FAT keeps for itself does not count as its size,
+    and where the bootloader knows of less flash than there is, the rest that MicroPython takes ends there."""
     least = store.size - (_FAT_OWN if store.kind == "fat" else 0)
-    return (found, names) if least <= found.size <= store.size else (None, [])
+    end = store.offset + size
+    return least <= size <= store.size or (size < store.size and end & (end - 1) == 0)
 
 
 def _words(names: list[str]) -> str:
