@@ -20,9 +20,12 @@ from vboard.board import Board
 from vboard.chips import CHIPS
 from vboard.flash import bootimage
 from vboard.flash.otadata import State
+from vboard.loader.commands import Commands, Refused
 from vboard.loader.roms import ROMS
 
 S3 = "esp32s3"
+_INVALID = 0x05  # the ROM's word for a command that it does not take
+_SECURE_DOWNLOAD = 1 << 2  # of the flags in GET_SECURITY_INFO
 
 
 Otactl = Callable[..., str]
@@ -171,6 +174,29 @@ def test_a_chip_whose_fuses_are_burnt_is_left_alone(
         said = otactl_("provision", board.port, "--no-deploy", "--yes", "--firmware", file, code=1)
         assert f"is not to be provisioned: {says}" in said
         assert not board.flash.read(0, board.flash.size).strip(b"\xff")
+
+
+def test_a_chip_in_secure_download_mode_is_said_to_be_in_it(
+    tmp_path: Path, otactl_: Otactl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs no stub and tells nothing of its flash, so that it looks like no loader at all."""
+    answer = Commands._security_info
+
+    def locked(self: Commands, data: bytes, size: int) -> tuple[int, bytes]:
+        value, info = answer(self, data, size)
+        return value, bytes([info[0] | _SECURE_DOWNLOAD]) + info[1:]
+
+    def refused(*_: object) -> tuple[int, bytes]:
+        raise Refused(_INVALID)
+
+    monkeypatch.setattr(Commands, "_security_info", locked)
+    monkeypatch.setattr(Commands, "_read_reg", refused)
+    monkeypatch.setattr(Commands, "_write_reg", refused)
+    with Board(tmp_path / "board", chip="esp32c3", blank=True) as board:
+        board.power_on()
+        file = stock_file(tmp_path, "esp32c3")
+        said = otactl_("provision", board.port, "--no-deploy", "--yes", "--firmware", file, code=1)
+        assert "is not to be read or written: its loader is in secure download mode" in said
 
 
 def test_a_stock_board_of_before_gets_a_bootloader_that_rolls_back(
