@@ -5,6 +5,7 @@ No file has a password in it (redact.py).
 
 import io
 import json
+import os
 import re
 import shlex
 import sys
@@ -111,6 +112,6 @@ def _folder(root: Path, board: str, nodeid: str) -> Path:
 def _repeat(item: pytest.Item, board: str) -> str:
     """The command that runs this one test again, on the same board."""
     named = [f"--board={board}"] if item.config.getoption("--board") or item.config.getoption("--board-tag") else []
-    config: Any = item.config  # its types differ between versions of pytest
-    test = str(config.cwd_relative_nodeid(item.nodeid))
+    place, colons, name = item.nodeid.partition("::")
+    test = os.path.relpath(item.config.rootpath / place, item.config.invocation_params.dir) + colons + name
     return shlex.join([Path(sys.executable).name, "-m", "pytest", test, *named, *settings.boards_options(item.config)])

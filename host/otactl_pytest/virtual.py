@@ -9,7 +9,8 @@ from otactl.errors import UsageError
 if TYPE_CHECKING:
     from vboard.board import Board as Virtual
 
-FEATURES = ("virtual", "wifi", "power")
+LOOPBACK = (4, 5)  # pins with a wire between them, the output first
+FEATURES = ("virtual", "wifi", "power", f"loopback:{LOOPBACK[0]}-{LOOPBACK[1]}")
 SSID, PASSWORD = "virtual", "password"  # of the one network that it can join
 
 
@@ -21,6 +22,7 @@ class VirtualBoard:
         self._scratch = tempfile.TemporaryDirectory(prefix="vboard-") if folder is None else None
         place = folder or Path(self._scratch.name if self._scratch else "")
         self.board = _made(place, chip or "esp32")
+        self.board.wire(*LOOPBACK)
         self.board.power_on()
 
     @property

@@ -131,6 +131,11 @@ class Board(Life):
             else:
                 self.pins.held[pin] = level
 
+    def wire(self, out: int, into: int) -> None:
+        """A wire from one pin to another: what the program drives at `out` is what `into` reads."""
+        with self._lock:
+            self.pins.wires[into] = out
+
     def set_clock(self, when: datetime) -> None:
         with self._lock:
             self.rtc.set(when)

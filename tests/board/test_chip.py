@@ -137,6 +137,12 @@ def test_pins_have_the_level_that_the_host_holds(board: Board) -> None:
     assert ask(board, read).strip() == "0"
 
 
+def test_wire_leads_what_one_pin_drives_to_another(board: Board) -> None:
+    board.wire(4, 5)
+    drive = "from machine import Pin\nPin(4, Pin.OUT, value=%d)\nprint(Pin(5, Pin.IN, Pin.PULL_UP).value())"
+    assert [ask(board, drive % level).strip() for level in (0, 1)] == ["0", "1"]
+
+
 WIFI: dict[str, tuple[Callable[[Board], object], str]] = {
     "joins": (lambda board: None, "True 1010"),
     "wrong password": (

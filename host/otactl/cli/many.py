@@ -100,6 +100,7 @@ class _Job(threading.Thread):
         self.row = row
         self.ending = Ending(False, "stopped", why=_LEFT, told={"outcome": "stopped"})
         self.fault: BaseException | None = None
+        self.over = threading.Event()  # Ctrl-C in a join() makes Python 3.11 take the thread for dead (bpo-45274)
         self._one = one
         self._lost: OtactlError | None = None
 
@@ -119,6 +120,8 @@ class _Job(threading.Thread):
             self.row.end(str(self.ending), self.ending.well)
         except BaseException as error:  # a thread's own are printed, and lost
             self.fault = error
+        finally:
+            self.over.set()
 
     def _ended(self) -> Ending:
         try:
@@ -139,13 +142,14 @@ def _all(jobs: Sequence[_Job]) -> BaseException | None:
     """Start and await all. Ctrl-C and SIGTERM are passed on to each, as often as they come, and given back."""
     stopped: BaseException | None = None
     fresh = list(jobs)
-    while fresh or any(job.is_alive() for job in jobs):
+    begun: list[_Job] = []
+    while fresh or not all(job.over.is_set() for job in begun):
         try:
             while fresh:
-                fresh.pop(0).start()
-            for job in jobs:
-                if job.is_alive():
-                    job.join(_POLL_S)
+                begun.append(fresh.pop(0))
+                begun[-1].start()
+            for job in begun:
+                job.over.wait(_POLL_S)
         except (KeyboardInterrupt, SystemExit) as error:
             stopped = error
             fresh.clear()

@@ -28,9 +28,11 @@ class Rtc:
 
 @dataclass
 class Pins:
-    """Levels that the host puts on inputs, and those that the program drives."""
+    """Levels that the host puts on inputs, and those that the program drives. `wires`: an input's pin -> the one that a
+    wire leads to."""
 
     held: dict[int, int] = field(default_factory=dict)
+    wires: dict[int, int] = field(default_factory=dict)
     driven: dict[int, int] = field(default_factory=dict)
     pulled: dict[int, int] = field(default_factory=dict)
 
@@ -40,4 +42,5 @@ class Pins:
         self.pulled.clear()
 
     def level(self, pin: int) -> int:
-        return self.held.get(pin, self.driven.get(pin, self.pulled.get(pin, 0)))
+        wired = self.driven.get(self.wires.get(pin, pin), self.pulled.get(pin, 0))
+        return self.held.get(pin, self.driven.get(pin, wired))

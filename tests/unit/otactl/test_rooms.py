@@ -14,7 +14,8 @@ ROOMS = {
     "release": {"workspace"},
     "server": {"workspace"},
     "board": {"release", "workspace"},
-    "cli": {"board", "server", "release", "workspace"},
+    "hil": {"board", "release", "workspace"},
+    "cli": {"board", "hil", "server", "release", "workspace"},
     "__main__": {"cli"},
 }
 MOST_LINES = 300  # a file has fewer

@@ -1,0 +1,152 @@
+"""The verb hil: the suite on one board or many, what is fine and what is not."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from otactl.cli.options import BOARD, FILE, as_json, slow_link, verb, with_roster
+
+if TYPE_CHECKING:
+    from otactl.cli.rows import Row
+    from otactl.hil.results import Result, Results
+    from otactl.workspace.roster import Entry
+
+_VIRTUAL = "virtual"
+
+
+@verb(BOARD, "hil desk-07 desk-08 --all")
+@click.argument("words", metavar="[BOARD]...", nargs=-1)
+@click.option("--tag", "tags", multiple=True, help="The boards of boards.toml with that tag.")
+@with_roster
+@slow_link
+@click.option("--all/--quick", "everything", help="All tests, or those of three minutes on a chip (default).")
+@click.option("--only", default="", metavar="TEST", help="file.py::test, or words of tests' names.")
+@click.option("--count", type=click.IntRange(1), default=1, metavar="N", help="Each test N times.")
+@click.option(
+    "--seed", type=int, default=1, metavar="S", help="Chooses images, and where downloads are cut (default: 1)."
+)
+@click.option("--firmware", type=FILE, help="Make releases of this file (default: of what the board runs).")
+@click.option("--address", default="", metavar="HOST", help="What boards call this machine (default: found out).")
+@click.option(
+    "--feature", "features", multiple=True, metavar="WORD", help="What the board has: loopback:4-5 and others."
+)
+@click.option("--power", default="", metavar="SPEC", help="Its power switch, as in boards.toml.")
+@click.option("--restore-slot", is_flag=True, help="Put the other slot's content back as well: minutes over a cable.")
+@click.option("--out", type=FILE, default=Path("hil-results"), help="Page, JSON, JUnit, logs (default: hil-results).")
+@as_json
+def hil(
+    *,
+    words: tuple[str, ...],
+    tags: tuple[str, ...],
+    workspace: Path | None,
+    slow: float,
+    everything: bool,
+    only: str,
+    count: int,
+    seed: int,
+    firmware: Path | None,
+    address: str,
+    features: tuple[str, ...],
+    power: str,
+    restore_slot: bool,
+    out: Path,
+    as_json: bool,
+) -> int:
+    """Test updates on boards, and leave them as they were found.
+
+    BOARD is a device, a name of boards.toml, or virtual. The board's network is that of its configuration, or
+    OTACTL_HIL_SSID and OTACTL_HIL_PASSWORD.
+    """
+    import os
+
+    from otactl.cli import many
+    from otactl.hil import results, runs
+    from otactl.hil.setting import Setting
+
+    ssid, password = (os.environ.get(f"OTACTL_HIL_{name}", "") for name in ("SSID", "PASSWORD"))
+    setting = Setting(seed, address, firmware, ssid, password, restore_slot)
+    wish = runs.Wish(setting, everything, count, only)
+    boards = [_with(entry, features, power) for entry in _boards(words, tags, workspace, slow)]
+    done: list[Results] = []
+
+    def one(entry: "Entry", row: "Row") -> many.Ending:
+        row.wait("the board is set up")
+        place = out / runs.folder_name(entry.name)
+        found = runs.run(entry, wish, place, lambda test: _show(test, row), row.stop.check)
+        done.append(found)
+        verdict = found.summary.removeprefix(f"{entry.name}: ")
+        return many.Ending(found.exit_code == 0, verdict, why=found.trouble, told=found.as_json())
+
+    endings, stopped = many.gathered(boards, one, lines=not as_json, rows=not as_json)
+    for name in endings.keys() - {one.name for one in done}:
+        done.append(results.Results(name, trouble=endings[name].why or endings[name].outcome))
+    done.sort(key=lambda one: [entry.name for entry in boards].index(one.name))
+    _write(out, done)
+    if as_json:
+        print(json.dumps({"boards": {one.name: one.as_json() for one in done}}, indent=1))
+    else:
+        _tell(done, out, only)
+    if stopped:
+        raise stopped
+    return results.worst(done)
+
+
+def _boards(words: tuple[str, ...], tags: tuple[str, ...], workspace: Path | None, slow: float) -> "list[Entry]":
+    from otactl.cli import chosen
+    from otactl.workspace.roster import Entry
+
+    virtual = [word for word in words if word.partition(":")[0] == _VIRTUAL]
+    real = [word for word in words if word not in virtual]
+    found = list(chosen.boards(real, tags, workspace, slow).entries) if real or tags or not virtual else []
+    return found + [Entry(word, word, slow=slow) for word in virtual]
+
+
+def _with(entry: "Entry", features: tuple[str, ...], power: str) -> "Entry":
+    import dataclasses
+
+    return dataclasses.replace(entry, features=(*entry.features, *features), power=power or entry.power)
+
+
+def _show(test: "Result", row: "Row") -> None:
+    from otactl.hil import results, runs
+
+    sign = {results.PASSED: True, results.SKIPPED: None}.get(test.outcome, False)
+    row.note(runs.sentence(test) if sign is not None else f"  {runs.sentence(test)}", sign)
+    row.wait("the next test")
+
+
+def _write(out: Path, done: "list[Results]") -> None:
+    from otactl.files import write_atomic
+    from otactl.hil import page
+
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomic(out / "index.html", page.page(done).encode())
+    told = {"boards": {one.name: one.as_json() for one in done}}
+    write_atomic(out / "results.json", (json.dumps(told, indent=1) + "\n").encode())
+    write_atomic(out / "summary.txt", "".join(f"{one.summary}\n" for one in done).encode())
+
+
+def _tell(done: "list[Results]", out: Path, only: str) -> None:
+    """In plain words what is not fine, and the command that repeats it; one line a board in the end."""
+    from otactl.cli import display
+    from otactl.hil import results, runs
+
+    for one in done:
+        wrong = [test for test in one.tests if test.outcome in (results.FAILED, results.RIG_FAULT)]
+        if wrong or one.trouble or one.notes:
+            display.show(f"\n{one.name}")
+        for test in wrong:
+            display.failed(f"{runs.sentence(test)}\n{test.again}")
+        if one.trouble:
+            display.failed(one.trouble)
+        for note in one.notes:
+            display.warn(note)
+    display.show("")
+    for one in done:
+        which = "all tests" if one.everything else "the quick tests (--all for the rest)"
+        which = f"of {only}" if only else which
+        said = f"{one.summary}: {which}, {one.seconds:.0f} s"
+        (display.done if one.exit_code == 0 else display.failed)(said)
+    display.show(f"page, JSON, JUnit and logs: {out}/")
