@@ -146,6 +146,18 @@ def test_a_copy_of_files_that_change_meanwhile_or_are_damaged_on_this_disk_is_no
     assert list(tmp_path.glob("*/provision/*/kept.json")) == []
 
 
+def test_a_board_that_stops_answering_while_it_is_asked_for_its_files_can_still_be_given_up(
+    stocked: Board, provision: Provision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: object) -> files.Listing:
+        raise RigError("the board stopped answering")
+
+    monkeypatch.setattr(files, "listing", silent)
+    assert "this would lose vfs: a littlefs of 2048 KiB, not readable from here" in provision(code=2)
+    provision("--yes")
+    assert stocked.slot == "ota_0"
+
+
 def test_what_is_at_the_root_is_not_taken_for_what_would_be_lost(stocked: Board, provision: Provision) -> None:
     put(stocked, "/boot.py", ELSEWHERE)
     assert "this would lose vfs: a littlefs of 2048 KiB, not readable from here" in provision(code=2)

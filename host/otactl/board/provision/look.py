@@ -12,7 +12,7 @@ from otactl.board.provision.files import Kept, Listing
 from otactl.board.provision.plan import Plan
 from otactl.board.provision.which import Firmwares
 from otactl.board.slots_rom import BAUD, RomSource
-from otactl.errors import BoardError
+from otactl.errors import BoardError, RigError
 
 _PROMPT_S = 10  # of a board that was reset: what runs on it may be anything
 _FAT_OWN = 0x20000  # bytes at the most that a FAT keeps of its partition for itself
@@ -107,7 +107,7 @@ def _listed(device: str, store: Store, slow: float, check: Callable[[], None]) -
         with Link(device, slow=slow) as link:
             found = files.listing(link)
             names = found.of_a_person(files.reader(link, found))
-    except BoardError:
+    except (BoardError, RigError):  # its program may be what keeps it from answering: a yes lets it be given up
         return None, []
     return (found, names) if _is_of(store, found.size) else (None, [])
 
