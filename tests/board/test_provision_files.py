@@ -82,7 +82,7 @@ def test_files_that_came_after_the_copy_of_a_run_that_broke_off_are_asked_about(
     put(stocked, "/new.py", b"newer than the copy")
     before = stocked.flash.read(0x8000, 0x1000)
 
-    assert "this would lose 1 file of yours: /new.py" in provision(code=2)
+    assert "this would lose 1 file of yours: /new.py: say --yes, and what an earlier run took" in provision(code=2)
     (copy,) = (tmp_path / "provision").iterdir()
     said = provision("--keep-files", code=1)
     assert copy.name in said and "has not 1 file of yours: /new.py: move that folder out" in said
@@ -233,6 +233,7 @@ def test_a_script_that_wants_json_is_never_asked_what_it_has_not_been_shown(tmp_
         )
         ended, said = at_terminal(tmp_path, words, "Go on, and lose that?", b"y\n")
         assert ended == 2 and "Go on" not in said and "this would lose whatever lies in its flash" in said
+        assert "say --yes, with --backup FILE" in " ".join(said.split())
 
 
 def test_a_board_that_is_another_or_has_changed_while_a_person_thinks_is_not_flashed(tmp_path: Path) -> None:

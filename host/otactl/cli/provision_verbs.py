@@ -179,12 +179,13 @@ def _agree(found: "Look", wishes: "Wishes", *, drawn: bool) -> None:
     if not (drawn and sys.stdin.isatty()):
         require_yes(found, wishes)
         return
-    from otactl.board.provision.one import losses
+    from otactl.board.provision.one import losses, way_out
 
     if not losses(found, wishes) or wishes.yes:
         return
     try:
-        agreed = click.confirm("Go on, and lose that? (--keep-files carries files over)", default=False)
+        display.show(f"to answer beforehand: {way_out(found)}")
+        agreed = click.confirm("Go on, and lose that?", default=False)
     except click.Abort:
         display.show("")
         raise KeyboardInterrupt("stopped: nothing was changed") from None

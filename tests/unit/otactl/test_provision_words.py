@@ -65,6 +65,33 @@ def test_an_erase_that_erased_nothing_is_no_success() -> None:
         run.run(Protected(bytes(0x4000), "flash"), plan)
 
 
+class Smaller(FileSource):
+    """A flash that says four times what it has: addresses beyond its end begin anew."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(b"", "flash")
+        self.flash_size, self.cells = 4 * size, bytearray(b"\xff" * size)
+
+    def read(self, offset: int, size: int) -> bytes:
+        at = offset % len(self.cells)
+        return bytes(self.cells[at : at + size])
+
+    def write(self, offset: int, data: bytes) -> None:
+        at = offset % len(self.cells)
+        self.cells[at : at + len(data)] = data
+
+    def erase(self, offset: int, size: int) -> None:
+        self.write(offset, b"\xff" * size)
+
+
+def test_a_flash_that_is_smaller_than_it_says_is_found_out() -> None:
+    steps = (run.Step("the app", 0x10000, b"app"), run.Step("ota_1", 0x50000, b"\xff" * 0x1000))
+    plan: Any = SimpleNamespace(steps=steps)
+    with pytest.raises(RigError, match="the app at 0x10000 is not there any more: a later step has written over it"):
+        run.run(Smaller(0x40000), plan)
+    assert run.run(Smaller(0x80000), plan) == 3
+
+
 def test_which_of_several_boards_is_flashed_is_not_left_to_chance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -50,7 +50,16 @@ def require_yes(found: Look, wishes: Wishes) -> None:
     gone = losses(found, wishes)
     if gone and not wishes.yes:
         what = "; ".join(loss.what for loss in gone)
-        raise UsageError(f"this would lose {what}: say --yes, or --keep-files to carry files over; nothing was changed")
+        raise UsageError(f"this would lose {what}: {way_out(found)}; nothing was changed")
+
+
+def way_out(found: Look) -> str:
+    """What a person may say where something would be lost."""
+    if found.kept:
+        return f"say --yes, and what an earlier run took goes back; or move {found.kept.folder} out of provision/"
+    if found.plan.moved:
+        return "say --yes, or --keep-files to carry files over"
+    return "say --yes, with --backup FILE to have the whole flash kept first"
 
 
 def require_carried(found: Look, wishes: Wishes) -> None:

@@ -18,7 +18,13 @@ class Loader(Flash, Protocol):
 
 def run(loader: Loader, plan: Plan, progress: Progress = lambda *_: None) -> int:
     """Carry out all steps in their order; gives the bytes that were not there yet. Raises RigError."""
-    return sum(_carry_out(loader, step, progress) for step in plan.steps if not loader.same(step.offset, step.data))
+    written = sum(_carry_out(loader, step, progress) for step in plan.steps if not loader.same(step.offset, step.data))
+    if lost := next((step for step in plan.steps if not loader.same(step.offset, step.data)), None):
+        raise RigError(
+            f"{lost.what} at {lost.offset:#x} is not there any more: a later step has written over it, as where a flash is "
+            f"smaller than the {loader.flash_size >> 20} MiB that it says"
+        )
+    return written
 
 
 def _carry_out(loader: Loader, step: Step, progress: Progress) -> int:
