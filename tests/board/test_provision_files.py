@@ -4,10 +4,12 @@ import fcntl
 import os
 import pty
 import re
+import select
 import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -39,6 +41,7 @@ os.mount(disk, "/")
 """
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+_QUIET_S = 30
 _OWNS_ITS_TERMINAL = """
 import fcntl, runpy, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C reaches it
@@ -206,11 +209,12 @@ def at_terminal(
         os.close(theirs)
         said, answered = b"", False
         try:
-            while data := os.read(ours, 65536):
+            while data := _read(ours, process):
                 said += data
                 if not answered and question.encode() in said:
                     answered = True
                     meanwhile()
+                    time.sleep(0.2)  # as a person, who types once the program waits for him
                     os.write(ours, typed)
         except OSError:  # the other end is closed
             pass
@@ -262,3 +266,10 @@ def test_a_board_that_is_another_or_has_changed_while_a_person_thinks_is_not_fla
         ended, said = at_terminal(tmp_path, words, "Go on, and lose that?", b"y\n", provision_it_elsewhere)
         assert ended == 3 and "has changed since it was looked at" in " ".join(said.split())
         assert board.flash.read(0x10000, 0x1000) == b"\xff" * 0x1000
+
+
+def _read(terminal: int, process: "subprocess.Popen[bytes]") -> bytes:
+    """A program that says nothing more and does not end is ended: the test then shows what it said."""
+    if not select.select([terminal], [], [], _QUIET_S)[0]:
+        process.kill()
+    return os.read(terminal, 65536)
