@@ -1,6 +1,5 @@
 """`otactl provision` with real esptool: from blank flash, or a stock board, to one that takes updates."""
 
-import base64
 import json
 import signal
 import subprocess
@@ -10,48 +9,23 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import provisioning
 import pytest
 import rig as rigs
-from otactl.cli.main import main
 from otactl.release import fullflash
 from otactl.workspace.roster import Roster
+from provisioning import FILES, cut_at, held, otactl, stock_file
 from vboard.board import Board
 from vboard.chips import CHIPS
-from vboard.flash import bootimage, images
-from vboard.flash.nor import Operation, PowerLost
+from vboard.flash import bootimage
 from vboard.flash.otadata import State
-from vboard.flash.table import LAYOUTS
+from vboard.loader.commands import Commands, Refused
 from vboard.loader.roms import ROMS
 
 S3 = "esp32s3"
-PROGRAM = b"print('mine')\n" * 700
-FILES = {
-    "/app.py": PROGRAM,
-    "/lib/mine.py": b"",
-    "/lib/deep/data.bin": bytes(range(256)) * 20,
-    "/boot.py": b"import os\n",
-}
-
-
-def stock_file(place: Path, chip: str, seed: int = 1) -> Path:
-    """A full-flash file as micropython.org has it, with made-up images: bootloader, factory table, app."""
-    start = CHIPS[chip].bootloader_offset
-    data = bytearray(b"\xff" * (0x10000 - start))
-    bootloader = bootimage.build(chip, 4 << 20)
-    data[: len(bootloader)] = bootloader
-    data[0x8000 - start : 0x9000 - start] = LAYOUTS["factory"].to_bytes()
-    path = place / f"{chip}-{seed}.bin"
-    path.write_bytes(data + images.with_behaviour(rigs.image(seed, chip), micropython="1.26.1"))
-    return path
-
-
-def otactl(capsys: pytest.CaptureFixture[str], *words: Any, code: int = 0) -> str:
-    ended = main([str(word) for word in words])
-    said = capsys.readouterr()
-    assert ended == code, said.out + said.err
-    return said.out + said.err
+_INVALID = 0x05  # the ROM's word for a command that it does not take
+_SECURE_DOWNLOAD = 1 << 2  # of the flags in GET_SECURITY_INFO
 
 
 Otactl = Callable[..., str]
@@ -73,26 +47,8 @@ def blank(tmp_path: Path) -> Iterator[Board]:
 
 @pytest.fixture
 def stocked(tmp_path: Path) -> Iterator[Board]:
-    """An ESP32 with the stock table and files of a person's."""
-    with Board(tmp_path / "stock", full_flash=stock_file(tmp_path, "esp32").read_bytes()) as board:
-        board.power_on()
-        board.wait_repl()
-        with rigs.repl(board) as link:
-            for folder in ("/lib", "/lib/deep"):
-                link.make_folder(folder)
-            for path, data in FILES.items():
-                link.put(path, data)
+    with provisioning.stocked(tmp_path) as board:
         yield board
-
-
-def held(board: Board) -> dict[str, bytes]:
-    """The board's files, as its own MicroPython reads them."""
-    with rigs.repl(board) as link:
-        found = link.value(
-            f"{{p: __import__('binascii').b2a_base64(open(p, 'rb').read()).decode() for p in {list(FILES)!r}}}",
-            timeout_s=30,
-        )
-    return {path: base64.b64decode(text) for path, text in found.items()}
 
 
 def test_a_blank_chip_comes_to_its_first_confirmed_update(rig: rigs.Rig, blank: Board, otactl_: Otactl) -> None:
@@ -113,7 +69,10 @@ def test_a_dry_run_draws_and_changes_no_byte(stocked: Board, tmp_path: Path, ota
     before = stocked.flash.read(0, stocked.flash.size)
     said = otactl_("provision", stocked.port, "--firmware", stock_file(tmp_path, "esp32"), "--dry-run")
     assert said.index("the flash now:") < said.index("factory") < said.index("and then") < said.index("ota_1")
-    assert "will be lost: 4 files of yours: /app.py, /boot.py, /lib/deep/data.bin, /lib/mine.py" in said
+    assert (
+        "will be lost: 5 files of yours: /app.py, /boot.py, /gr\u00fc?\u00dfe.txt, /lib/deep/data.bin and 1 more"
+        in said
+    )
     told = json.loads(
         otactl_("provision", stocked.port, "--firmware", stock_file(tmp_path, "esp32"), "--dry-run", "--json")
     )
@@ -130,13 +89,13 @@ def test_files_are_lost_only_with_a_yes_and_kept_on_demand(
 ) -> None:
     before = stocked.flash.read(0, stocked.flash.size)
     words = ("provision", stocked.port, "--no-deploy", "--firmware", stock_file(tmp_path, "esp32"))
-    assert "this would lose 4 files of yours" in otactl_(*words, code=2)
+    assert "this would lose 5 files of yours" in otactl_(*words, code=2)
     assert stocked.flash.read(0, stocked.flash.size) == before
 
     (tmp_path / "whole.bin").touch()
     assert "is there already" in otactl_(*words, "--keep-files", "--backup", tmp_path / "whole.bin", code=2)
     said = otactl_(*words, "--keep-files")
-    assert "4 files are back, and compared" in said
+    assert "5 files are back, and compared" in said
     assert held(stocked) == FILES
     assert [row.label for row in stocked.table.ota_slots] == ["ota_0", "ota_1"]
 
@@ -158,24 +117,6 @@ def test_what_was_written_on_a_board_since_is_not_put_back_over(
     assert "put back" not in otactl_(*words, "--dry-run")
 
 
-def cut_at(board: Board, first: int, last: int, kind: str, skip: int) -> list[int]:
-    """Power goes before an operation between two addresses, once `skip` of them are through. Gives where that was."""
-    went: list[int] = []
-
-    def before(operation: Operation, data: bytes | None) -> None:
-        nonlocal skip
-        there = first <= operation.address < last and operation.kind == kind
-        if went or not there:
-            return
-        skip -= 1
-        if skip < 0:
-            went.append(operation.address)
-            raise PowerLost
-
-    board.flash.before = before
-    return went
-
-
 CUTS = [  # in the order of the steps, so that each run gets a step further than the one before
     ("the app, in the middle", 0x10000, 0x1C0000, "program", 2),
     ("the room for files", 0x370000, 0x380000, "erase", 0),
@@ -187,8 +128,7 @@ CUTS = [  # in the order of the steps, so that each run gets a step further than
 def test_a_run_that_power_ends_again_and_again_is_taken_up(
     stocked: Board, tmp_path: Path, otactl_: Otactl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("esptool.loader.DEFAULT_TIMEOUT", 1.0)  # seconds that a board without power is waited for
-    monkeypatch.setattr("esptool.loader.WRITE_BLOCK_ATTEMPTS", 1)
+    provisioning.do_not_wait_long(monkeypatch)
     file = stock_file(tmp_path, "esp32", seed=6)
     stocked.flash.force(0x1000, bootimage.build("esp32", 4 << 20, rollback=False))
     for address in (0x1C0000, 0x370000, 0xE000):  # what no step would have to erase is no step to cut
@@ -201,7 +141,7 @@ def test_a_run_that_power_ends_again_and_again_is_taken_up(
         stocked.flash.before = None
         stocked.power_on()
     said = otactl_(*words)
-    assert "4 files are back, and compared" in said
+    assert "5 files are back, and compared" in said
     assert held(stocked) == FILES
     app = fullflash.load(file).firmware.app
     assert rigs.slot_bytes(stocked, "ota_0", len(app)) == app and stocked.slot == "ota_0"
@@ -234,6 +174,29 @@ def test_a_chip_whose_fuses_are_burnt_is_left_alone(
         said = otactl_("provision", board.port, "--no-deploy", "--yes", "--firmware", file, code=1)
         assert f"is not to be provisioned: {says}" in said
         assert not board.flash.read(0, board.flash.size).strip(b"\xff")
+
+
+def test_a_chip_in_secure_download_mode_is_said_to_be_in_it(
+    tmp_path: Path, otactl_: Otactl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs no stub and tells nothing of its flash, so that it looks like no loader at all."""
+    answer = Commands._security_info
+
+    def locked(self: Commands, data: bytes, size: int) -> tuple[int, bytes]:
+        value, info = answer(self, data, size)
+        return value, bytes([info[0] | _SECURE_DOWNLOAD]) + info[1:]
+
+    def refused(*_: object) -> tuple[int, bytes]:
+        raise Refused(_INVALID)
+
+    monkeypatch.setattr(Commands, "_security_info", locked)
+    monkeypatch.setattr(Commands, "_read_reg", refused)
+    monkeypatch.setattr(Commands, "_write_reg", refused)
+    with Board(tmp_path / "board", chip="esp32c3", blank=True) as board:
+        board.power_on()
+        file = stock_file(tmp_path, "esp32c3")
+        said = otactl_("provision", board.port, "--no-deploy", "--yes", "--firmware", file, code=1)
+        assert "is not to be read or written: its loader is in secure download mode" in said
 
 
 def test_a_stock_board_of_before_gets_a_bootloader_that_rolls_back(
@@ -272,7 +235,7 @@ def test_four_boards_in_one_command_are_named_and_one_with_files_stops_none(
         (tmp_path / "names.csv").write_text(f"name\ndesk-01\n{boards[1]._mac.hex(':')},desk-07\ndesk-02\ndesk-03\n")
         ports = [board.port for board in (*boards, stocked)]
         said = otactl_("provision", *ports, "--no-deploy", "--names", "names.csv", code=1)
-        assert said.count("this would lose 4 files of yours") == 2  # its line, and the table
+        assert said.count("this would lose 5 files of yours") == 2  # its line, and the table
         for board in boards:
             assert [row.label for row in board.table.ota_slots] == ["ota_0", "ota_1"]
             assert board.slot == "ota_0"

@@ -18,7 +18,8 @@ from otactl.release import silent
 
 BAUD = 460_800
 _SILENT_S = 2.0
-_SIZES = {0x12: 18, 0x20: 26, 0x32: 18}  # JEDEC size codes: where a run of powers of two begins
+_DOWNLOAD_LOCKED = "its loader is in secure download mode"
+_SIZES = ((0x12, 0x1C, 18), (0x20, 0x22, 26), (0x32, 0x3A, 18))  # JEDEC size codes: runs of powers of two from 2**18 on
 _FAILURES = (FatalError, serial.SerialException, OSError)
 
 
@@ -48,7 +49,7 @@ class RomSource:
         """
         with self._esptool("reading the eFuses of the board"):
             if self._loader.secure_download_mode:
-                return "its loader is in secure download mode"
+                return _DOWNLOAD_LOCKED
             if self._loader.get_flash_encryption_enabled():
                 return "its flash is encrypted"
             return "it has secure boot" if self._loader.get_secure_boot_enabled() else ""
@@ -78,6 +79,9 @@ class RomSource:
             loader = cmds.detect_chip(
                 path, connect_mode="no-reset" if found else "default-reset", connect_attempts=2 if found else 7
             )
+            if loader.secure_download_mode:  # it neither runs a stub nor tells of its flash
+                loader._port.close()
+                raise BoardError(f"the board at {path} is not to be read or written: {_DOWNLOAD_LOCKED}")
             loader = cmds.run_stub(loader)
             if baud != loader.ESP_ROM_BAUD:
                 loader.change_baud(baud)
@@ -116,9 +120,13 @@ class RomSource:
 
     def same(self, offset: int, data: bytes) -> bool:
         """Whether `data` is what lies at `offset`, by the MD5 that the board makes of it. Raises RigError."""
+        return self.digest(offset, len(data)) == hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+    def digest(self, offset: int, size: int) -> str:
+        """The MD5 that the board makes of its flash, in hex. Raises RigError."""
         with self._esptool("reading the flash"):
-            found: str = self._loader.flash_md5sum(offset, len(data))
-        return found == hashlib.md5(data, usedforsecurity=False).hexdigest()
+            found: str = self._loader.flash_md5sum(offset, size)
+        return found
 
     def write(self, offset: int, data: bytes) -> None:
         """esptool reads its MD5 back."""
@@ -162,9 +170,9 @@ def is_silent(device: str, slow: float = 1.0) -> bool:
 def _flash_size(loader: Any) -> int:
     """Bytes, from the flash's JEDEC id. Raises BoardError."""
     code = int(loader.flash_id()) >> 16 & 0xFF
-    for first in sorted(_SIZES, reverse=True):
-        if code >= first:
-            return int(1 << _SIZES[first] + code - first)
+    for first, last, power in _SIZES:
+        if first <= code <= last:
+            return int(1 << power + code - first)
     raise BoardError(f"the flash does not tell its size (id {loader.flash_id():#08x}): is it connected?")
 
 

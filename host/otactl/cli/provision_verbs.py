@@ -76,6 +76,7 @@ def provision(
         _require_one(len(found.entries), name, backup)
         return provision_jobs.many(found.entries, jobs, as_json=as_json)
     (entry,) = found.entries
+    _require_named(entry.device)
     return _one(entry.device, jobs.slower(entry.slow), workspace, as_json)
 
 
@@ -91,6 +92,16 @@ def _require_one(count: int, name: str, backup: Path | None) -> None:
         raise click.UsageError("--name and --backup are for one board: --names FILE names several.")
 
 
+def _require_named(device: str) -> None:
+    """Raises UsageError where it is left to chance which of several boards is flashed."""
+    from otactl.board import ports
+    from otactl.errors import UsageError
+    from otactl.workspace.roster import AUTO
+
+    if device == AUTO and len(there := ports.on_usb()) > 1:
+        raise UsageError(f"{len(there)} boards may be meant ({', '.join(there)}): name the one to provision")
+
+
 def _one(device: str, jobs: "Jobs", workspace: Path | None, as_json: bool) -> int:
     from otactl.board.provision import flashmap
     from otactl.cli import display
@@ -104,7 +115,7 @@ def _one(device: str, jobs: "Jobs", workspace: Path | None, as_json: bool) -> in
         if as_json:
             print(json.dumps(flashmap.as_json(found.plan)))
         return 0
-    _agree(found, jobs.wishes)
+    _agree(found, jobs.wishes, drawn=not as_json)
     with display.Bars(quiet=as_json) as bars:
         done = jobs.carry_out(found, watched(bars))
     name = jobs.names.for_board(found.mac)
@@ -122,7 +133,7 @@ def _draw(found: "Look", wishes: "Wishes") -> None:
     from otactl.cli import display
 
     plan = found.plan
-    display.show(f"{plan.facts.chip}, flash {plan.facts.flash_size >> 20} MiB, {plan.facts.mac}")
+    display.show(f"{plan.facts.chip}, flash {plan.facts.flash_size >> 20} MiB, {plan.facts.mac}, at {found.device}")
     display.show("the flash now:")
     display.show_table(flashmap.drawn(flashmap.before(plan)))
     if plan.ready:
@@ -142,10 +153,10 @@ def _say_losses(found: "Look", wishes: "Wishes") -> None:
     from otactl.cli import display
 
     gone = losses(found, wishes)
-    for loss in () if found.kept else found.plan.lost:
+    for loss in found.plan.lost:
         if not loss.asks or loss in gone:
             display.warn(f"will be lost: {loss.what}")
-        else:
+        elif not found.kept:
             display.done(f"carried over: {loss.what}")
     _say_kept(found)
     if not found.plan.lost:
@@ -159,21 +170,22 @@ def _say_kept(found: "Look") -> None:
         display.done(f"put back: {len(found.kept.files)} files that an earlier run took, in {found.kept.folder}")
 
 
-def _agree(found: "Look", wishes: "Wishes") -> None:
-    """Ask on a terminal. Raises UsageError where nobody says yes."""
+def _agree(found: "Look", wishes: "Wishes", *, drawn: bool) -> None:
+    """Ask on a terminal, of what was `drawn` there. Raises UsageError where nobody says yes."""
     from otactl.board.provision.one import require_yes
     from otactl.cli import display
     from otactl.errors import UsageError
 
-    if not sys.stdin.isatty():
+    if not (drawn and sys.stdin.isatty()):
         require_yes(found, wishes)
         return
-    from otactl.board.provision.one import losses
+    from otactl.board.provision.one import losses, way_out
 
     if not losses(found, wishes) or wishes.yes:
         return
     try:
-        agreed = click.confirm("Go on, and lose that? (--keep-files carries files over)", default=False)
+        display.show(f"to answer beforehand: {way_out(found)}")
+        agreed = click.confirm("Go on, and lose that?", default=False)
     except click.Abort:
         display.show("")
         raise KeyboardInterrupt("stopped: nothing was changed") from None

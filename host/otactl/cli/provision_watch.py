@@ -28,6 +28,8 @@ def run(patterns: Sequence[str], jobs: Jobs) -> int:
     arrivals = Arrivals(patterns)
     came: list[_Board] = []
     display.show("plug boards in, one or many at a time; Ctrl-C when all are ticked off")
+    if there := sorted(arrivals.left_alone.values()):
+        display.warn(f"left alone, as they are plugged in already: {', '.join(there)}; a pattern takes them too")
     with Rows([]) as rows:
         try:
             while True:

@@ -1,6 +1,7 @@
 """Names for boards that are provisioned, and ports that are new."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from otactl.board.provision.arrivals import Arrivals
@@ -110,3 +111,25 @@ def test_a_port_that_went_away_is_new_again_but_not_while_it_is_at_work(tmp_path
     assert replugged() == 0
     arrivals.done(str(port))
     assert replugged() == 1
+
+
+class UsbPort(NamedTuple):
+    device: str
+    vid: int | None
+    location: str | None = None
+
+
+def test_without_a_pattern_only_what_a_board_may_be_and_what_comes_later_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = [UsbPort("/dev/ttyUSB0", 0x10C4, "1-1"), UsbPort("/dev/ttyS0", None)]
+    monkeypatch.setattr("otactl.board.provision.arrivals.list_ports.comports", lambda: list(there))
+    arrivals = Arrivals([])
+    assert arrivals.left_alone == {"1-1": "/dev/ttyUSB0"}
+    phone, board = UsbPort("/dev/ttyACM0", 0x18D1, "1-2"), UsbPort("/dev/ttyACM1", 0x303A, "1-3")
+    there += [phone, board]
+    assert arrivals.look() + arrivals.look() == [("1-3", "/dev/ttyACM1")]
+    replugged = there.pop(0)
+    assert arrivals.look() == []
+    there.append(replugged)
+    assert arrivals.look() + arrivals.look() == [("1-1", "/dev/ttyUSB0")]

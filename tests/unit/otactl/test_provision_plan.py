@@ -33,6 +33,16 @@ ARDUINO = Table.from_csv("""
 """)
 
 
+OWN = Table.from_csv("""
+    nvs,     data, nvs,     0x9000,   0x6000
+    factory, app,  factory, 0x10000,  0x1F0000
+    vfs,     data, fat,     0x200000, 0x1E0000
+    fctry,   data, nvs,     0x3E0000, 0x6000
+    mine,    0x40, 0x00,    0x3F0000, 0xF000
+    key,     0x41, 0x07,    0x3FF000, 0x1000
+""")
+
+
 def full(chip: str = "esp32", *, size: int = 0, seed: int = 1, version: str = "1.26.1") -> FullFlash:
     """A full-flash file with made-up images; `size`: of the app, in bytes."""
     app = build_app(chip, seed=seed)
@@ -88,6 +98,12 @@ class Made:
 
 def rows(made: Plan) -> list[tuple[str, int, int]]:
     return [(part.name, part.offset, part.size) for part in made.after.parts]
+
+
+def assert_asks(made: Plan, begin: list[str]) -> None:
+    """A person is asked about what `begin` names, in its order, and about nothing else."""
+    asked = [loss.what for loss in made.asks]
+    assert len(asked) == len(begin) and all(map(str.startswith, asked, begin)), asked
 
 
 def what(made: Plan) -> list[str]:
@@ -146,6 +162,12 @@ def test_a_named_layout_is_taken_and_has_room_for_files(words: str, mib: int, fi
     assert rows(made)[:-1] == wanted and rows(made)[-1][0] == "vfs"
     assert board.do(made.steps).boots == first
     assert board.planned(layout=words).ready
+
+
+def test_a_chip_that_nothing_is_tested_on_is_refused() -> None:
+    with pytest.raises(OtactlError, match="esp8266 takes no updates: boards with esp32, esp32s2") as refused:
+        plan.check("esp8266", full(), "")
+    assert refused.value.exit_code == 1
 
 
 def test_a_table_of_ones_own_is_read_from_csv(tmp_path: Path) -> None:
@@ -208,6 +230,22 @@ def test_a_csv_that_is_no_table_for_updates_is_refused(tmp_path: Path, csv: str,
         (lambda: Made().put(0x8000, b"?"), ["whatever lies in its flash"], []),
         (lambda: Made().put(0x1000, b"?"), ["whatever lies in its flash"], []),
         (lambda: Made().stock().put(0x8010, b"?"), ["whatever lies in its flash"], []),  # a damaged table
+        (lambda: Made().put(0x2F0000, b"?"), ["whatever lies in its flash"], []),  # only its first sectors were erased
+        (lambda: Made().put(0x9000, b"?"), ["whatever lies in its flash"], []),
+        (lambda: Made().put(0x10000, full().firmware.app), [], []),  # an earlier run came so far
+        (
+            lambda: Made().stock(ARDUINO, file=full(seed=5)).put(0x393000, b"?"),  # behind blank sectors
+            ["spiffs: data of an unknown kind"],
+            ["app0: an image"],
+        ),
+        (lambda: Made().stock(OWN).put(0x3F0000, b"?"), ["mine: data of an unknown kind"], []),
+        (lambda: Made().stock(OWN).put(0x3FF000, b"?"), ["key: data of an unknown kind"], []),  # one sector
+        (lambda: Made().stock(OWN).put(0x3E0000, b"?"), ["fctry: data of an unknown kind"], []),
+        (
+            lambda: Made().stock(ARDUINO).put(0x10000, build_app("esp32", project="blink", version="7")),
+            ["app0: blink 7, built Jan  1 2026, not MicroPython"],
+            [],
+        ),
     ],
 )  # fmt: skip
 def test_what_may_be_a_persons_is_asked_about(made: Callable[[], Made], asks: list[str], told: list[str]) -> None:
@@ -220,10 +258,19 @@ def test_what_may_be_a_persons_is_asked_about(made: Callable[[], Made], asks: li
 
 def test_files_that_were_read_are_named_and_nobodys_are_not_asked_about() -> None:
     found = Made().stock().put(0x200000, LITTLEFS).planned()
-    assert [loss.what for loss in found.listed({"vfs": "1 file of yours: /app.py"}).asks] == [
-        "1 file of yours: /app.py"
-    ]
-    assert found.listed({"vfs": ""}).lost == ()
+    assert [loss.what for loss in found.listed("1 file of yours: /app.py").asks] == ["1 file of yours: /app.py"]
+    assert found.listed("").lost == ()
+
+
+def test_only_the_filesystem_that_micropython_mounts_is_known_by_its_files() -> None:
+    both = Table.from_csv("""
+        nvs,     data, nvs,     0x9000,   0x6000
+        factory, app,  factory, 0x10000,  0x1F0000
+        ffat,    data, fat,     0x200000, 0x100000
+        vfs,     data, fat,     0x300000, 0x100000
+    """)
+    found = Made().stock(both).put(0x200000, LITTLEFS).put(0x300000, LITTLEFS).planned().listed("")
+    assert [loss.what.partition(":")[0] for loss in found.asks] == ["ffat"]
 
 
 @pytest.mark.parametrize(
@@ -244,6 +291,16 @@ def test_values_of_programs_stay_where_the_new_nvs_has_their_pages(
     assert board.do(made.steps).bytes[0x9000:0xE000] == before
 
 
+def test_values_of_programs_that_fill_all_pages_of_the_new_nvs_are_asked_about(tmp_path: Path) -> None:
+    """NVS does not start without a blank page, and MicroPython then erases all of it."""
+    board = Made().stock().nvs(tmp_path / "nvs", 0x9000, 0x6000, "lamp")
+    for page in range(1, 5):
+        board.put(0x9000 + page * 0x1000, b"used")
+    assert_asks(board.planned(), ["nvs: what programs keep there (lamp)"])
+    board.put(0xB000, b"\xff" * 4)
+    assert_asks(board.planned(), [])
+
+
 @pytest.mark.parametrize(
     ("names", "asks"), [(("lamp", "phy"), ["nvs: what programs keep there (lamp)"]), (("phy",), [])]
 )
@@ -255,26 +312,29 @@ def test_values_of_programs_that_move_are_asked_about(tmp_path: Path, names: tup
     assert board.do(made.steps).bytes[0x9000:0xE000] == b"\xff" * 0x5000
 
 
+AGAIN = ["the app, into ota_0", "otadata"]
+
+
 @pytest.mark.parametrize(
-    ("change", "steps"),
+    ("change", "steps", "asks"),
     [
-        (lambda board: board, []),
-        (lambda board: board.put(0x1000, full(seed=3).firmware.app), ["bootloader"]),
-        (lambda board: board.put(0x10100, b"????"), ["the app, into ota_0", "otadata"]),
-        (lambda board: board.put(0x10000, build_app("esp32s3")), ["the app, into ota_0", "otadata"]),
-        (lambda board: board.put(0x10000, build_app("esp32", project="esphome")), ["the app, into ota_0", "otadata"]),
-        (
-            lambda board: board.put(0x10000, OLD),
-            ["the app, into ota_0", "otadata"],
-        ),
-        (lambda board: board.put(0x370000, LITTLEFS), []),
-        (lambda board: board.put(0x370000, b"?"), ["room for files"]),  # MicroPython would not start its program
+        (lambda board: board, [], []),
+        (lambda board: board.put(0x1000, full(seed=3).firmware.app), ["bootloader"], []),
+        (lambda board: board.put(0x10100, b"????"), AGAIN, []),
+        (lambda board: board.put(0x10000, build_app("esp32s3")), AGAIN, []),
+        (lambda board: board.put(0x10000, build_app("esp32", project="esphome")), AGAIN, ["ota_0: esphome"]),
+        (lambda board: board.put(0x10000, b"mine"), AGAIN, ["ota_0: no app image"]),
+        (lambda board: board.put(0x10000, OLD), AGAIN, []),
+        (lambda board: board.put(0x370000, LITTLEFS), [], []),
+        (lambda board: board.put(0x370000, b"?"), ["room for files"], ["vfs: data"]),  # MicroPython would not start
     ],
 )
-def test_a_board_that_takes_updates_keeps_its_table(change: Callable[[Made], Made], steps: list[str]) -> None:
+def test_a_board_that_takes_updates_keeps_its_table(
+    change: Callable[[Made], Made], steps: list[str], asks: list[str]
+) -> None:
     made = change(Made().stock("ota")).planned()
     assert what(made) == steps and made.layout is None
-    assert [loss.what.partition(":")[0] for loss in made.asks] == (["vfs"] if "room for files" in steps else [])
+    assert_asks(made, asks)
 
 
 def test_an_update_that_runs_is_not_flashed_over() -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 from otactl.board import slots_image, slots_picture
 from otactl.board.provision import fitness, nvs
 from otactl.board.slots_image import Content
-from otactl.board.slots_layout import DATA, SECTOR, TABLE_AT, TABLE_SIZE, Part
+from otactl.board.slots_layout import SECTOR, TABLE_AT, TABLE_SIZE, Part
 from otactl.board.slots_picture import Picture, next_boot
 from otactl.board.slots_source import Source
 from otactl.errors import BoardError
@@ -15,6 +15,7 @@ from otactl.release import firmware, fullflash
 from otactl.release.fullflash import FullFlash
 
 _HEAD = 2 * SECTOR  # of a filesystem: littlefs has its superblock in the first two blocks
+_FIRST_APP = 0x10000  # where a stock build has its app, and a table made to fit its first slot
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
@@ -45,10 +46,12 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The NVS partition. `used`: bytes from its start up to the last page in use; `of`: whose programs' values it has."""
+    """The NVS partition. `used`: bytes from its start up to the last page in use; `full`: none of the pages up to there
+    is blank; `of`: whose programs' values it has."""
 
     part: Part
     used: int
+    full: bool
     of: frozenset[str]
 
 
@@ -56,7 +59,7 @@ class Settings:
 class Facts:
     """`bootloader`: the image in flash, None where there is none. `picture`: None without a readable table.
 
-    `empty`: nothing but FF where bootloader and table belong, as a module comes from its factory. `unfit`: why the
+    `empty`: nothing but FF and this very app, as a module comes from its factory, or an earlier run left it. `unfit`: why the
     table is none for updates, `fault`: why what boots next is none for the agent; "" where they are. `same`: the
     slots that hold the file's app already.
     """
@@ -77,6 +80,12 @@ class Facts:
     def parts(self) -> tuple[Part, ...]:
         return self.picture.parts if self.picture else ()
 
+    @property
+    def mounted(self) -> Store | None:
+        """The place for files that MicroPython mounts, and its REPL tells of."""
+        found = {store.name: store for store in reversed(self.stores)}
+        return next((found[name] for name in fitness.FILES if name in found), None)
+
 
 def gather(source: Flash, full: FullFlash, mac: str, progress: Progress = lambda *_: None) -> Facts:
     """Read what a plan needs. Raises BoardError, RigError."""
@@ -94,13 +103,21 @@ def gather(source: Flash, full: FullFlash, mac: str, progress: Progress = lambda
         source.flash_size,
         fullflash.image(boot_area),
         picture,
-        no_table and not boot_area.strip(b"\xff"),
-        tuple(Store(*place, _kind(source.read(place[1], _HEAD))) for place in fitness.places(parts, source.flash_size)),
+        no_table and not boot_area.strip(b"\xff") and _blank_beyond(source, full.firmware.app),
+        tuple(_store(source, *place) for place in fitness.places(parts, source.flash_size)),
         _settings(source, parts),
         unfit,
         "" if unfit or not picture else _fault(source, picture, same, progress),
         same,
     )
+
+
+def as_it_was(source: Flash, found: Facts) -> bool:
+    """Whether the table is still the same, and each place for files of the same kind: what was blank stays so."""
+    picture, _ = _picture(source)
+    if (picture.parts if picture else ()) != found.parts:
+        return False
+    return all(_store(source, store.name, store.offset, store.size) == store for store in found.stores)
 
 
 def named(content: Content, full: FullFlash) -> Content:
@@ -118,6 +135,21 @@ def _picture(source: Flash) -> tuple[Picture | None, bool]:
         return None, blank
 
 
+def _blank_beyond(source: Flash, app: bytes) -> bool:
+    """Whether the flash is blank behind the table, but for where an earlier run writes `app`."""
+    before, end = TABLE_AT + SECTOR, -(-(_FIRST_APP + len(app)) // SECTOR) * SECTOR
+    blank = ((before, _FIRST_APP - before), (end, source.flash_size - end))
+    return all(source.same(offset, b"\xff" * size) for offset, size in blank)
+
+
+def _store(source: Flash, name: str, offset: int, size: int) -> Store:
+    """MicroPython formats its own place where the head is blank; another's data may begin behind blank sectors."""
+    kind = _kind(source.read(offset, min(size, _HEAD)))
+    if kind == "blank" and name not in fitness.FILES and not source.same(offset, b"\xff" * size):
+        kind = "other"
+    return Store(name, offset, size, kind)
+
+
 def _holds(source: Flash, part: Part, app: bytes) -> bool:
     return len(app) <= part.size and source.same(part.offset, app)
 
@@ -132,11 +164,11 @@ def _kind(head: bytes) -> str:
 
 
 def _settings(source: Flash, parts: tuple[Part, ...]) -> Settings | None:
-    part = next((part for part in parts if (part.type, part.subtype) == (DATA, fitness.NVS)), None)
+    part = fitness.main_nvs(parts)
     if part is None or part.offset + part.size > source.flash_size:
         return None
     data = source.read(part.offset, part.size)
-    return Settings(part, nvs.used(data), nvs.owners(data))
+    return Settings(part, nvs.used(data), nvs.full(data), nvs.owners(data))
 
 
 def _fault(source: Flash, picture: Picture, same: frozenset[str], progress: Progress) -> str:

@@ -9,7 +9,7 @@ A copy lies in a folder of its own until it is on the board again and compared, 
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from otactl.board import agent
 from otactl.board.link import Link
+from otactl.board.provision.untouched import Print
 from otactl.errors import BoardError, RigError
 from otactl.files import write_atomic
 
@@ -25,6 +26,7 @@ _LIST = "kept.json"
 _PIECE = 12 << 10  # bytes of a file in one answer
 _BLOCK = 4096  # a file takes whole blocks of a littlefs
 _A_FILE_S = 30  # to read and hash one, on the board
+WHO = "':'.join('%02x' % byte for byte in __import__('machine').unique_id())"
 _AGENT = ("/lib/ota/", "/etc/ota/")
 _PORTS_OWN = "on every boot"  # in the first line of the boot.py that MicroPython makes
 SETUP = """
@@ -59,10 +61,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What lies on a board's own filesystem. `files`: path → (bytes, SHA-256)."""
+    """What lies on the filesystem at a board's root. `files`: path → (bytes, SHA-256). `size`: bytes of it in all."""
 
     files: dict[str, tuple[int, str]]
     folders: tuple[str, ...]
+    size: int
 
     def of_a_person(self, read: Callable[[str], bytes]) -> list[str]:
         """The paths of all but MicroPython's own boot.py, the agent and its hooks. `read` gives a file's bytes."""
@@ -90,7 +93,10 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A copy in `folder`. `begun`: the board's flash may have been written to since; `returned`: all is back."""
+    """A copy in `folder`. `begun`: the board's flash may have been written to since; `returned`: all is back.
+
+    `rest`: what the flash then held of the filesystem where nothing was to be written, as untouched.Print has it.
+    """
 
     folder: Path
     mac: str
@@ -99,6 +105,7 @@ class Kept:
     room: int  # bytes that they take on a filesystem, at the most
     begun: bool = False
     returned: bool = False
+    rest: tuple[Print, ...] = ()
 
     def saved(self) -> "Kept":
         told = {key: value for key, value in asdict(self).items() if key != "folder"}
@@ -108,15 +115,28 @@ class Kept:
     def path(self, name: str) -> Path:
         return _inside(self.folder / "files", name)
 
+    def whole(self, name: str) -> bool:
+        """Whether a file is in the copy as it was on the board."""
+        place = self.path(name)
+        return place.is_file() and sha256(place.read_bytes()).hexdigest() == self.files[name]
+
+    def lacks(self, found: Listing, paths: Sequence[str]) -> list[str]:
+        """Which of a listing's files the copy has not, or has otherwise."""
+        return [path for path in paths if self.files.get(path) != found.digest(path)]
+
 
 def listing(link: Link) -> Listing:
     """Raises BoardError, RigError."""
     said = link.run(SETUP + "\n_walk('')", timeout_s=_A_FILE_S, coming=True)
-    rows = [json.loads(line) for line in said.splitlines() if line.startswith("[")]
-    return Listing(
-        {path: (size, digest) for path, size, digest in rows if digest},
-        tuple(path for path, _, digest in rows if not digest),
-    )
+    try:  # by lines of the board's only: a name may hold what Python takes for the end of a line
+        rows = [json.loads(line) for line in said.split("\n") if line.strip()]
+        files = {path: (size, digest) for path, size, digest in rows if digest}
+        folders = tuple(path for path, _, digest in rows if not digest)
+    except ValueError:
+        raise BoardError(
+            f"the board at {link.device} does not list its files: does its program print all the time?"
+        ) from None
+    return Listing(files, folders, link.value("os.statvfs('/')[1] * os.statvfs('/')[2]"))
 
 
 def reader(link: Link, found: Listing) -> Callable[[str], bytes]:
@@ -131,14 +151,23 @@ def reader(link: Link, found: Listing) -> Callable[[str], bytes]:
                 break
             data += piece
         if sha256(data).hexdigest() != digest:
-            raise BoardError(f"{path} on the board at {link.device} does not read the same twice: is its flash worn?")
+            raise BoardError(
+                f"{path} on the board at {link.device} does not read the same twice: does a timer or a thread of its "
+                "program write to it? if not, its flash may be worn"
+            )
         return data
 
     return read
 
 
-def take(link: Link, found: Listing, mac: str, base: Path, say: Say) -> Kept:
-    """Copy the board's files into a new folder below `base`. Raises BoardError, RigError, OSError."""
+def take(link: Link, mac: str, base: Path, say: Say) -> Kept:
+    """Copy the files of the board with that address into a new folder below `base`; its program is left stopped.
+
+    Raises BoardError, also where they change meanwhile, RigError, OSError.
+    """
+    if (there := link.value(WHO)) != mac:
+        raise RigError(f"another board is at {link.device} now ({there}, it was {mac}): run it again")
+    found = listing(link)  # anew: its program may have run since a person was asked
     now = datetime.now(UTC)
     folder = base / FOLDER / f"{mac.replace(':', '-')}-{now:%Y%m%dT%H%M%S}"
     read = reader(link, found)
@@ -148,8 +177,20 @@ def take(link: Link, found: Listing, mac: str, base: Path, say: Say) -> Kept:
         place.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(place, read(path), 0o600)
     folder.mkdir(parents=True, exist_ok=True)
+    if listing(link) != found:
+        raise BoardError(
+            f"files on the board at {link.device} change while they are copied: does a timer or a thread of its program "
+            "write to them? stop it, and run it again"
+        )
     digests = {path: digest for path, (_, digest) in found.files.items()}
-    return Kept(folder, mac, digests, found.folders, found.room).saved()
+    kept = Kept(folder, mac, digests, found.folders, found.room)
+    if wrong := [path for path in digests if not kept.whole(path)]:
+        raise RigError(
+            f"{kept.path(wrong[0])} is not what was read off the board: does this disk take two names for one, or one "
+            "name in two cases? take another --workspace"
+        )
+    link.let_go()  # so that nothing is written until its flash is
+    return kept.saved()
 
 
 def unreturned(base: Path, mac: str) -> Kept | None:
@@ -160,7 +201,8 @@ def unreturned(base: Path, mac: str) -> Kept | None:
     for path in sorted((base / FOLDER).glob(f"{mac.replace(':', '-')}-*/{_LIST}"), reverse=True):
         try:
             raw = json.loads(path.read_text())
-            kept = Kept(path.parent, **{**raw, "folders": tuple(raw["folders"])})
+            rest = tuple((offset, size, md5) for offset, size, md5 in raw.get("rest", ()))
+            kept = Kept(path.parent, **{**raw, "folders": tuple(raw["folders"]), "rest": rest})
         except (ValueError, TypeError, KeyError):
             raise RigError(f"{path} is damaged: move its folder away, with the files in it") from None
         if kept.begun:
@@ -183,11 +225,10 @@ def give_back(link: Link, kept: Kept, say: Say) -> Returned:
     order = sorted(kept.files.keys() - set(left), key=lambda path: (path in ("/boot.py", "/main.py"), path))
     for number, path in enumerate(order, 1):
         say(f"putting back {path} ({number} of {len(order)})")
-        data = kept.path(path).read_bytes()
-        if sha256(data).hexdigest() != kept.files[path]:
+        if not kept.whole(path):
             raise RigError(f"{kept.path(path)} is not what was taken off the board any more")
         if there.digest(path) != kept.files[path]:
-            link.put(path, data)
+            link.put(path, kept.path(path).read_bytes())
     found = link.values("_hash", order, timeout_s=_A_FILE_S) if order else []
     wrong = [path for path, digest in zip(order, found, strict=True) if digest != kept.files[path]]
     if wrong:

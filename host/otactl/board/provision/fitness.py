@@ -6,9 +6,10 @@ from otactl.release import firmware
 from otactl.release.firmware import Firmware
 
 NVS = 2
-_OF_THE_SYSTEM = (0, 1, NVS, 3, 4, 5)  # subtypes of data that no person keeps files in: otadata, phy, nvs, coredump …
+_OF_THE_SYSTEM = (0, 1, 3, 4, 5)  # subtypes of data that no person keeps files in: otadata, phy, coredump, keys …
+_OWN = 0x40  # types from here on are an application's own
 _NVS_LEAST = 3 * SECTOR
-_FILES = ("vfs", "ffat")  # what MicroPython calls the partition with its files
+FILES = ("vfs", "ffat")  # what MicroPython calls the partition with its files; it takes the first that is there
 _FILES_LEAST = 0x20000  # bytes that the agent and a small application need
 
 
@@ -29,9 +30,9 @@ def of_table(parts: tuple[Part, ...], wanted: Firmware, flash_size: int) -> str:
         return f"its {small.name} has {small.size} bytes, the firmware {app_size}"
     if max(part.offset + part.size for part in parts) > flash_size:
         return f"its table goes beyond the {flash_size >> 20} MiB of its flash"
-    if not any(name in _FILES and size >= _FILES_LEAST for name, _, size in places(parts, flash_size)):
+    if not any(name in FILES and size >= _FILES_LEAST for name, _, size in places(parts, flash_size)):
         return "its table leaves no room for files"
-    if not _makes_its_own(wanted.micropython) and not any(part.name in _FILES for part in parts):
+    if not _makes_its_own(wanted.micropython) and not any(part.name in FILES for part in parts):
         return f"its table has no vfs, which MicroPython {wanted.micropython} does not make by itself"
     return ""
 
@@ -46,20 +47,32 @@ def of_app(content: Content, version: str, slot: str) -> str:
     return f"{slot} holds MicroPython {version}, too old for the agent" if firmware.too_old(version) else ""
 
 
+def main_nvs(parts: tuple[Part, ...]) -> Part | None:
+    """The NVS partition that MicroPython uses; another one is a program's own."""
+    found = [part for part in parts if (part.type, part.subtype) == (DATA, NVS)]
+    return next((part for part in found if part.name == "nvs"), found[0] if found else None)
+
+
+def _of_a_person(part: Part) -> bool:
+    return part.type >= _OWN or (part.type == DATA and part.subtype not in _OF_THE_SYSTEM)
+
+
 def _makes_its_own(version: str) -> bool:
     """Whether that MicroPython takes what the table leaves for its files: since 1.26."""
     return not version or tuple(map(int, version.split(".")))[:2] >= (1, 26)
 
 
 def places(parts: tuple[Part, ...], flash_size: int) -> list[tuple[str, int, int]]:
-    """(name, offset, size) of what may hold files: data partitions, and the rest that MicroPython takes by itself."""
+    """(name, offset, size) of what may hold a person's data: all partitions but apps and the system's own, and the
+    rest that MicroPython takes by itself."""
+    settings = main_nvs(parts)
     found = [
         (part.name, part.offset, min(part.size, flash_size - part.offset))
         for part in parts
-        if part.type == DATA and part.subtype not in _OF_THE_SYSTEM and part.offset + 2 * SECTOR <= flash_size
+        if _of_a_person(part) and part != settings and part.offset < flash_size
     ]
     end = max((part.offset + part.size for part in parts), default=0)
-    takes_the_rest = not {name for name, _, _ in found} & set(_FILES)
+    takes_the_rest = not {name for name, _, _ in found} & set(FILES)
     if parts and takes_the_rest and end + 2 * SECTOR <= flash_size:
         found.append(("vfs", end, flash_size - end))
     return found

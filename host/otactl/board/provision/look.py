@@ -6,15 +6,16 @@ from pathlib import Path
 
 from otactl.board import ports
 from otactl.board.link import Link
-from otactl.board.provision import facts, files, plan, prompt
+from otactl.board.provision import facts, files, plan, prompt, untouched
+from otactl.board.provision.facts import Store
 from otactl.board.provision.files import Kept, Listing
 from otactl.board.provision.plan import Plan
 from otactl.board.provision.which import Firmwares
 from otactl.board.slots_rom import BAUD, RomSource
-from otactl.errors import BoardError
+from otactl.errors import BoardError, RigError
 
 _PROMPT_S = 10  # of a board that was reset: what runs on it may be anything
-_MOUNTED = ("vfs", "ffat")  # the partition that MicroPython mounts
+_FAT_OWN = 0x20000  # bytes at the most that a FAT keeps of its partition for itself
 _NAMES_SHOWN = 4
 
 
@@ -51,12 +52,13 @@ class Watch:
 @dataclass(frozen=True, slots=True)
 class Look:
     """`device`: where this very board is. `listing`: its files, where they could be read. `kept`: a copy of an earlier
-    run that is to go back."""
+    run that is to go back. `covered`: that copy has all that is on the filesystem now."""
 
     device: str
     plan: Plan
     listing: Listing | None = None
     kept: Kept | None = None
+    covered: bool = False
 
     @property
     def mac(self) -> str:
@@ -71,14 +73,19 @@ def look(device: str, wishes: Wishes, watch: Watch) -> Look:
         plan.check(rom.chip, full, locked)
         here = _pinned(device, rom.path)
         found = facts.gather(rom, full, rom.mac, lambda done, size: watch.progress("reading what runs", done, size))
+        kept = files.unreturned(wishes.base, found.mac)
+        covered = kept is not None and untouched.same(rom, kept.rest)
     made = plan.make(found, full, wishes.layout)
-    kept = files.unreturned(wishes.base, found.mac)
-    unread = any(loss.store and loss.store.name in _MOUNTED for loss in made.asks)
-    if not unread or kept:  # what is there now may be half of what the copy has
-        return Look(here, made, None, kept)
+    moved = made.moved
+    if covered or not (moved and moved.store):
+        return Look(here, made, None, kept, covered)
     watch.say("looking for files of yours")
-    listing, words = _listed(here, wishes.slow, watch.check)
-    return Look(here, made.listed(words) if listing else made, listing, kept)
+    listing, names = _listed(here, moved.store, wishes.slow, watch.check)
+    if listing is None:
+        return Look(here, made, None, kept)
+    if kept:
+        names = kept.lacks(listing, names)
+    return Look(here, made.listed(_words(names)), listing, kept, kept is not None and not names)
 
 
 def _pinned(device: str, path: str) -> str:
@@ -89,21 +96,33 @@ def _pinned(device: str, path: str) -> str:
     return f"id:{serial}" if serial else path
 
 
-def _listed(device: str, slow: float, check: Callable[[], None]) -> tuple[Listing | None, dict[str, str]]:
-    """What a board's own MicroPython says of its files; nothing where none answers, or it cannot read them."""
+def _listed(device: str, store: Store, slow: float, check: Callable[[], None]) -> tuple[Listing | None, list[str]]:
+    """What a board's own MicroPython says of the files in `store`, and which of them are a person's.
+
+    Nothing where none answers, or it cannot read them, or has something else at its root, such as an SD card.
+    """
     if not prompt.wait(device, _PROMPT_S * slow, check).at_prompt:
-        return None, {}
+        return None, []
     try:
         with Link(device, slow=slow) as link:
             found = files.listing(link)
             names = found.of_a_person(files.reader(link, found))
-    except BoardError:
-        return None, {}
-    return found, dict.fromkeys(_MOUNTED, _words(names))
+    except (BoardError, RigError):  # its program may be what keeps it from answering: a yes lets it be given up
+        return None, []
+    return (found, names) if _is_of(store, found.size) else (None, [])
+
+
+def _is_of(store: Store, size: int) -> bool:
+    """Whether a filesystem of that size is the one in `store`: what a FAT keeps for itself does not count as its size,
+    and where the bootloader knows of less flash than there is, the rest that MicroPython takes ends there."""
+    least = store.size - (_FAT_OWN if store.kind == "fat" else 0)
+    end = store.offset + size
+    return least <= size <= store.size or (size < store.size and end & (end - 1) == 0)
 
 
 def _words(names: list[str]) -> str:
     if not names:
         return ""
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return f"{len(names)} file{'s' * (len(names) != 1)} of yours: {', '.join(names[:_NAMES_SHOWN])}{more}"
+    shown = "".join(c if c.isprintable() else "?" for c in ", ".join(names[:_NAMES_SHOWN]))
+    return f"{len(names)} file{'s' * (len(names) != 1)} of yours: {shown}{more}"

@@ -18,6 +18,11 @@ def used(data: bytes) -> int:
     return -(-len(data.rstrip(b"\xff")) // _PAGE) * _PAGE
 
 
+def full(data: bytes) -> bool:
+    """Whether all pages up to the last one in use are in use."""
+    return all(data[at : at + _PAGE].strip(b"\xff") for at in range(0, used(data), _PAGE))
+
+
 def owners(data: bytes) -> frozenset[str]:
     """The namespaces in it that programs made."""
     names = {name for at in range(0, len(data), _PAGE) for name in _namespaces(data[at : at + _PAGE])}

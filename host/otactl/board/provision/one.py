@@ -1,15 +1,18 @@
 """One board, from what a look has found to one that takes updates."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from otactl.board import ports
 from otactl.board.deploy import Deployed, deploy
 from otactl.board.link import Link
-from otactl.board.provision import files, prompt, run
+from otactl.board.provision import facts, files, prompt, run, untouched
 from otactl.board.provision.files import Kept, Returned
 from otactl.board.provision.look import Look, Watch, Wishes
 from otactl.board.provision.plan import Loss
+from otactl.board.provision.untouched import Print
 from otactl.board.slots_rom import RomSource
 from otactl.errors import BoardError, RigError, UsageError
 from otactl.files import write_private
@@ -20,7 +23,7 @@ _FOR_THE_AGENT = 0x20000  # bytes on the filesystem
 _RUNS = (
     "[[list(p.info())[:5] for t in (0, 1) for p in _P.find(t)], _P(_P.RUNNING).info()[4], "
     "'.'.join(map(str, __import__('sys').implementation[1][:3])), "
-    "':'.join('%02x' % byte for byte in __import__('machine').unique_id())]"
+    f"{files.WHO}]"
 )
 
 
@@ -37,32 +40,54 @@ class Done:
 
 def losses(found: Look, wishes: Wishes) -> tuple[Loss, ...]:
     """What a person has to say yes to: what may be theirs, and is not carried over, nor agreed to in an earlier run."""
-    if found.kept:
+    if found.covered and found.plan.facts.picture is None:  # it was this run's table that was torn
         return ()
-    carried = wishes.keep_files and found.listing
-    return tuple(
-        loss for loss in found.plan.asks if not (carried and loss.store and loss.store.name in ("vfs", "ffat"))
-    )
+    carried = found.covered or (wishes.keep_files and found.listing and not found.kept)
+    return tuple(loss for loss in found.plan.asks if not (carried and loss == found.plan.moved))
 
 
 def require_yes(found: Look, wishes: Wishes) -> None:
     """Raises UsageError where something would be lost that nobody has agreed to."""
     gone = losses(found, wishes)
     if gone and not wishes.yes:
-        raise UsageError(
-            f"this would lose {gone[0].what}: say --yes, or --keep-files to carry files over; nothing was changed"
-        )
+        what = "; ".join(loss.what for loss in gone)
+        raise UsageError(f"this would lose {what}: {way_out(found)}; nothing was changed")
+
+
+def way_out(found: Look) -> str:
+    """What a person may say where something would be lost."""
+    if found.kept:
+        return f"say --yes, and what an earlier run took goes back; or move {found.kept.folder} out of provision/"
+    if found.plan.moved:
+        return "say --yes, or --keep-files to carry files over"
+    return "say --yes, with --backup FILE to have the whole flash kept first"
 
 
 def require_carried(found: Look, wishes: Wishes) -> None:
     """Raises BoardError where files are to be kept and cannot be: unreadable, or too many for the new table."""
-    moved = [loss.store for loss in found.plan.asks if loss.store and loss.store.name in ("vfs", "ffat")]
-    if wishes.keep_files and moved and not found.listing and not found.kept:
+    moved, kept = found.plan.moved, found.kept
+    if wishes.keep_files and moved and not found.covered:
+        _require_readable(found, moved)
+    room = kept.room if kept else found.listing.room if found.listing and wishes.keep_files else 0
+    _require_room(room, found)
+
+
+def _require_readable(found: Look, moved: Loss) -> None:
+    """And that no copy of an earlier run stands in their way."""
+    if not found.listing:
+        again = f", and what an earlier run took goes back from {found.kept.folder}" if found.kept else ""
         raise BoardError(
-            f"the files in {moved[0].name} cannot be read: no MicroPython answers. `otactl slots backup` keeps the whole "
-            "flash in a file; without --keep-files they are given up"
+            "the files on the board cannot be read: no MicroPython answers, or it has something else at its root. "
+            f"`otactl slots backup` keeps the whole flash in a file; without --keep-files they are given up{again}"
         )
-    room = found.kept.room if found.kept else found.listing.room if found.listing and wishes.keep_files else 0
+    if found.kept:
+        raise BoardError(
+            f"{found.kept.folder}, which an earlier run took off this board, has not {moved.what}: move that folder out "
+            "of provision/ to carry over what is on the board now, or leave out --keep-files to put back what is in it"
+        )
+
+
+def _require_room(room: int, found: Look) -> None:
     layout = found.plan.layout
     if layout and room and room + _FOR_THE_AGENT > layout.files.size:
         raise BoardError(
@@ -87,20 +112,33 @@ def _provisioned(found: Look, wishes: Wishes, watch: Watch, workspace: Workspace
     device, kept = found.device, found.kept
     if found.listing and wishes.keep_files and not kept:
         with Link(device, slow=wishes.slow) as link:
-            link.run(files.SETUP)
-            kept = files.take(link, found.listing, found.mac, wishes.base, watch.say)
+            kept = files.take(link, found.mac, wishes.base, watch.say)
+        _require_room(kept.room, found)
     written, kept = _flash(found, wishes, watch, kept, backup) if found.plan.steps else (0, kept)
     watch.say("waiting for its prompt")
     heard = prompt.wait(device, _START_S * wishes.slow, watch.check)
     if not heard.at_prompt:
-        raise _silent(device, heard)
+        with _knowing(kept):
+            raise _silent(device, heard)
     with Link(device, slow=wishes.slow) as link:
-        version = _checked(link, found)
-        returned = files.give_back(link, kept, watch.say) if kept else None
+        with _knowing(kept):
+            version = _checked(link, found)
+            returned = files.give_back(link, kept, watch.say) if kept else None
         watch.say("deploying the agent")
         watch.check()
         deployed = deploy(link, workspace, say=watch.say) if workspace else None
     return Done(written, returned, deployed, version)
+
+
+@contextlib.contextmanager
+def _knowing(kept: Kept | None) -> Iterator[None]:
+    """Whatever goes wrong while the files are off the board, a person is told where they are."""
+    try:
+        yield
+    except (BoardError, RigError) as error:
+        if not kept:
+            raise
+        raise type(error)(f"{error}; the files that were on it are in {kept.folder}, and go back in the end") from None
 
 
 def _flash(
@@ -111,17 +149,32 @@ def _flash(
         _require_same(rom.mac, found)
         if backup:
             write_private(backup, run.backup(rom, watch.progress))
+        _require_unchanged(rom, found)
         if kept:
-            kept = replace(kept, begun=True).saved()
+            kept = replace(kept, begun=True, rest=_rest(rom, found, kept)).saved()
         watch.note("writing its flash")
         try:
-            return run.run(rom, found.plan, watch.progress), kept
+            with _knowing(kept):
+                return run.run(rom, found.plan, watch.progress), kept
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 "stopped in the middle of its flash: run it again, which goes on from here"
             ) from None
         except RigError as error:
             raise RigError(f"{error}; run it again, which goes on from here") from None
+
+
+def _rest(rom: RomSource, found: Look, kept: Kept) -> tuple[Print, ...]:
+    """What tells another run whether the filesystem is still the one that the copy was taken of."""
+    store = found.plan.facts.mounted
+    places = [(store.offset, store.size)] if store else [(offset, size) for offset, size, _ in kept.rest]
+    return untouched.printed(rom, [left for place in places for left in untouched.beside(place, found.plan.steps)])
+
+
+def _require_unchanged(rom: RomSource, found: Look) -> None:
+    """A person may have been asked for long, and another run may have been at the board. Raises RigError."""
+    if not facts.as_it_was(rom, found.plan.facts):
+        raise RigError(f"the flash of the board at {found.device} has changed since it was looked at: run it again")
 
 
 def _require_same(mac: str, found: Look) -> None:

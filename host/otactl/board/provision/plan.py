@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from otactl.board.provision import layouts
 from otactl.board.provision.facts import Facts, Store, named
 from otactl.board.provision.layouts import Layout
-from otactl.board.slots_image import HEAD_SIZE, look
+from otactl.board.slots_image import HEAD_SIZE, Content, look
 from otactl.board.slots_layout import SECTOR, TABLE_AT, Entry, Part, parse_table
 from otactl.board.slots_picture import Picture, next_boot
 from otactl.errors import BoardError
@@ -19,6 +19,7 @@ from otactl.release.firmware import Firmware
 from otactl.release.fullflash import FullFlash
 
 _BLANK_ENTRY = Entry.parse(b"\xff" * 32)
+CHIPS = ("esp32", "esp32s2", "esp32s3", "esp32c3", "esp32c6")  # that the agent is tested on
 _FILES_HEAD = 0x10000  # where this much is blank, MicroPython makes a new filesystem
 
 
@@ -68,19 +69,21 @@ class Plan:
     def asks(self) -> tuple[Loss, ...]:
         return tuple(loss for loss in self.lost if loss.asks)
 
-    def listed(self, what: dict[str, str]) -> "Plan":
-        """With what a look into the filesystems has found, by their names; "" where nothing in one is a person's."""
-        known = [
-            replace(loss, what=what[loss.store.name], asks=bool(what[loss.store.name]))
-            if loss.store and loss.store.name in what
-            else loss
-            for loss in self.lost
-        ]
+    @property
+    def moved(self) -> Loss | None:
+        """The filesystem that MicroPython mounts, where it goes; its files can be carried over."""
+        return next((loss for loss in self.asks if loss.store and loss.store == self.facts.mounted), None)
+
+    def listed(self, what: str) -> "Plan":
+        """With what a look into the filesystem that MicroPython mounts has found; "" where nothing in it is a person's."""
+        known = [replace(loss, what=what, asks=bool(what)) if loss == self.moved else loss for loss in self.lost]
         return replace(self, lost=tuple(loss for loss in known if loss.what))
 
 
 def check(chip: str, full: FullFlash, locked: str) -> None:
     """Raises BoardError where this file, or any, must not be written to the board."""
+    if chip not in CHIPS:
+        raise BoardError(f"an {chip} takes no updates: boards with {', '.join(CHIPS)} do")
     if locked:
         raise BoardError(f"this board is not to be provisioned: {locked}, so it would not start a stock build")
     if full.chip != chip:
@@ -176,9 +179,12 @@ def _nvs(layout: Layout) -> Part:
 
 
 def _kept_settings(facts: Facts, nvs: Part) -> int:
-    """Bytes of the NVS partition that stay: all pages in use, where they lie in the new one as they did in the old."""
+    """Bytes of the NVS partition that stay: all pages in use, where they lie in the new one as they did in the old.
+
+    Without a blank page NVS does not start, and MicroPython then erases it (ESP_ERR_NVS_NO_FREE_PAGES in its main.c).
+    """
     old = facts.settings
-    if old is None or old.part.offset != nvs.offset or old.used > nvs.size:
+    if old is None or old.part.offset != nvs.offset or old.used > nvs.size or (old.used == nvs.size and old.full):
         return 0
     return min(old.part.size, nvs.size)
 
@@ -197,13 +203,21 @@ def _losses(facts: Facts, steps: tuple[Step, ...], layout: Layout | None) -> tup
 def _app_losses(
     picture: Picture, same: frozenset[str], touched: list[tuple[int, int]], layout: Layout | None
 ) -> Iterator[Loss]:
-    """The images that go, but for the one that the file brings again: no person wrote these, so they ask for no yes."""
+    """The images that go, but for the one that the file brings again. A MicroPython can be downloaded again and asks for
+    no yes; another program may be a person's own."""
     for part in picture.apps:
         content = picture.contents[part.name]
         overwritten = any(start < part.offset + part.size and part.offset < end for start, end in touched)
-        if content.kind == "image" and part.name not in same and (overwritten or layout):
-            built = f", built {content.built[:11]}" if content.built else ""
-            yield Loss(f"{part.name}: {content.said}{built}", False)
+        if content.kind == "blank" or part.name in same or not (overwritten or layout):
+            continue
+        built = f", built {content.built[:11]}" if content.built else ""
+        own = _may_be_own(content)
+        yield Loss(f"{part.name}: {content.said}{built}{', not MicroPython' * own}", own)
+
+
+def _may_be_own(content: Content) -> bool:
+    """MicroPython leaves the texts of its descriptor empty, or has its name in them."""
+    return content.kind == "other" or bool(content.project and "micropython" not in content.said.lower())
 
 
 def _left(store: Store, touched: list[tuple[int, int]], layout: Layout | None) -> bool:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from otactl.board.provision.facts import Flash
 from otactl.board.provision.plan import Plan, Step
+from otactl.errors import RigError
 
 _PIECE = 0x20000  # bytes that are compared, written and told of at a time
 
@@ -17,7 +18,13 @@ class Loader(Flash, Protocol):
 
 def run(loader: Loader, plan: Plan, progress: Progress = lambda *_: None) -> int:
     """Carry out all steps in their order; gives the bytes that were not there yet. Raises RigError."""
-    return sum(_carry_out(loader, step, progress) for step in plan.steps if not loader.same(step.offset, step.data))
+    written = sum(_carry_out(loader, step, progress) for step in plan.steps if not loader.same(step.offset, step.data))
+    if lost := next((step for step in plan.steps if not loader.same(step.offset, step.data)), None):
+        raise RigError(
+            f"{lost.what} at {lost.offset:#x} is not there any more: a later step has written over it, as where a flash is "
+            f"smaller than the {loader.flash_size >> 20} MiB that it says"
+        )
+    return written
 
 
 def _carry_out(loader: Loader, step: Step, progress: Progress) -> int:
@@ -25,6 +32,10 @@ def _carry_out(loader: Loader, step: Step, progress: Progress) -> int:
     progress(step.what, 0, size)
     if step.erases:
         loader.erase(step.offset, size)
+        if not loader.same(step.offset, step.data):
+            raise RigError(
+                f"{step.what} at {step.offset:#x} is not blank after its erase: is the flash protected, or worn?"
+            )
         progress(step.what, size, size)
         return size
     written = 0

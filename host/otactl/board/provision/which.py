@@ -28,10 +28,13 @@ class Firmwares:
         """`named`: the one file to take, for any board. Raises ReleaseError where that is none to take."""
         self._named = fullflash.load(named) if named else None
         self._folder = folder
-        self._found: dict[str, FullFlash] | None = None
+        self._found: dict[str, list[FullFlash]] | None = None
 
     def for_chip(self, chip: str) -> FullFlash:
-        """The named file, or the newest of the folder's that is for `chip`. Raises UsageError that says what to get."""
+        """The named file, or the newest of the folder's that is for `chip`.
+
+        Raises UsageError that says what to get, or which ones are equally new.
+        """
         if self._named:
             return self._named
         if self._found is None:
@@ -41,19 +44,27 @@ class Firmwares:
                 f"no firmware for this {chip}: get {to_get(chip)}, and name it with --firmware or put it into "
                 f"{self._folder}"
             )
-        return self._found[chip]
+        newest, *others = self._found[chip]
+        if others:
+            names = ", ".join(Path(one.name).name for one in (newest, *others))
+            raise UsageError(f"{names} in {self._folder} are for {chip} and of one version: name one with --firmware")
+        return newest
 
 
-def _newest(folder: Path) -> dict[str, FullFlash]:
-    """By chip, of the full-flash files in a folder; what else lies there is passed over."""
-    found: dict[str, FullFlash] = {}
+def _newest(folder: Path) -> dict[str, list[FullFlash]]:
+    """By chip, of the full-flash files in a folder; what else lies there is passed over. More than one where their
+    versions are equal: of a chip with octal PSRAM, or on one core, there are other builds."""
+    found: dict[str, list[FullFlash]] = {}
     for path in sorted(folder.glob("*.bin")):
         try:
             one = fullflash.load(path)
         except ReleaseError:
             continue
-        if one.chip not in found or _age(one) >= _age(found[one.chip]):
-            found[one.chip] = one
+        known = found.setdefault(one.chip, [])
+        if not known or _age(one) > _age(known[0]):
+            found[one.chip] = [one]
+        elif _age(one) == _age(known[0]):
+            known.append(one)
     return found
 
 
