@@ -12,7 +12,7 @@ BESIDE    := $(VENV)/beside/ready
 OTACTL    := $(BIN)/otactl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo picture test lint fmt deploy status repl board bench powercut soak hil hil-self clean
+.PHONY: help demo picture test lint fmt deploy status repl board bench powercut matrices soak hil hil-self clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,7 +40,10 @@ $(BESIDE): $(READY)
 
 test: $(READY) ## all tests
 	@$(MAKE) --no-print-directory $(BESIDE) || echo "no $(BESIDE): the tests beside other plugins are skipped" >&2
-	@$(BIN)/python -m pytest -n 4 $(ARGS)
+	@$(BIN)/python -m pytest -n 5 $(ARGS)
+
+matrices: $(READY) ## all rows of the tests of which `make test` runs a slice
+	@MATRICES=all $(BIN)/python -m pytest -n 4 $(ARGS)
 
 soak: $(READY) ## 200 random sequences of network faults (SEED=7 to choose them, ONLY=17 for one)
 	@SOAK=200 SEED="$(or $(SEED),$$(date +%s))" ONLY="$(ONLY)" \

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
+import matrices
 import pytest
 import rig as rigs
 from otactl.workspace.workspace import Workspace
@@ -64,6 +65,13 @@ def firmware() -> Path:
     return FIRMWARE
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of tests with many rows a slice, unless all are asked for."""
+    if not matrices.is_whole(config):
+        items[:], left_out = matrices.sliced(items)
+        config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
@@ -77,7 +85,9 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What came of the soak (tests/board/test_soak.py), whichever worker it ran on."""
+    """Which tables were sliced; what came of the soak (tests/board/test_soak.py), whichever worker it ran on."""
+    if not matrices.is_whole(terminalreporter.config):
+        terminalreporter.write_line(matrices.told())
     reports = [r for group in terminalreporter.stats.values() for r in group]
     calls = [r for r in reports if getattr(r, "when", None) == "call"]
     codes = Counter(str(v) for r in calls for name, v in r.user_properties if name == "soak")

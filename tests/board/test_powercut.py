@@ -17,7 +17,7 @@ from vboard.board import Board
 from vboard.flash.powercut import PowerCut
 
 SEED = 20261121
-STATES = 6  # of each scenario, and a second cut in every third recovery
+STATES = 4  # of each scenario, and a second cut in every third recovery
 
 Look = Callable[[str], Base]
 
