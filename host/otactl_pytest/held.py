@@ -9,7 +9,7 @@ import pytest
 from otactl.errors import OtactlError, RigError
 from otactl.workspace.roster import Entry
 
-from otactl_pytest import ladder, outcome, preflight
+from otactl_pytest import ladder, outcome, preflight, redact, undo
 from otactl_pytest.board import Board
 from otactl_pytest.evidence import Evidence
 from otactl_pytest.power import Power
@@ -89,6 +89,8 @@ class Held:
         self.board.fresh(within_s)
         found = preflight.check(self.board, self.expected)
         self.board.chip = found.chip
+        if self.expected.mac != found.mac:  # the first look: the passwords of an agent that it has are kept secret
+            redact.register_from(undo.settings_of(self.board))
         self.expected = replace(self.expected, mac=found.mac)  # from now on this very board
 
     def _after(self, item: pytest.Item, evidence: Evidence) -> None:

@@ -34,13 +34,13 @@ class Session(Link):
         timed = self._transport.serial
         timed.port = ListenedPort(timed.port, self._hear, self._find_again)
 
-    def close(self) -> None:
+    def _shut(self) -> None:
         """At any moment, in any thread: a call in another one finds the port closed, and nothing half changed."""
         port = self._transport.serial.port
         if isinstance(port, ListenedPort):
             port.close()
         else:
-            super().close()
+            super()._shut()
 
     def end(self) -> None:
         """Give the port back, for good."""

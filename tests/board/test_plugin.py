@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pluginbench
 import pytest
-from otactl.workspace.roster import Entry
-from otactl_pytest import ladder, lease
+from otactl.board import lock
+from otactl_pytest import ladder
 from pluginbench import PROGRAM, ended, on_socket, run, start, with_program
 from vboard.board import Board
 
@@ -259,7 +259,7 @@ def test_no_board_at_the_port_is_one_rig_fault(tmp_path: Path) -> None:
 
 
 def test_a_board_that_another_session_holds_is_one_rig_fault(tmp_path: Path, vboard: Board) -> None:
-    held = lease.take([Entry("desk", str(vboard.port))], 0)
+    held = lock.take(str(vboard.port))  # a lease would be lent to what this session starts
     ran = run(tmp_path / "project", WRONG, f"--board={vboard.port}", "--board-wait", "0.5")
     held.release()
     assert ran.code == 3, ran.said

@@ -64,7 +64,7 @@ def test_an_update_of_a_board_with_an_agent_of_its_own_is_undone_and_no_password
         "test_update": "PASSED",
         "test_that_fails": "FAILED",
     }, ran.said
-    assert "it joins with ***\n" in ran.said
+    assert "it joins with ***\n" in ran.said, ran.said
     assert rigs.slot_bytes(board, "ota_1", len(new)) == new, "nothing was updated"
 
     seen = len(board.text)

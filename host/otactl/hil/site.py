@@ -149,6 +149,7 @@ class Site:
         )
 
     def _firmware(self) -> bytes:
+        self.board.fresh()  # what came before has left little memory for a network and a block
         images.join(self.board)
         if not self.setting.firmware:
             return images.fetch(self.board, self.address, self.home_size, self.home_digest)
