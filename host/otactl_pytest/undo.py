@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from otactl.board.slots_layout import ENTRY_SIZE, NEW, PENDING, SECTOR, Entries, Entry, Part, active, named
 from otactl.board.slots_repl import ReplSource
+from otactl.board.snippets import RECORD
 from otactl.errors import BoardError
 
 if TYPE_CHECKING:
@@ -43,38 +44,6 @@ def _whole(name):
         found.update(block)
     return list(found.digest())
 """
-_RECORD = """
-from esp32 import NVS
-from binascii import b2a_base64, a2b_base64
-_n = NVS("ota")
-_BLOBS, _NUMBERS = ("job0", "job1", "state0", "state1"), ("offset", "proven")
-def _kept():
-    found = {}
-    b = bytearray(1500)
-    for k in _BLOBS:
-        try:
-            found[k] = b2a_base64(bytes(b[:_n.get_blob(k, b)])).decode()
-        except OSError:
-            pass
-    for k in _NUMBERS:
-        try:
-            found[k] = _n.get_i32(k)
-        except OSError:
-            pass
-    return found
-def _put(found):
-    for k in _BLOBS + _NUMBERS:
-        try:
-            _n.erase_key(k)
-        except OSError:
-            pass
-    for k, v in found.items():
-        if isinstance(v, str):
-            _n.set_blob(k, a2b_base64(v))
-        else:
-            _n.set_i32(k, v)
-    _n.commit()
-"""
 
 
 class Undo:
@@ -94,7 +63,7 @@ class Undo:
             self._heads = {part.name: _head(source, part) for part in _slots(source)}
             self._image = self._whole()
             self._files = {path: board.files.get(path) for path in [*self._present(), *_HOOKS] if self._is_there(path)}
-            self._record: dict[str, Any] = board.link.value("_kept()", _RECORD)
+            self._record: dict[str, Any] = board.link.value("_record()", RECORD)
 
     def forget_record(self) -> None:
         """The agent starts as on a new board: a workspace of a test's own counts its releases from 1."""
@@ -127,7 +96,7 @@ class Undo:
                 board.link.put(path, data)
 
     def _set_record(self, found: dict[str, Any]) -> None:
-        self._board.link.run(f"{_RECORD}\n_put({found!r})")
+        self._board.link.run(f"{RECORD}\n_set_record({found!r})")
 
     def _present(self) -> list[str]:
         link = self._board.link

@@ -11,6 +11,7 @@ from typing import Any
 
 from otactl.board import agent, hooks
 from otactl.board.link import Link
+from otactl.board.snippets import HASH
 from otactl.errors import BoardError, OtactlError, UsageError
 from otactl.release import channels, firmware
 from otactl.workspace import keys, tls
@@ -39,17 +40,12 @@ from ota.install import update
 
 # for the board: what lies in its files
 FILES = (
-    """
-import os, hashlib, binascii
-def _hash(path):
+    HASH
+    + """
+import os
+def _digest(path):
     try:
-        h = hashlib.sha256()
-        with open(path, "rb") as f:
-            while True:
-                b = f.read(512)
-                if not b:
-                    return binascii.hexlify(h.digest()).decode()
-                h.update(b)
+        return _hash(path)
     except OSError:
         return None
 def _text(path):
@@ -203,7 +199,7 @@ class _Deployment:
         # what boot.py and main.py import comes last: a deployment that breaks off leaves the agent of before
         order = sorted(modules, key=lambda name: (name.partition(".")[0] in _DOORS, name))
         wanted = {f"{AGENT}/{name}": modules[name] for name in order} | settings
-        present = self._link.values("_hash", list(wanted), timeout_s=_HASHING_S)
+        present = self._link.values("_digest", list(wanted), timeout_s=_HASHING_S)
         for (path, data), digest in zip(wanted.items(), present, strict=True):
             if digest == sha256(data).hexdigest():
                 self._done.unchanged += 1

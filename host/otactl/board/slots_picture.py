@@ -57,9 +57,6 @@ class Picture:
     def fits(self, part: Part) -> bool:
         return self.contents[part.name].fits(self.chip)
 
-    def with_otadata(self, entries: Entries) -> "Picture":
-        return replace(self, otadata=entries)
-
 
 @dataclass(frozen=True, slots=True)
 class Choice:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from otactl.board.snippets import HASH, RECORD
 from otactl.errors import BoardError
 from otactl.hil.program import FOLDER
 
@@ -23,9 +24,8 @@ _LONG_S = 120.0  # hashing all files of a board, removing a folder of many
 _BLOCK = 4096
 _SLACK = 12 * _BLOCK  # for the program's data, the journal and the manifest
 
-_CALLS = f"""
-import os, json, hashlib, binascii
-from esp32 import Partition, NVS
+_CALLS = f"""{HASH}{RECORD}
+import os, json
 def _is(path):
     try:
         return os.stat(path)[0] >> 14  # 1: a folder, 2: a file
@@ -42,14 +42,6 @@ def _files(path, skip):
         else:
             found.append(name)
     return found
-def _hash(path):
-    h = hashlib.sha256()
-    with open(path, "rb") as f:
-        while True:
-            b = f.read(512)
-            if not b:
-                return binascii.hexlify(h.digest()).decode()
-            h.update(b)
 def _remove(path):
     kind = _is(path)
     if kind == 1:
@@ -62,33 +54,6 @@ def _aside(number):
     return "%s/%d" % ({KEPT!r}, number)  # a number, as no two paths have the same
 def _inventory():
     return dict((name, _hash(name)) for name in _files("", {FOLDER!r}))
-_BLOBS, _NUMBERS = ("job0", "job1", "state0", "state1"), ("offset", "proven", "filler")
-def _record():
-    nvs, found, raw = NVS("ota"), {{}}, bytearray(1984)
-    for key in _BLOBS:
-        try:
-            found[key] = binascii.hexlify(raw[:nvs.get_blob(key, raw)]).decode()
-        except OSError:
-            pass
-    for key in _NUMBERS:
-        try:
-            found[key] = nvs.get_i32(key)
-        except OSError:
-            pass
-    return found
-def _set_record(wanted):
-    nvs = NVS("ota")
-    for key in _BLOBS + _NUMBERS:
-        if key not in wanted:
-            try:
-                nvs.erase_key(key)
-            except OSError:
-                pass
-        elif isinstance(wanted[key], str):
-            nvs.set_blob(key, binascii.unhexlify(wanted[key]))
-        else:
-            nvs.set_i32(key, wanted[key])
-    nvs.commit()
 def _ours(path):
     return any(path == one or one[-1] == "/" and path[:len(one)] == one for one in {OURS!r})
 def _folders(path=""):

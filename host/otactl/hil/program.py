@@ -11,7 +11,8 @@ from binascii import unhexlify
 from dataclasses import dataclass
 
 from otactl.board import agent
-from otactl.board.slots_layout import STATES, Entry, active, named
+from otactl.board.slots_layout import Entry
+from otactl.board.snippets import OTADATA
 
 FOLDER = "/hil"  # all that the suite leaves lying about on a board, but for what deploy writes
 PLAN, JOURNAL, DATA = f"{FOLDER}/plan.json", f"{FOLDER}/boots", f"{FOLDER}/data"
@@ -41,10 +42,7 @@ _APP = """\
 # The suite's program. It does what the plan says in the slot that the plan is for, and tells what it sees.
 import json
 import time
-from binascii import hexlify
-
-from esp32 import Partition
-
+{otadata}
 _slot = Partition(Partition.RUNNING).info()[4]
 with open({plan!r}) as f:
     _plan = json.load(f)
@@ -58,15 +56,6 @@ def selftest():
     if _here == "selftest-raises":
         raise RuntimeError("as planned")
     return True
-
-
-def _otadata():
-    found, raw = [], bytearray(32)
-    for part in Partition.find(Partition.TYPE_DATA, subtype=0):
-        for sector in (0, 1):
-            part.readblocks(sector, raw)
-            found.append(hexlify(raw).decode())
-    return found
 
 
 def _journal():
@@ -121,7 +110,7 @@ def boot_py() -> bytes:
 
 
 def app_py() -> bytes:
-    return _APP.format(plan=PLAN, journal=JOURNAL, data=DATA).encode()
+    return _APP.format(otadata=OTADATA, plan=PLAN, journal=JOURNAL, data=DATA).encode()
 
 
 def plan(slot: str = "", do: str = "", pins: tuple[tuple[int, int], ...] = ()) -> bytes:
@@ -147,16 +136,6 @@ class Beat:
     otadata: tuple[Entry, ...]  # two, or none where the table has none
     boots: tuple[Boot, ...]
     runs: int
-
-    def named(self, slots: int) -> tuple[int, str]:
-        """Number of the slot that otadata names among so many, -1 for none, and its state."""
-        if len(self.otadata) != 2:
-            return -1, "none"
-        index = active((self.otadata[0], self.otadata[1]))
-        if index is None:
-            return -1, "none"
-        entry = self.otadata[index]
-        return named(entry, slots), STATES.get(entry.state, "undefined")
 
 
 def parse_beat(line: str) -> Beat | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from otactl.board.slots_layout import STATES, VALID, Entry, active, named, switched
+from otactl.board.snippets import OTADATA
 from otactl.errors import BoardError
 
 if TYPE_CHECKING:
@@ -13,21 +14,14 @@ if TYPE_CHECKING:
 _LONG_S = 60.0  # the hash of a slot: four seconds on a chip
 _FACTORY, _OTA_0 = 0x00, 0x10
 
-_CALLS = """
+_CALLS = (
+    OTADATA
+    + """
 import hashlib
-from binascii import hexlify
-from esp32 import Partition
 def _apps():
     return [list(p.info())[1:5] for p in Partition.find(Partition.TYPE_APP)]
 def _slot(name):
     return [p for p in Partition.find(Partition.TYPE_APP) if p.info()[4] == name][0]
-def _otadata():
-    found, raw = [], bytearray(32)
-    for part in Partition.find(Partition.TYPE_DATA, subtype=0):
-        for sector in (0, 1):
-            part.readblocks(sector, raw)
-            found.append(hexlify(raw).decode())
-    return found
 def _running():
     return Partition(Partition.RUNNING).info()[4]
 def _hash(name, size):
@@ -45,6 +39,7 @@ def _sketch(name):
         h.update(buf)
     return hexlify(h.digest()).decode()
 """
+)
 _SET = """
 _o = Partition.find(Partition.TYPE_DATA, subtype=0)[0]
 def _set(sector, head):

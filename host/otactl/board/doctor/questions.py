@@ -72,5 +72,5 @@ def facts(link: Link) -> dict[str, Any]:
 
 def hashes(link: Link, names: list[str]) -> dict[str, str | None]:
     """SHA-256 (hex) of the agent's files of those names, None where one is missing. After `facts`. Raises as it."""
-    found = link.values("_hash", [f"{deploy.AGENT}/{name}" for name in names], timeout_s=_HASHING_S)
+    found = link.values("_digest", [f"{deploy.AGENT}/{name}" for name in names], timeout_s=_HASHING_S)
     return dict(zip(names, found, strict=True))

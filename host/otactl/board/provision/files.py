@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from otactl.board import agent
 from otactl.board.link import Link
 from otactl.board.provision.untouched import Print
+from otactl.board.snippets import HASH
 from otactl.errors import BoardError, RigError
 from otactl.files import write_atomic
 
@@ -29,16 +30,10 @@ _A_FILE_S = 30  # to read and hash one, on the board
 WHO = "':'.join('%02x' % byte for byte in __import__('machine').unique_id())"
 _AGENT = ("/lib/ota/", "/etc/ota/")
 _PORTS_OWN = "on every boot"  # in the first line of the boot.py that MicroPython makes
-SETUP = """
-import os, json, hashlib, binascii
-def _hash(path):
-    h = hashlib.sha256()
-    with open(path, "rb") as f:
-        while True:
-            b = f.read(512)
-            if not b:
-                return binascii.hexlify(h.digest()).decode()
-            h.update(b)
+_SETUP = (
+    HASH
+    + """
+import os, json
 def _same(path):
     return os.statvfs(path)[:3] == os.statvfs("/")[:3]
 def _walk(path):
@@ -55,6 +50,7 @@ def _piece(path, at, size):
         f.seek(at)
         print(binascii.b2a_base64(f.read(size)).decode())
 """
+)
 
 Say = Callable[[str], None]
 
@@ -127,7 +123,7 @@ class Kept:
 
 def listing(link: Link) -> Listing:
     """Raises BoardError, RigError."""
-    said = link.run(SETUP + "\n_walk('')", timeout_s=_A_FILE_S, coming=True)
+    said = link.run(_SETUP + "\n_walk('')", timeout_s=_A_FILE_S, coming=True)
     try:  # by lines of the board's only: a name may hold what Python takes for the end of a line
         rows = [json.loads(line) for line in said.split("\n") if line.strip()]
         files = {path: (size, digest) for path, size, digest in rows if digest}
