@@ -16,6 +16,7 @@ from otactl.cli.run import rig_fault
 from otactl.errors import OtactlError
 
 _EVERY_S = 1.0
+_POLL_S = 0.1  # Windows passes no Ctrl-C on to a wait without end
 _LEFT = "stopped; run it again, which goes on from there"
 
 
@@ -59,26 +60,33 @@ class _Board(threading.Thread):
         self.path, self.row = path, row
         self.ending = Ending(False, "stopped", why=_LEFT)
         self.fault: BaseException | None = None
+        self.over = threading.Event()  # Ctrl-C in a join() makes Python 3.11 take the thread for dead (bpo-45274)
         self._key, self._jobs, self._arrivals = key, jobs, arrivals
 
     def run(self) -> None:
         try:
-            self.ending = self._jobs.whole(self.path, self.row)
-        except OtactlError as error:
-            self.ending = Ending(False, "failed", why=str(error))
-        except OSError as error:
-            self.ending = Ending(False, "failed", why=str(rig_fault(error)))
-        except KeyboardInterrupt as stopped:
-            self.ending = Ending(False, "stopped", why=str(stopped) or _LEFT)
-        except BaseException as error:
+            self.ending = self._ended()
+            self.row.end(f"{self.ending.outcome}: {self.ending.why}", self.ending.well)
+        except BaseException as error:  # a thread's own are printed, and lost
             self.fault = error
-        self.row.end(f"{self.ending.outcome}: {self.ending.why}", self.ending.well)
-        self._arrivals.done(self._key)
+        finally:
+            self._arrivals.done(self._key)
+            self.over.set()
+
+    def _ended(self) -> Ending:
+        try:
+            return self._jobs.whole(self.path, self.row)
+        except OtactlError as error:
+            return Ending(False, "failed", why=str(error))
+        except OSError as error:
+            return Ending(False, "failed", why=str(rig_fault(error)))
+        except KeyboardInterrupt as stopped:
+            return Ending(False, "stopped", why=str(stopped) or _LEFT)
 
 
 def _finish(came: Sequence[_Board], *, at_once: bool) -> None:
     """Wait for the boards at work; Ctrl-C (once more) stops each at its next step."""
-    while at_work := [board for board in came if board.is_alive()]:
+    while at_work := [board for board in came if not board.over.is_set()]:
         if at_once:
             for board in at_work:
                 board.row.stop.press()
@@ -86,7 +94,8 @@ def _finish(came: Sequence[_Board], *, at_once: bool) -> None:
             display.show(f"{len(at_work)} at work still: Ctrl-C again stops them")
         try:
             for board in at_work:
-                board.join()
+                while not board.over.wait(_POLL_S):
+                    pass
         except (KeyboardInterrupt, SystemExit):
             at_once = True
 
