@@ -2,15 +2,13 @@
 the network is touched; so is a key nobody knows: a misspelt `allow_htttp` must not pass in silence."""
 
 import json
-import os
+import sys
 
 from .errors import OtaError, require
 
 _NEEDED = object()  # no value fits less
 _MANY = 1 << 30
-_NUMBER = (int, float)
-_SECONDS = (_NUMBER, 1, 86400)  # below 0.1 s the esp32 socket takes a time limit for "do not block"
-_TIMEOUT = {"timeout_s": _SECONDS + (60,)}
+_SECONDS = ((int, float), 1, 86400)  # below 0.1 s the esp32 socket takes a time limit for "do not block"
 
 # name: kinds that JSON may give, or words; least and most of the number or of the length; default
 _TOP = {
@@ -24,24 +22,9 @@ _TOP = {
     "connect_timeout_s": _SECONDS + (15,), "read_timeout_s": _SECONDS + (20,),
     "trial": ((dict,), 0, _MANY, {}),
 }  # fmt: skip
+_ROOM = __name__.rsplit(".", 1)[0] + ".entries"
+_ENTRIES = ("ethernet", "image_signature", "trial")  # each has its tables in entries/, if it is configured
 _WIFI = {"ssid": ((str,), 1, 32, _NEEDED), "password": ((str, None), 0, 64, None)}
-_TRIAL = {
-    "deadline_s": ((int,), 10, 86400, 180), "watchdog_s": ((int,), 5, 600, 30), "settle_s": ((int,), 0, 3600, 10),
-    "checks": ((list,), 0, _MANY, [{"check": "wifi"}, {"check": "server"}]),
-}  # fmt: skip
-_GPIO = {
-    "pin": ((int, str), 0, 64, _NEEDED), "level": ((int,), 0, 1, _NEEDED), "hold_s": (_NUMBER, 0, 3600, 1),
-    "pull": (("up", "down", None), 0, 0, None),
-}  # fmt: skip
-_CHECKS: dict = {
-    "wifi": _TIMEOUT, "network": _TIMEOUT, "server": _TIMEOUT, "healthy": _TIMEOUT, "gpio": dict(_GPIO, **_TIMEOUT),
-    "heap": {"free": ((int,), 1, 1 << 26, _NEEDED)},
-    "filesystem": {"path": ((str,), 1, 128, "/"), "free": ((int,), 0, _MANY, 0)},
-    "import": {"module": ((str,), 1, 128, _NEEDED)},
-    "call": dict(_TIMEOUT, function=((str,), 3, 128, _NEEDED)),
-}  # fmt: skip
-# check -> its module in checks/, where the names differ
-MODULES = {"wifi": "network", "import": "imports", "call": "imports"}
 
 
 def load(path: str = "/etc/ota/config.json") -> dict:
@@ -49,23 +32,13 @@ def load(path: str = "/etc/ota/config.json") -> dict:
     try:
         with open(path) as f:
             found = check(json.load(f))
-        _require_checks(found["trial"]["checks"])
+        _entry("trial").require_here(found["trial"]["checks"])
+        _let_go()
         return found
     except OSError:
         raise OtaError("config-missing", path)
     except (ValueError, RuntimeError):
         raise OtaError("config-not-json", path)
-
-
-def _require_checks(checks: "list[dict]") -> None:
-    # A check that is not there would fail a good release on its trial. `deploy` installs what is configured.
-    try:
-        here = [name.split(".")[0] for name in os.listdir(__file__.rsplit("/", 1)[0] + "/checks")]
-    except OSError:  # frozen into the firmware, whole
-        return
-    for item in checks:
-        name = item["check"]
-        require(name == "healthy" or MODULES.get(name, name) in here, "not-installed", name)
 
 
 def check(raw) -> dict:
@@ -75,27 +48,24 @@ def check(raw) -> dict:
     wifi = config["wifi"] or []
     wifi = [wifi] if isinstance(wifi, dict) else wifi
     config["wifi"] = [_fill(item, _WIFI, f"wifi[{i}].") for i, item in enumerate(wifi)]
-    if config["ethernet"] is not None:
-        from .net import fields
-
-        config["ethernet"] = _fill(config["ethernet"], fields.ETHERNET, "ethernet.")
-    if config["image_signature"] is not None:
-        from .release import fields as signed
-
-        config["image_signature"] = signed.image_signature(config["image_signature"], _fill)
-    trial = config["trial"] = _fill(config["trial"], _TRIAL, "trial.")
-    require(trial["settle_s"] < trial["deadline_s"], "config-invalid", "trial.settle_s")  # or it never ends
-    trial["checks"] = [_check(item, f"trial.checks[{i}].") for i, item in enumerate(trial["checks"])]
+    for name in _ENTRIES:
+        if config[name] is not None:
+            config[name] = _entry(name).check(config[name], _fill)
     return config
 
 
-def _check(item: object, where: str) -> dict:
-    name = item.get("check") if isinstance(item, dict) else None
-    require(name in _CHECKS, "config-invalid", where + "check")
-    filled = _fill(item, dict(_CHECKS[name], check=((name,), 0, 0, name)), where)
-    function = filled.get("function", "module:function")
-    require(all(function.partition(":")), "config-invalid", where + "function")
-    return filled
+def _entry(name: str):
+    return __import__(_ROOM + "." + name, None, None, ("check",))
+
+
+def _let_go() -> None:
+    # What a configuration was checked by makes room for what it configures.
+    for name in _ENTRIES:
+        sys.modules.pop(_ROOM + "." + name, None)
+    sys.modules.pop(_ROOM, None)
+    package = sys.modules[_ROOM.split(".")[0]]
+    if hasattr(package, "entries"):
+        del package.entries
 
 
 def _fill(raw, schema: dict, where: str) -> dict:

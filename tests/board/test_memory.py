@@ -144,7 +144,7 @@ def test_part_that_is_not_configured_is_neither_installed_nor_imported(rig: Rig)
     with rigs.repl(board) as link:
         have = link.value("_walk('/lib/ota')", deploying._ASK)
     assert {"checks/network.mpy", "checks/server.mpy", "net/wifi.mpy"} <= set(have)
-    assert not {"checks/gpio.mpy", "checks/imports.mpy", "net/ethernet.mpy", "net/fields.mpy"} & set(have)
+    assert not {"checks/gpio.mpy", "checks/imports.mpy", "net/ethernet.mpy", "entries/ethernet.mpy"} & set(have)
 
 
 HUNDRED = """

@@ -3,7 +3,7 @@ an exception when it cannot pass any more. None may wait long by itself. Only wh
 
 import time
 
-from .. import config as config_of
+from ..entries import trial
 from ..errors import OtaError
 
 _OUTSIDE = ("wifi", "network", "server")  # what they need lies outside the board, and may come up again
@@ -19,7 +19,7 @@ class CheckFailed(OtaError):
 def run(config: dict, check: dict) -> None:
     """Ask a check until it passes, for at most its timeout_s. Raises CheckFailed check-… with why it did not."""
     name, began = check["check"], time.ticks_ms()
-    module, outside = config_of.MODULES.get(name, name), name in _OUTSIDE
+    module, outside = trial.MODULES.get(name, name), name in _OUTSIDE
     limit_ms = int(check.get("timeout_s", 1) * 1000)
     while True:
         why, last, network = "timeout", False, outside

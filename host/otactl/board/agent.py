@@ -22,8 +22,8 @@ _CABLE = SOURCES.parent / "cable.py"
 _PARTS = {
     "net/wifi.py": "wifi",
     "net/ethernet.py": "ethernet",
-    "net/fields.py": "ethernet",
-    "release/fields.py": "image_signature",
+    "entries/ethernet.py": "ethernet",
+    "entries/image_signature.py": "image_signature",
     "release/demand.py": "image_signature",
     "release/signed.py": "image_signature",
     "release/sector.py": "image_signature",
@@ -59,7 +59,8 @@ def _needed(name: str, config: dict[str, Any]) -> bool:
         return bool(config.get(_PARTS[name]))
     if name.startswith("checks/") and name != "checks/__init__.py":
         asked = config.get("trial", {}).get("checks", _DEFAULT_CHECKS)
-        modules: dict[str, str] = _rules().MODULES
+        _rules()
+        modules: dict[str, str] = importlib.import_module(f"{_PACKAGE}.entries.trial").MODULES
         return Path(name).stem in {modules.get(check["check"], check["check"]) for check in asked}
     return True
 

@@ -8,7 +8,7 @@ _TABLE = {
 }  # fmt: skip
 
 
-def image_signature(raw, fill) -> dict:
+def check(raw, fill) -> dict:
     """`raw` with its defaults, by config.py's `fill`; its keys in lower case. Raises OtaError config-invalid."""
     filled = fill(raw, _TABLE, "image_signature.")
     for i, digest in enumerate(filled["keys"]):
