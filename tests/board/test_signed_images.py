@@ -18,7 +18,13 @@ from vboard.flash.otadata import State
 APP, LATER = (build_app("esp32", size=90_000, seed=seed) for seed in (2, 3))  # that end within a sector
 SCHEMES = ("rsa3072", "ecdsa256")
 Keys = dict[str, tuple[ImageKey, ImageKey]]
-PARTS = {"entries/image_signature.mpy", "release/demand.mpy", "release/signed.mpy", "release/sector.mpy", "release/p256.mpy"}
+PARTS = {
+    "entries/image_signature.mpy",
+    "release/demand.mpy",
+    "release/signed.mpy",
+    "release/sector.mpy",
+    "release/p256.mpy",
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """One update: find the newest release, hold it against the policy, stream its image into the next slot, read it back,
 switch. All of it is a generator of steps (steps.py)."""
 
+import gc
 import hashlib
 import sys
 
@@ -18,6 +19,8 @@ from .source import HttpSource
 _SPOILED = 3  # times that flash did not hold an image before its release counts as failed
 _BY_FLASH = ("flash-write", "read-back", "set-boot")  # the board's own fault (P6)
 _LASTING = _BY_FLASH + ("hash-mismatch", "size-mismatch")  # what is in the slot is no use
+# Of the configuration: what others than an update need would take memory from it.
+_NOT_HERE = ("trial", "interval_s", "jitter_s", "start_timeout_s")
 
 
 class Update:
@@ -26,8 +29,8 @@ class Update:
 
     def __init__(self, tries: "int | None", block: bytearray) -> None:
         self._view = memoryview(block)
-        self._config = config.load()
-        del self._config["trial"]  # what the boot after the update needs would take memory from this one
+        self._config = {key: value for key, value in config.load().items() if key not in _NOT_HERE}
+        gc.collect()  # what stays goes into the first hole: what comes later finds larger pieces
         self._tries = tries or self._config["tries"]
         self._slots = slots.Slots()
         self._slots.require_confirmed()

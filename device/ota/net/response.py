@@ -16,7 +16,7 @@ _MOST = const(1 << 29)  # bytes of body: a small integer, so that counting alloc
 _LEAST_SPEED = const(512)  # bytes a second, beyond the first minute
 _GRACE_MS = const(60000)
 _POLL_MS = const(5)
-_PIECE = const(512)  # bytes
+_PIECE = const(256)  # bytes
 _WANTED = (b"content-length", b"content-range", b"etag", b"last-modified", b"location", b"retry-after",
            b"transfer-encoding", b"date")  # fmt: skip
 
@@ -96,7 +96,9 @@ class Response:
 
     def _read_line(self) -> bool:
         # Whether self._line is a whole line, or as much of one as is looked at.
-        piece = self.sock.readline(_LINE - len(self._line))
+        piece = self.sock.readline(
+            min(_PIECE, _LINE - len(self._line))
+        )  # all of it at once: there may be no such piece
         if piece is None:
             return False
         if not piece:
