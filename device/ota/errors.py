@@ -5,14 +5,21 @@ import sys
 
 
 class OtaError(Exception):
-    """`detail`: one short fact, a number or a name. `wait_s`: what a busy server asked for, in seconds."""
+    """`detail`: one short fact, a number or a name; on the console it is one line, whoever has sent it. `wait_s`: what a
+    busy server asked for, in seconds."""
 
     def __init__(self, code: str, detail: object = "", wait_s: int = 0) -> None:
-        super().__init__(code, str(detail))
-        self.code, self.detail, self.wait_s = code, str(detail), wait_s
+        detail = clean(detail, 80)
+        super().__init__(code, detail)
+        self.code, self.detail, self.wait_s = code, detail, wait_s
 
     def __str__(self) -> str:
         return f"{self.code} {self.detail}".rstrip()
+
+
+def clean(text: object, most: int) -> str:
+    """At most `most` characters, all of them printable ASCII: what the record has room for, and no line of its own."""
+    return "".join(c if 32 <= ord(c) < 127 else "?" for c in str(text)[:most])
 
 
 def require(good: object, code: str, detail: object = "") -> None:

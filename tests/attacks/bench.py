@@ -1,0 +1,226 @@
+"""One board that all attacks of a session are tried on, and the outside look at what they have come to."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+import rig as rigs
+from cryptography.hazmat.primitives.asymmetric import rsa
+from faultbench import LEAK, TAKEN
+from otactl.board.link import Link
+from otactl.release.sequence import next_sequence
+from otactl.workspace import keys, tls
+from otactl.workspace.workspace import Workspace
+from rig import HOST, NEW, OLD, Rig, started
+from vboard.flash.nor import BLOCK, Flash
+from vboard.flash.nvs import Nvs, NvsError
+
+from attacks import forgery
+from attacks.villain import Answer, Villain
+
+CHANNEL, FILE = "stable.json", "forged/esp32.bin"
+
+# update() as it is, but for the reset at its end; how it ends is told as agent.loop() tells it.
+SETUP = """
+import gc
+from ota import agent
+from ota.errors import OtaError
+class machine:
+    reset = staticmethod(lambda: None)
+agent.machine = machine
+def go():
+    try:
+        agent.update(lambda *_: None)
+        print("ota: installed")
+    except OtaError as e:
+        agent._report(e)
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """`code`: what the look ends in. `gains`: what it would have gained him. `begin`: what he does before the look.
+
+    `reaches`: how far it comes. "look": the record says why the look ended, no more. "file": it also says that a download
+    was begun. "slot": the slot that does not run has been written to. `config`: of the board, other than usual.
+    `after`: what else must be so."""
+
+    code: str
+    gains: str
+    begin: "Callable[[Bench], None]"
+    reaches: Literal["look", "file", "slot"] = "look"
+    config: dict[str, Any] = field(default_factory=dict)
+    after: "Callable[[Bench], None] | None" = None
+
+
+@dataclass(frozen=True)
+class Flashed:
+    """What lies in a board's flash: SHA-256 of each slot and of otadata, and the record."""
+
+    slots: dict[str, str]
+    otadata: str
+    job: dict[str, Any]
+    state: dict[str, Any]
+    numbers: dict[str, int]
+
+
+class Bench:
+    """A board that runs 1.0.0, the villain that its releases come from, and the keys of both sides."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig, self.network = rig, rig.network
+        self._hosts = dict(rig.network.hosts)
+        rig.publish("1.0.0", OLD)
+        self.key = keys.load(rig.workspace.key_file)
+        self.keyid = keys.keyid(self.key.public_key())
+        self.his_key = rsa.generate_private_key(public_exponent=65537, key_size=3072)
+        self.villain = Villain(rig.workspace.releases, rig.workspace.tls)
+        rig.route(self.villain.port)
+        self.board = started(rig.board())
+        self.board.wait_text("ota: up-to-date 1.0.0", 20)
+        self._good = rig.workspace.channel_file.read_bytes()
+        rigs.configure(self.board, read_timeout_s=1, connect_timeout_s=2, tries=1)
+        self._config = rigs.ask(self.board, "print(open('/etc/ota/config.json').read())").strip()
+        self._link = self._entered()
+
+    def _entered(self) -> Link:
+        link = Link(str(self.board.port))
+        link.enter_repl()
+        link.run(SETUP)
+        assert self._look(link) == "up-to-date 1.0.0"  # all modules are in by now
+        return link
+
+    def close(self) -> None:
+        self._link.close()
+        self.villain.close()
+
+    # --- what rows do ---------------------------------------------------------------------------------------------
+
+    def next(self) -> int:
+        """The sequence of the next release."""
+        return next_sequence(self.rig.workspace)
+
+    def channel(self, data: bytes) -> None:
+        """Serve this in place of the newest release."""
+        self.rig.workspace.channel_file.write_bytes(data)
+
+    def release(self, data: bytes = NEW, **changes: Any) -> None:
+        """Serve a release that is well signed: somebody has the key, or `publish` has made a slip."""
+        self.rig.forge(data, **changes)
+
+    def payload(self, content: bytes) -> None:
+        """Serve a payload of these bytes, well signed."""
+        self.channel(forgery.sealed(content, self.key))
+
+    def answer(self, path: str, answer: Answer) -> None:
+        """Answer requests for `path` so."""
+        self.villain.answers[path] = answer
+
+    def run(self, code: str) -> str:
+        """What this prints on the board."""
+        return self._link.run(code).strip()
+
+    # --- what comes of it -----------------------------------------------------------------------------------------
+
+    def look(self) -> str:
+        """One look: how it ended."""
+        return self._look(self._link)
+
+    @staticmethod
+    def _look(link: Link) -> str:
+        out = link.run("go()", timeout_s=30)
+        lines = [line for line in out.replace("\r\n", "\n").split("\n") if line]
+        events = [line for line in lines if not line.startswith(("ota: release ", "ota: switch "))]
+        assert len(events) == 1, out
+        assert events[0].isascii() and events[0].isprintable(), out  # nothing of his is taken for the board's words
+        return events[0].removeprefix("ota: error ").removeprefix("ota: ")
+
+    def taken(self) -> int:
+        """Bytes of the heap that are in use."""
+        return int(self._link.run(TAKEN))
+
+    def flashed(self) -> Flashed:
+        """What lies in flash now."""
+        table, read = self.board.table, self.board.flash.read
+        otadata, nvs = table.otadata, table.find("nvs")
+        assert otadata and nvs
+        copy = self.rig.root / "nvs.bin"  # to mount it may change it
+        copy.write_bytes(read(nvs.offset, nvs.size).ljust(BLOCK, b"\xff"))
+        store = Nvs(Flash(copy, BLOCK), 0, nvs.size)
+        return Flashed(
+            {slot.label: sha256(read(slot.offset, slot.size)).hexdigest() for slot in table.ota_slots},
+            sha256(read(otadata.offset, otadata.size)).hexdigest(),
+            rigs.recorded(store, "job"),
+            rigs.recorded(store, "state"),
+            {key: _number(store, key) for key in ("offset", "proven")},
+        )
+
+    def attacked(self, row: Row) -> None:
+        """The row's attack ends in its code, and nothing that boots has changed, nor what the board has come to."""
+        before, heap = self.flashed(), self.taken()
+        try:
+            self._configure(row.config)
+            row.begin(self)
+            said = self.look()
+        finally:
+            self._make_good(row)
+        after = self.flashed()
+        assert said.split()[0] == row.code, said
+        _unchanged(before, after, str(self.board.slot), row)
+        if row.after:
+            row.after(self)
+        assert abs(self.taken() - heap) <= LEAK
+
+    def _configure(self, changes: dict[str, Any]) -> None:
+        if changes:
+            self._link.run(
+                f"import json\nc = json.loads({self._config!r})\nc.update({changes!r})\n"
+                "with open('/etc/ota/config.json', 'w') as f:\n    json.dump(c, f)\ndel c, f, json"
+            )
+
+    def _make_good(self, row: Row) -> None:
+        self.villain.reform()
+        self.channel(self._good)
+        self.network.ntp_off_s, self.network.hosts = 0.0, dict(self._hosts)
+        if row.config:
+            self._configure({"product": "demo"})
+
+
+def _number(store: Nvs, key: str) -> int:
+    try:
+        return store.get_i32(store.namespace("ota"), key)
+    except NvsError:  # never written
+        return 0
+
+
+def _unchanged(before: Flashed, after: Flashed, running: str, row: Row) -> None:
+    assert after.otadata == before.otadata
+    assert after.slots[running] == before.slots[running]
+    said = [] if row.code == "up-to-date" else [row.code]
+    assert (after.state["refused"] or [])[:1] == said
+    kept = {key: value for key, value in before.state.items() if key != "refused"}
+    assert {key: value for key, value in after.state.items() if key != "refused"} == kept
+    assert after.numbers["proven"] == before.numbers["proven"]
+    if row.reaches != "slot":
+        assert after.slots == before.slots
+    if row.reaches == "look":
+        assert (after.job, after.numbers) == (before.job, before.numbers)
+    else:
+        assert after.job["phase"] in ("writing", "failed")
+
+
+@contextmanager
+def opened(root: Path, place: Workspace, template: Path) -> Iterator[Bench]:
+    """A bench in `root`."""
+    shutil.copytree(place.root, root / "workspace")
+    with ExitStack() as stack:
+        rig = Rig(root, template, Workspace.find(root / "workspace"))
+        stack.callback(rig.close)
+        tls.make_server(rig.workspace.tls, [HOST])
+        made = Bench(rig)
+        stack.callback(made.close)
+        yield made
