@@ -47,6 +47,7 @@ class Firmware:
         good = etag is not None and len(etag) <= 64 and clean(etag, 64) == etag
         self._record.job["etag"] = etag if good else None
         self._record.save("job")
+        self._record.forget(self.describe())  # not before: a server that has no image takes no rollback from a board
 
     def write(self, view: memoryview, n: int) -> None:
         """The next `n` bytes, the first of `view`; the rest of their last sector is filled up. Allocates nothing for whole

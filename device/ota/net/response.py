@@ -17,6 +17,7 @@ _LEAST_SPEED = const(512)  # bytes a second, beyond the first minute
 _GRACE_MS = const(60000)
 _POLL_MS = const(5)
 _PIECE = const(256)  # bytes
+_PIECES = const(64)  # of a body at a time: chunks of a byte, or of none, must not keep other tasks waiting
 _WANTED = (b"content-length", b"content-range", b"etag", b"last-modified", b"location", b"retry-after",
            b"transfer-encoding", b"date")  # fmt: skip
 
@@ -149,9 +150,14 @@ class Response:
         Raises OtaError stalled, dropped, tls, bad-response: get() again from where the last whole block ended."""
         before = have
         try:
-            while have < want and not self.ended:
-                if not self._left and not self._chunk():
+            for _ in range(_PIECES):
+                if have >= want or self.ended:
                     break
+                if not self._left:
+                    if not self._read_line():
+                        break
+                    self._chunk()
+                    continue
                 # Where only the end of the connection tells the body's, a read that is cut short must be told from one
                 # that has met the end: a byte at a time tells. An image's length is always known.
                 n = 1 if self.length is None and not self._chunked else min(want - have, self._left)
@@ -180,19 +186,16 @@ class Response:
         slow = time.ticks_diff(now, self._began) > _GRACE_MS + self._got // _LEAST_SPEED * 1000
         require(not slow, "stalled", "slow")
 
-    def _chunk(self) -> bool:
-        # The head of the next chunk, with the line end of the last one before it; False where it is not here yet.
-        while self._read_line():
-            line, self._line = self._line.strip(), b""
-            if line:
-                try:
-                    self._left = int(line.split(b";")[0].strip(), 16)
-                except ValueError:
-                    self._left = -1
-                require(0 <= self._left < _MOST, "bad-response", "chunk")
-                self.ended = not self._left  # an empty chunk is the last
-                return not self.ended
-        return False
+    def _chunk(self) -> None:
+        # A line between two chunks: the end of the last one's, which is empty, or the head of the next one.
+        line, self._line = self._line.strip(), b""
+        if line:
+            try:
+                self._left = int(line.split(b";")[0].strip(), 16)
+            except ValueError:
+                self._left = -1
+            require(0 <= self._left < _MOST, "bad-response", "chunk")
+            self.ended = not self._left  # an empty chunk is the last
 
     def read(self, most: int):
         """Steps that return at most `most` bytes of the body, for small documents; then the connection is closed."""
