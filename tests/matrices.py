@@ -9,12 +9,16 @@ import random
 import pytest
 
 SEED = 20261126
-MANY = 4  # rows: of board tests with so many or more half are run, or as many as stand here
+FOLDERS = ("tests/board/", "tests/attacks/")  # of tests with a virtual board
+MANY = 4  # rows: of such tests with so many or more half are run, or as many as stand here
 KEPT = {
     "tests/board/test_faults.py::test_fault": 14,
     "tests/board/test_refusals.py::test_release_is_refused": 7,
     "tests/board/test_chips.py::test_update_failed_trial_and_rollback": 3,
     "tests/board/test_powercut.py::test_agent_with_a_known_fault_is_caught": 3,
+    "tests/attacks/test_answers.py::test_answer": 18,
+    "tests/attacks/test_page.py::test_attack_of_another_file_is_there": 99,  # a board has no part in it
+    "tests/attacks/test_releases.py::test_release": 24,
     "tests/board/test_esptool.py::test_board_boots_what_esptool_wrote": 4,
 }
 
@@ -31,7 +35,7 @@ def sliced(items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Ite
     """What is run, and what is left out; the same in every process of a session."""
     tables: dict[str, list[str]] = {}
     for item in items:
-        if item.nodeid.startswith("tests/board/"):
+        if item.nodeid.startswith(FOLDERS):
             tables.setdefault(_name(item), []).append(item.nodeid)
     left_out: set[str] = set()
     for name, rows in tables.items():
@@ -43,4 +47,4 @@ def sliced(items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Ite
 
 def told() -> str:
     """What a person is told of it, where a session ran slices."""
-    return f"of the longer tables of tests/board a slice is run (seed {SEED}): make matrices runs all rows"
+    return f"of the longer tables of tests/board and tests/attacks a slice is run (seed {SEED}): make matrices runs all rows"

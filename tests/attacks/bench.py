@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 import rig as rigs
 from cryptography.hazmat.primitives.asymmetric import rsa
-from faultbench import LEAK, TAKEN
+from faultbench import LEAK, STRANGER, TAKEN
 from otactl.board.link import Link
 from otactl.release.sequence import next_sequence
 from otactl.workspace import keys, tls
 from otactl.workspace.workspace import Workspace
-from rig import HOST, NEW, OLD, Rig, started
+from rig import ADDRESS, HOST, NEW, OLD, Rig, started
 from vboard.flash.nor import BLOCK, Flash
 from vboard.flash.nvs import Nvs, NvsError
 
@@ -29,6 +29,7 @@ SETUP = """
 import gc
 from ota import agent
 from ota.errors import OtaError
+from ota.net import timeserver
 class machine:
     reset = staticmethod(lambda: None)
 agent.machine = machine
@@ -73,30 +74,34 @@ class Bench:
 
     def __init__(self, rig: Rig) -> None:
         self.rig, self.network = rig, rig.network
-        self._hosts = dict(rig.network.hosts)
         rig.publish("1.0.0", OLD)
         self.key = keys.load(rig.workspace.key_file)
         self.keyid = keys.keyid(self.key.public_key())
+        self.heard: list[str] = []  # what the last attack's server was asked for
         self.his_key = rsa.generate_private_key(public_exponent=65537, key_size=3072)
         self.villain = Villain(rig.workspace.releases, rig.workspace.tls)
+        self.neighbour = Villain(rig.workspace.releases, None)  # a device on the board's network, without TLS
+        rig.network.hosts[STRANGER] = ADDRESS
         rig.route(self.villain.port)
+        self._hosts = dict(rig.network.hosts)
         self.board = started(rig.board())
         self.board.wait_text("ota: up-to-date 1.0.0", 20)
         self._good = rig.workspace.channel_file.read_bytes()
         rigs.configure(self.board, read_timeout_s=1, connect_timeout_s=2, tries=1)
         self._config = rigs.ask(self.board, "print(open('/etc/ota/config.json').read())").strip()
-        self._link = self._entered()
+        self._link = self._entered("1.0.0")
 
-    def _entered(self) -> Link:
+    def _entered(self, version: str) -> Link:
         link = Link(str(self.board.port))
         link.enter_repl()
         link.run(SETUP)
-        assert self._look(link) == "up-to-date 1.0.0"  # all modules are in by now
+        assert self._look(link) == f"up-to-date {version}"  # all modules are in by now
         return link
 
     def close(self) -> None:
         self._link.close()
         self.villain.close()
+        self.neighbour.close()
 
     # --- what rows do ---------------------------------------------------------------------------------------------
 
@@ -119,6 +124,23 @@ class Bench:
     def answer(self, path: str, answer: Answer) -> None:
         """Answer requests for `path` so."""
         self.villain.answers[path] = answer
+
+    def install(self, version: str, data: bytes) -> None:
+        """Publish a release, and follow the board through its trial."""
+        self.reform()
+        self.rig.publish(version, data)
+        self._good = self.rig.workspace.channel_file.read_bytes()
+        self._link.close()
+        seen = len(self.board.text)
+        self.board.reset()
+        self.board.wait_text(f"ota: up-to-date {version}", 60, since=seen)
+        self._link = self._entered(version)
+
+    def reform(self) -> None:
+        """The villain is sound again, and serves the newest good release."""
+        self.villain.reform()
+        self.channel(self._good)
+        self.network.ntp_off_s, self.network.hosts = 0.0, dict(self._hosts)
 
     def run(self, code: str) -> str:
         """What this prints on the board."""
@@ -162,12 +184,16 @@ class Bench:
     def attacked(self, row: Row) -> None:
         """The row's attack ends in its code, and nothing that boots has changed, nor what the board has come to."""
         before, heap = self.flashed(), self.taken()
+        self.villain.asked.clear()
         try:
             self._configure(row.config)
             row.begin(self)
             said = self.look()
         finally:
-            self._make_good(row)
+            self.heard = list(self.villain.asked)
+            self.reform()
+            if row.config:
+                self._configure({"product": "demo"})
         after = self.flashed()
         assert said.split()[0] == row.code, said
         _unchanged(before, after, str(self.board.slot), row)
@@ -181,13 +207,6 @@ class Bench:
                 f"import json\nc = json.loads({self._config!r})\nc.update({changes!r})\n"
                 "with open('/etc/ota/config.json', 'w') as f:\n    json.dump(c, f)\ndel c, f, json"
             )
-
-    def _make_good(self, row: Row) -> None:
-        self.villain.reform()
-        self.channel(self._good)
-        self.network.ntp_off_s, self.network.hosts = 0.0, dict(self._hosts)
-        if row.config:
-            self._configure({"product": "demo"})
 
 
 def _number(store: Nvs, key: str) -> int:

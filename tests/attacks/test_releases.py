@@ -139,7 +139,7 @@ UNSIGNED = {
     "forged console: half a surrogate and a NUL in a key's name": Row(
         "unknown-key", AGENT, lambda b: _named(b, r'"\ud800\u0000\udfff"')
     ),
-    "nesting: a type of 1,000 lists": Row("envelope-type", AGENT, lambda b: _type(b, "[" * 1000 + "]" * 1000)),
+    "nesting: a type of 400 lists": Row("envelope-type", AGENT, lambda b: _type(b, "[" * 400 + "]" * 400)),
     "nesting: a signer's name of 3,900 lists": Row(
         "envelope-not-json", AGENT, lambda b: _named(b, "[" * 3900 + "]" * 3900)
     ),

@@ -41,7 +41,7 @@ def endless(head: str, piece: bytes) -> Answer:
     """`head`, then `piece` again and again until the board has gone."""
 
     def answer(connection: socket.socket, _: Request) -> None:
-        connection.sendall(head.encode())
+        connection.sendall(head.encode("latin-1"))
         many = piece * (16384 // len(piece))
         for _sent in range(0, _MOST, len(many)):
             connection.sendall(many)
@@ -54,9 +54,9 @@ class Villain:
 
     `context`: None speaks HTTP without TLS. `asked`: the targets of the requests that have come."""
 
-    def __init__(self, releases: Path, certificates: Path) -> None:
-        self._folder, self._own = Folder(releases), context(certificates)
-        self.context: ssl.SSLContext | None = self._own
+    def __init__(self, releases: Path, certificates: Path | None) -> None:
+        self._folder, self._own = Folder(releases), context(certificates) if certificates else None
+        self.context = self._own
         self.answers: dict[str, Answer] = {}
         self.asked: list[str] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
