@@ -46,9 +46,9 @@ def go():
 class Row:
     """`code`: what the look ends in. `gains`: what it would have gained him. `begin`: what he does before the look.
 
-    `reaches`: how far it comes. "look": the record says why the look ended, no more. "file": it also says that a download
-    was begun. "slot": the slot that does not run has been written to. `config`: of the board, other than usual.
-    `after`: what else must be so."""
+    `reaches`: how far it comes. "look": the record says why the look ended, no more. "file": it also says that a
+    download was begun. "slot": the slot that does not run has been written to. `config`: of the board, other than
+    usual. `after`: what else must be so."""
 
     code: str
     gains: str

@@ -14,7 +14,7 @@ _RAW = "<raw>"
 
 
 def payload(sequence: int, data: bytes = NEW, **changes: Any) -> dict[str, Any]:
-    """A release for the boards of tests/rig.py. target__NAME changes its target; a change of None takes a field away."""
+    """A release for the boards of tests/rig.py. target__NAME changes its target; a change of None takes it away."""
     target: dict[str, Any] = {
         "kind": "firmware",
         "chip": "esp32",

@@ -1,4 +1,4 @@
-"""A hostile server, or one in its place with a good certificate: answers, redirects, files that are not what was signed."""
+"""A hostile server, or one in its place with a good certificate: answers, redirects, files that nobody signed."""
 
 import gzip
 import socket
@@ -68,7 +68,9 @@ ANSWERS = {
     "encoding: gzip as a transfer's": Row(
         "bad-response", "a bomb", _channel(says(OK + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"))
     ),
-    "status: below nothing": Row("bad-response", "an answer without an end", _channel(endless("", b"HTTP/1.1 -20 x\r\n\r\n"))),
+    "status: below nothing": Row(
+        "bad-response", "an answer without an end", _channel(endless("", b"HTTP/1.1 -20 x\r\n\r\n"))
+    ),
     "busy: Retry-After of 10^18 seconds": Row(
         "http-status",
         "a board that never asks again",
@@ -77,8 +79,10 @@ ANSWERS = {
     "captive portal: a page in place of the file": Row(
         "envelope-not-json", SOFTWARE, _channel(ok("<html>Please log in</html>", "Content-Type: text/html"))
     ),
-    "captive portal: a redirect to its page": Row("cert-host", SOFTWARE, _channel(moved(f"https://{STRANGER}:8443/login"))),
-}  # fmt: skip
+    "captive portal: a redirect to its page": Row(
+        "cert-host", SOFTWARE, _channel(moved(f"https://{STRANGER}:8443/login"))
+    ),
+}
 
 
 # --- redirects ----------------------------------------------------------------------------------------------------
@@ -185,21 +189,31 @@ def _endless_file(head: str, piece: bytes) -> Callable[[Bench], None]:
 
 
 FILES = {
-    "mix-and-match: the image of another release, as long": Row("hash-mismatch", OTHER_IMAGE, _served(OTHER), reaches="slot"),
-    "mix-and-match: the image of another release, longer": Row("size-mismatch", OTHER_IMAGE, _served(image(78, size=120 << 10)), reaches="file"),
+    "mix-and-match: the image of another release, as long": Row(
+        "hash-mismatch", OTHER_IMAGE, _served(OTHER), reaches="slot"
+    ),
+    "mix-and-match: the image of another release, longer": Row(
+        "size-mismatch", OTHER_IMAGE, _served(image(78, size=120 << 10)), reaches="file"
+    ),
     "mix-and-match: the image that runs": Row("hash-mismatch", OTHER_IMAGE, _served(OLD), reaches="slot"),
-    "mix-and-match: the image of another chip": Row("wrong-chip", SOFTWARE, _served(image(2, "esp32s3")), reaches="file"),
+    "mix-and-match: the image of another chip": Row(
+        "wrong-chip", SOFTWARE, _served(image(2, "esp32s3")), reaches="file"
+    ),
     "mix-and-match: another image's second half, under the same ETag": Row(
         "hash-mismatch", OTHER_IMAGE, _changes_half_way, reaches="slot", config={"tries": 2}
     ),
-    "altered image: its last byte": Row("hash-mismatch", SOFTWARE, _served(NEW[:-1] + bytes([NEW[-1] ^ 1])), reaches="slot"),
+    "altered image: its last byte": Row(
+        "hash-mismatch", SOFTWARE, _served(NEW[:-1] + bytes([NEW[-1] ^ 1])), reaches="slot"
+    ),
     "altered image: a head that is right, then zeros without end": Row(
         "hash-mismatch",
         MEMORY,
         _endless_file("\r\n" + NEW[:4096].decode("latin-1"), bytes(64)),
         reaches="slot",
     ),
-    "altered image: gzip": Row("not-an-image", "a bomb", _served(gzip.compress(NEW).ljust(len(NEW), b"\0")), reaches="file"),
+    "altered image: gzip": Row(
+        "not-an-image", "a bomb", _served(gzip.compress(NEW).ljust(len(NEW), b"\0")), reaches="file"
+    ),
     "endless data: chunks of a byte": Row(
         "not-an-image",
         MEMORY,
@@ -209,7 +223,7 @@ FILES = {
     "endless data: a file of no image, without a length": Row(
         "not-an-image", MEMORY, _endless_file("\r\n", b"<html>"), reaches="file"
     ),
-}  # fmt: skip
+}
 
 ROWS = {**ANSWERS, **REDIRECTS, **URLS, **FILES}
 

@@ -90,7 +90,9 @@ SIGNED = {
     ),
     "stripped: no signature in the list": Row("unknown-key", SOFTWARE, lambda b: _unsigned(b, [])),
     "stripped: signatures null": Row("envelope-not-json", SOFTWARE, lambda b: _unsigned(b, None)),
-    "stripped: an object in place of the list": Row("envelope-not-json", SOFTWARE, lambda b: _unsigned(b, {"keyid": "x"})),
+    "stripped: an object in place of the list": Row(
+        "envelope-not-json", SOFTWARE, lambda b: _unsigned(b, {"keyid": "x"})
+    ),
     "stripped: our key's name, an empty signature": Row("bad-signature", SOFTWARE, lambda b: _stripped_to(b, "")),
     "stripped: our key's name, a signature of 384 zeros": Row(
         "bad-signature", SOFTWARE, lambda b: _stripped_to(b, base64.b64encode(bytes(384)).decode())
@@ -103,14 +105,16 @@ SIGNED = {
         "up-to-date", "one payload verified, another believed", lambda b: _twice(b, his_last=False)
     ),
     "duplicate: two types, one of them signed": Row("bad-signature", SOFTWARE, _types_twice),
-    "another message: the signature of the release that is installed": Row("bad-signature", SOFTWARE, _of_the_installed),
+    "another message: the signature of the release that is installed": Row(
+        "bad-signature", SOFTWARE, _of_the_installed
+    ),
     "another message: the payload signed bare, without its type": Row(
         "bad-signature", "a signature that was made for something else", _without_encoding
     ),
     "another message: the payload signed as another type": Row(
         "bad-signature", "a signature that was made for something else", _of_another_type
     ),
-}  # fmt: skip
+}
 
 
 # --- what no signature is asked for -------------------------------------------------------------------------------
@@ -154,7 +158,7 @@ UNSIGNED = {
     "not JSON: a payload that is no base64": Row(
         "unknown-key", AGENT, lambda b: b.channel(forgery.envelope(b"", [], payload="\u20ac*!"))
     ),
-}  # fmt: skip
+}
 
 
 # --- well signed: a thief of the key, or a slip -------------------------------------------------------------------
@@ -177,7 +181,9 @@ PAYLOADS = {
     "oversize: a sequence of 2^31": _field_row("sequence", str(1 << 31), "a floor that NVS cannot hold"),
     "oversize: a sequence of 2^63": _field_row("sequence", str(1 << 63), "a floor that NVS cannot hold"),
     "oversize: a sequence of 1e400": _field_row("sequence", "1e400", "a sequence above all others"),
-    "not a number: a sequence of NaN": _field_row("sequence", "NaN", "a sequence that is neither lower nor higher", "schema"),
+    "not a number: a sequence of NaN": _field_row(
+        "sequence", "NaN", "a sequence that is neither lower nor higher", "schema"
+    ),
     "not a number: a sequence of Infinity": _field_row("sequence", "Infinity", "a sequence above all others", "schema"),
     "not a number: a sequence of 1.0": _field_row("sequence", "1.0", PAST_POLICY),
     "not a number: a sequence of true": _field_row("sequence", "true", PAST_POLICY),
@@ -202,13 +208,13 @@ PAYLOADS = {
         "product", r'"x\r\nota: confirmed 9"', HOST_TOOL, "wrong-product"
     ),
     "forged console: a version with a line end": _field_row("version", r'"1\r\nota: confirmed"', HOST_TOOL),
-    "unknown kind: a line end in its name": _field_row("target__kind", r'"x\r\nota: failed"', HOST_TOOL, "unknown-kind"),
+    "unknown kind: a line end in its name": _field_row(
+        "target__kind", r'"x\r\nota: failed"', HOST_TOOL, "unknown-kind"
+    ),
     "mix-and-match: a target of another chip": _field_row("target__chip", '"esp32c3"', SOFTWARE, "no-target"),
     "mix-and-match: no hash": Row("bad-release", SOFTWARE, lambda b: b.release(target__sha256=None)),
-    "mix-and-match: the hash of nothing": Row(
-        "bad-release", SOFTWARE, lambda b: b.release(target__sha256="")
-    ),
-}  # fmt: skip
+    "mix-and-match: the hash of nothing": Row("bad-release", SOFTWARE, lambda b: b.release(target__sha256="")),
+}
 
 ROWS = {**SIGNED, **UNSIGNED, **PAYLOADS}
 

@@ -130,7 +130,7 @@ def test_transport(bench: Bench, row: Row) -> None:
 
 
 def test_good_release_installs_after_attacks_and_none_takes_the_way_back(bench: Bench) -> None:
-    """The board of all rows takes the next release; then no server that has no image for it makes it forget the one before."""
+    """The board of all rows takes the next release. Then a server without an image for it makes it forget nothing."""
     for row in (
         CERTIFICATES["certificate: signed by itself"],
         TIMES["forged time: the Date of the server itself, 40 years ahead"],

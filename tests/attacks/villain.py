@@ -50,7 +50,7 @@ def endless(head: str, piece: bytes) -> Answer:
 
 
 class Villain:
-    """Listens from its making until `close`. `answers`: path -> what is done in place of serving the file of `releases`.
+    """Listens from its making until `close`. `answers`: path -> what is done in place of serving a file of `releases`.
 
     `context`: None speaks HTTP without TLS. `asked`: the targets of the requests that have come."""
 
