@@ -4,12 +4,13 @@ from typing import NamedTuple
 
 
 class Elsewhere(NamedTuple):
-    """`test`: FILE::FUNCTION below tests/, or FILE::FUNCTION[ROW]."""
+    """`test`: FILE::FUNCTION below tests/, or FILE::FUNCTION[ROW]. `reaches`: as in bench.Row."""
 
     does: str
     code: str
     gains: str
     test: str
+    reaches: str = "look"
 
 
 _SOFTWARE = "any software on the board"
@@ -73,13 +74,16 @@ ELSEWHERE = [
         "a signature without the key",
         _PSS + "test_the_encoding_is_checked_to_the_byte",
     ),
-    Elsewhere("altered image: one byte", "hash-mismatch", _SOFTWARE, _FAULTS + "[wrong byte]"),
-    Elsewhere("altered image: its first byte", "not-an-image", _SOFTWARE, _FAULTS + "[wrong byte in the head]"),
+    Elsewhere("altered image: one byte", "hash-mismatch", _SOFTWARE, _FAULTS + "[wrong byte]", reaches="slot"),
+    Elsewhere(
+        "altered image: its first byte", "not-an-image", _SOFTWARE, _FAULTS + "[wrong byte in the head]", reaches="file"
+    ),
     Elsewhere(
         "altered image: cut, and the release says so",
         "set-boot",
         "a board that does not start",
         _REFUSALS + "test_release_is_refused_before_it_is_booted[whose image ends too early]",
+        reaches="slot",
     ),
     Elsewhere(
         "mix-and-match: the release of another product",
@@ -92,6 +96,7 @@ ELSEWHERE = [
         "full-flash",
         "a board that does not start",
         _REFUSALS + "test_full_flash_file_is_named_as_such",
+        reaches="file",
     ),
     Elsewhere("replay: an older channel file", "older", _OLDER, _REFUSALS + "test_older_release_is_refused"),
     Elsewhere(
@@ -111,12 +116,14 @@ ELSEWHERE = [
         "image-signature",
         "software of the release key's thief",
         _SIGNED + "test_image_whose_release_vouches_for_it_in_vain_is_never_switched_to",
+        reaches="slot",
     ),
     Elsewhere(
         "endless data: bytes behind the image, with a length",
         "size-mismatch",
         "a write behind the slot",
         _FAULTS + "[too long]",
+        reaches="file",
     ),
     Elsewhere(
         "endless data: bytes behind the image, without a length",
@@ -130,7 +137,9 @@ ELSEWHERE = [
         "an application that stands still",
         _HTTP + "test_chunks_without_end_leave_other_tasks_their_turn",
     ),
-    Elsewhere("slow loris: headers, a byte now and then", "stalled", _TIME, _FAULTS + "[trickle of headers]"),
+    Elsewhere(
+        "slow loris: headers, a byte now and then", "stalled", _TIME, _FAULTS + "[trickle of headers]", reaches="file"
+    ),
     Elsewhere(
         "slow retrieval: less than 512 bytes a second",
         "stalled",
@@ -138,22 +147,36 @@ ELSEWHERE = [
         _HTTP + "test_less_than_512_bytes_a_second_beyond_a_minute_is_a_stall",
     ),
     Elsewhere(
-        "slow retrieval: cut after each try", "dropped", _TIME, _FAULTS + "[no Range, and cut half way again and again]"
+        "slow retrieval: cut after each try",
+        "dropped",
+        _TIME,
+        _FAULTS + "[no Range, and cut half way again and again]",
+        reaches="slot",
     ),
     Elsewhere(
         "slow retrieval: Retry-After, again and again",
         "http-status",
         _TIME,
         _FAULTS + "[503 with a Retry-After that is too long]",
+        reaches="file",
     ),
-    Elsewhere("redirect: to another host", "cert-host", _TRANSPORT, _FAULTS + "[302 to a host of another name]"),
-    Elsewhere("redirect: of the image to http", "redirect-to-http", _TRANSPORT, _FAULTS + "[307 to http]"),
-    Elsewhere("redirect: without end", "too-many-redirects", _TIME, _FAULTS + "[redirect loop]"),
+    Elsewhere(
+        "redirect: to another host",
+        "cert-host",
+        _TRANSPORT,
+        _FAULTS + "[302 to a host of another name]",
+        reaches="file",
+    ),
+    Elsewhere(
+        "redirect: of the image to http", "redirect-to-http", _TRANSPORT, _FAULTS + "[307 to http]", reaches="file"
+    ),
+    Elsewhere("redirect: without end", "too-many-redirects", _TIME, _FAULTS + "[redirect loop]", reaches="file"),
     Elsewhere(
         "no good release again: wrong files, as often as he likes",
         "hash-mismatch",
         "a good release on the list of failed ones",
         "board/test_faults.py::test_what_a_server_sends_never_blacklists_a_release",
+        reaches="slot",
     ),
     Elsewhere(
         "no good release again: no network during a trial",
@@ -172,6 +195,7 @@ ELSEWHERE = [
         "cert-untrusted",
         _TRANSPORT,
         _FAULTS + "[bad certificate in mid-download]",
+        reaches="slot",
     ),
     Elsewhere(
         "certificate: expired",

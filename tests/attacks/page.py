@@ -33,8 +33,8 @@ def _all() -> Iterator[tuple[str, str, str, str]]:
     for test, rows in HERE.items():
         for does, row in rows.items():
             yield does, f"`{row.code}`{_REACHED[row.reaches]}", row.gains, test.partition("::")[0]
-    for does, code, gains, test in ELSEWHERE:
-        yield does, f"`{code}`", gains, test.partition("[")[0].replace("::test", ": test")
+    for does, code, gains, test, reaches in ELSEWHERE:
+        yield does, f"`{code}`{_REACHED[reaches]}", gains, test.partition("[")[0].replace("::test", ": test")
 
 
 def _cell(text: str) -> str:
