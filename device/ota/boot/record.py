@@ -29,6 +29,7 @@ _NO_STATE: dict = {
     "failed": [],  # P6: [sequence, reason], the oldest first
     "held": None,  # [sequence, trials, looks to wait]: its trial met a network that was down
     "refused": None,  # [code, detail] of the last pass, if it ended so
+    "heard": None,  # the newest that its channel has told, as release/fresh.check() gives it
 }  # fmt: skip
 _FACTS = ("version", "sequence", "security_version", "size", "sha256")
 _loaded = None
@@ -80,14 +81,11 @@ class Record:
     # --- a job ----------------------------------------------------------------------------------------------------
 
     def begin(self, offer: dict, slot, came_from, phase: str = "writing", *, rollback: bool = False) -> None:
-        """A new job takes the place of whatever was there; what `slot` held is not known any more, if it is going to be
-        overwritten. `came_from`: the slot to go back to, None where it is not known. Written."""
-        label = slot.info()[4]
-        if phase == "writing":
-            self._forget(label)
+        """A new job takes the place of whatever was there. `came_from`: the slot to go back to, None where it is not known.
+        Written."""
         self.progress(0)
         spoiled = self.job["spoiled"] if self.job["sha256"] == offer.get("sha256") else 0
-        job = self._documents["job"].value = dict(_NO_JOB, phase=phase, slot=label)
+        job = self._documents["job"].value = dict(_NO_JOB, phase=phase, slot=slot.info()[4])
         self.set_home(came_from)
         job.update({key: value for key, value in offer.items() if key in _FACTS})
         job["rollback"], job["spoiled"] = rollback, spoiled
@@ -176,7 +174,8 @@ class Record:
         state["held"] = None
         self.save("state")
 
-    def _forget(self, label: str) -> None:
+    def forget(self, label: str) -> None:
+        """What the slot of that name held is about to be overwritten. Written."""
         others = [r for r in self.state["releases"] if r[0] != label]
         if others != self.state["releases"]:
             self.state["releases"] = others
