@@ -18,7 +18,7 @@ from otactl.board import agent
 from otactl.board import deploy as deploying
 from otactl.board.deploy import deploy
 from otactl.board.link import Link
-from otactl.release import envelope, publish
+from otactl.release import channels, envelope, publish
 from otactl.release.sequence import next_sequence
 from otactl.server.files import Transfer
 from otactl.server.server import Server
@@ -118,7 +118,7 @@ class Rig:
             "version": "6.6.6",
             "sequence": sequence,
             "security_version": 0,
-            "published": "2026-01-01T00:00:00Z",
+            "published": channels.now(),
             "targets": [target],
         }
         for name, value in changes.items():

@@ -3,11 +3,12 @@
 from .boot import back, record, slots
 from .console import say
 from .errors import OtaError
+from .release import image
 
 
 def begin() -> None:
     """Switch to the slot of the release that was confirmed last, of those that are whole (P3) and not below the security
-    version (P7). Raises OtaError: unconfirmed, no-rollback, security-version, no-ota-slots, record."""
+    version, nor the running image's own (P7). Raises OtaError: unconfirmed, no-rollback, security-version, no-ota-slots, record."""
     found, kept = slots.Slots(), record.load()
     found.require_confirmed()
     refusal = OtaError("no-rollback")
@@ -20,6 +21,9 @@ def begin() -> None:
             continue
         if release["security_version"] < kept.state["floor_security"]:
             refusal = OtaError("security-version", release["security_version"])
+            continue
+        if image.secure_version(slot) < image.secure_version(found.running):
+            refusal = OtaError("security-version", "image")
             continue
         kept.begin(release, slot, found.running, "ready", rollback=True)
         if back.starts(found, slot, release):

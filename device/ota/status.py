@@ -13,7 +13,7 @@ _JOB = ("phase", "version", "sequence", "size", "reason", "detail")
 def status() -> dict:
     """Plain values, ready for JSON. Raises OtaError no-ota-slots, record."""
     found, kept = slots.Slots(), record.load()
-    installed = kept.release_in(found.running) or {}
+    installed, heard = kept.release_in(found.running) or {}, kept.state["heard"]
     job = {key: kept.job[key] for key in _JOB}
     chip = image.chip(found.running)
     return {
@@ -25,6 +25,7 @@ def status() -> dict:
         "installed": {key: installed.get(key, 0 if key != "version" else None)
                       for key in ("version", "sequence", "security_version")},
         "refused": kept.state["refused"],
+        "heard": heard and {"sequence": heard[1], "published": heard[2], "at": heard[3] * 86400},
         "failed": [{"sequence": f[0], "reason": f[1]} for f in kept.state["failed"]],
     }  # fmt: skip
 

@@ -94,8 +94,11 @@ def test_older_release_is_refused(rig: Rig) -> None:
     board.reset()
     board.wait_text("ota: up-to-date 1.1.0", 40)
     rig.forge(image(3), sequence=1)
+    rig.workspace.channel_file.rename(rig.workspace.releases / "beta.json")
+    rigs.configure(
+        board, url=f"https://{rigs.HOST}:{rigs.PORT}/beta.json"
+    )  # which has named nothing newer to the board
     assert update_code(board) == "older"
-    rig.forge(image(3), security_version=0)
     assert rigs.status(board)["installed"]["sequence"] == 2
 
 

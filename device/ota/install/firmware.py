@@ -42,8 +42,10 @@ class Firmware:
 
     def accept(self, head: "bytearray | memoryview", etag: "str | None") -> None:
         """P1: the first block is checked before the first erase. Raises OtaError: not-an-image, full-flash, wrong-chip,
-        no-descriptor, record."""
-        image.check_head(head, image.chip(self._slots.running))
+        no-descriptor, security-version, record."""
+        running = self._slots.running
+        secure = image.check_head(head, image.chip(running))
+        require(secure >= image.secure_version(running), "security-version", "image")  # P7
         good = etag is not None and len(etag) <= 64 and clean(etag, 64) == etag
         self._record.job["etag"] = etag if good else None
         self._record.save("job")

@@ -5,7 +5,7 @@ import gc
 import hashlib
 import sys
 
-from .. import config, steps
+from .. import config, release, steps
 from ..boot import record, slots
 from ..console import say
 from ..errors import OtaError, coded, require
@@ -48,6 +48,13 @@ class Update:
         del raw, trusted
         build = getattr(sys.implementation, "_build", None)
         target = policy.choose(payload, self._config["product"], image.chip(running), build)
+        if hasattr(response, "url"):  # by cable no channel speaks, and who pushes has the board in his hands
+            from ..release import fresh
+
+            fresh.hear(payload, kept, address)
+            del sys.modules[fresh.__name__], release.fresh, fresh  # makes room for the download
+        if response.valid_to is not None:
+            clock.prove(dates.parse(payload["published"]), response.valid_to)
         size, sha256 = target["size"], target["sha256"].lower()
         installed = kept.release_in(running) or {}
         policy.apply(payload, target, kept.state, installed.get("sequence", 0), Firmware.room(self._slots))
@@ -55,8 +62,6 @@ class Update:
             from ..release import demand
 
             self._demand = demand.Demand(self._config["image_signature"], target)
-        if response.valid_to is not None:
-            clock.prove(dates.parse(payload["published"]), response.valid_to)
         if installed.get("sha256") in (None, "", sha256) and (yield from self._runs(size, sha256)):
             # It came by cable, the record was lost, or it is the same image under a newer release: not once more.
             kept.installed(dict(payload, size=size, sha256=sha256), running)

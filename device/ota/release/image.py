@@ -19,13 +19,21 @@ def chip(slot) -> str:
     return CHIPS.get(chip_id, f"chip-{chip_id}")
 
 
-def check_head(head: "bytearray | memoryview", chip: str) -> None:
+def secure_version(slot) -> int:
+    """That of the app image in a slot, its own, which ESP-IDF's anti-rollback goes by: 0 unless it was built with one."""
+    head = bytearray(40)
+    slot.readblocks(0, head)
+    return int.from_bytes(head[36:], "little")
+
+
+def check_head(head: "bytearray | memoryview", chip: str) -> int:
     """Are the first `HEAD` bytes or more those of an app image for `chip`? Its revision a program cannot ask for, so
-    set_boot() sees to it. Raises OtaError: not-an-image, full-flash, wrong-chip, no-descriptor."""
+    set_boot() sees to it. Returns its secure_version. Raises OtaError: not-an-image, full-flash, wrong-chip,
+    no-descriptor."""
     require(len(head) >= HEAD, "not-an-image", f"{len(head)} bytes")
     magic, segments = head[0], head[1]
     chip_id = head[12] | head[13] << 8
-    first_size, desc_magic = struct.unpack_from("<II", head, 28)
+    first_size, desc_magic, secure = struct.unpack_from("<III", head, 28)
     require(bytes(head[:32]) != b"\xff" * 32, "full-flash", "starts erased")  # as an ESP32's dump does
     require(magic == 0xE9, "not-an-image", bytes(head[:4]).hex())
     require(0 < segments <= 16, "not-an-image", f"{segments} segments")
@@ -35,3 +43,4 @@ def check_head(head: "bytearray | memoryview", chip: str) -> None:
     require(described or first_size >= 0x8000, "full-flash", "starts with a bootloader")
     require(described, "no-descriptor")
     require(chip_id in CHIPS and CHIPS[chip_id] == chip, "wrong-chip", CHIPS.get(chip_id, f"chip-{chip_id}"))
+    return secure

@@ -9,7 +9,7 @@ _MAX_INT = 0x7FFFFFFF  # what an i32 of NVS holds
 _RELEASE = {
     "product": ((str,), 1, 64), "version": ((str,), 1, 32), "published": ((str,), 1, 40),
     "sequence": ((int,), 1, _MAX_INT), "security_version": ((int,), 0, _MAX_INT),
-    "targets": ((list,), 0, MOST),
+    "targets": ((list,), 0, MOST), "expires": ((str, None), 1, 40),
 }  # fmt: skip
 _ANY_TARGET = {"kind": ((str,), 1, 32), "build": ((str, None), 1, 64)}
 _TARGET = {

@@ -154,13 +154,21 @@ CODES: dict[str, tuple[str, str]] = {
         "The release is older than what the board has had.",
         "Publish a new one: sequences only rise.",
     ),
+    "replayed": (
+        "The channel's file is older than what this channel has named to the board before.",
+        "Find out who serves an old file; publishing a new release ends it.",
+    ),
+    "expired": (
+        "The channel's release has expired: nobody has renewed it, or somebody withholds what is newer.",
+        "`otactl releases renew`, or publish a new one; then see that the server has it.",
+    ),
     "failed-before": (
         "The release failed its trial on this board.",
         "Publish a new one that mends it.",
     ),
     "security-version": (
-        "The release's security version is below the board's.",
-        "Publish it with a higher --security-version.",
+        "The release's security version is below the board's, or the image's own below that of the one that runs.",
+        "Publish it with a higher --security-version; `image`: build it with a higher secure_version.",
     ),
     "too-big": (
         "The image is larger than the board's slot.",

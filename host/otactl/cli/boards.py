@@ -1,5 +1,6 @@
 """What is shown of a board: its events while it is followed, its status; and what is shown of a server."""
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from otactl.board.follow import Event
     from otactl.server.files import Transfer
 
+_SINCE = datetime(2000, 1, 1, tzinfo=UTC)  # a board's seconds
 _MEASURED = ("download", "verify")
 _ENDINGS = ("refused", "up-to-date", "confirmed", "rolled-back")  # the command says these itself
 _WAITING = {  # event -> what is waited for after it
@@ -90,12 +92,24 @@ def show_status(found: dict[str, Any]) -> None:
     display.show(f"installed {installed['version'] or 'unknown'} (sequence {installed['sequence']})")
     display.show_table(_slots(found))
     display.show(f"last job: {job['phase']} {job['version'] or ''}".rstrip())
+    if heard := found.get("heard"):
+        display.show(_heard(found, heard, datetime.now(UTC)))
     if job["phase"] == "writing":
         display.show(f"  {job['offset']} of {job['size']} bytes are in flash")
     if job["reason"]:
         display.failed(sentence(job["reason"], job["detail"] or ""))
     if found["trial"]:
         display.warn("a trial is running: `otactl confirm` ends it well, a reset rolls back")
+
+
+def _heard(found: dict[str, Any], heard: dict[str, Any], now: datetime) -> str:
+    # The newest that its channel has told; its name is known where the board has had to do with it.
+    known = {one["sequence"]: one["version"] for one in (found["job"], found["installed"])}
+    what = known.get(heard["sequence"]) or f"sequence {heard['sequence']}"
+    published, at = (_SINCE + timedelta(seconds=heard[name]) for name in ("published", "at"))
+    days = (now.date() - at.date()).days  # the board keeps no more than the day
+    ago = "today" if days < 1 else f"{days} day{'s' if days > 1 else ''} ago"
+    return f"heard {what} of {published:%Y-%m-%d}, {ago}"
 
 
 def in_a_line(found: dict[str, Any]) -> str:

@@ -38,6 +38,8 @@ def list_releases(*, workspace: Path, as_json: bool) -> int:
         chips = " ".join(target["chip"] for target in one.targets)
         table.add_row(one.version, str(one.sequence), chips, one.published, _named(one))
     display.show_table(table)
+    for line in channels.expiring(place):
+        display.warn(line)
     if hidden := channels.strangers(place):
         display.warn(f"{hidden} more in {place.releases}, not signed by a key that boards are told to trust")
     if not found and not hidden:
@@ -62,6 +64,8 @@ def show_release(*, workspace: Path, version: str, as_json: bool) -> int:
     display.show(
         f"{found.version}  sequence {found.sequence}  security version {found.security_version}  {found.published}"
     )
+    if found.expires:
+        display.show(f"good until {found.expires}")
     display.show(f"channels: {_named(found) or 'none'}")
     for target in found.targets:
         build = f"  build {target['build']}" if target.get("build") else ""
@@ -89,6 +93,28 @@ def withdraw_release(*, workspace: Path, version: str, channel: str | None, as_j
         display.show(_moved(one))
         display.show(f"  boards that have {version} take the image of {one.version} as a newer release, on trial;")
         display.show(f"  boards that run {one.version} already learn its new sequence, and download nothing")
+    return 0
+
+
+@verb_of(releases, "releases renew --expires 30d")
+@in_workspace
+@click.option("--channel", metavar="NAME", help="Whose release (default: that of otactl.toml).")
+@click.option("--expires", metavar="TIME", help="30d, 12h, 8w, a date, or never (default: it lasts as long as before).")
+@as_json
+def renew_release(*, workspace: Path, channel: str | None, expires: str | None, as_json: bool) -> int:
+    """Sign a channel's release again, as of today, before it expires."""
+    from otactl.cli import display
+    from otactl.release import channels
+    from otactl.workspace.workspace import Workspace
+
+    found = Workspace.find(workspace)
+    done = channels.renew(found.on(channel) if channel else found, expires)
+    if as_json:
+        print(json.dumps(asdict(done)))
+        return 0
+    until = f"good until {done.expires}" if done.expires else "it never expires"
+    display.show(f"{done.channel} names {done.version} (sequence {done.sequence}), signed anew: {until}")
+    display.show("  boards that have it download nothing")
     return 0
 
 

@@ -96,6 +96,7 @@ def _default_names() -> list[str]:
 @click.option("--channel", metavar="NAME", help="That names it then (default: that of otactl.toml).")
 @click.option("--security-version", type=int, help="Never goes down (default: as before).")
 @click.option("--image-key", type=FILE, metavar="PEM", help="Sign the images themselves too, as espsecure does.")
+@click.option("--expires", metavar="TIME", help="Boards refuse it afterwards: 30d, 12h, 8w, a date (default: never).")
 @as_json
 def publish(
     *,
@@ -106,27 +107,35 @@ def publish(
     channel: str | None,
     security_version: int | None,
     image_key: Path | None,
+    expires: str | None,
     as_json: bool,
 ) -> int:
     """Sign a release and let the channel point at it."""
     from otactl.cli import display
+    from otactl.release.channels import expiring
     from otactl.release.publish import publish as sign
     from otactl.workspace.workspace import Workspace
 
     found = Workspace.find(workspace)
     there = found.on(channel) if channel else found
-    done = sign(there, firmware, version, build=build, security_version=security_version, image_key=image_key)
+    done = sign(
+        there, firmware, version, build=build, security_version=security_version, image_key=image_key, expires=expires
+    )
     if as_json:
-        release = {"version": done.version, "sequence": done.sequence, "targets": done.targets}
+        release = {
+            "version": done.version, "sequence": done.sequence, "expires": done.expires, "targets": done.targets
+        }  # fmt: skip
         print(json.dumps(release, indent=1))
         return 0
-    for note in done.notes:
+    for note in done.notes + expiring(found):
         display.warn(note)
     for target in done.targets:
         what = f"{done.version} (sequence {done.sequence}) for {target['chip']}"
         display.done(f"published {what}: {target['size']} bytes")
         for digest in target.get("signed_by", []):
             display.show(f"  the image itself is signed by {digest[:16]}")
+    if done.expires:
+        display.show(f"  good until {done.expires}: `otactl releases renew` before that, or publish the next one")
     if there.channel != found.channel:
         display.show(f"only in {there.channel}: boards with the url {there.channel_url} take it")
     display.follow_up("serve", "boards take it at their next look")
@@ -142,6 +151,7 @@ def serve(*, workspace: Path, host: str, port: int | None, http: bool) -> int:
     """Serve releases/ over HTTPS until Ctrl-C."""
     from otactl.cli import display
     from otactl.cli.boards import ServeLog
+    from otactl.release.channels import expiring
     from otactl.server.advice import advice
     from otactl.server.server import Server
     from otactl.workspace import tls
@@ -163,7 +173,7 @@ def serve(*, workspace: Path, host: str, port: int | None, http: bool) -> int:
 
         def started(port: int) -> None:
             bars.note(f"serving {display.short(found.releases)} at {scheme}://{host}:{port} (Ctrl-C ends)")
-            for line in advice(found, http=http, port=port):
+            for line in advice(found, http=http, port=port) + expiring(found):
                 bars.note(f"warning: {line}")
 
         server.run(started)

@@ -1,17 +1,17 @@
 """What is published, which channel names which release, and how a channel comes to name another one.
 
 Boards only ever go to a higher sequence. A channel that is to name an older release therefore gets it sealed anew, with its
-image and version as they were, under a new sequence.
+image and version as they were, under a new sequence. What expires gets its time anew with it, as when it is renewed.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import write_atomic
-from otactl.release import envelope
+from otactl.release import envelope, expiry
 from otactl.release.history import History
 from otactl.release.sequence import next_sequence, take_sequence
 from otactl.workspace import keyring, keys
@@ -22,7 +22,8 @@ RELEASE = "release.json"
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """`channels`: those that name it, with the sequence under which each does, which may be a later one than its own."""
+    """`channels`: those that name it, with the sequence under which each does, which may be a later one than its own.
+    `expires`: as it was last signed; None for never."""
 
     version: str
     sequence: int
@@ -31,11 +32,23 @@ class Release:
     targets: list[dict[str, Any]]
     channels: dict[str, int]
     withdrawn: bool
+    expires: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """What `channel` names is good until `expires` now (None: for ever), its sequence as it was."""
+
+    channel: str
+    version: str
+    sequence: int
+    expires: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """`channel` names `version` now, under `sequence`; before it named `before`. `again`: sealed anew for that."""
+    """`channel` names `version` now, under `sequence`; before it named `before`. `again`: sealed anew for that, under a
+    later sequence than its own."""
 
     channel: str
     version: str
@@ -45,7 +58,7 @@ class Move:
 
 
 def now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return expiry.text(datetime.now(UTC))
 
 
 def read(place: Workspace, path: Path) -> dict[str, Any] | None:
@@ -90,9 +103,14 @@ def releases(place: Workspace) -> list[Release]:
             one["targets"],
             {name: top["sequence"] for name, top in tops.items() if top["version"] == one["version"]},
             one["version"] in history.withdrawn,
+            _last_signed([one, *(top for top in tops.values() if top["version"] == one["version"])]).get("expires"),
         )
         for one in found
     ]
+
+
+def _last_signed(payloads: list[dict[str, Any]]) -> dict[str, Any]:
+    return max(payloads, key=lambda one: str(one["published"]))
 
 
 def release(place: Workspace, version: str) -> Release:
@@ -117,6 +135,32 @@ def promote(place: Workspace, version: str, to: str) -> Move:
         move, data = _move(there, payload, newest, place.releases / version / RELEASE)
         _apply(there, move, data, history_of(place))
     return move
+
+
+def renew(place: Workspace, expires: str | None = None) -> Renewed:
+    """Sign what the channel of `place` names once more, as published now. `expires`: as expiry.asked(); None: it lasts as
+    long as it did. Boards that have it download nothing.
+
+    Raises ReleaseError, UsageError, and nothing has changed.
+    """
+    at = datetime.now(UTC)
+    with place.publishing():
+        newest = current(place)
+        if newest is None:
+            raise UsageError(f"{place.channel} names no release yet: nothing to renew")
+        _payload(place, newest["version"])  # with its images
+        until = expiry.lasting(newest, at) if expires is None else expiry.asked(expires, at)
+        before = expiry.read(newest["published"])
+        if before:  # to boards one of the same second is no news, and an earlier one is replayed
+            at = max(at, before + timedelta(seconds=1))
+        payload = _dated(newest, at, until)
+        write_atomic(place.channel_file, envelope.seal(payload, [keyring.signer(place)]))
+    return Renewed(place.channel, payload["version"], payload["sequence"], until)
+
+
+def _dated(payload: dict[str, Any], at: datetime, expires: str | None) -> dict[str, Any]:
+    rest = {name: value for name, value in payload.items() if name != "expires"}
+    return rest | {"published": expiry.text(at)} | ({"expires": expires} if expires else {})
 
 
 def withdraw(place: Workspace, version: str, channel: str | None = None) -> list[Move]:
@@ -154,11 +198,14 @@ def _move(
             f"{version} has security version {payload['security_version']}, {there.channel} is at "
             f"{newest['security_version']}, and boards never go below: publish a mended release instead"
         )
-    if sealed and (not newest or payload["sequence"] > newest["sequence"]):
+    rises = sealed is not None and (not newest or payload["sequence"] > newest["sequence"])
+    if sealed and rises and not payload.get("expires"):
         return Move(there.channel, version, payload["sequence"], before, again=False), sealed.read_bytes()
-    sequence = next_sequence(there) + ahead
-    again = payload | {"sequence": sequence, "published": now()}
-    return Move(there.channel, version, sequence, before, again=True), envelope.seal(again, [keyring.signer(there)])
+    sequence = payload["sequence"] if rises else next_sequence(there) + ahead
+    at = datetime.now(UTC)
+    anew = _dated(payload, at, expiry.lasting(payload, at)) | {"sequence": sequence}
+    data = envelope.seal(anew, [keyring.signer(there)])
+    return Move(there.channel, version, sequence, before, again=not rises), data
 
 
 def _apply(there: Workspace, move: Move, data: bytes, history: History) -> None:
@@ -199,6 +246,13 @@ def _ours(place: Workspace, path: Path) -> dict[str, Any] | None:
     return (
         found if found and {"version", "sequence", "security_version", "published", "targets"} <= set(found) else None
     )
+
+
+def expiring(place: Workspace) -> list[str]:
+    """A line for each channel whose release has expired, or will soon."""
+    at = datetime.now(UTC)
+    said = {name: expiry.advice(payload, at) for name, payload in named(place).items()}
+    return [f"{name}: {line}; `otactl releases renew --channel {name}`" for name, line in said.items() if line]
 
 
 def history_of(place: Workspace) -> History:

@@ -25,6 +25,8 @@ _SEGMENT_HEAD = 8
 _CHIP_ID = 12
 _DESC_OFFSET = 32
 _DESC_MAGIC = b"\x32\x54\xcd\xab"
+_SECURE_VERSION = _DESC_OFFSET + 4
+HEAD = _DESC_OFFSET + 256  # bytes: header, first segment's header, application descriptor
 _DATE, _TIME, _IDF = _DESC_OFFSET + 96, _DESC_OFFSET + 80, _DESC_OFFSET + 112
 _BASES = (0x1000, 0x0, 0x2000)  # flash offsets that a full-flash file may begin at
 _WIDEST_FLASH = 1 << 32  # bytes; a file does not say how large the chip's flash is
@@ -49,7 +51,8 @@ _OTHERS = {
 @dataclass(frozen=True, slots=True)
 class Firmware:
     """A whole app image. `note`: what was done to the file to get it. `micropython`: 1.26.1, empty where untold.
-    `signed_by`: the digests (hex) of the keys in its own signature sector, as image_signature.signers()."""
+    `signed_by`: the digests (hex) of the keys in its own signature sector, as image_signature.signers().
+    `secure_version`: its own, which ESP-IDF's anti-rollback goes by."""
 
     app: bytes
     chip: str
@@ -58,6 +61,7 @@ class Firmware:
     note: str
     micropython: str = ""
     signed_by: tuple[str, ...] = ()
+    secure_version: int = 0
 
 
 def load(path: Path, image_key: Path | None = None) -> Firmware:
@@ -78,7 +82,14 @@ def load(path: Path, image_key: Path | None = None) -> Firmware:
         app = image_signature.sign(app, image_key)
     signed_by = image_signature.signers(app, end, str(path))
     built = f"{_text(app, _DATE, 16)} {_text(app, _TIME, 16)}".strip()
-    return Firmware(app, chip, _text(app, _IDF, 32), built, note, micropython(app), signed_by)
+    return Firmware(app, chip, _text(app, _IDF, 32), built, note, micropython(app), signed_by, secure_version(app))
+
+
+def secure_version(head: bytes) -> int:
+    """That of an app image, from its first HEAD bytes; 0 where it has no descriptor."""
+    if head[_DESC_OFFSET : _DESC_OFFSET + 4] != _DESC_MAGIC:
+        return 0
+    return int.from_bytes(head[_SECURE_VERSION : _SECURE_VERSION + 4], "little")
 
 
 def for_agent(path: Path, image_key: Path | None = None) -> Firmware:

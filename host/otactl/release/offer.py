@@ -65,11 +65,12 @@ def of_file(place: Workspace, path: Path, version: str | None = None) -> Offer:
 
 
 def _highest(place: Workspace) -> tuple[dict[str, Any], Path]:
-    """The payload with the highest sequence of all that was signed here, and its file; empty where nothing was."""
+    """The payload with the highest sequence of all that was signed here, the last of its kind, and its file; empty where
+    nothing was."""
     files = [place.releases / one.version / channels.RELEASE for one in channels.releases(place)]
     files += [place.on(name).channel_file for name in channels.named(place)]  # under a later sequence, perhaps
     found = [(payload, path) for path in files if (payload := channels.read(place, path))]
-    return max(found, key=lambda one: int(one[0]["sequence"]), default=({}, place.releases))
+    return max(found, key=lambda one: (int(one[0]["sequence"]), one[0]["published"]), default=({}, place.releases))
 
 
 def _offer(place: Workspace, payload: dict[str, Any], sealed: Path) -> Offer:

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import write_atomic
-from otactl.release import channels, envelope, firmware
+from otactl.release import channels, envelope, expiry, firmware
 from otactl.release.channels import RELEASE, current
 from otactl.release.firmware import Firmware
 from otactl.release.sequence import MAX_INT, next_sequence, take_sequence
@@ -22,12 +23,14 @@ _MOST_BUILD = 64  # characters; boards read no more
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What came of it: `notes` for the person, a line each: of files that were not taken as they are, and of their MicroPython."""
+    """What came of it: `notes` for the person, a line each: of files that were not taken as they are, of their MicroPython,
+    and of what boards will refuse. `expires`: None for never."""
 
     version: str
     sequence: int
     targets: list[dict[str, Any]]
     notes: list[str]
+    expires: str | None = None
 
 
 def publish(
@@ -38,10 +41,11 @@ def publish(
     build: str | None = None,
     security_version: int | None = None,
     image_key: Path | None = None,
+    expires: str | None = None,
     named: bool = True,
 ) -> Published:
     """One target a file, each for another chip; `build` is a glob on sys.implementation._build;
-    `image_key` a PEM to sign the images themselves with.
+    `image_key` a PEM to sign the images themselves with; `expires` as expiry.asked().
 
     Into the channel of `workspace` (see Workspace.on), or, unless `named`, into no channel. `version`: None makes it
     push-SEQUENCE. The security version is that of the release before unless given, and never lower; in a new channel the
@@ -51,6 +55,8 @@ def publish(
         raise UsageError(f"version {version!r}: letters, digits and .+_- only, 32 at the most")
     if build is not None and not 0 < len(build) <= _MOST_BUILD:
         raise UsageError(f"build {build!r}: 1 to {_MOST_BUILD} characters")
+    at = datetime.now(UTC)
+    until = expiry.asked(expires, at) if expires else None
     loaded = [firmware.for_agent(path, image_key) for path in files]
     chips = [one.chip for one in loaded]
     if len(set(chips)) < len(chips):
@@ -67,6 +73,7 @@ def publish(
         history = channels.history_of(workspace)
         security = _security_version(workspace, security_version)
         targets = [_target(one, version, build) for one in loaded]
+        warned = _below(workspace, files, loaded) + _unbounded(workspace, expires)
         sealed = envelope.seal(
             {
                 "schema": 1,
@@ -74,9 +81,10 @@ def publish(
                 "version": version,
                 "sequence": sequence,
                 "security_version": security,
-                "published": channels.now(),
+                "published": expiry.text(at),
                 "targets": targets,
-            },
+            }
+            | ({"expires": until} if until else {}),
             [key],
         )
         take_sequence(workspace, sequence)
@@ -94,7 +102,7 @@ def publish(
         for note in (one.note, firmware.advice(one))
         if note
     ]
-    return Published(version, sequence, targets, notes)
+    return Published(version, sequence, targets, notes + warned, until)
 
 
 def _target(one: Firmware, version: str, build: str | None) -> dict[str, Any]:
@@ -120,6 +128,33 @@ def _require_image_key(workspace: Workspace, path: Path, one: Firmware) -> None:
             f"{path}: the image itself is signed {by}: boards would refuse it, as [board.image_signature] in "
             f"{SETTINGS} trusts other keys; sign it with --image-key, or `espsecure sign-data --version 2`"
         )
+
+
+def _below(workspace: Workspace, files: Sequence[Path], loaded: Sequence[Firmware]) -> list[str]:
+    """A line for each image whose own secure_version is below that of the newest release's for its chip."""
+    newest = current(workspace) or {"version": "", "targets": []}
+    had = {target["chip"]: _secure_version(workspace, target) for target in newest["targets"]}
+    return [
+        f"{path.name}: the image's own secure_version is {one.secure_version}, that of {newest['version']} is {had[one.chip]}: "
+        "boards that run it refuse this one"
+        for path, one in zip(files, loaded, strict=True)
+        if one.secure_version < had.get(one.chip, 0)
+    ]
+
+
+def _secure_version(workspace: Workspace, target: dict[str, Any]) -> int:
+    try:
+        with (workspace.releases / target["url"]).open("rb") as file:
+            return firmware.secure_version(file.read(firmware.HEAD))
+    except OSError:  # it lies on another server, or is gone
+        return 0
+
+
+def _unbounded(workspace: Workspace, expires: str | None) -> list[str]:
+    newest = current(workspace)
+    if expires is None and newest and newest.get("expires"):
+        return [f"{newest['version']} expires, this one never does: `otactl releases renew --expires 30d` changes that"]
+    return []
 
 
 def _security_version(workspace: Workspace, asked: int | None) -> int:

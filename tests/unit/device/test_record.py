@@ -257,6 +257,7 @@ def test_every_field_at_its_longest_fits(new_record: Callable[[], Any]) -> None:
         failed=[[0x7FFFFFFF, "security-version"] for _ in range(6)],
         held=[0x7FFFFFFF, 10, 1023],
         refused=["cert-not-yet-valid", '"' * 40],
+        heard=[0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFFFFF, 36525],
     )
     record.save("state")
     record.job.update(phase="confirmed", version=longest, sequence=0x7FFFFFFF, security_version=0x7FFFFFFF)
@@ -270,6 +271,17 @@ def test_every_field_at_its_longest_fits(new_record: Callable[[], Any]) -> None:
     with pytest.raises(Exception, match="record"):
         record.save("job")
     assert new_record().job == kept_job
+
+
+def test_no_number_of_failed_releases_lowers_a_floor(new_record: Callable[[], Any]) -> None:
+    record = new_record()
+    record.state.update(floor_sequence=9, floor_security=3)
+    for sequence in range(10, 18):
+        record.begin({"version": "2", "sequence": sequence, "security_version": 5, "size": 1, "sha256": ""}, SLOT, None)
+        record.fail("trial-crash")
+    state = new_record().state
+    assert [sequence for sequence, _ in state["failed"]] == list(range(12, 18))  # the oldest have made room
+    assert (state["floor_sequence"], state["floor_security"]) == (9, 3)
 
 
 def test_text_from_outside_takes_a_character_for_a_character(new_record: Callable[[], Any]) -> None:

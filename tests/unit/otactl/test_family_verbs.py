@@ -25,7 +25,16 @@ def otactl(capsys, place: Workspace, *words: object) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize(
     "words",
-    ["keys list", "keys new", "keys trust", "releases list", "releases show", "releases withdraw", "releases promote"],
+    [
+        "keys list",
+        "keys new",
+        "keys trust",
+        "releases list",
+        "releases show",
+        "releases withdraw",
+        "releases renew",
+        "releases promote",
+    ],
 )
 def test_each_has_help_with_an_example(capsys, words: str) -> None:
     assert main([*words.split(), "--help"]) == 0
@@ -106,7 +115,8 @@ def test_a_promotion_says_who_takes_it(capsys, line: Workspace, firmware_file) -
         (["keys", "new"], {"keyid", "file", "signs", "trusted"}),
         (["releases", "list"], {"releases"}),
         (["releases", "show", "1.0.0"],
-         {"version", "sequence", "security_version", "published", "targets", "channels", "withdrawn"}),
+         {"version", "sequence", "security_version", "published", "targets", "channels", "withdrawn", "expires"}),
+        (["releases", "renew", "--expires", "30d"], {"channel", "version", "sequence", "expires"}),
         (["releases", "withdraw", "1.1.0"], {"moves"}),
         (["releases", "promote", "1.0.0", "--to", "beta"], {"channel", "version", "sequence", "before", "again"}),
         (["releases", "show", "9"], {"error"}),

@@ -73,6 +73,14 @@ def _raise_security(case: Case) -> str:
     return f"{case.publish} --security-version {_value(case, 'target').get('security', 1)}"
 
 
+def _releases(case: Case) -> str:
+    return case.in_workspace("releases list")
+
+
+def _renew_release(case: Case) -> str:
+    return case.in_workspace("releases renew")
+
+
 def _update(case: Case) -> str:
     return case.on_board("update")
 
@@ -86,7 +94,7 @@ _THEN: dict[str, Then] = {  # code -> the next thing to type; the others: curl
     "keys-missing": _deploy, "keys-invalid": _deploy, "unknown-key": lambda case: case.in_workspace("keys list"),
     "bad-signature": _publish, "schema": _deploy, "bad-release": _publish, "wrong-product": _other_product,
     "unknown-kind": _deploy, "no-target": _publish, "older": _publish, "failed-before": _publish, "too-big": _publish,
-    "security-version": _raise_security,
+    "security-version": _raise_security, "replayed": _releases, "expired": _renew_release,
     "record": lambda case: case.on_board("slots"), "no-ota-slots": lambda case: case.on_board("slots"),
 }  # fmt: skip
 

@@ -42,6 +42,10 @@ def _all():
     from ota.net import clock, connection, link, names, url
     from ota.release import envelope, image, keys, policy
     import sys
+    try:
+        from ota.release import fresh
+    except ImportError:  # an agent from before it
+        fresh = None
     at, response = "network", None
     clock.prove = lambda *_: None
     def said(value, then):
@@ -73,6 +77,11 @@ def _all():
         target = policy.choose(payload, c["product"], chip, build)
         at = said({"chip": chip, "build": build, "size": target["size"],
             "security": kept.state["floor_security"]}, "release")
+        class Noted:
+            state = kept.state
+            note = staticmethod(lambda *_: None)
+        if fresh:
+            fresh.hear(payload, Noted, c["url"])
         installed = kept.release_in(found.running) or {}
         policy.apply(payload, target, kept.state, installed.get("sequence", 0), found.next.info()[3])
         said({"held": kept.state["held"] if (kept.state["held"] or [0])[0] == payload["sequence"] else None}, "")

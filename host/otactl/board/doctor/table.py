@@ -58,7 +58,10 @@ CHECKS = (
     Check("workspace", "otactl.toml and what it tells boards", workspace.settings),
     Check("key", "releases are signed with a key that boards trust", workspace.key, ("workspace",)),
     Check(
-        "published", "the channel's release is signed, and its files are as signed", workspace.published, ("workspace",)
+        "published",
+        "the channel's release is signed, has not expired, and its files are as signed",
+        workspace.published,
+        ("workspace",),
     ),
     Check("certificate", "its dates, its names", workspace.certificate, ("workspace",)),
     Check("url", "boards can use the address", workspace.url, ("workspace",)),

@@ -13,7 +13,7 @@ from otactl.board import agent
 from otactl.board.doctor.case import Case
 from otactl.board.doctor.findings import Finding, bad, broken, ok, skipped, warn
 from otactl.errors import OtactlError
-from otactl.release import channels
+from otactl.release import channels, expiry
 from otactl.workspace import keyring, tls
 from otactl.workspace.workspace import SETTINGS
 
@@ -65,6 +65,9 @@ def published(case: Case) -> Finding:
         fault = _fault(case.place.releases / target["url"], target)
         if fault:
             return bad(f"{release['version']}: {target['url']} {fault}", case.publish, code="hash-mismatch")
+    if said := expiry.advice(release, case.now):
+        renew = case.in_workspace("releases renew")
+        return bad(said, renew, code="expired") if expiry.is_past(release, case.now) else warn(said, renew)
     chips = ", ".join(str(target.get("chip")) for target in release["targets"])
     return ok(f"{release['version']} (sequence {release['sequence']}) for {chips}, its files as signed")
 

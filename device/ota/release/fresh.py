@@ -1,0 +1,31 @@
+"""Is a release fresh? The board remembers the newest that it has heard of in its channel, so that a channel file from
+before is no news; and no release is good for longer than it says, so that a channel that stands still shows."""
+
+import binascii
+import time
+
+from micropython import const
+
+from ..errors import require
+from ..net import clock, dates
+
+_DAY_S = const(86400)
+
+
+def hear(payload: dict, kept, url: str) -> None:
+    """Hold a release that the channel at `url` names against the record and the clock, which the program may have set
+    back behind what is proven. The record's `heard` is then [CRC-32 of `url`, sequence, published, when], in seconds
+    and in days since 2000: it is written when something newer came, else once a day, as NVS wears. Raises OtaError:
+    replayed, expired."""
+    now, epoch, heard = max(time.time(), clock.floor()), dates.EPOCH, kept.state["heard"]
+    newest = [
+        binascii.crc32(url.encode()),
+        payload["sequence"],
+        (dates.parse(payload["published"]) or epoch) - epoch,
+    ]
+    known = heard[:3] if heard and heard[0] == newest[0] else []  # another channel is no alarm
+    require(newest >= known, "replayed", newest[1])
+    expires = payload.get("expires")
+    if expires:
+        require(now < (dates.parse(expires) or now), "expired", expires)  # so is one that cannot be read
+    kept.note("heard", newest + [(now - epoch) // _DAY_S])
