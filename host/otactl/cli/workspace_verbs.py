@@ -96,6 +96,13 @@ def _default_names() -> list[str]:
 @click.option("--channel", metavar="NAME", help="That names it then (default: that of otactl.toml).")
 @click.option("--security-version", type=int, help="Never goes down (default: as before).")
 @click.option("--image-key", type=FILE, metavar="PEM", help="Sign the images themselves too, as espsecure does.")
+@click.option(
+    "--encrypt", type=FILE, metavar="PEM", help="Encrypt them for boards that have the key to this public one."
+)
+@click.option(
+    "--encrypted", type=FILE, multiple=True, help="Or take this file of Espressif's tool; one for each image."
+)
+@click.option("--device-key", type=FILE, metavar="PEM", help="Check that file: the private key that opens it.")
 @as_json
 def publish(
     *,
@@ -106,16 +113,28 @@ def publish(
     channel: str | None,
     security_version: int | None,
     image_key: Path | None,
+    encrypt: Path | None,
+    encrypted: tuple[Path, ...],
+    device_key: Path | None,
     as_json: bool,
 ) -> int:
     """Sign a release and let the channel point at it."""
     from otactl.cli import display
+    from otactl.release.encrypted import Asked
     from otactl.release.publish import publish as sign
     from otactl.workspace.workspace import Workspace
 
     found = Workspace.find(workspace)
     there = found.on(channel) if channel else found
-    done = sign(there, firmware, version, build=build, security_version=security_version, image_key=image_key)
+    done = sign(
+        there,
+        firmware,
+        version,
+        build=build,
+        security_version=security_version,
+        image_key=image_key,
+        encryption=Asked(encrypt, encrypted, device_key) if encrypt or encrypted or device_key else None,
+    )
     if as_json:
         release = {"version": done.version, "sequence": done.sequence, "targets": done.targets}
         print(json.dumps(release, indent=1))
@@ -127,6 +146,8 @@ def publish(
         display.done(f"published {what}: {target['size']} bytes")
         for digest in target.get("signed_by", []):
             display.show(f"  the image itself is signed by {digest[:16]}")
+        if "encryption" in target:
+            display.show(f"  encrypted ({target['encryption']['scheme']}): {target['url']}")
     if there.channel != found.channel:
         display.show(f"only in {there.channel}: boards with the url {there.channel_url} take it")
     display.follow_up("serve", "boards take it at their next look")
