@@ -5,12 +5,13 @@ Source: NIST SP 800-38D, 6.3, 6.5 and 7.1 (GCM with an IV of 16 bytes). Stock fi
 counter blocks are made here. The tag is not looked at: the signed SHA-256 of the plain text says more (docs/security.md)."""
 
 import struct
+import sys
 
 from cryptolib import aes  # type: ignore[import-not-found]
 from micropython import const
 
+from .. import release
 from ..errors import require
-from ..release.encryption import opened
 
 _HEADER = const(512)  # bytes before the image
 _ECB = const(1)
@@ -20,7 +21,12 @@ _PIECE = const(256)  # bytes at a time: what the heap has a hole for
 def source(file, wanted: dict, target: dict):
     """Steps that return what makes a source of a target's image, as `file` makes one of the file at an address: `file`
     itself where the image is not encrypted. `wanted`, and what is raised: as encryption.opened()."""
-    found = yield from opened(wanted, target)
+    from ..release import encryption
+
+    found = yield from encryption.opened(wanted, target)
+    for name in ("encryption", "p256"):  # what opened it makes room for what comes
+        sys.modules.pop(f"{release.__name__}.{name}", None)
+        release.__dict__.pop(name, None)
     return (lambda *where: Decrypted(file(*where), *found)) if found else file
 
 
@@ -47,11 +53,12 @@ class Decrypted:
     def fill(self, buf: memoryview, have: int, want: int) -> int:
         """As HttpSource.fill(). A block is decrypted once it is whole. Raises OtaError encryption-key as well, where what comes
         out cannot be an app image."""
+        file = self._file
         if self.offset < 0:
-            self.offset += self._file.fill(buf, 0, min(want, -self.offset))
-            return 0
-        have = self._file.fill(buf, have, want)
-        self.ended = self._file.ended
+            self.offset += file.fill(buf, 0, min(want, -self.offset))
+        else:
+            have = file.fill(buf, have, want)
+        self.ended = file.ended
         if have == want:
             self._decrypt(buf, want)
             # what every app image has there (release/image.py): only the right key brings it out

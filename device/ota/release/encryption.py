@@ -1,13 +1,18 @@
-"""What a release says of its encrypted image, in the format of Espressif's esp_encrypted_img (version 2.7.1): a header of 512
-bytes, then the image under AES-256-GCM. The header came with the signed release, so nothing of it is an attacker's.
+"""What a release says of its encrypted image, and the key that opens it. The format is that of Espressif's esp_encrypted_img: a
+header of 512 bytes, then the image under AES-256-GCM. The header comes with the signed release: nothing of it is an attacker's.
 
-header: magic (4 bytes), AES key (384; unwrap.py), IV (16), size (4, little-endian), tag (16), zeros."""
+header: magic (4 bytes), wrapped AES key (384), IV (16), size (4, little-endian), tag (16), zeros.
+
+Sources: esp_encrypted_img 2.7.1 (esp_encrypted_img_priv.h, esp_enc_img_gen.py); RFC 8017, 7.2.2 (RSA-3072, PKCS#1 v1.5, by the
+Chinese remainder theorem); SEC 1, 3.3.1, and RFC 5869 (ECIES on P-256: the x of the shared point, HKDF-SHA256). Pure Python takes
+other times for other keys: who could measure them, by headers of his own, has the release key already (docs/security.md)."""
 
 import binascii
+import hashlib
 import json
 
+from .. import steps
 from ..errors import require
-from . import unwrap
 
 
 def opened(wanted: dict, target: dict):
@@ -31,8 +36,43 @@ def opened(wanted: dict, target: dict):
         with open(wanted["key"]) as f:
             keys = json.load(f)
         require(scheme in keys, "encryption", scheme[:16])
-        key = yield from getattr(unwrap, scheme)(header[4:388], keys[scheme])
+        key = yield from _SCHEMES[scheme](header[4:388], keys[scheme])
     except (OSError, ValueError, TypeError):  # no such file, or none that `otactl deploy` wrote
         pass
     require(key, "encryption-key", scheme)
     return key, header[388:404]
+
+
+def _rsa3072(wrapped: bytes, numbers: "list[int]"):
+    # Steps that return the AES key, None where it does not open. `numbers`: p, q, d mod p-1, d mod q-1, 1/q mod p.
+    p, q, dp, dq, inverse = numbers
+    sealed = int.from_bytes(wrapped, "big")
+    one = pow(sealed % p, dp, p)
+    yield steps.wait("key", 0)
+    two = pow(sealed % q, dq, q)
+    yield steps.wait("key", 0)
+    block = (two + (one - two) * inverse % p * q).to_bytes(384, "big")
+    good = block[:2] == b"\0\2" and all(block[2:351]) and not block[351] and sealed < p * q
+    return block[352:] if good else None
+
+
+def _ecc256(wrapped: bytes, scalar: int):
+    # The same; None where the sender's point is none. Another device's key opens everything, to another AES key.
+    from . import p256  # what RSA does without
+
+    point = int.from_bytes(wrapped[:32], "big"), int.from_bytes(wrapped[32:64], "big")
+    shared = yield from p256.combine("key", 0, scalar, point)
+    if not shared:
+        return None
+    return _hmac(_hmac(wrapped[64:96], shared[0].to_bytes(32, "big")), b"_esp_enc_img_ecc\x01")
+
+
+def _hmac(key: bytes, message: bytes) -> bytes:
+    # HMAC-SHA256 with a key of 32 bytes
+    key += bytes(32)
+    for pad in (0x36, 0x5C):
+        message = hashlib.sha256(bytes(byte ^ pad for byte in key) + message).digest()
+    return message
+
+
+_SCHEMES = {"rsa3072": _rsa3072, "ecc256": _ecc256}

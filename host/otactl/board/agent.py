@@ -30,7 +30,6 @@ _PARTS = {
     "release/p256.py": "image_signature encryption",
     "entries/encryption.py": "encryption",
     "release/encryption.py": "encryption",
-    "release/unwrap.py": "encryption",
     "install/decrypt.py": "encryption",
 }  # module -> the entries that ask for it
 _DEFAULT_CHECKS = [{"check": "wifi"}, {"check": "server"}]
