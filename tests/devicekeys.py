@@ -1,6 +1,5 @@
 """Device keys, and encrypted images by an independent reader and writer of Espressif's format: `cryptography` alone, straight
-from the table of the format. Where this and otactl's own module make the same mistake, Espressif's vectors tell (see
-docs/security.md, "What was tried against it")."""
+from the table of the format (docs/security.md, "Encrypted firmware", names its source)."""
 
 import json
 import os
@@ -73,9 +72,7 @@ def hkdf(shared: bytes, salt: bytes) -> bytes:
 
 def make(folder: Path, scheme: str, name: str = "ours") -> DeviceKey:
     """A new key, in PEM files as Espressif's tool writes them."""
-    private = (
-        rsa.generate_private_key(65537, 3072) if scheme == "rsa3072" else ec.generate_private_key(ec.SECP256R1())
-    )
+    private = rsa.generate_private_key(65537, 3072) if scheme == "rsa3072" else ec.generate_private_key(ec.SECP256R1())
     path, public = folder / f"{scheme}-{name}.pem", folder / f"{scheme}-{name}.pub.pem"
     path.write_bytes(
         private.private_bytes(
@@ -85,8 +82,6 @@ def make(folder: Path, scheme: str, name: str = "ours") -> DeviceKey:
         )
     )
     public.write_bytes(
-        private.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        private.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     )
     return DeviceKey(scheme, private, path, public)

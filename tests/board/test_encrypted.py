@@ -33,9 +33,7 @@ Keys = dict[str, tuple[DeviceKey, DeviceKey]]
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     """Two of each scheme: the boards', and another."""
     folder = tmp_path_factory.mktemp("device-keys")
-    return {
-        scheme: (devicekeys.make(folder, scheme), devicekeys.make(folder, scheme, "other")) for scheme in SCHEMES
-    }
+    return {scheme: (devicekeys.make(folder, scheme), devicekeys.make(folder, scheme, "other")) for scheme in SCHEMES}
 
 
 def give(board: Board, *have: DeviceKey, **more: Any) -> None:
@@ -180,15 +178,16 @@ def test_release_that_lies_about_its_header_is_refused(rig: Rig, keys: Keys) -> 
 
 
 @pytest.fixture(scope="module")
-def bench(
-    tmp_path_factory: pytest.TempPathFactory, place: Workspace, template: Path, keys: Keys
-) -> Iterator[Bench]:
+def bench(tmp_path_factory: pytest.TempPathFactory, place: Workspace, template: Path, keys: Keys) -> Iterator[Bench]:
     with opened(tmp_path_factory.mktemp("encrypted"), place, template) as made:
         give(made.board, keys["ecc256"][0])
         yield made
 
 
-WHOLE, REST = "bytes=512-", "bytes=29184-"  # of 30,000 bytes that came, whole sectors are in flash; the header is before them
+WHOLE, REST = (
+    "bytes=512-",
+    "bytes=29184-",
+)  # of 30,000 bytes that came, whole sectors are in flash; the header is before them
 # what goes wrong, request by request; how it ends; the Range of each request for the file
 ROWS: dict[str, tuple[list[str], str, list[str] | None]] = {
     "nothing": ([], INSTALLED, [WHOLE]),
@@ -218,10 +217,19 @@ def test_download_goes_on_where_it_broke(name: str, bench: Bench, keys: Keys) ->
     with rigs.repl(bench.board) as link:
         link.run(SETUP)
         code, _ = bench.run(link, script)
-    assert code == outcome
     if code == INSTALLED:
+        confirmed(bench.board, version)
         assert slot_bytes(bench.board, boots(bench.board)[0], len(data)) == data
+    assert code == outcome
     assert [event.span for event in bench.events if event.request.endswith(".bin") and event.status] == spans
+
+
+def confirmed(board: Board, version: str) -> None:
+    """Through the reset and the trial, which ends in another reset."""
+    seen, before = len(board.text), len(board.boots)
+    board.reset()
+    board.wait_text(f"ota: confirmed {version}", 30, since=seen)
+    board.wait_boots(before + 2)
 
 
 def test_reset_in_mid_download_goes_on_from_the_journal(rig: Rig, keys: Keys) -> None:

@@ -25,7 +25,7 @@ def source(file, wanted: dict, target: dict):
 
     found = yield from encryption.opened(wanted, target)
     for name in ("encryption", "p256"):  # what opened it makes room for what comes
-        sys.modules.pop(f"{release.__name__}.{name}", None)
+        sys.modules.pop("ota.release." + name, None)
         release.__dict__.pop(name, None)
     return (lambda *where: Decrypted(file(*where), *found)) if found else file
 
@@ -86,5 +86,5 @@ def _times(x: int, h: int) -> int:
     for bit in range(127, -1, -1):
         if x >> bit & 1:
             product ^= h
-        h = h >> 1 ^ (h & 1) * (0xE1 << 120)
+        h = h >> 1 ^ (h & 1) * 0xE1 << 120
     return product

@@ -68,6 +68,7 @@ class Update:
             from .decrypt import source
 
             self._source = yield from source(HttpSource, wanted, target)
+            gc.collect()
         else:
             require(not target.get("encryption"), "encryption")
         self.offer = {

@@ -23,37 +23,35 @@ def opened(wanted: dict, target: dict):
     if said is None:
         require(not wanted["required"], "encryption", "none")
         return None
+    key, fault = None, ("bad-release", "encryption")
     try:
         scheme = str(said["scheme"])
         header = binascii.a2b_base64(said["header"])
         header += bytes(512 - len(header))  # its last zeros may be left out
-        good = header[:4] == b"\xcf\xb6\x88\x07" and header[404:408] == target["size"].to_bytes(4, "little")
-    except (ValueError, TypeError, KeyError):
-        good = False
-    require(good, "bad-release", "encryption")
-    key = None
-    try:
+        if header[:4] + header[404:408] != b"\xcf\xb6\x88\x07" + target["size"].to_bytes(4, "little"):
+            raise ValueError
+        fault = "encryption-key", scheme  # no such file, none that `otactl deploy` wrote, or one that does not open it
         with open(wanted["key"]) as f:
             keys = json.load(f)
         require(scheme in keys, "encryption", scheme[:16])
-        key = yield from _SCHEMES[scheme](header[4:388], keys[scheme])
-    except (OSError, ValueError, TypeError):  # no such file, or none that `otactl deploy` wrote
+        unwrap = _rsa3072 if scheme == "rsa3072" else _ecc256
+        key = yield from unwrap(header[4:388], keys[scheme])
+    except (OSError, ValueError, TypeError, KeyError):
         pass
-    require(key, "encryption-key", scheme)
+    require(key, *fault)
     return key, header[388:404]
 
 
 def _rsa3072(wrapped: bytes, numbers: "list[int]"):
-    # Steps that return the AES key, None where it does not open. `numbers`: p, q, d mod p-1, d mod q-1, 1/q mod p.
+    # Steps that return the AES key, False where it does not open. `numbers`: p, q, d mod p-1, d mod q-1, 1/q mod p.
     p, q, dp, dq, inverse = numbers
     sealed = int.from_bytes(wrapped, "big")
     one = pow(sealed % p, dp, p)
     yield steps.wait("key", 0)
     two = pow(sealed % q, dq, q)
-    yield steps.wait("key", 0)
     block = (two + (one - two) * inverse % p * q).to_bytes(384, "big")
     good = block[:2] == b"\0\2" and all(block[2:351]) and not block[351] and sealed < p * q
-    return block[352:] if good else None
+    return good and block[352:]
 
 
 def _ecc256(wrapped: bytes, scalar: int):
@@ -62,9 +60,7 @@ def _ecc256(wrapped: bytes, scalar: int):
 
     point = int.from_bytes(wrapped[:32], "big"), int.from_bytes(wrapped[32:64], "big")
     shared = yield from p256.combine("key", 0, scalar, point)
-    if not shared:
-        return None
-    return _hmac(_hmac(wrapped[64:96], shared[0].to_bytes(32, "big")), b"_esp_enc_img_ecc\x01")
+    return shared and _hmac(_hmac(wrapped[64:96], shared[0].to_bytes(32, "big")), b"_esp_enc_img_ecc\x01")
 
 
 def _hmac(key: bytes, message: bytes) -> bytes:
@@ -73,6 +69,3 @@ def _hmac(key: bytes, message: bytes) -> bytes:
     for pad in (0x36, 0x5C):
         message = hashlib.sha256(bytes(byte ^ pad for byte in key) + message).digest()
     return message
-
-
-_SCHEMES = {"rsa3072": _rsa3072, "ecc256": _ecc256}

@@ -70,9 +70,7 @@ def read(start, size):
 def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[DeviceKey, DeviceKey]]:
     """Two of each scheme: ours, and another."""
     folder = tmp_path_factory.mktemp("device-keys")
-    return {
-        scheme: (devicekeys.make(folder, scheme), devicekeys.make(folder, scheme, "other")) for scheme in SCHEMES
-    }
+    return {scheme: (devicekeys.make(folder, scheme), devicekeys.make(folder, scheme, "other")) for scheme in SCHEMES}
 
 
 def target(file: bytes, scheme: str, **changes: Any) -> dict[str, Any]:
