@@ -36,7 +36,7 @@ class Update:
         self._slots.require_confirmed()
         self._record = record.load()
         self._demand = None  # a demand.Demand, where an image has to carry a signature of its own
-        self._source = HttpSource  # what makes one
+        self._source = HttpSource  # what makes one of an address; of an encrypted image another
         self.offer: dict = {}
 
     def look(self):
