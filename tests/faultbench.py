@@ -61,10 +61,14 @@ class Bench:
         rig.route(self.server.port)
         self.board = rig.board()
 
-    def publish(self) -> tuple[str, bytes]:
-        """The next release, which no slot holds."""
+    def next_image(self) -> tuple[str, bytes]:
+        """A version and its image, which no slot holds."""
         self._count += 1
-        version, data = f"2.{self._count}.0", image(100 + self._count, size=SIZE)
+        return f"2.{self._count}.0", image(100 + self._count, size=SIZE)
+
+    def publish(self) -> tuple[str, bytes]:
+        """The next release."""
+        version, data = self.next_image()
         self.rig.publish(version, data)
         return version, data
 

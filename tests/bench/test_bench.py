@@ -1,12 +1,15 @@
 """`make bench`: ratios measured in one run. Nothing here passes or fails by a time."""
 
 import time
+from pathlib import Path
 
 import cable
+import devicekeys
 import rig as rigs
 from otactl.board import copying
 from otactl.board.link import Link
 from otactl.board.push import push
+from otactl.release.encrypted import Asked
 from rig import Rig, image, started
 
 SIZE = 1 << 20
@@ -79,3 +82,50 @@ def test_push_beside_mpremote_cp(rig: Rig) -> None:
     print(f"\nmpremote cp: {copied.rate / 1024:.1f} KiB/s for {copied.size} bytes")
     for what, one in zip(("text", "noise"), pushed, strict=True):
         print(f"push of {what}: {one.rate / copied.rate:.1f} times that, {one.wire / one.sent:.2f} of it on the cable")
+
+
+BLOCKS = """
+import time, hashlib
+from ota.install.decrypt import Decrypted
+class File:
+    size = offset = 0
+    ended, etag, close = False, None, None
+    def fill(self, buf, have, want):
+        self.offset += want - have
+        return want
+source = Decrypted(File(), bytes(32), bytes(16))
+source.offset = 4096
+block, digest = memoryview(bytearray(4096)), hashlib.sha256()
+def took(of, *what):
+    began = time.ticks_us()
+    for _ in range(256):
+        of(*what)
+    return time.ticks_diff(time.ticks_us(), began)
+print(took(source.fill, block, 0, 4096), took(digest.update, block))
+"""
+
+
+def test_encrypted_image_beside_a_plain_one(rig: Rig, tmp_path: Path) -> None:
+    """The same image over the same network, in the same VM; and decryption alone, beside hashing."""
+    key = devicekeys.make(tmp_path, "ecc256")
+    board = started(rig.board())
+    rigs.configure(board, encryption={"required": False})
+    with rigs.repl(board) as link:
+        link.put("/etc/ota/device.json", key.file.encode())
+    seconds = {}
+    for number, asked in enumerate((None, Asked(public=key.public))):
+        rig.publish(f"2.{number}.0", image(9 + number, size=SIZE), encryption=asked)
+        seen = len(board.text)
+        board.reset()
+        board.wait_text("ota: release", 60, since=seen)
+        began = time.monotonic()
+        board.wait_text("ota: verify", 60, since=seen)
+        seconds[bool(asked)] = time.monotonic() - began
+        board.wait_text("ota: confirmed", 60, since=seen)
+        board.wait_text("ota: up-to-date", 60, since=seen)
+    rates = {hidden: SIZE / 1024 / taken for hidden, taken in seconds.items()}
+    print(f"\nplain {rates[False]:.0f} KiB/s, encrypted {rates[True]:.0f} KiB/s, here, flash included")
+    decrypting, hashing = (int(word) for word in rigs.ask(board, BLOCKS).split()[-2:])
+    print(
+        f"decrypting 1 MiB takes {decrypting / hashing:.1f} times as long as hashing it, {decrypting / 1e6:.2f} s here"
+    )

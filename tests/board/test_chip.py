@@ -285,3 +285,19 @@ def test_flash_is_as_large_as_the_layout_needs(tmp_path: Path, layout: str, mib:
         board.wait_repl()
         slots = ask(board, "from esp32 import Partition\nprint([p.info()[4] for p in Partition.find(0)])")
         assert ("ota_2" in slots) == (layout == "three")
+
+
+MODES = """
+from cryptolib import aes
+for mode in range(1, 8):
+    try:
+        aes(bytes(16), mode, bytes(16))
+        print(mode)
+    except ValueError:
+        pass
+"""
+
+
+def test_aes_has_ecb_and_cbc_and_no_counter_mode(board: Board) -> None:
+    """Facts 6.10: 6 would be CTR, which stock firmware leaves out."""
+    assert ask(board, MODES).split() == ["1", "2"]

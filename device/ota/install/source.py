@@ -1,5 +1,6 @@
 """Where a release's bytes come from. A source knows its own offset; a transform is a source that reads another one."""
 
+from ..errors import require
 from ..net import link
 
 
@@ -7,19 +8,19 @@ class HttpSource:
     """A file on a server. `url` is absolute; `size` (bytes) is what the signed release says of it."""
 
     def __init__(self, config: dict, url: str, size: int) -> None:
-        self._config, self._url, self._size = config, url, size
+        self._config, self._url, self.size = config, url, size
         self._response = None  # type: ignore
         self.offset = 0  # of the next byte that fill() gives
         self.etag: "str | None" = None  # of the file, for the next open()
-        self.told: "int | None" = None  # how long the server says that it is
 
     def open(self, offset: int, etag: "str | None"):
         """Steps until the first byte may come: from `offset` on, or from 0 where the server has no ranges, or another file
-        by now. Raises OtaError: what link.fetch() raises."""
+        by now. Raises OtaError: what link.fetch() raises, size-mismatch."""
         self.close()
-        found = yield from link.fetch(self._config, self._url, start=offset, etag=etag, size=self._size)
+        found = yield from link.fetch(self._config, self._url, start=offset, etag=etag, size=self.size)
         self._response, self.offset = found, found.start
-        self.etag, self.told = found.etag, found.total
+        self.etag = found.etag
+        require(found.total in (None, self.size), "size-mismatch", found.total)
         found.url = found.date = None  # what nobody asks for while blocks come in
 
     def fill(self, buf, have: int, want: int) -> int:

@@ -36,6 +36,7 @@ class Update:
         self._slots.require_confirmed()
         self._record = record.load()
         self._demand = None  # a demand.Demand, where an image has to carry a signature of its own
+        self._source = HttpSource  # what makes one of an address; of an encrypted image another
         self.offer: dict = {}
 
     def look(self):
@@ -67,8 +68,19 @@ class Update:
             kept.installed(dict(payload, size=size, sha256=sha256), running)
             raise OtaError("up-to-date", payload["version"])
         self._not_held(payload["sequence"])
-        self.offer = {key: payload[key] for key in ("version", "sequence", "security_version")}
-        self.offer.update(size=size, sha256=sha256, url=url.join(address, target["url"]))
+        wanted = self._config["encryption"]
+        if wanted:
+            from .decrypt import source
+
+            self._source = yield from source(HttpSource, wanted, target)
+            gc.collect()
+        else:
+            require(not target.get("encryption"), "encryption")
+        self.offer = {
+            "version": payload["version"], "sequence": payload["sequence"],
+            "security_version": payload["security_version"],
+            "size": size, "sha256": sha256, "url": url.join(address, target["url"]),
+        }  # fmt: skip
 
     def _runs(self, size: int, sha256: str):
         # Steps that return whether the running slot holds that very image.
@@ -104,7 +116,7 @@ class Update:
         say("release", job["version"], job["size"], "bytes from", kept.offset)
         power_save = link.power_save(self._config, 0)
         target = Firmware(self._slots, kept, job["size"], job["sha256"])
-        source = HttpSource(self._config, offer["url"], job["size"])
+        source = self._source(self._config, offer["url"], job["size"])
         self.offer = offer = {}  # the job has it all: nothing twice while memory is scarce
         try:
             yield from self._transfer(source, target)
@@ -163,7 +175,6 @@ class Update:
                 target.rewind()
             raise
         try:
-            require(source.told in (None, target.size), "size-mismatch", f"{source.told} not {target.size}")
             if source.offset != target.offset:  # no Range here, or another file: from the beginning
                 target.rewind()
             yield from pump(source, target, view)

@@ -1,8 +1,8 @@
-"""ECDSA on P-256 in pure Python: thousands of multiplications where RSA takes 17, so it comes in steps. Only public numbers
-are worked with: nothing here has to take the same time for all of them.
+"""ECDSA and ECDH on P-256 in pure Python: thousands of multiplications where RSA takes 17, so they come in steps. A signature
+has public numbers only; a private scalar takes a time of its own, which docs/security.md weighs.
 
-Sources: FIPS 186-5, 6.4.2 (what is verified); SP 800-186, 3.2.1.3 (the curve: y² = x³ - 3x + b); the Explicit-Formulas
-Database, dbl-2001-b and madd (points in Jacobian coordinates: x/z², y/z³; z 0 is the point at infinity)."""
+Sources: FIPS 186-5, 6.4.2 (what is verified); SEC 1, 3.3.1 (ECDH); SP 800-186, 3.2.1.3 (the curve: y² = x³ - 3x + b); the
+Explicit-Formulas Database, dbl-2001-b and madd (points in Jacobian coordinates: x/z², y/z³; z 0 is the point at infinity)."""
 
 from micropython import const
 
@@ -21,13 +21,20 @@ _STRIDE = const(8)  # bits of the two factors a step
 
 def verify(x: int, y: int, r: int, s: int, digest: bytes):
     """Steps that return whether (r, s) signs `digest` (SHA-256 of the message) under the public key (x, y)."""
-    if not (0 < r < _N and 0 < s < _N and _is_key(x, y)):
+    if not (0 < r < _N and 0 < s < _N):
         return False
     inverse = pow(s, _N - 2, _N)
     u1, u2 = int.from_bytes(digest, "big") * inverse % _N, r * inverse % _N
+    found = yield from combine("signature", u1, u2, (x, y))
+    return found is not None and found[0] % _N == r
+
+
+def combine(phase: str, u1: int, u2: int, key: tuple):
+    """Steps of `phase` that return u1 G + u2 `key`, as (x, y); None where that is infinity, or `key` no point of the curve."""
+    if not _is_key(*key):
+        return None
     # u1 G + u2 Q, a bit of both factors at a time: what is added is one of these, by the two bits
-    key = (x, y)
-    added = (None, _G, key, _affine(_add((x, y, 1), _G)))
+    added = (None, _G, key, _affine(_add(key + (1,), _G)))
     total = _INFINITY
     for bit in range(255, -1, -1):
         total = _double(total)
@@ -35,9 +42,8 @@ def verify(x: int, y: int, r: int, s: int, digest: bytes):
         if point:
             total = _add(total, point)
         if bit % _STRIDE == 0:
-            yield steps.wait("signature", 0)
-    found = _affine(total)
-    return found is not None and found[0] % _N == r
+            yield steps.wait(phase, 0)
+    return _affine(total)
 
 
 def _is_key(x: int, y: int) -> bool:

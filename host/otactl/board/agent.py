@@ -27,8 +27,11 @@ _PARTS = {
     "release/demand.py": "image_signature",
     "release/signed.py": "image_signature",
     "release/sector.py": "image_signature",
-    "release/p256.py": "image_signature",
-}  # module -> the entry that asks for it
+    "release/p256.py": "image_signature encryption",
+    "entries/encryption.py": "encryption",
+    "release/encryption.py": "encryption",
+    "install/decrypt.py": "encryption",
+}  # module -> the entries that ask for it
 _DEFAULT_CHECKS = [{"check": "wifi"}, {"check": "server"}]
 _PACKAGE = "_otactl_agent"  # a name of its own: `ota` may be something else on this machine
 _one_thread = threading.Lock()  # many boards are deployed at once: each module is compiled and imported once
@@ -56,7 +59,7 @@ def sources(config: dict[str, Any] | None = None) -> dict[str, bytes]:
 def _needed(name: str, config: dict[str, Any]) -> bool:
     """Whether a board with that configuration ever imports a module: what is not configured is not installed."""
     if name in _PARTS:
-        return bool(config.get(_PARTS[name]))
+        return any(config.get(entry) not in (None, []) for entry in _PARTS[name].split())  # {}: with its defaults
     if name.startswith("checks/") and name != "checks/__init__.py":
         asked = config.get("trial", {}).get("checks", _DEFAULT_CHECKS)
         _rules()

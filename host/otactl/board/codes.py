@@ -198,6 +198,14 @@ CODES: dict[str, tuple[str, str]] = {
         "The image's own signature is not what the release promises; it was not switched to.",
         "Publish it again with `otactl publish`, which verifies it; find out who published this one.",
     ),
+    "encryption": (
+        "The image is encrypted by a scheme that the board has no key for, or is not, and it must be.",
+        "Publish it with `otactl publish --encrypt`, or deploy [board.encryption] as the release has it: docs/security.md.",
+    ),
+    "encryption-key": (
+        "The board's device key is missing, or the image is encrypted for another one.",
+        "Deploy, and publish it with `otactl publish --encrypt` and the public half of that key.",
+    ),
     # flash
     "flash-write": (
         "The flash could not be written.",

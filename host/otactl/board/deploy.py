@@ -14,7 +14,7 @@ from otactl.board.link import Link
 from otactl.board.snippets import HASH
 from otactl.errors import BoardError, OtactlError, UsageError
 from otactl.release import channels, firmware
-from otactl.workspace import keys, tls
+from otactl.workspace import device_key, keys, tls
 from otactl.workspace.workspace import SETTINGS, Workspace
 
 AGENT = "/lib/ota"
@@ -140,7 +140,18 @@ def _settings(workspace: Workspace) -> dict[str, bytes]:
         files[f"{CONFIG}/ca.pem"] = ca.read_bytes()
     elif config["url"].startswith("https:"):
         raise UsageError(f"no {ca}: put the CA certificate of {workspace.host} there")
+    if config.get("encryption") is not None:
+        path = str(config["encryption"].get("key", device_key.ON_BOARD))
+        files[path] = device_key.for_board(_device_key(workspace)).encode()
     return files
+
+
+def _device_key(workspace: Workspace) -> device_key.Private:
+    if not workspace.device_key_file.exists():
+        raise UsageError(
+            f"no {workspace.device_key_file}, which [board.encryption] in {SETTINGS} asks for: `otactl keys device` makes one"
+        )
+    return device_key.load(workspace.device_key_file)
 
 
 def _facts(link: Link) -> dict[str, Any]:

@@ -13,7 +13,8 @@ _MARK = 16  # bytes: deflate's end of a block and the mark of a flush have no mo
 
 
 class Frames:
-    """One `fetch` of a board: from the first offset that it asks for to the end, or to its next `fetch`."""
+    """One `fetch` of a board: from the first offset that it asks for to the end, or to its next `fetch`. It takes whole sectors,
+    counted from there: those of an encrypted image begin anywhere in the file."""
 
     def __init__(self, data: bytes, *, packed: bool) -> None:
         """`packed`: as one deflate stream (RFC 1951), flushed at the end of each frame."""
@@ -32,7 +33,7 @@ class Frames:
             return self._frame
         if self.reached not in (None, offset) or not 0 <= offset < len(self._data):
             raise ValueError(f"byte {offset} is not what comes next")
-        self._last, self.reached = offset, min(offset - offset % PIECE + PIECE, len(self._data))
+        self._last, self.reached = offset, min(offset + PIECE, len(self._data))
         piece = self._data[offset : self.reached]
         body = self._deflate.pack(piece) if self._deflate else piece
         self._frame = _framed(offset, body, len(piece))

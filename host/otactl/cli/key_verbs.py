@@ -84,6 +84,32 @@ def image_key(*, file: Path, as_json: bool) -> int:
     return 0
 
 
+@verb_of(keys, "keys device")
+@in_workspace
+@click.argument("file", type=FILE, required=False, help="A private PEM, or an HMAC key of 32 bytes, to take over.")
+@click.option("--scheme", type=click.Choice(["rsa3072", "ecc256"]), help="Of a new key (default: rsa3072).")
+@as_json
+def device_key(*, workspace: Path, file: Path | None, scheme: str | None, as_json: bool) -> int:
+    """Make, or show, the key by which boards open encrypted images."""
+    from otactl.cli import display
+    from otactl.workspace import device_key as devices
+    from otactl.workspace.workspace import Workspace
+
+    kept = devices.keep(Workspace.find(workspace), file, scheme)
+    if as_json:
+        print(
+            json.dumps({"file": str(kept.file), "public": str(kept.public), "scheme": kept.scheme, "made": kept.made})
+        )
+        return 0
+    what = "is new" if kept.made and file is None else "is taken over" if kept.made else "is there"
+    display.done(f"{display.short(kept.file)} {what} ({kept.scheme}): keep it safe")
+    display.show("  boards get it at the next `otactl deploy`, with these lines in otactl.toml:")
+    display.show("  [board.encryption]")
+    display.show("  required = true")
+    display.show(f"  and images for them are published with --encrypt {display.short(kept.public)}")
+    return 0
+
+
 def _say(one: "Held", as_json: bool, text: str) -> None:
     from otactl.cli import display
 

@@ -71,6 +71,8 @@ def show_release(*, workspace: Path, version: str, as_json: bool) -> int:
         build = f"  build {target['build']}" if target.get("build") else ""
         display.show(f"  {target['chip']}  {target['size']} bytes  {target['url']}{build}")
         display.show(f"    sha256 {target['sha256']}")
+        if "encryption" in target:
+            display.show(f"    encrypted ({target['encryption']['scheme']}), {target['encryption']['size']} bytes")
     return 0
 
 

@@ -97,6 +97,13 @@ def _default_names() -> list[str]:
 @click.option("--security-version", type=int, help="Never goes down (default: as before).")
 @click.option("--image-key", type=FILE, metavar="PEM", help="Sign the images themselves too, as espsecure does.")
 @click.option("--expires", metavar="TIME", help="Boards refuse it afterwards: 30d, 12h, 8w, a date (default: never).")
+@click.option(
+    "--encrypt", type=FILE, metavar="PEM", help="Encrypt them for boards that have the key to this public one."
+)
+@click.option(
+    "--encrypted", type=FILE, multiple=True, help="Or take this file of Espressif's tool; one for each image."
+)
+@click.option("--device-key", type=FILE, metavar="PEM", help="Check that file: the private key that opens it.")
 @as_json
 def publish(
     *,
@@ -108,18 +115,29 @@ def publish(
     security_version: int | None,
     image_key: Path | None,
     expires: str | None,
+    encrypt: Path | None,
+    encrypted: tuple[Path, ...],
+    device_key: Path | None,
     as_json: bool,
 ) -> int:
     """Sign a release and let the channel point at it."""
     from otactl.cli import display
     from otactl.release.channels import expiring
+    from otactl.release.encrypted import Asked
     from otactl.release.publish import publish as sign
     from otactl.workspace.workspace import Workspace
 
     found = Workspace.find(workspace)
     there = found.on(channel) if channel else found
     done = sign(
-        there, firmware, version, build=build, security_version=security_version, image_key=image_key, expires=expires
+        there,
+        firmware,
+        version,
+        build=build,
+        security_version=security_version,
+        image_key=image_key,
+        expires=expires,
+        encryption=Asked(encrypt, encrypted, device_key) if encrypt or encrypted or device_key else None,
     )
     if as_json:
         release = {
@@ -134,6 +152,8 @@ def publish(
         display.done(f"published {what}: {target['size']} bytes")
         for digest in target.get("signed_by", []):
             display.show(f"  the image itself is signed by {digest[:16]}")
+        if "encryption" in target:
+            display.show(f"  encrypted ({target['encryption']['scheme']}): {target['url']}")
     if done.expires:
         display.show(f"  good until {done.expires}: `otactl releases renew` before that, or publish the next one")
     if there.channel != found.channel:

@@ -11,7 +11,7 @@ from typing import Any
 
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import write_atomic
-from otactl.release import envelope, expiry
+from otactl.release import encrypted, envelope, expiry
 from otactl.release.history import History
 from otactl.release.sequence import next_sequence, take_sequence
 from otactl.workspace import keyring, keys
@@ -222,7 +222,7 @@ def _payload(place: Workspace, version: str) -> dict[str, Any]:
     found = read(place, place.releases / version / RELEASE) or {}
     for target in found["targets"]:
         path = place.releases / target["url"]
-        if not path.is_file() or path.stat().st_size != target["size"]:
+        if not path.is_file() or path.stat().st_size != encrypted.served(target)[0]:
             raise ReleaseError(f"{path} is missing or not what {version} was signed with: bring it back first")
     return found
 

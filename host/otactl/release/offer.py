@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from otactl.errors import ReleaseError, UsageError
-from otactl.release import channels, firmware
+from otactl.release import channels, encrypted, firmware
 from otactl.release.publish import publish
 from otactl.workspace.workspace import Workspace
 
@@ -36,7 +36,7 @@ class Offer:
     def _read(self, target: dict[str, Any]) -> bytes:
         path = self.releases / target["url"]
         data = path.read_bytes() if path.is_file() else b""
-        if sha256(data).hexdigest() != target["sha256"]:
+        if sha256(data).hexdigest() != encrypted.served(target)[1]:
             raise ReleaseError(f"{path} is missing or not what {self.version} was signed with: bring it back")
         return data
 

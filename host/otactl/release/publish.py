@@ -10,11 +10,11 @@ from typing import Any
 
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import write_atomic
-from otactl.release import channels, envelope, expiry, firmware
+from otactl.release import channels, encrypted, envelope, expiry, firmware
 from otactl.release.channels import RELEASE, current
 from otactl.release.firmware import Firmware
 from otactl.release.sequence import MAX_INT, next_sequence, take_sequence
-from otactl.workspace import keyring
+from otactl.workspace import device_key, keyring
 from otactl.workspace.workspace import SETTINGS, Workspace
 
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}\Z")
@@ -42,10 +42,12 @@ def publish(
     security_version: int | None = None,
     image_key: Path | None = None,
     expires: str | None = None,
+    encryption: encrypted.Asked | None = None,
     named: bool = True,
 ) -> Published:
     """One target a file, each for another chip; `build` is a glob on sys.implementation._build;
-    `image_key` a PEM to sign the images themselves with; `expires` as expiry.asked().
+    `image_key` a PEM to sign the images themselves with; `expires` as expiry.asked(); `encryption` how boards get them
+    encrypted. What is not encrypted does not come into releases/ then.
 
     Into the channel of `workspace` (see Workspace.on), or, unless `named`, into no channel. `version`: None makes it
     push-SEQUENCE. The security version is that of the release before unless given, and never lower; in a new channel the
@@ -63,6 +65,8 @@ def publish(
         raise UsageError("two files for the same chip: one release has one image for each")
     for path, one in zip(files, loaded, strict=True):
         _require_image_key(workspace, path, one)
+    images = encryption.of([one.app for one in loaded]) if encryption else []
+    _require_encryption(workspace, images)
     key = keyring.signer(workspace)
     with workspace.publishing():
         sequence = next_sequence(workspace)
@@ -72,7 +76,8 @@ def publish(
             raise ReleaseError(f"{version} is published already ({folder}), boards may have it: choose another version")
         history = channels.history_of(workspace)
         security = _security_version(workspace, security_version)
-        targets = [_target(one, version, build) for one in loaded]
+        secret: list[encrypted.Encrypted | None] = [*images] or [None] * len(loaded)
+        targets = [_target(one, hidden, version, build) for one, hidden in zip(loaded, secret, strict=True)]
         warned = _below(workspace, files, loaded) + _unbounded(workspace, expires)
         sealed = envelope.seal(
             {
@@ -89,8 +94,8 @@ def publish(
         )
         take_sequence(workspace, sequence)
         folder.mkdir(parents=True, exist_ok=True)  # may be left by a run that was broken off
-        for one in loaded:
-            write_atomic(folder / f"{one.chip}.bin", one.app)
+        for target, one, hidden in zip(targets, loaded, secret, strict=True):
+            write_atomic(workspace.releases / target["url"], hidden.file if hidden else one.app)
         write_atomic(folder / RELEASE, sealed)
         if named:
             write_atomic(workspace.channel_file, sealed)  # last: no release without its files
@@ -102,19 +107,20 @@ def publish(
         for note in (one.note, firmware.advice(one))
         if note
     ]
-    return Published(version, sequence, targets, notes + warned, until)
+    return Published(version, sequence, targets, notes + _advice(workspace, images) + warned, until)
 
 
-def _target(one: Firmware, version: str, build: str | None) -> dict[str, Any]:
+def _target(one: Firmware, hidden: encrypted.Encrypted | None, version: str, build: str | None) -> dict[str, Any]:
     target: dict[str, Any] = {
         "kind": "firmware",
         "chip": one.chip,
-        "url": f"{version}/{one.chip}.bin",
+        "url": f"{version}/{one.chip}{'.enc' if hidden else ''}.bin",
         "size": len(one.app),
         "sha256": sha256(one.app).hexdigest(),
     }
     target |= {"build": build} if build else {}
-    return target | ({"signed_by": list(one.signed_by)} if one.signed_by else {})
+    target |= {"signed_by": list(one.signed_by)} if one.signed_by else {}
+    return target | ({"encryption": hidden.said()} if hidden else {})
 
 
 def _require_image_key(workspace: Workspace, path: Path, one: Firmware) -> None:
@@ -143,6 +149,8 @@ def _below(workspace: Workspace, files: Sequence[Path], loaded: Sequence[Firmwar
 
 
 def _secure_version(workspace: Workspace, target: dict[str, Any]) -> int:
+    if "encryption" in target:  # nobody here can read it
+        return 0
     try:
         with (workspace.releases / target["url"]).open("rb") as file:
             return firmware.secure_version(file.read(firmware.HEAD))
@@ -155,6 +163,32 @@ def _unbounded(workspace: Workspace, expires: str | None) -> list[str]:
     if expires is None and newest and newest.get("expires"):
         return [f"{newest['version']} expires, this one never does: `otactl releases renew --expires 30d` changes that"]
     return []
+
+
+def _require_encryption(workspace: Workspace, images: Sequence[encrypted.Encrypted]) -> None:
+    # What boards that are told what this workspace tells them would refuse (encryption).
+    asked = workspace.board.get("encryption")
+    if asked is not None and asked.get("required", True) and not images:
+        raise ReleaseError(
+            f"the image is not encrypted: boards would refuse it, as [board.encryption] in {SETTINGS} asks for that; "
+            "publish it with --encrypt and the public half of their key"
+        )
+
+
+def _advice(workspace: Workspace, images: Sequence[encrypted.Encrypted]) -> list[str]:
+    """What is to be known of encrypted images that boards are about to get."""
+    found = []
+    if images and workspace.board.get("encryption") is None:
+        found.append(f"only boards that [board.encryption] has been deployed to take it; {SETTINGS} has no such entry")
+    if not all(one.checked for one in images):
+        found.append("not opened: that boards come to the image beside it is taken on trust; --device-key checks it")
+    if images and workspace.device_key_file.exists():
+        ours = device_key.load(workspace.device_key_file).public_key()
+        if any(one.public and not device_key.same(one.public, ours) for one in images):
+            found.append(
+                f"encrypted for another key than {workspace.device_key_file}: boards that have that one refuse it"
+            )
+    return found
 
 
 def _security_version(workspace: Workspace, asked: int | None) -> int:

@@ -84,6 +84,11 @@ class Workspace:
         return self.root / "keys"
 
     @property
+    def device_key_file(self) -> Path:
+        """By which boards open encrypted images; where there is one."""
+        return self.root / "encryption" / "device.pem"
+
+    @property
     def tls(self) -> Path:
         return self.root / "tls"
 

@@ -38,6 +38,7 @@ def test_two_lines_are_enough(load: Any) -> None:
             "jitter_s": 600,
             "ethernet": None,
             "image_signature": None,
+            "encryption": None,
             "start_timeout_s": 60,
             "join_timeout_s": 20,
             "connect_timeout_s": 15,

@@ -16,7 +16,7 @@ from otactl.workspace.workspace import Workspace
 from vboard.board import Board
 
 CODE = re.compile(r"`([^`]+)`")  # of the lines to add
-MODULES = sorted(agent.sources({"wifi": {}}))  # of a board with Wi-Fi and the checks of otactl init
+MODULES = sorted(agent.sources({}))  # of a board without Wi-Fi, with the checks of otactl init
 
 
 @pytest.fixture

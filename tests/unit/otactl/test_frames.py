@@ -10,6 +10,7 @@ from otactl.board.frames import PIECE, WINDOW_BITS, Frames
 
 NOISE = random.Random(3).randbytes(5 * PIECE + 100)
 TEXT = b"".join(b"line %d of a log that goes on\n" % n for n in range(600))
+SECTOR = 4096
 CTRL_C = b"\x03" * (2 * PIECE)
 
 
@@ -29,7 +30,7 @@ def taken_apart(frame: bytes) -> tuple[int, bytes, int]:
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["raw", "deflate"])
-@pytest.mark.parametrize("start", [0, 4096])
+@pytest.mark.parametrize("start", [0, 4096, 512])
 @pytest.mark.parametrize("data", [NOISE, TEXT, CTRL_C * 3], ids=["noise", "text", "ctrl-c"])
 def test_frames_make_the_file_and_no_byte_of_them_is_ctrl_c(data: bytes, start: int, packed: bool) -> None:
     frames, offset, made = Frames(data, packed=packed), start, b""
@@ -43,6 +44,7 @@ def test_frames_make_the_file_and_no_byte_of_them_is_ctrl_c(data: bytes, start: 
         piece = inflate.decompress(body) if packed else body
         assert (at, len(piece)) == (offset, makes)
         assert makes <= PIECE
+        assert (at - start) // SECTOR == (at - start + makes - 1) // SECTOR  # a board has room for no more
         made += piece
         offset += makes
     assert made == data[start:]

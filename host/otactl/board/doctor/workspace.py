@@ -13,7 +13,7 @@ from otactl.board import agent
 from otactl.board.doctor.case import Case
 from otactl.board.doctor.findings import Finding, bad, broken, ok, skipped, warn
 from otactl.errors import OtactlError
-from otactl.release import channels, expiry
+from otactl.release import channels, encrypted, expiry
 from otactl.workspace import keyring, tls
 from otactl.workspace.workspace import SETTINGS
 
@@ -84,9 +84,10 @@ def _fault(path: Path, target: dict[str, Any]) -> str:
                 digest.update(block)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    if size != target["size"]:
-        return f"has {size} bytes, {target['size']} were signed"
-    return "" if digest.hexdigest() == target["sha256"].lower() else "is not the file that was signed"
+    signed = encrypted.served(target)
+    if size != signed[0]:
+        return f"has {size} bytes, {signed[0]} were signed"
+    return "" if digest.hexdigest() == signed[1] else "is not the file that was signed"
 
 
 def certificate(case: Case) -> Finding:
