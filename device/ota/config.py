@@ -16,7 +16,7 @@ _TOP = {
     "ca": ((str, None), 1, 128, "/etc/ota/ca.pem"), "keys": ((str,), 1, 128, "/etc/ota/keys.json"),
     "wifi": ((list, dict, None), 0, _MANY, None), "ethernet": ((dict, None), 0, _MANY, None),
     "image_signature": ((dict, None), 0, _MANY, None),
-    "hostname": ((str, None), 1, 32, None), "ntp_host": ((str, None), 1, 128, "pool.ntp.org"),
+    "trust": ((bool,), 0, 1, True), "hostname": ((str, None), 1, 32, None), "ntp_host": ((str, None), 1, 128, "pool.ntp.org"),
     "interval_s": ((int,), 1, 86400, 3600), "jitter_s": ((int,), 0, 86400, 600), "tries": ((int,), 1, 100, 5),
     "start_timeout_s": ((int,), 5, 86400, 60), "join_timeout_s": _SECONDS + (20,),
     "connect_timeout_s": _SECONDS + (15,), "read_timeout_s": _SECONDS + (20,),

@@ -57,6 +57,8 @@ def _needed(name: str, config: dict[str, Any]) -> bool:
     """Whether a board with that configuration ever imports a module: what is not configured is not installed."""
     if name in _PARTS:
         return bool(config.get(_PARTS[name]))
+    if name == "release/trust.py":
+        return bool(config.get("trust", True))
     if name.startswith("checks/") and name != "checks/__init__.py":
         asked = config.get("trial", {}).get("checks", _DEFAULT_CHECKS)
         _rules()
