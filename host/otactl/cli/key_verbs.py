@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from otactl.cli.options import FILE, WORKSPACE, as_json, family, in_workspace, verb_of
+from otactl.cli.options import FILE, WORKSPACE, as_json, family, in_workspace, verb_of, with_passphrase
+from otactl.errors import UsageError
 
 if TYPE_CHECKING:
     from otactl.workspace.keyring import Held
@@ -17,6 +18,7 @@ keys = family("keys", WORKSPACE, "The key that signs releases, and those that bo
 
 @verb_of(keys, "keys list")
 @in_workspace
+@with_passphrase
 @as_json
 def list_keys(*, workspace: Path, as_json: bool) -> int:
     """Show the keys of the workspace; boards get the trusted ones at the next deploy."""
@@ -39,6 +41,7 @@ def list_keys(*, workspace: Path, as_json: bool) -> int:
 
 @verb_of(keys, "keys new")
 @in_workspace
+@with_passphrase
 @as_json
 def new_key(*, workspace: Path, as_json: bool) -> int:
     """Make a new key to sign with; the old one is kept, and boards go on trusting it."""
@@ -53,6 +56,7 @@ def new_key(*, workspace: Path, as_json: bool) -> int:
 @verb_of(keys, "keys trust colleague.pub.json")
 @in_workspace
 @click.argument("file", type=FILE, help="A PEM, public or private, a *.pub.json, or a board's keys.json.")
+@with_passphrase
 @as_json
 def trust_key(*, workspace: Path, file: Path, as_json: bool) -> int:
     """Have boards trust the key in a file too; only its public half is copied."""
@@ -61,6 +65,33 @@ def trust_key(*, workspace: Path, file: Path, as_json: bool) -> int:
 
     made = keyring.trust(Workspace.find(workspace), file)
     _say(made, as_json, f"{made.keyid[:16]} is trusted, by {made.file}")
+    return 0
+
+
+@verb_of(keys, "keys passphrase keys/release.pem")
+@click.argument("file", type=FILE, help="A private key, with a passphrase or without one.")
+@click.option("--remove", is_flag=True, help="Keep the key without a passphrase.")
+@click.option("--new-passphrase-file", type=FILE, help="Holds the new passphrase (default: it is asked for).")
+@with_passphrase
+def passphrase_of_key(*, file: Path, remove: bool, new_passphrase_file: Path | None) -> int:
+    """Give a key a passphrase, another one, or none."""
+    from otactl.cli import display
+    from otactl.workspace import keys, passphrase
+
+    if remove and new_passphrase_file:
+        raise UsageError("--remove and --new-passphrase-file: which of them?")
+    had = keys.is_encrypted(file)
+    keys.load(file)  # the old passphrase is asked for first, and a wrong one ends it here
+    if remove:
+        secret = None
+    elif had and not new_passphrase_file:
+        secret = passphrase.another(file)
+    else:
+        secret = passphrase.new(file, new_passphrase_file)
+    keys.encrypt(file, secret)
+    display.done(f"{file} has {'no' if remove else 'a new'} passphrase; the key is the same, and boards need nothing")
+    if secret and not had:
+        display.show("  what the file held before may still lie on this disk, in backups and in git")
     return 0
 
 

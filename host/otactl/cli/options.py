@@ -115,6 +115,30 @@ in_workspace = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="For scripts: one JSON object.")
 
 
+def _passphrase_file(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    from otactl.workspace import passphrase
+
+    passphrase.use_file(value)
+
+
+with_passphrase = click.option(
+    "--passphrase-file",
+    type=FILE,
+    expose_value=False,
+    callback=_passphrase_file,
+    help="Holds the passphrase of an encrypted key (or OTACTL_KEY_PASSPHRASE in the environment; else it is asked for).",
+)
+
+more_keys = click.option(
+    "--with",
+    "more_keys",
+    type=FILE,
+    multiple=True,
+    metavar="KEY",
+    help="A private key elsewhere, as on a stick; repeatable.",
+)
+
+
 def complete_boards(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """What may stand for a board: the ports that are there, and the names of boards.toml."""
     from otactl.board.ports import on_usb

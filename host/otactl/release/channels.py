@@ -164,8 +164,13 @@ def _move(
 def _apply(there: Workspace, move: Move, data: bytes, history: History) -> None:
     if move.again:
         take_sequence(there, move.sequence)
-    write_atomic(there.channel_file, data)
-    history.names(move.channel, move.version)
+    name(there, move.version, data, history)
+
+
+def name(there: Workspace, version: str, sealed: bytes, history: History) -> None:
+    """Let the channel of `there` point at a release whose files are in their places."""
+    write_atomic(there.channel_file, sealed)
+    history.names(there.channel, version)
     history.save()
 
 

@@ -6,7 +6,7 @@ payload's exact bytes and its type, so nothing is parsed as a release before a k
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -24,20 +24,31 @@ def pae(kind: str, body: bytes) -> bytes:
     return b"DSSEv1 %d %s %d %s" % (len(name), name, len(body), body)
 
 
+def encoded(payload: dict[str, Any]) -> bytes:
+    """The payload's bytes, as they are signed."""
+    # no \u escapes: MicroPython makes no one character of a pair, and a product must be as in its config.json
+    return json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
 def seal(payload: dict[str, Any], signers: Sequence[rsa.RSAPrivateKey]) -> bytes:
     """The envelope's bytes. Raises ReleaseError where a board would not read that much."""
-    # no \u escapes: MicroPython makes no one character of a pair, and a product must be as in its config.json
-    body = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    message = pae(PAYLOAD_TYPE, body)
+    content = encoded(payload)
+    return wrap(content, sign(content, signers))
+
+
+def sign(content: bytes, signers: Sequence[rsa.RSAPrivateKey]) -> dict[str, bytes]:
+    """keyid -> signature of each signer over a release's payload."""
+    message = pae(PAYLOAD_TYPE, content)
+    return {keys.keyid(signer.public_key()): keys.sign(signer, message) for signer in signers}
+
+
+def wrap(content: bytes, signatures: Mapping[str, bytes]) -> bytes:
+    """The envelope round a payload and its signatures, by keyid. Raises ReleaseError where a board would not read that much."""
     envelope = {
-        "payload": base64.b64encode(body).decode(),
+        "payload": base64.b64encode(content).decode(),
         "payloadType": PAYLOAD_TYPE,
         "signatures": [
-            {
-                "keyid": keys.keyid(signer.public_key()),
-                "sig": base64.b64encode(keys.sign(signer, message)).decode(),
-            }
-            for signer in signers
+            {"keyid": name, "sig": base64.b64encode(signature).decode()} for name, signature in signatures.items()
         ],
     }
     data = json.dumps(envelope, indent=1).encode() + b"\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import write_atomic
-from otactl.release import channels, envelope, firmware
+from otactl.release import channels, envelope, firmware, pending
 from otactl.release.channels import RELEASE, current
 from otactl.release.firmware import Firmware
 from otactl.release.sequence import MAX_INT, next_sequence, take_sequence
@@ -22,12 +22,15 @@ _MOST_BUILD = 64  # characters; boards read no more
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What came of it: `notes` for the person, a line each: of files that were not taken as they are, and of their MicroPython."""
+    """What came of it: `notes` for the person, a line each: of files that were not taken as they are, of their MicroPython,
+    of other releases that wait. `waits`: for so many signatures; until then no channel names it.
+    """
 
     version: str
     sequence: int
     targets: list[dict[str, Any]]
     notes: list[str]
+    waits: int = 0
 
 
 def publish(
@@ -39,13 +42,17 @@ def publish(
     security_version: int | None = None,
     image_key: Path | None = None,
     named: bool = True,
+    payload_only: bool = False,
+    more_keys: Sequence[Path] = (),
 ) -> Published:
     """One target a file, each for another chip; `build` is a glob on sys.implementation._build;
     `image_key` a PEM to sign the images themselves with.
 
     Into the channel of `workspace` (see Workspace.on), or, unless `named`, into no channel. `version`: None makes it
     push-SEQUENCE. The security version is that of the release before unless given, and never lower; in a new channel the
-    highest of any. Nothing is written before everything has been checked. Raises ReleaseError, UsageError, RigError.
+    highest of any. `payload_only`: nothing is signed here, the release waits for its signatures (pending.attach), as it does
+    where the key of this workspace and `more_keys` are fewer than boards ask for. Nothing is written before everything has
+    been checked. Raises ReleaseError, UsageError, RigError.
     """
     if version is not None and not _VERSION.match(version):
         raise UsageError(f"version {version!r}: letters, digits and .+_- only, 32 at the most")
@@ -57,17 +64,23 @@ def publish(
         raise UsageError("two files for the same chip: one release has one image for each")
     for path, one in zip(files, loaded, strict=True):
         _require_image_key(workspace, path, one)
-    key = keyring.signer(workspace)
+    needed = keyring.release_role(workspace).threshold
+    signers = [] if payload_only else keyring.signers(workspace, more_keys, enough=not named)
     with workspace.publishing():
         sequence = next_sequence(workspace)
         version = version or f"push-{sequence}"
         folder = workspace.releases / version
         if (folder / RELEASE).exists():
             raise ReleaseError(f"{version} is published already ({folder}), boards may have it: choose another version")
+        if pending.of(workspace, version):
+            raise ReleaseError(
+                f"{version} waits for its signature already ({folder}): `otactl attach-signature {version} SIGNATURE`, or "
+                "choose another version"
+            )
         history = channels.history_of(workspace)
         security = _security_version(workspace, security_version)
         targets = [_target(one, version, build) for one in loaded]
-        sealed = envelope.seal(
+        content = envelope.encoded(
             {
                 "schema": 1,
                 "product": workspace.product,
@@ -76,25 +89,29 @@ def publish(
                 "security_version": security,
                 "published": channels.now(),
                 "targets": targets,
-            },
-            [key],
+            }
         )
+        pending.require_room(content, needed)
+        signatures = envelope.sign(content, signers)
         take_sequence(workspace, sequence)
         folder.mkdir(parents=True, exist_ok=True)  # may be left by a run that was broken off
         for one in loaded:
             write_atomic(folder / f"{one.chip}.bin", one.app)
-        write_atomic(folder / RELEASE, sealed)
-        if named:
-            write_atomic(workspace.channel_file, sealed)  # last: no release without its files
-            history.names(workspace.channel, version)
-            history.save()
+        if len(signatures) < needed:
+            pending.write(workspace, version, content, signatures)
+        else:
+            sealed = envelope.wrap(content, signatures)
+            write_atomic(folder / RELEASE, sealed)
+            if named:
+                channels.name(workspace, version, sealed, history)  # last: no release without its files
+        others = pending.advice(workspace, version)
     notes = [
         f"{path.name}: {note}"
         for path, one in zip(files, loaded, strict=True)
         for note in (one.note, firmware.advice(one))
         if note
     ]
-    return Published(version, sequence, targets, notes)
+    return Published(version, sequence, targets, [*notes, *others], needed - len(signatures))
 
 
 def _target(one: Firmware, version: str, build: str | None) -> dict[str, Any]:

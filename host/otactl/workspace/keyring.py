@@ -6,6 +6,7 @@ trust by: a release signed with a key that a board does not have yet is refused 
 
 import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,16 +31,24 @@ class Held:
     signs: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Role:
+    """`keys`: those of the role, by keyid. `threshold`: how many of them have to sign."""
+
+    keys: dict[str, rsa.RSAPublicKey]
+    threshold: int
+
+
 def held(place: Workspace) -> list[Held]:
     """The keys that boards are told to trust, and the one that signs though they are not. Raises UsageError."""
-    signer = keys.keyid(keys.load(place.key_file).public_key()) if place.key_file.exists() else ""
+    signer = keys.keyid(keys.public_half(place.key_file)) if place.key_file.exists() else ""
     found: dict[str, Held] = {}
     for path in sorted(place.trusted.glob(f"*{keys.PUBLIC_SUFFIX}")):
         for key in keys.public(path):
             name = keys.keyid(key)
             found.setdefault(name, Held(name, path, trusted=True, signs=name == signer))
     for path in sorted(place.trusted.glob("*.pem")):
-        name = keys.keyid(keys.load(path).public_key())
+        name = keys.keyid(keys.public_half(path))
         alone = keys.is_trusted_alone(path)  # then deploy takes the public half from it
         if alone or name == signer or not keys.public_file(path).exists():
             found.setdefault(name, Held(name, path, trusted=alone, signs=name == signer))
@@ -49,14 +58,56 @@ def held(place: Workspace) -> list[Held]:
 def signer(place: Workspace) -> rsa.RSAPrivateKey:
     """The key that signs. Raises UsageError where it is missing, or boards are told to trust only others."""
     key = keys.load(place.key_file)
-    name = keys.keyid(key.public_key())
-    if name not in map(keys.keyid, keys.trusted(place.trusted)):
+    _require_trusted(place, key.public_key())
+    return key
+
+
+def check_signer(place: Workspace) -> None:
+    """Raises as signer(), and asks for no passphrase: of an encrypted key the public half is believed."""
+    _require_trusted(place, keys.public_half(place.key_file))
+
+
+def unlock(place: Workspace) -> None:
+    """Ask for the passphrase of the key that signs, where it has one, before bars move. Raises UsageError."""
+    if place.key_file.exists() and keys.is_encrypted(place.key_file):
+        keys.load(place.key_file)
+
+
+def _require_trusted(place: Workspace, key: rsa.RSAPublicKey) -> None:
+    if keys.keyid(key) not in release_role(place).keys:
         raise UsageError(
             f"{place.key_file} is not among the keys that boards trust ({place.trusted / '*'}{keys.PUBLIC_SUFFIX}): they "
             f"would refuse the release (unknown-key). Put the old key back, or `otactl keys trust {shlex.quote(str(place.key_file))}` and "
             "`otactl deploy` to each board by cable"
         )
-    return key
+
+
+def release_role(place: Workspace) -> Role:
+    """Who may sign releases, by what boards are told. Raises UsageError."""
+    return Role({keys.keyid(key): key for key in keys.trusted(place.trusted)}, 1)
+
+
+def signers(place: Workspace, more: Sequence[Path] = (), *, enough: bool = True) -> list[rsa.RSAPrivateKey]:
+    """The key that signs, and those in the files `more`. `enough`: as many as boards ask for.
+
+    Raises UsageError where one of them may sign no release, or they are fewer than that.
+    """
+    role = release_role(place)
+    found = {}
+    for path in more:
+        key = keys.load(path)
+        if keys.keyid(key.public_key()) not in role.keys:
+            raise UsageError(f"{path} may sign no release: boards are not told to trust it; see `otactl keys list`")
+        found[keys.keyid(key.public_key())] = key
+    if place.key_file.exists() or not found:
+        key = signer(place)
+        found = {keys.keyid(key.public_key()): key} | found
+    if enough and len(found) < role.threshold:
+        raise UsageError(
+            f"boards ask for {role.threshold} signatures, here are {len(found)}: `otactl publish` prepares a release that "
+            "the others sign, in their turn"
+        )
+    return list(found.values())
 
 
 def new(place: Workspace) -> Held:
@@ -83,7 +134,7 @@ def trust(place: Workspace, file: Path) -> Held:
 
     Raises UsageError where that is no key which boards can verify with. Nothing but public keys is copied.
     """
-    found = _read(file)
+    found = read(file)
     before = {one.keyid: one for one in held(place) if one.trusted}
     for key in found:
         name = keys.keyid(key)
@@ -94,7 +145,8 @@ def trust(place: Workspace, file: Path) -> Held:
     return next(one for one in held(place) if one.keyid == name)
 
 
-def _read(file: Path) -> list[rsa.RSAPublicKey]:
+def read(file: Path) -> list[rsa.RSAPublicKey]:
+    """The public halves in a file that a person named: see trust(). Raises UsageError."""
     data = read_named(file)
     if b"PRIVATE KEY" in data:
         return [keys.load(file).public_key()]

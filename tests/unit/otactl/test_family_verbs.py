@@ -104,7 +104,7 @@ def test_a_promotion_says_who_takes_it(capsys, line: Workspace, firmware_file) -
     [
         (["keys", "list"], {"keys"}),
         (["keys", "new"], {"keyid", "file", "signs", "trusted"}),
-        (["releases", "list"], {"releases"}),
+        (["releases", "list"], {"releases", "pending"}),
         (["releases", "show", "1.0.0"],
          {"version", "sequence", "security_version", "published", "targets", "channels", "withdrawn"}),
         (["releases", "withdraw", "1.1.0"], {"moves"}),
