@@ -34,7 +34,8 @@ def newest(config: dict, refusal: OtaError):
     what the board trusts is as before; what link.fetch() and open_envelope() raise."""
     if refusal.code not in _SIGNERS:
         raise refusal
-    for taken in range(_DOCUMENTS):
+    taken = 0
+    while taken < _DOCUMENTS:
         n = keys.load(config["keys"])[0] + 1
         try:
             response = yield from link.fetch(config, url.join(config["url"], f"trust/{n}.json"))
@@ -44,6 +45,7 @@ def newest(config: dict, refusal: OtaError):
             break
         _take((yield from response.read(envelope.MOST + 1)), n, config)
         say("trust", n)
+        taken += 1
     if not taken:
         raise refusal
     response = yield from link.fetch(config, config["url"])
@@ -85,7 +87,7 @@ def _held(document: dict, n: int, product: str) -> dict:
     require(document["version"] == n, "version", document["version"])
     require(document["product"] == product, "product", document["product"])
     require(len(document["keys"]) <= _KEYS, "keys")
-    held = {"version": n, "keys": {keyid: _modulus(keyid, text) for keyid, text in document["keys"].items()}}
+    held: dict = {"version": n, "keys": {keyid: _modulus(keyid, text) for keyid, text in document["keys"].items()}}
     for role in ("root", "release"):
         named, threshold = set(document[role]["keys"]), document[role]["threshold"]
         require(named <= set(held["keys"]) and fits(threshold, (int,), 1, len(named)), role)

@@ -3,6 +3,8 @@
 docs/errors.md is made from this table.
 """
 
+from otactl.board.codes_trust import TRUST
+
 CODES: dict[str, tuple[str, str]] = {
     # before anything is fetched
     "config-missing": ("The board has no configuration.", "Run `otactl deploy`."),
@@ -132,24 +134,7 @@ CODES: dict[str, tuple[str, str]] = {
         "The release's signature is wrong: it was altered.",
         "Publish it again; find out who did it.",
     ),
-    "too-few-signatures": (
-        "Fewer keys have signed the release than the board asks for.",
-        "Have the others sign it too: `otactl attach-signature`.",
-    ),
-    # trust documents
-    "trust-behind": (
-        "The release names newer keys than the board has.",
-        "Serve releases/trust/ beside the channel; by cable: deploy.",
-    ),
-    "trust-signature": (
-        "A trust document is not signed by the root keys that the board knows and by its own.",
-        "Find out who made it: `otactl keys list`.",
-    ),
-    "trust-invalid": (
-        "A trust document is damaged, of another product or version, or makes no sense.",
-        "Serve the one that otactl wrote; check the server.",
-    ),
-    "trust-write": ("The board could not keep its new keys.", "Free some room on its filesystem."),
+    **TRUST,
     "schema": (
         "The release is written in a form that this agent does not know.",
         "Update the agent: deploy again.",

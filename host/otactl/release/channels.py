@@ -14,7 +14,7 @@ from otactl.files import write_atomic
 from otactl.release import envelope
 from otactl.release.history import History
 from otactl.release.sequence import next_sequence, take_sequence
-from otactl.workspace import keyring, keys
+from otactl.workspace import keyring, keys, trust
 from otactl.workspace.workspace import Workspace
 
 RELEASE = "release.json"
@@ -157,8 +157,8 @@ def _move(
     if sealed and (not newest or payload["sequence"] > newest["sequence"]):
         return Move(there.channel, version, payload["sequence"], before, again=False), sealed.read_bytes()
     sequence = next_sequence(there) + ahead
-    again = payload | {"sequence": sequence, "published": now()}
-    return Move(there.channel, version, sequence, before, again=True), envelope.seal(again, [keyring.signer(there)])
+    again = payload | {"sequence": sequence, "published": now()} | trust.entry(there)
+    return Move(there.channel, version, sequence, before, again=True), envelope.seal(again, keyring.signers(there))
 
 
 def _apply(there: Workspace, move: Move, data: bytes, history: History) -> None:

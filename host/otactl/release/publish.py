@@ -13,7 +13,7 @@ from otactl.release import channels, envelope, firmware, pending
 from otactl.release.channels import RELEASE, current
 from otactl.release.firmware import Firmware
 from otactl.release.sequence import MAX_INT, next_sequence, take_sequence
-from otactl.workspace import keyring
+from otactl.workspace import keyring, trust
 from otactl.workspace.workspace import SETTINGS, Workspace
 
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}\Z")
@@ -90,6 +90,7 @@ def publish(
                 "published": channels.now(),
                 "targets": targets,
             }
+            | trust.entry(workspace)
         )
         pending.require_room(content, needed)
         signatures = envelope.sign(content, signers)

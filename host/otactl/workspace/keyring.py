@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from otactl.errors import UsageError
 from otactl.files import read_named, write_atomic
 from otactl.workspace import keys
+from otactl.workspace import trust as trust_documents
 from otactl.workspace.workspace import Workspace
 
 _SHORT = 8  # digits of a keyid in a file's name
@@ -84,7 +85,8 @@ def _require_trusted(place: Workspace, key: rsa.RSAPublicKey) -> None:
 
 def release_role(place: Workspace) -> Role:
     """Who may sign releases, by what boards are told. Raises UsageError."""
-    return Role({keys.keyid(key): key for key in keys.trusted(place.trusted)}, 1)
+    found = trust_documents.current(place)
+    return Role(found.of("release"), found.release.threshold)
 
 
 def signers(place: Workspace, more: Sequence[Path] = (), *, enough: bool = True) -> list[rsa.RSAPrivateKey]:

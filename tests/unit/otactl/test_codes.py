@@ -35,7 +35,7 @@ def raised() -> set[str]:
 
 
 def checks() -> set[str]:
-    tree = ast.parse((DEVICE / "ota" / "config.py").read_text())
+    tree = ast.parse((DEVICE / "ota" / "entries" / "trial.py").read_text())
     return {
         "check-" + str(key.value)
         for node in ast.walk(tree)
