@@ -80,11 +80,15 @@ def verb(group: str, example: str) -> Callable[[Run], click.RichCommand]:
     return add
 
 
-def verb_of(family: click.RichGroup, example: str) -> Callable[[Run], click.RichCommand]:
-    """As verb(), for the second word of a family such as `otactl keys`; its name is the function's first word."""
+def verb_of(family: click.RichGroup, example: str, *, hidden: bool = False) -> Callable[[Run], click.RichCommand]:
+    """As verb(), for the second word of a family such as `otactl keys`; its name is the function's first word.
+
+    `hidden`: kept for scripts, and told of nowhere.
+    """
 
     def add(run: Run) -> click.RichCommand:
-        return family.command(run.__name__.partition("_")[0], cls=_Verb, epilog=f"example: otactl {example}")(run)
+        name, epilog = run.__name__.partition("_")[0], f"example: otactl {example}"
+        return family.command(name, cls=_Verb, epilog=epilog, hidden=hidden)(run)
 
     return add
 

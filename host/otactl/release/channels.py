@@ -14,7 +14,7 @@ from otactl.files import write_atomic
 from otactl.release import envelope
 from otactl.release.history import History
 from otactl.release.sequence import next_sequence, take_sequence
-from otactl.workspace import keyring, keys, trust
+from otactl.workspace import keyring, trust
 from otactl.workspace.workspace import Workspace
 
 RELEASE = "release.json"
@@ -55,11 +55,11 @@ def read(place: Workspace, path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     try:
-        return envelope.unseal(data, keys.trusted(place.trusted))
+        return envelope.unseal(data, keyring.known(place))
     except ReleaseError as error:
         raise ReleaseError(
-            f"{path}: {error}; if its key was removed from {place.trusted}, put that *.pub.json back, publish with "
-            "the new key in each channel, and then remove it"
+            f"{path}: {error}; if its key's public half was removed from {place.trusted}, put that file back, and "
+            "`otactl keys resign`"
         ) from None
 
 

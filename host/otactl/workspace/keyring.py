@@ -1,12 +1,12 @@
-"""The keys of a workspace: the one that signs, and those that boards are told to trust.
+"""The keys of a workspace: what each may sign, which private halves are here, and the one that signs releases.
 
-An old private key is only ever renamed. A new public one reaches boards by `deploy`, over the cable, as everything that they
-trust by: a release signed with a key that a board does not have yet is refused there (`unknown-key`).
+What boards trust is the newest trust document's to say (trust.py); where there is none yet, the folder keys/: each of its keys
+with every role. An old private key is only ever renamed.
 """
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from otactl.errors import UsageError
 from otactl.files import read_named, write_atomic
-from otactl.workspace import keys
-from otactl.workspace import trust as trust_documents
+from otactl.workspace import keys, trust
 from otactl.workspace.workspace import Workspace
 
 _SHORT = 8  # digits of a keyid in a file's name
@@ -24,12 +23,20 @@ _SHORT = 8  # digits of a keyid in a file's name
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One key: `file` that it is in, whether boards get it at the next deploy, whether it signs releases."""
+    """One key. `roles`: what boards trust it for. `file`: where it is in keys/, its private half if that is here.
+
+    `private`: whether it is. `signs`: it is the one that signs releases here.
+    """
 
     keyid: str
-    file: Path
-    trusted: bool
+    roles: tuple[str, ...]
+    file: Path | None
+    private: bool
     signs: bool
+
+    @property
+    def trusted(self) -> bool:
+        return bool(self.roles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +48,36 @@ class Role:
 
 
 def held(place: Workspace) -> list[Held]:
-    """The keys that boards are told to trust, and the one that signs though they are not. Raises UsageError."""
-    signer = keys.keyid(keys.public_half(place.key_file)) if place.key_file.exists() else ""
-    found: dict[str, Held] = {}
-    for path in sorted(place.trusted.glob(f"*{keys.PUBLIC_SUFFIX}")):
-        for key in keys.public(path):
-            name = keys.keyid(key)
-            found.setdefault(name, Held(name, path, trusted=True, signs=name == signer))
-    for path in sorted(place.trusted.glob("*.pem")):
-        name = keys.keyid(keys.public_half(path))
-        alone = keys.is_trusted_alone(path)  # then deploy takes the public half from it
-        if alone or name == signer or not keys.public_file(path).exists():
-            found.setdefault(name, Held(name, path, trusted=alone, signs=name == signer))
+    """The keys that boards are told to trust, then those of which the private half is here all the same. Raises UsageError."""
+    now, here, name = trust.current(place), _here(place), signing(place)
+    files = _public_files(place)
+    found = []
+    for keyid in [*now.keys, *(one for one in here if one not in now.keys)]:
+        roles = tuple(role for role in trust.ROLES if keyid in now.role(role).keyids)
+        file = here.get(keyid) or files.get(keyid)
+        found.append(Held(keyid, roles, file, private=keyid in here, signs=keyid == name))
+    return found
+
+
+def signing(place: Workspace) -> str:
+    """The keyid of keys/release.pem; empty where there is none. Raises UsageError."""
+    return keys.keyid(keys.public_half(place.key_file)) if place.key_file.exists() else ""
+
+
+def release_role(place: Workspace) -> Role:
+    """Who may sign releases, by what boards are told. Raises UsageError."""
+    now = trust.current(place)
+    return Role(now.of("release"), now.release.threshold)
+
+
+def known(place: Workspace) -> list[rsa.RSAPublicKey]:
+    """The keys that have signed releases of this workspace, those of today first. Of the others the public halves are kept
+    in keys/, so that what they signed is still read here, whatever boards say to it. Raises UsageError.
+    """
+    found = dict(release_role(place).keys)
+    for kind in (keys.PUBLIC_SUFFIX, keys.UNTRUSTED_SUFFIX):
+        for path in sorted(place.trusted.glob(f"*{kind}")):
+            found |= {keys.keyid(key): key for key in keys.public(path) if keys.keyid(key) not in found}
     return list(found.values())
 
 
@@ -77,43 +102,144 @@ def unlock(place: Workspace) -> None:
 def _require_trusted(place: Workspace, key: rsa.RSAPublicKey) -> None:
     if keys.keyid(key) not in release_role(place).keys:
         raise UsageError(
-            f"{place.key_file} is not among the keys that boards trust ({place.trusted / '*'}{keys.PUBLIC_SUFFIX}): they "
-            f"would refuse the release (unknown-key). Put the old key back, or `otactl keys trust {shlex.quote(str(place.key_file))}` and "
-            "`otactl deploy` to each board by cable"
+            f"{place.key_file} is not among the keys that boards trust for releases: they would refuse it (unknown-key). Put the "
+            f"old key back, or `otactl keys add {shlex.quote(str(place.key_file))}`; `otactl keys list` shows what they trust"
         )
 
 
-def release_role(place: Workspace) -> Role:
-    """Who may sign releases, by what boards are told. Raises UsageError."""
-    found = trust_documents.current(place)
-    return Role(found.of("release"), found.release.threshold)
-
-
 def signers(place: Workspace, more: Sequence[Path] = (), *, enough: bool = True) -> list[rsa.RSAPrivateKey]:
-    """The key that signs, and those in the files `more`. `enough`: as many as boards ask for.
+    """The key that signs, and those in the files `more` that may, too. `enough`: as many as boards ask for.
 
-    Raises UsageError where one of them may sign no release, or they are fewer than that.
+    Raises UsageError where none is here, or they are fewer than that.
     """
     role = release_role(place)
-    found = {}
-    for path in more:
-        key = keys.load(path)
-        if keys.keyid(key.public_key()) not in role.keys:
-            raise UsageError(f"{path} may sign no release: boards are not told to trust it; see `otactl keys list`")
-        found[keys.keyid(key.public_key())] = key
-    if place.key_file.exists() or not found:
+    found = {name: key for name, key in _loaded(more).items() if name in role.keys}
+    if signing(place) in role.keys or not found:
         key = signer(place)
         found = {keys.keyid(key.public_key()): key} | found
     if enough and len(found) < role.threshold:
         raise UsageError(
-            f"boards ask for {role.threshold} signatures, here are {len(found)}: `otactl publish` prepares a release that "
-            "the others sign, in their turn"
+            f"boards ask for {role.threshold} signatures, here are {len(found)}: name further keys, or let the others sign a "
+            "release that `otactl publish` prepares"
         )
     return list(found.values())
 
 
-def new(place: Workspace) -> Held:
-    """A new key to sign with. The old one is kept beside it under another name, and boards go on trusting it.
+def can_sign(place: Workspace, more: Sequence[Path] = ()) -> bool:
+    """Whether signers() finds as many as boards ask for. Raises UsageError."""
+    role = release_role(place)
+    here = {signing(place), *(keys.keyid(keys.public_half(path)) for path in more)}
+    return len(here & set(role.keys)) >= role.threshold
+
+
+def private(
+    place: Workspace, wanted: Mapping[str, rsa.RSAPublicKey], more: Sequence[Path] = ()
+) -> list[rsa.RSAPrivateKey]:
+    """Those of the keys `wanted` whose private halves are in keys/, or in the files `more`. Raises UsageError."""
+    found = _loaded(more)
+    found |= {name: keys.load(path) for name, path in _here(place).items() if name in wanted and name not in found}
+    return [key for name, key in found.items() if name in wanted]
+
+
+def _loaded(files: Sequence[Path]) -> dict[str, rsa.RSAPrivateKey]:
+    return {keys.keyid(key.public_key()): key for key in map(keys.load, files)}
+
+
+def stage(place: Workspace, secret: bytes | None) -> tuple[Path, rsa.RSAPublicKey]:
+    """A new key for releases, beside the one that signs: until boards can know it it has no effect. See settle()."""
+    path = place.trusted / "release-new.pem"
+    for left in (path, keys.untrusted_file(path)):  # by a run that was broken off: no document names it
+        left.unlink(missing_ok=True)
+    key = keys.make(path, secret).public_key()
+    beside = _aside(place, keys.keyid(key))
+    _rename(path, beside)
+    return beside, key
+
+
+def settle(place: Workspace, made: Path | None = None) -> Path | None:
+    """Once a trust document is published: the new key `made`, or one that was staged before, signs from now on, where the one
+    that signed may no longer. Its files say what is trusted. Returns where `made` is now. Raises UsageError.
+    """
+    if trust.current(place).version == 1:
+        return made
+    role, here, now = release_role(place), _here(place), signing(place)
+    staged = [name for name, path in here.items() if name in role.keys and path.name.startswith("release-")]
+    chosen = next((name for name in staged if here[name] == made), None)
+    if now not in role.keys:
+        chosen = chosen or next(iter(staged), None)
+    if now and (chosen or now not in role.keys):
+        _rename(place.key_file, _free(place, now))
+    if chosen:
+        _keep_public_half_of_lost(place)
+        _rename(here[chosen], place.key_file)
+        made = place.key_file if here[chosen] == made else made
+    _sort_public_halves(place)
+    return made
+
+
+def _keep_public_half_of_lost(place: Workspace) -> None:
+    """Of a signing key that is not here: what it has signed is still to be read."""
+    beside = keys.public_file(place.key_file)
+    for key in keys.public(beside) if beside.exists() else []:
+        aside = keys.untrusted_file(_aside(place, keys.keyid(key)))
+        write_atomic(aside, keys.for_board([key]).encode())
+
+
+def _rename(path: Path, to: Path) -> None:
+    """A private key, and the public half beside it first: it is known by that."""
+    for kind in (keys.public_file, keys.untrusted_file):
+        if kind(path).exists():
+            os.replace(kind(path), kind(to))
+    os.rename(path, to)
+
+
+def _sort_public_halves(place: Workspace) -> None:
+    """Beside each private key its public half, under the name that says whether boards trust it; so also of the others."""
+    known = trust.current(place).keys
+    for name, path in _here(place).items():
+        kinds = keys.public_file(path), keys.untrusted_file(path)
+        right, wrong = kinds if name in known else kinds[::-1]
+        write_atomic(right, keys.for_board([keys.public_half(path)]).encode())
+        wrong.unlink(missing_ok=True)
+    beside = {kind(path) for path in _here(place).values() for kind in (keys.public_file, keys.untrusted_file)}
+    for path in place.trusted.glob(f"*{keys.PUBLIC_SUFFIX}"):
+        if path not in beside and not {keys.keyid(key) for key in keys.public(path)} & set(known):
+            os.rename(path, path.with_name(path.name.removesuffix(keys.PUBLIC_SUFFIX) + keys.UNTRUSTED_SUFFIX))
+
+
+def _here(place: Workspace) -> dict[str, Path]:
+    """keyid -> the private key in keys/; the one that signs first. Raises UsageError."""
+    files = [place.key_file] if place.key_file.exists() else []
+    files += [path for path in sorted(place.trusted.glob("*.pem")) if path != place.key_file]
+    found: dict[str, Path] = {}
+    for path in files:
+        found.setdefault(keys.keyid(keys.public_half(path)), path)
+    return found
+
+
+def _public_files(place: Workspace) -> dict[str, Path]:
+    return {
+        keys.keyid(key): path
+        for path in sorted(place.trusted.glob(f"*{keys.PUBLIC_SUFFIX}"))
+        for key in keys.public(path)
+    }
+
+
+def _aside(place: Workspace, keyid: str) -> Path:
+    return place.key_file.with_name(f"{place.key_file.stem}-{keyid[:_SHORT]}{place.key_file.suffix}")
+
+
+def _free(place: Workspace, keyid: str) -> Path:
+    """Where the key that signed is put aside. Raises UsageError where something else is there."""
+    beside = _aside(place, keyid)
+    if beside.exists():
+        raise UsageError(f"{beside} is in the way, {place.key_file} would get that name: move one of them")
+    return beside
+
+
+def new(place: Workspace, secret: bytes | None = None) -> Path:
+    """A new key to sign with, which boards get by cable: for where no trust document can be signed. The old one is kept beside
+    it under another name, and boards go on trusting it.
 
     Raises UsageError where the old key is damaged, or its new name is taken.
     """
@@ -121,34 +247,28 @@ def new(place: Workspace) -> Held:
     with place.publishing():
         if path.exists():
             old = keys.load(path)
-            beside = path.with_name(f"{path.stem}-{keys.keyid(old.public_key())[:_SHORT]}{path.suffix}")
-            if beside.exists():
-                raise UsageError(f"{beside} is in the way, {path} would get that name: move one of them")
+            beside = _free(place, keys.keyid(old.public_key()))
             # its public half first: what boards trust must not get less, wherever this is broken off
             write_atomic(keys.public_file(beside), keys.for_board([old.public_key()]).encode())
             os.rename(path, beside)
-        key = keys.generate(path)
-    return Held(keys.keyid(key.public_key()), path, trusted=True, signs=True)
+        keys.generate(path, secret)
+    return path
 
 
-def trust(place: Workspace, file: Path) -> Held:
-    """Have boards trust the keys in `file` too: a PEM, public or private, a *.pub.json, or a board's keys.json.
-
-    Raises UsageError where that is no key which boards can verify with. Nothing but public keys is copied.
-    """
-    found = read(file)
-    before = {one.keyid: one for one in held(place) if one.trusted}
+def add(place: Workspace, found: Sequence[rsa.RSAPublicKey]) -> None:
+    """Have boards trust these keys too from the next deploy on: for where no trust document can be signed."""
+    before = {one.keyid for one in held(place) if one.trusted}
     for key in found:
         name = keys.keyid(key)
         if name not in before:
             target = place.trusted / f"trusted-{name[:_SHORT]}{keys.PUBLIC_SUFFIX}"
             write_atomic(target, keys.for_board([key]).encode())
-    name = keys.keyid(found[0])
-    return next(one for one in held(place) if one.keyid == name)
 
 
 def read(file: Path) -> list[rsa.RSAPublicKey]:
-    """The public halves in a file that a person named: see trust(). Raises UsageError."""
+    """The public halves in a file that a person named: a PEM, public or private, a *.pub.json, a board's keys.json or a trust
+    document. Raises UsageError where there is none that boards can verify with.
+    """
     data = read_named(file)
     if b"PRIVATE KEY" in data:
         return [keys.load(file).public_key()]

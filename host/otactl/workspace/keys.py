@@ -5,10 +5,12 @@ a public key: SHA-256 over modulus, exponent and two Montgomery constants, all l
 Source: ESP-IDF esp_rom/include/*/rom/secure_boot.h (ets_secure_boot_sig_block_t).
 """
 
+import functools
 import json
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
@@ -21,6 +23,7 @@ from otactl.workspace import passphrase
 BITS = 3072
 EXPONENT = 65537
 PUBLIC_SUFFIX = ".pub.json"
+UNTRUSTED_SUFFIX = ".untrusted.json"  # the public half of a key that boards trust no longer, or not yet
 _SIZE = BITS // 8  # bytes of a modulus and of a signature
 _PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
 
@@ -33,6 +36,14 @@ def generate(path: Path, secret: bytes | None = None) -> rsa.RSAPrivateKey:
     key = rsa.generate_private_key(public_exponent=EXPONENT, key_size=BITS)
     write_private(path, _pem(key, secret))
     _write_public(path, key.public_key())
+    return key
+
+
+def make(path: Path, secret: bytes | None = None) -> rsa.RSAPrivateKey:
+    """As generate(), of a key that no board is told to trust by its file: a trust document has to name it."""
+    key = rsa.generate_private_key(public_exponent=EXPONENT, key_size=BITS)
+    write_private(path, _pem(key, secret))
+    write_atomic(untrusted_file(path), for_board([key.public_key()]).encode())
     return key
 
 
@@ -74,6 +85,11 @@ def public_file(path: Path) -> Path:
     return path.with_name(path.stem + PUBLIC_SUFFIX)
 
 
+def untrusted_file(path: Path) -> Path:
+    """The same of a key that boards trust no longer, or not yet."""
+    return path.with_name(path.stem + UNTRUSTED_SUFFIX)
+
+
 def is_encrypted(path: Path) -> bool:
     """Whether a passphrase is needed for the key at `path`: PKCS 8, or the older form of OpenSSL."""
     return b"ENCRYPTED" in _read(path)
@@ -98,7 +114,7 @@ def load(path: Path) -> rsa.RSAPrivateKey:
     data = _read(path)
     secret = passphrase.of(path) if is_encrypted(path) else None
     try:
-        key = serialization.load_pem_private_key(data, secret)
+        key = _parsed(data, secret)
     except (ValueError, TypeError) as error:
         if secret:  # OpenSSL does not tell a wrong passphrase from a damaged file
             raise passphrase.wrong(path) from None
@@ -110,14 +126,20 @@ def load(path: Path) -> rsa.RSAPrivateKey:
     return key
 
 
+@functools.lru_cache(maxsize=16)
+def _parsed(data: bytes, secret: bytes | None) -> Any:
+    """The check of a key takes a tenth of a second, and a change of keys looks at them several times."""
+    return serialization.load_pem_private_key(data, secret)
+
+
 def public_half(path: Path) -> rsa.RSAPublicKey:
     """Of the key at `path`. Of an encrypted one as the file beside it says: nobody is asked for a passphrase to list keys.
 
     Raises UsageError.
     """
-    beside = public_file(path)
-    if is_encrypted(path) and beside.exists() and (found := public(beside)):
-        return found[0]
+    for beside in (public_file(path), untrusted_file(path)):
+        if is_encrypted(path) and beside.exists() and (found := public(beside)):
+            return found[0]
     return load(path).public_key()
 
 

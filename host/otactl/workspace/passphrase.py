@@ -51,7 +51,7 @@ def wrong(key: Path) -> UsageError:
     return UsageError(f"wrong passphrase for {key}: nothing was signed or changed; try again")
 
 
-def new(key: Path, file: Path | None = None) -> bytes:
+def new(key: Path | str, file: Path | None = None) -> bytes:
     """A passphrase for a key to be written to `key`: from `file`, else as `of` has it; a terminal is asked twice.
 
     Raises UsageError, KeyboardInterrupt.
@@ -62,7 +62,7 @@ def new(key: Path, file: Path | None = None) -> bytes:
     return another(key)
 
 
-def another(key: Path) -> bytes:
+def another(key: Path | str) -> bytes:
     """The same, from the terminal only: for a key that has a passphrase, which the other places hold."""
     return _checked(_ask(f"new passphrase of {key}", key, again=True), f"the passphrase of {key}")
 
@@ -87,7 +87,7 @@ def _checked(text: str, where: str) -> bytes:
     return data
 
 
-def _ask(what: str, key: Path, *, again: bool) -> str:
+def _ask(what: str, key: Path | str, *, again: bool) -> str:
     if not sys.stdin.isatty():
         raise UsageError(
             f"{key} needs a passphrase, and here is no terminal to ask at: put it into {VARIABLE}, or name a file with "
