@@ -46,6 +46,7 @@ def list_keys(*, workspace: Path, as_json: bool) -> int:
 @in_workspace
 @role_of_key
 @out_file
+@click.option("--start-over", is_flag=True, help="Trust no other key from now on, by cable: the root keys are lost.")
 @encrypted
 @more_keys
 @with_passphrase
@@ -55,6 +56,7 @@ def new_key(
     workspace: Path,
     role: str,
     out: Path | None,
+    start_over: bool,
     passphrase: bool,
     more_keys: tuple[Path, ...],
     as_json: bool,
@@ -62,15 +64,17 @@ def new_key(
     """Make a new key: to sign releases with from now on, or a root key to be kept elsewhere. The old ones stay trusted."""
     from otactl.cli import keys_shown
     from otactl.release import rotation
-    from otactl.workspace import keyring
+    from otactl.workspace import keyfiles, keyring
     from otactl.workspace.workspace import Workspace
 
     place = Workspace.find(workspace)
     if role != "root" and out:
         raise UsageError("--out is for a root key: one that signs releases lies in keys/")
     secret = new_secret(place, passphrase)
+    if start_over:
+        return keys_shown.started_over(place, rotation.start_over(place, secret), as_json)
     if role != "root" and rotation.by_cable_only(place, more_keys):
-        made = keyring.new(place, secret)
+        made = keyfiles.new(place, secret)
         return keys_shown.by_cable(place, keyring.signing(place), f"{made} is a new key and signs from now on", as_json)
     done = rotation.new(place, role, secret=secret, out=out, with_keys=more_keys)
     return keys_shown.changed(place, done, as_json, key=done.made)
@@ -101,14 +105,14 @@ def trust_key(*, workspace: Path, file: Path, as_json: bool) -> int:
 def _add(workspace: Path, file: Path, role: str, more_keys: tuple[Path, ...], as_json: bool) -> int:
     from otactl.cli import keys_shown
     from otactl.release import rotation
-    from otactl.workspace import keyring
+    from otactl.workspace import keyfiles, keyring
     from otactl.workspace import keys as files
     from otactl.workspace.workspace import Workspace
 
     place = Workspace.find(workspace)
     found = keyring.read(file)
     if rotation.by_cable_only(place, more_keys):
-        keyring.add(place, found)
+        keyfiles.add(place, found)
         name = files.keyid(found[0])
         return keys_shown.by_cable(place, name, f"{name[:16]} is trusted", as_json)
     return keys_shown.changed(place, rotation.add(place, found, role, more_keys), as_json, key=found[0])

@@ -81,6 +81,18 @@ def changed(place: Workspace, done: Changed, as_json: bool, *, key: Path | rsa.R
     return 0
 
 
+def started_over(place: Workspace, done: Changed, as_json: bool) -> int:
+    """All keys were replaced, by cable."""
+    if as_json:
+        print(json.dumps(_told(place, done) | _key(place, done.made)))
+        return 0
+    display.done(f"{display.short(done.document)} is the only key that boards of this workspace are to trust")
+    releases(place, done.releases)
+    display.warn("each board refuses what it signs (unknown-key) until it is deployed to by cable")
+    display.follow_up("deploy --replace-keys")
+    return 0
+
+
 def difference(before: Trust, after: Trust) -> list[str]:
     """What a document changes, a line each."""
     lines = []

@@ -116,11 +116,11 @@ def resign_releases(*, workspace: Path, more_keys: tuple[Path, ...], as_json: bo
     """Sign what is published with today's keys: after a change that was broken off, or made where the keys were not."""
     from otactl.cli import display, keys_shown
     from otactl.release import resign
-    from otactl.workspace import keyring
+    from otactl.workspace import keyfiles
     from otactl.workspace.workspace import Workspace
 
     place = Workspace.find(workspace)
-    keyring.settle(place)
+    keyfiles.settle(place)
     done = resign.resign(place, more_keys)
     if as_json:
         print(json.dumps(keys_shown.files(place, done)))

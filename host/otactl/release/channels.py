@@ -157,7 +157,8 @@ def _move(
     if sealed and (not newest or payload["sequence"] > newest["sequence"]):
         return Move(there.channel, version, payload["sequence"], before, again=False), sealed.read_bytes()
     sequence = next_sequence(there) + ahead
-    again = payload | {"sequence": sequence, "published": now()} | trust.entry(there)
+    again = {name: value for name, value in payload.items() if name != "trust"}
+    again |= {"sequence": sequence, "published": now()} | trust.entry(there)
     return Move(there.channel, version, sequence, before, again=True), envelope.seal(again, keyring.signers(there))
 
 

@@ -56,6 +56,7 @@ def _behind(place: Workspace) -> tuple[dict[Path, tuple[bytes, dict[str, bytes]]
     found, strange = {}, []
     for path in published(place):
         payload = channels.read(place, path) or {}
+        payload.pop("trust", None)
         content = envelope.encoded(payload | trust.entry(place))
         before, signatures = dsse.unwrap(path.read_bytes(), envelope.PAYLOAD_TYPE, "release")
         good = dsse.signed_by(envelope.PAYLOAD_TYPE, content, signatures, role.keys)

@@ -4,6 +4,7 @@ One job in four steps, each of which can be done again where it was broken off: 
 key that signs from now on takes its place, the channels are signed anew.
 """
 
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from otactl.errors import UsageError
 from otactl.release import resign
 from otactl.release.resign import Signed
-from otactl.workspace import ceremony, keyring, keys, trust
+from otactl.workspace import ceremony, keyfiles, keyring, keys, trust
 from otactl.workspace.trust import Role, Trust
 from otactl.workspace.workspace import Workspace
 
@@ -107,6 +108,20 @@ def threshold(place: Workspace, role: str, number: int, with_keys: Sequence[Path
     return change(place, before, _with_role(before, role, Role(held.keyids, number)), with_keys)
 
 
+def start_over(place: Workspace, secret: bytes | None) -> Changed:
+    """One new key with both roles and no document, where the root keys are lost: boards get it by cable, and lose all that
+    they trusted. Private keys are kept under other names. Raises UsageError.
+    """
+    before = trust.current(place)
+    with place.publishing():
+        keyfiles.retire_all(place)
+        trust.kept(place).unlink(missing_ok=True)
+        shutil.rmtree(trust.folder(place), ignore_errors=True)
+        keys.generate(place.key_file, secret)
+    done = resign.resign(place)
+    return Changed(before, trust.current(place), place.key_file, {}, place.key_file, done)
+
+
 def change(
     place: Workspace, before: Trust, wanted: Trust, with_keys: Sequence[Path] = (), *, made: Path | None = None
 ) -> Changed:
@@ -155,7 +170,7 @@ def _finish(
     with place.publishing():
         found = trust.publish(place, sealed)
         ceremony.forget(place, found.version)
-        made = keyring.settle(place, made)
+        made = keyfiles.settle(place, made)
     document = trust.folder(place) / f"{found.version}.json"
     return Changed(before, found, document, {}, made, resign.resign(place, with_keys))
 
@@ -207,7 +222,7 @@ def _make(place: Workspace, role: str, out: Path | None, secret: bytes | None) -
     """A new key that has no effect yet. Raises UsageError."""
     _require_nothing_waits(place)  # before a key is made for nothing
     if role != "root":
-        return keyring.stage(place, secret)
+        return keyfiles.stage(place, secret)
     path = out or place.trusted / "root.pem"
     if path.exists():
         raise UsageError(f"{path} is there already, and a key is never overwritten: name another file with --out")

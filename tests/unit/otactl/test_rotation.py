@@ -10,7 +10,7 @@ import pytest
 from otactl.errors import ReleaseError, UsageError
 from otactl.release import channels, envelope, pending, resign, rotation
 from otactl.release.publish import publish
-from otactl.workspace import ceremony, keyring, keys, passphrase, trust
+from otactl.workspace import ceremony, keyfiles, keyring, keys, passphrase, trust
 from otactl.workspace.trust import Role
 from otactl.workspace.workspace import Workspace
 
@@ -281,14 +281,25 @@ def test_a_change_that_was_broken_off_behind_the_document_is_ended_by_resign(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(keyring, "settle", cut)
+        broken.setattr(keyfiles, "settle", cut)
         with pytest.raises(KeyboardInterrupt):
             rotation.rotate(apart, None, secret=None, out=None, with_keys=[pem("root")])
     with pytest.raises(ReleaseError):
         payload_for_boards(apart)
-    keyring.settle(apart)
+    keyfiles.settle(apart)
     assert resign.resign(apart).left == ()
     assert payload_for_boards(apart)["trust"] == 3
+
+
+def test_where_the_root_keys_are_lost_one_key_starts_over_and_no_other_is_trusted(apart: Workspace) -> None:
+    before = keyid(apart.key_file)
+    done = rotation.start_over(apart, None)
+    now = trust.current(apart)
+    assert (now.version, list(now.keys)) == (1, [keyid(apart.key_file)]) != (1, [before])
+    assert not trust.folder(apart).exists()
+    assert "trust" not in payload_for_boards(apart)
+    assert (payload_for_boards(apart)["sequence"], done.releases.left) == (1, ())
+    assert keyid(apart.trusted / f"release-{before[:8]}.pem") == before
 
 
 def test_a_root_key_is_rotated_by_itself(apart: Workspace, pem: Pem, tmp_path: Path) -> None:
