@@ -181,12 +181,17 @@ def test_a_signature_that_no_root_key_made_is_refused(apart: Workspace, pem: Pem
     assert done.document.read_bytes() == before
 
 
-def test_a_document_that_was_signed_as_something_else_is_not_finished(apart: Workspace, pem: Pem) -> None:
+def test_signatures_that_are_of_no_use_count_for_nothing_and_reach_no_board(apart: Workspace, pem: Pem) -> None:
     done = rotation.rotate(apart, None, secret=None, out=None)
     raw = json.loads(done.document.read_bytes())
-    raw["signatures"] = [{"keyid": keyid(pem("root")), "sig": raw["payload"][:512]}]  # 384 bytes of nothing
+    nothing = raw["payload"][:512]  # 384 bytes of it
+    raw["signatures"] = [{"keyid": keyid(pem(name)), "sig": nothing} for name in ("root", "colleague")]
     done.document.write_text(json.dumps(raw))
     assert rotation.sign(apart, done.document).missing == done.missing
+    ended = rotation.sign(apart, done.document, [pem("root"), pem("colleague")])
+    sealed = json.loads(ended.document.read_bytes())
+    assert [one["keyid"] for one in sealed["signatures"]] == [keyid(pem("root"))]
+    assert sealed["signatures"][0]["sig"] != nothing
 
 
 @pytest.mark.parametrize(
