@@ -40,7 +40,7 @@ $(BESIDE): $(READY)
 
 test: $(READY) ## all tests
 	@$(MAKE) --no-print-directory $(BESIDE) || echo "no $(BESIDE): the tests beside other plugins are skipped" >&2
-	@$(BIN)/python -m pytest -n 5 $(ARGS)
+	@$(BIN)/python -m pytest -n 6 --dist worksteal $(ARGS)
 
 matrices: $(READY) ## all rows of the tests of which `make test` runs a slice
 	@MATRICES=all $(BIN)/python -m pytest -n 4 $(ARGS)

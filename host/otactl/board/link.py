@@ -60,13 +60,13 @@ class Link(Console):
 
     # --- the REPL ------------------------------------------------------------------------------
 
-    def enter_repl(self, *, within_s: float = _ENTER_S) -> None:
+    def enter_repl(self, *, within_s: float | None = None) -> None:
         """Interrupt what runs and take the raw REPL by a soft reset: boot.py runs, main.py not.
 
         Without the reset an interrupted import would leave half a module behind, and the program
-        its memory. Raises RigError.
+        its memory. `within_s`: 40 unless given. Raises RigError.
         """
-        self.patience.begin("the board's prompt; its program may be in a long call", within_s)
+        self.patience.begin("the board's prompt; its program may be in a long call", within_s or _ENTER_S)
         patience_s = _TRY_S
         while True:
             try:

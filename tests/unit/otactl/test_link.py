@@ -80,7 +80,7 @@ def test_output_without_end_is_no_sign_of_life() -> None:
 def test_a_board_that_takes_no_more_of_a_program_is_given_up() -> None:
     script = scripted.well(lambda _: b"")  # grants one window only
     with scripted.on_socket(script) as device, Link(device) as link, gives_up("stopped"):
-        link.run("#" * 100_000)
+        link.run("#" * 100_000, timeout_s=0.5)
 
 
 def test_a_path_under_dev_pts_is_no_exception(hurried: None) -> None:
