@@ -78,6 +78,7 @@ def changed(place: Workspace, done: Changed, as_json: bool, *, key: Path | rsa.R
         return 0
     display.show(f"  boards that are on get it at their next look, from releases/trust/{number}.json; nothing by cable")
     releases(place, done.releases)
+    display.follow_up("serve")
     return 0
 
 

@@ -48,7 +48,7 @@ def rotate_key(
 @with_passphrase
 @as_json
 def revoke_key(*, workspace: Path, keyid: str, passphrase: bool, more_keys: tuple[Path, ...], as_json: bool) -> int:
-    """Have boards trust a key no longer, lost or stolen. The one that signs here gets a successor."""
+    """Have boards trust a key no longer, lost or stolen. The last one for releases gets a successor."""
     from otactl.cli import keys_shown
     from otactl.release import rotation
     from otactl.workspace.workspace import Workspace

@@ -40,8 +40,10 @@ def by_cable_only(place: Workspace, with_keys: Sequence[Path] = ()) -> bool:
     """Whether no board would believe a change made here: there is no trust document yet, and none of the keys that they trust
     is at hand. Raises UsageError.
     """
-    now = trust.current(place)
-    return now.version == 1 and not keyring.private(place, now.of("root"), with_keys)
+    if trust.load(place):
+        return False
+    no_key = not any([*place.trusted.glob("*.pem"), *place.trusted.glob(f"*{keys.PUBLIC_SUFFIX}")])
+    return no_key or not keyring.private(place, trust.first(place).of("root"), with_keys)
 
 
 def add(place: Workspace, found: Sequence[rsa.RSAPublicKey], role: str, with_keys: Sequence[Path] = ()) -> Changed:
