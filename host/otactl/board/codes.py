@@ -128,7 +128,7 @@ CODES: dict[str, tuple[str, str]] = {
     "envelope-type": ("The release file is of another kind.", "Check `url`."),
     "unknown-key": (
         "The release is signed with a key that the board does not know.",
-        "Deploy that key, or use ours.",
+        "See `otactl keys list`; newer keys come by a trust document, or by deploy.",
     ),
     "bad-signature": (
         "The release's signature is wrong: it was altered.",

@@ -64,6 +64,7 @@ def publish(
         raise UsageError("two files for the same chip: one release has one image for each")
     for path, one in zip(files, loaded, strict=True):
         _require_image_key(workspace, path, one)
+    keyring.require_may_sign(workspace, more_keys)
     needed = keyring.release_role(workspace).threshold
     signers = [] if payload_only else keyring.signers(workspace, more_keys, enough=not named)
     with workspace.publishing():

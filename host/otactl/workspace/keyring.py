@@ -122,6 +122,14 @@ def signers(place: Workspace, more: Sequence[Path] = (), *, enough: bool = True)
     return list(found.values())
 
 
+def require_may_sign(place: Workspace, files: Sequence[Path]) -> None:
+    """Raises UsageError where one of these keys is none that boards trust for releases."""
+    role = release_role(place)
+    for path in files:
+        if keys.keyid(keys.public_half(path)) not in role.keys:
+            raise UsageError(f"boards do not trust {path} for releases: see `otactl keys list`")
+
+
 def can_sign(place: Workspace, more: Sequence[Path] = ()) -> bool:
     """Whether signers() finds as many as boards ask for. Raises UsageError."""
     role = release_role(place)

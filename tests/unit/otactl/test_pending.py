@@ -201,6 +201,13 @@ def test_a_signature_twice_is_told(place: Workspace, hsm: Path, firmware_file) -
         pending.attach(place, "9", signature=file)
 
 
+def test_a_key_that_may_sign_no_release_is_told(place: Workspace, stranger: Path, firmware_file) -> None:
+    before = content(place)
+    with pytest.raises(OtactlError, match=r"boards do not trust .*release\.pem for releases"):
+        publish(place, [firmware_file()], "1.1.0", more_keys=[stranger])
+    assert content(place) == before
+
+
 def test_the_key_on_a_stick_signs_in_place(place: Workspace, hsm: Path, firmware_file) -> None:
     publish(place, [firmware_file()], "1.1.0", payload_only=True)
     assert pending.attach(place, "1.1.0", with_keys=[hsm]).waits == 0

@@ -21,15 +21,15 @@ Pem = Callable[[str], Path]
 def pems(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Keys to be copied: to make one takes a quarter of a second."""
     folder = tmp_path_factory.mktemp("pems")
-    for name in ("root", "second", "colleague", "new1", "new2"):
+    for name in ("root", "second", "colleague", "new"):
         keys.generate(folder / f"{name}.pem")
     return folder
 
 
 @pytest.fixture(autouse=True)
 def quick_keys(pems: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """New keys are real ones that were made once."""
-    made = iter([keys.load(pems / f"new{number}.pem") for number in (1, 2)])
+    """The new key of a test is a real one that was made before."""
+    made = iter([keys.load(pems / "new.pem")])
     monkeypatch.setattr(keys.rsa, "generate_private_key", lambda **_: next(made))
 
 
