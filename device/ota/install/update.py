@@ -50,7 +50,7 @@ class Update:
                 raise
             from ..release import trust
 
-            raw = None
+            raw = response = None  # TLS gives its memory back only when nobody knows it
             response, payload = yield from trust.newest(self._config, e)
         del raw
         build = getattr(sys.implementation, "_build", None)

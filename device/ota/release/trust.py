@@ -16,7 +16,6 @@ from micropython import const
 from ..config import fits
 from ..console import say
 from ..errors import OtaError, require
-from ..net import link, url
 from . import envelope, keys
 
 PAYLOAD_TYPE = "application/vnd.micropython-ota.trust+json"
@@ -34,6 +33,8 @@ def newest(config: dict, refusal: OtaError):
     what the board trusts is as before; what link.fetch() and open_envelope() raise."""
     if refusal.code not in _SIGNERS:
         raise refusal
+    from ..net import link, url  # the one thing here that is not about what was signed
+
     taken = 0
     while taken < _DOCUMENTS:
         n = keys.load(config["keys"])[0] + 1
@@ -43,7 +44,9 @@ def newest(config: dict, refusal: OtaError):
             if e.code != "http-status" or e.detail not in _NOT_THERE:
                 raise
             break
-        _take((yield from response.read(envelope.MOST + 1)), n, config)
+        raw = yield from response.read(envelope.MOST + 1)
+        response = None  # TLS gives its memory back only when nobody knows it
+        _take(raw, n, config)
         say("trust", n)
         taken += 1
     if not taken:
@@ -68,8 +71,11 @@ def _install(raw: bytes, n: int, config: dict) -> None:
     # Each file is whole before it takes its name, the keys' last: power may go anywhere.
     path = config["keys"]
     document = envelope.open_envelope(raw, keys.load(path, "root"), PAYLOAD_TYPE)
-    _write(path + ".new", json.dumps(_held(document, n, config["product"])))
-    envelope.open_envelope(raw, keys.load(path + ".new", "root"), PAYLOAD_TYPE)
+    held = _held(document, n, config["product"])
+    root = held["root"]
+    own = {keyid: int(held["keys"][keyid], 16) for keyid in root["keys"]}
+    envelope.open_envelope(raw, (n, own, root["threshold"]), PAYLOAD_TYPE)
+    _write(path + ".new", json.dumps(held))
     ca = document.get("ca")
     if ca and config["ca"]:  # with it and the old keys, the next look gets here again
         _write(config["ca"] + ".new", ca)

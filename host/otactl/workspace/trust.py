@@ -177,10 +177,12 @@ def seal(trust: Trust, before: Trust, signers: Iterable[rsa.RSAPrivateKey]) -> b
     return sealed
 
 
-def publish(place: Workspace, sealed: bytes) -> Trust:
-    """Let boards find the next document, and keep it as the newest. Raises ReleaseError where they would refuse it,
-    UsageError; then nothing has changed."""
-    found = verify(sealed, current(place))
+def publish(place: Workspace, sealed: bytes, before: Trust | None = None) -> Trust:
+    """Let boards find the next document, and keep it as the newest. `before`: what they have (default: the newest).
+
+    Raises ReleaseError where they would refuse it, UsageError; then nothing has changed.
+    """
+    found = verify(sealed, before or current(place))
     folder(place).mkdir(parents=True, exist_ok=True)
     write_atomic(folder(place) / f"{found.version}.json", sealed)
     write_atomic(kept(place), sealed)
