@@ -6,7 +6,7 @@ from pathlib import Path
 from otactl.board.deploy import deploy
 from otactl.release import publish
 from otactl.release.resign import resign
-from otactl.workspace import keyring, keys, trust
+from otactl.workspace import keyfiles, keys, trust
 from otactl.workspace.workspace import Workspace
 from rig import CONFIG, make_workspace, repl
 from vboard.board import Board
@@ -81,7 +81,7 @@ class Boards:
         shutil.copytree(self.place(*versions).root, folder)
         place = Workspace.find(folder)
         before, old = trust.current(place), keys.load(place.key_file)
-        keyring.new(place)
+        keyfiles.new(place)
         new = keys.load(place.key_file)
         mine = trust.Role((keys.keyid(new.public_key()),))
         ca = (place.tls / "ca.pem").read_text()
