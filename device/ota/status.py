@@ -2,10 +2,10 @@
 
 import sys
 
-from . import boot
+from . import boot, config
 from .boot import record, slots
 from .errors import OtaError
-from .release import facts, image
+from .release import facts, image, keys
 
 _JOB = ("phase", "version", "sequence", "size", "reason", "detail")
 
@@ -24,10 +24,19 @@ def status() -> dict:
         "job": dict(job, offset=kept.offset),
         "installed": {key: installed.get(key, 0 if key != "version" else None)
                       for key in ("version", "sequence", "security_version")},
-        "refused": kept.state["refused"],
+        "refused": kept.state["refused"], "trust": _trust(),
         "heard": heard and {"sequence": heard[1], "published": heard[2], "at": heard[3] * 86400},
         "failed": [{"sequence": f[0], "reason": f[1]} for f in kept.state["failed"]],
     }  # fmt: skip
+
+
+def _trust() -> "dict | None":
+    # None where configuration or keys are damaged: `refused` has told why
+    try:
+        version, trusted, threshold = keys.load(config.load()["keys"])
+    except OtaError:
+        return None
+    return {"version": version, "release": [keyid[:16] for keyid in trusted], "threshold": threshold}
 
 
 def _slot(found: slots.Slots, kept: record.Record, slot, chip: str) -> dict:

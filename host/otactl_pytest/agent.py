@@ -38,7 +38,7 @@ class BoardAgent:
         self._board.to_prompt()
         self._board.console.note("deploy the agent")
         with self._board.console.hushed():
-            return deploying.deploy(self._board.link, workspace)
+            return deploying.deploy(self._board.link, workspace, replace_keys=True)
 
     def update(self, *, anyway: bool = False) -> Outcome:
         """Install the newest release and follow it to the end of its trial; `anyway` as in `otactl update`.

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from otactl.board.deploy import deploy
 from otactl.release import publish
+from otactl.release.resign import resign
+from otactl.workspace import keyfiles, keys, trust
 from otactl.workspace.workspace import Workspace
 from rig import CONFIG, make_workspace, repl
 from vboard.board import Board
@@ -69,6 +71,23 @@ class Boards:
             file = folder / f"{version}.bin"
             file.write_bytes(IMAGES[version])
             publish.publish(place, [file], version)
+        return place
+
+    def rotated(self, *versions: str) -> Workspace:
+        """The same, but a new key signs the releases: a trust document, which brings the CA certificates again, says so."""
+        folder = self._folder / "-".join(("rotated", *versions))
+        if folder.exists():
+            return Workspace.find(folder)
+        shutil.copytree(self.place(*versions).root, folder)
+        place = Workspace.find(folder)
+        before, old = trust.current(place), keys.load(place.key_file)
+        keyfiles.new(place)
+        new = keys.load(place.key_file)
+        mine = trust.Role((keys.keyid(new.public_key()),))
+        ca = (place.tls / "ca.pem").read_text()
+        document = before.next_version(keys={mine.keyids[0]: new.public_key()}, root=mine, release=mine, ca=ca)
+        trust.publish(place, trust.seal(document, before, [old, new]), before)
+        resign(place)
         return place
 
     def table(self, layout: str) -> Table:

@@ -1,5 +1,6 @@
 """Judges a run from outside the agent: by the bytes in flash, what the bootloader started, and a littlefs of its own."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from powercut.scenario import Scenario, apps, row
 from powercut.stage import Run
 
 _COUNTER = "data/count.txt"
+_KEYS = "etc/ota/keys.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,11 @@ def _vfs(scenario: Scenario, start: bytes, flash: bytes) -> Iterator[str]:
     before.pop(_COUNTER, None)
     if not counted.strip().isdigit():
         yield f"the program's own file was damaged: {counted[:40]!r}"
+    if scenario.trusts:
+        held = after.pop(_KEYS, b"")
+        before.pop(_KEYS, None)
+        if not held or json.loads(held) != json.loads(scenario.trusts):
+            yield "the board does not trust what the newest document says"
     for path in sorted(before.keys() | after.keys()):
         if before.get(path) != after.get(path):
             yield f"file {path} is not as it was"

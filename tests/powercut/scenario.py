@@ -44,7 +44,7 @@ class Scenario:
     `left`: what was there before, the one other version that may boot on the way; `passing`: one more, that the
     bootloader takes where it must. `target`: the one slot that may be
     written to, None for a rollback. `failed`: the sequences that must be remembered as failed in the end, or each list
-    of them that may be. `either`: whether it may as well end on `left`, wherever that is. `weak`: flash address of a
+    of them that may be. `trusts`: what keys.json must say in the end; empty: what it said. `either`: whether it may as well end on `left`, wherever that is. `weak`: flash address of a
     cell that does not hold.
     """
 
@@ -61,6 +61,7 @@ class Scenario:
     failed: tuple[tuple[int, ...], ...] = ((),)
     either: bool = False
     weak: int | None = None
+    trusts: str = ""
 
     def fault(self, flash: Flash, operation: Operation) -> None:
         """The weak cell loses its charge as soon as its sector is programmed."""

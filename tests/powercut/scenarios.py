@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from otactl.workspace import trust
 from vboard.chip.kept import HARD
 from vboard.flash.nor import Flash
 from vboard.flash.nvs import Nvs
@@ -20,7 +21,7 @@ class Case:
     """A row of the table: what a Scenario is made of, when somebody asks for it.
 
     `start`: makes the flash to start from. `tried`: the releases that the board has been through by then, `new`: the
-    one published after them, None for a rollback. `weak`: a cell of `target` does not hold. The others are Scenario's.
+    one published after them, None for a rollback. `rotated`: the key that signs has been exchanged with it. `weak`: a cell of `target` does not hold. The others are Scenario's.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Case:
     failed: tuple[tuple[int, ...], ...] = ((),)
     either: bool = False
     weak: bool = False
+    rotated: bool = False
 
     @property
     def releases(self) -> tuple[str, ...]:
@@ -45,10 +47,11 @@ class Case:
     def scenario(self, boards: Boards) -> Scenario:
         """Takes a few boots of a board."""
         table = boards.table(self.layout)
+        place = boards.rotated(*self.releases) if self.rotated else boards.place(*self.releases)
         return Scenario(
             self.name,
             self.about,
-            boards.place(*self.releases),
+            place,
             self.start(boards, self),
             table,
             ends=self.ends,
@@ -58,6 +61,7 @@ class Case:
             passing=self.passing,
             failed=self.failed,
             either=self.either,
+            trusts=trust.for_board(trust.current(place)) if self.rotated else "",
             weak=row(table, self.target).offset + WEAK_CELL if self.weak and self.target else None,
         )
 
@@ -118,6 +122,9 @@ CASES = (
     Case("rollback",            OTA,     wishing, "1.0.0 1.1.0",       None,    None,    "1.1.0", "1.0.0", "ota_0",
          "agent.rollback() on the program's own wish",
          failed=((2,),)),
+    Case("rotation",            OTA,     rested,  "1.0.0",             "1.1.0", "ota_1", "1.0.0", "1.1.0", "ota_1",
+         "the key that signs is exchanged by a trust document, which brings CA certificates too; then an update",
+         rotated=True),
     # What was remembered depends on the cut; the release itself is sound.
     Case("damaged",             OTA,     spoilt,  "1.0.0",             "1.1.0", "ota_1", "1.1.0", "1.0.0", "ota_0",
          "the new image loses a bit after the switch: the bootloader passes over it",

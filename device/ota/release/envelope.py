@@ -15,36 +15,46 @@ PAYLOAD_TYPE = "application/vnd.micropython-ota.release+json"
 _BAD_JSON = (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError, MemoryError)
 
 
-def open_envelope(raw: bytes, keys: "dict[str, int]") -> dict:
-    """The payload of an envelope that one of `keys` (keyid -> modulus) signed. Raises OtaError: envelope-too-big,
-    envelope-not-json, envelope-type, unknown-key, bad-signature, schema."""
+def open_envelope(raw: bytes, trusted: tuple, kind: str = PAYLOAD_TYPE) -> dict:
+    """The payload of an envelope that enough keys signed of `trusted`, which is as keys.load() gives it. A key counts once,
+    whatever names it goes by; an old key's signature may stand beside a new's. Raises OtaError: envelope-too-big,
+    envelope-not-json, envelope-type, unknown-key, bad-signature, too-few-signatures, schema; trust-behind where a release
+    names a newer trust document than that of `trusted`."""
     require(len(raw) <= MOST, "envelope-too-big", len(raw))
     try:
         envelope = json.loads(raw)
-        kind = envelope["payloadType"]
+        told = envelope["payloadType"]
         body = binascii.a2b_base64(envelope["payload"])
         signatures = [(s["keyid"].lower(), s["sig"]) for s in envelope["signatures"]]
     except _BAD_JSON:
         raise OtaError("envelope-not-json")
-    require(kind == PAYLOAD_TYPE, "envelope-type")  # what it is instead nobody has signed
+    require(told == kind, "envelope-type")  # what it is instead nobody has signed
     del envelope
+    version, keys, threshold = trusted
     digest = hashlib.sha256(f"DSSEv1 {len(kind)} {kind} {len(body)} ".encode() + body).digest()
     refusal = OtaError("unknown-key", signatures[0][0][:16] if signatures else "none")
-    for keyid, sig in signatures:  # one good one will do: an old key's may stand beside a new's
-        if keyid in keys:
+    good = []  # the keys that signed: each counts once, whatever names it goes by
+    for keyid, sig in signatures:
+        n = keys.get(keyid)
+        if n and n not in good:
             refusal = OtaError("bad-signature", keyid[:16])
             try:
-                if signature.verify_pss(keys[keyid], digest, binascii.a2b_base64(sig)):
-                    return _payload(body)
+                if signature.verify_pss(n, digest, binascii.a2b_base64(sig)):
+                    good.append(n)
+                    refusal = OtaError("too-few-signatures", len(good))
             except (ValueError, TypeError):
                 pass  # not base64: as good as wrong
-    raise refusal
+    if len(good) < threshold:
+        raise refusal
+    return _payload(body, version)
 
 
-def _payload(body: bytes) -> dict:
+def _payload(body: bytes, version: int) -> dict:
     try:
         payload = json.loads(body)
+        newest = payload.get("trust", 1)
         require(fits(payload["schema"], (int,), 1, 1), "schema", payload["schema"])
-        return payload
     except _BAD_JSON:
         raise OtaError("schema", "none")
+    require(fits(newest, (int,), 1, version), "trust-behind", newest)
+    return payload

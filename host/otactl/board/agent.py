@@ -60,6 +60,8 @@ def _needed(name: str, config: dict[str, Any]) -> bool:
     """Whether a board with that configuration ever imports a module: what is not configured is not installed."""
     if name in _PARTS:
         return any(config.get(entry) not in (None, []) for entry in _PARTS[name].split())  # {}: with its defaults
+    if name == "release/trust.py":
+        return bool(config.get("trust", True))
     if name.startswith("checks/") and name != "checks/__init__.py":
         asked = config.get("trial", {}).get("checks", _DEFAULT_CHECKS)
         _rules()

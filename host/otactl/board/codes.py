@@ -3,6 +3,8 @@
 docs/errors.md is made from this table.
 """
 
+from otactl.board.codes_trust import TRUST
+
 CODES: dict[str, tuple[str, str]] = {
     # before anything is fetched
     "config-missing": ("The board has no configuration.", "Run `otactl deploy`."),
@@ -126,12 +128,13 @@ CODES: dict[str, tuple[str, str]] = {
     "envelope-type": ("The release file is of another kind.", "Check `url`."),
     "unknown-key": (
         "The release is signed with a key that the board does not know.",
-        "Deploy that key, or use ours.",
+        "See `otactl keys list`; newer keys come by a trust document, or by deploy.",
     ),
     "bad-signature": (
         "The release's signature is wrong: it was altered.",
         "Publish it again; find out who did it.",
     ),
+    **TRUST,
     "schema": (
         "The release is written in a form that this agent does not know.",
         "Update the agent: deploy again.",

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from otactl.board import agent, hooks
+from otactl.board import agent, hooks, trusted
 from otactl.board.link import Link
 from otactl.board.snippets import HASH
 from otactl.errors import BoardError, OtactlError, UsageError
 from otactl.release import channels, firmware
-from otactl.workspace import device_key, keys, tls
+from otactl.workspace import device_key, tls, trust
 from otactl.workspace.workspace import SETTINGS, Workspace
 
 AGENT = "/lib/ota"
@@ -109,9 +109,11 @@ def deploy(
     workspace: Workspace,
     *,
     as_py: bool = False,
+    replace_keys: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Deployed:
-    """Bring the board's files up to date and set its clock. `say` is told of each file written.
+    """Bring the board's files up to date and set its clock. `say` is told of each file written. `replace_keys`: also where the
+    board has a newer trust document than the workspace.
 
     Raises UsageError for a wrong configuration, BoardError where the board is not fit, and says
     what to do; RigError.
@@ -119,6 +121,8 @@ def deploy(
     settings = _settings(workspace)
     facts = _facts(link)
     _check_board(facts, workspace)
+    if not replace_keys:
+        trusted.require_not_ahead(link, workspace)
     return _Deployment(link, say).run(facts, settings, as_py, tls.expires(workspace.tls))
 
 
@@ -133,7 +137,7 @@ def _settings(workspace: Workspace) -> dict[str, bytes]:
     files = {
         # MicroPython makes no one character of a pair of \u escapes
         f"{CONFIG}/config.json": (json.dumps(config, indent=1, ensure_ascii=False) + "\n").encode(),
-        f"{CONFIG}/keys.json": keys.for_board(keys.trusted(workspace.trusted)).encode(),
+        f"{CONFIG}/keys.json": trust.for_board(trust.current(workspace)).encode(),
     }
     ca = workspace.tls / "ca.pem"
     if ca.exists():

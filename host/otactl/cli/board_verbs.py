@@ -29,8 +29,9 @@ _CUT = "stopped: the board starts its program; what was written stays, and `otac
 @in_workspace
 @on_boards
 @click.option("--py", is_flag=True, help="Install .py instead of .mpy.")
+@click.option("--replace-keys", is_flag=True, help="Also where a board has a newer trust document than this workspace.")
 @as_json
-def deploy(*, workspace: Path, boards: "Boards", py: bool, as_json: bool) -> int:
+def deploy(*, workspace: Path, boards: "Boards", py: bool, replace_keys: bool, as_json: bool) -> int:
     """Install the agent, its configuration and keys on boards."""
     from otactl.board.deploy import deploy as install
     from otactl.cli import display, many
@@ -43,7 +44,7 @@ def deploy(*, workspace: Path, boards: "Boards", py: bool, as_json: bool) -> int
         with reached(entry.device, entry.slow, bars) as link:
             say = bars.wait if bars.moves else bars.note  # on a terminal the spinner says which file it is
             try:
-                return install(link, found, as_py=py, say=say)
+                return install(link, found, as_py=py, replace_keys=replace_keys, say=say)
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(_CUT) from None
 

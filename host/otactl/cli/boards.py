@@ -90,6 +90,9 @@ def show_status(found: dict[str, Any]) -> None:
     installed, job = found["installed"], found["job"]
     display.show(f"chip {found['chip']}  MicroPython {found['micropython']}  build {build}")
     display.show(f"installed {installed['version'] or 'unknown'} (sequence {installed['sequence']})")
+    if known := found.get("trust"):  # an older agent has none
+        names = ", ".join(known["release"])
+        display.show(f"trust document {known['version']}: {known['threshold']} of {names} must sign a release")
     display.show_table(_slots(found))
     display.show(f"last job: {job['phase']} {job['version'] or ''}".rstrip())
     if heard := found.get("heard"):

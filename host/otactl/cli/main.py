@@ -18,6 +18,7 @@ import otactl.cli.release_verbs
 import otactl.cli.roster_verbs
 import otactl.cli.slots_verbs
 import otactl.cli.tools
+import otactl.cli.trust_verbs
 import otactl.cli.workspace_verbs  # noqa: F401 - a verb is one once its file is imported
 from otactl.cli import told
 from otactl.cli.run import run

@@ -80,11 +80,15 @@ def verb(group: str, example: str) -> Callable[[Run], click.RichCommand]:
     return add
 
 
-def verb_of(family: click.RichGroup, example: str) -> Callable[[Run], click.RichCommand]:
-    """As verb(), for the second word of a family such as `otactl keys`; its name is the function's first word."""
+def verb_of(family: click.RichGroup, example: str, *, hidden: bool = False) -> Callable[[Run], click.RichCommand]:
+    """As verb(), for the second word of a family such as `otactl keys`; its name is the function's first word.
+
+    `hidden`: kept for scripts, and told of nowhere.
+    """
 
     def add(run: Run) -> click.RichCommand:
-        return family.command(run.__name__.partition("_")[0], cls=_Verb, epilog=f"example: otactl {example}")(run)
+        name, epilog = run.__name__.partition("_")[0], f"example: otactl {example}"
+        return family.command(name, cls=_Verb, epilog=epilog, hidden=hidden)(run)
 
     return add
 
@@ -113,6 +117,30 @@ in_workspace = click.option(
     "-w", "--workspace", type=FILE, default=Path(), help="Folder of the workspace (default: this one)."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="For scripts: one JSON object.")
+
+
+def _passphrase_file(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    from otactl.workspace import passphrase
+
+    passphrase.use_file(value)
+
+
+with_passphrase = click.option(
+    "--passphrase-file",
+    type=FILE,
+    expose_value=False,
+    callback=_passphrase_file,
+    help="Holds the passphrase of an encrypted key (or OTACTL_KEY_PASSPHRASE in the environment; else it is asked for).",
+)
+
+more_keys = click.option(
+    "--with",
+    "more_keys",
+    type=FILE,
+    multiple=True,
+    metavar="KEY",
+    help="A private key elsewhere, as on a stick; repeatable.",
+)
 
 
 def complete_boards(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

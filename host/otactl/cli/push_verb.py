@@ -10,7 +10,16 @@ import rich_click as click
 from click.shell_completion import CompletionItem
 
 from otactl.cli.board_verbs import follow_in_row, tell, telling_of
-from otactl.cli.options import BOARD, as_json, complete_boards, in_workspace, slow_link, verb, with_tags
+from otactl.cli.options import (
+    BOARD,
+    as_json,
+    complete_boards,
+    in_workspace,
+    slow_link,
+    verb,
+    with_passphrase,
+    with_tags,
+)
 from otactl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,6 +66,7 @@ def _boards_and_files(ctx: click.Context, param: click.Parameter, incomplete: st
 @click.option("--raw", is_flag=True, help="Send it as it is, not compressed.")
 @click.option("--compare", is_flag=True, help="Before that, measure `mpremote cp` with the same bytes.")
 @click.option("--anyway", is_flag=True, help="Also where main.py does not call agent.start(): a module of yours does.")
+@with_passphrase
 @as_json
 def push(
     *,
@@ -79,12 +89,15 @@ def push(
     from otactl.cli import chosen, display, many
     from otactl.cli.boards import BoardWatch
     from otactl.cli.reach import reached, update_log
+    from otactl.workspace import keyring
     from otactl.workspace.workspace import Workspace
 
     place = Workspace.find(workspace)
     if version and firmware is None:
         raise UsageError("--version names a release that is made of a file: name that file too")
     meant = chosen.boards(boards, tags, workspace, slow)
+    if firmware:
+        keyring.unlock(place)
     offers = _Offers(place, firmware, version)
 
     def in_row(entry: "Entry", row: "Row") -> "Ending":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from otactl.cli.options import WORKSPACE, as_json, family, in_workspace, verb_of
+from otactl.cli.options import WORKSPACE, as_json, family, in_workspace, verb_of, with_passphrase
 
 if TYPE_CHECKING:
     from otactl.release.channels import Move, Release
@@ -25,13 +25,15 @@ def list_releases(*, workspace: Path, as_json: bool) -> int:
     from rich.table import Table
 
     from otactl.cli import display
-    from otactl.release import channels
+    from otactl.release import channels, pending
     from otactl.workspace.workspace import Workspace
 
     place = Workspace.find(workspace)
     found = channels.releases(place)
+    waiting = pending.every(place)
     if as_json:
-        print(json.dumps({"releases": [asdict(one) for one in found]}))
+        pendings = [{"version": one.version, "sequence": one.sequence} for one in waiting]
+        print(json.dumps({"releases": [asdict(one) for one in found], "pending": pendings}))
         return 0
     table = Table("version", "sequence", "chips", "published", "channels", box=None, pad_edge=False)
     for one in found:
@@ -40,9 +42,14 @@ def list_releases(*, workspace: Path, as_json: bool) -> int:
     display.show_table(table)
     for line in channels.expiring(place):
         display.warn(line)
+    for late in waiting:
+        display.warn(
+            f"{late.version} (sequence {late.sequence}) waits for its signature: "
+            f"`otactl attach-signature {late.version} SIGNATURE`"
+        )
     if hidden := channels.strangers(place):
         display.warn(f"{hidden} more in {place.releases}, not signed by a key that boards are told to trust")
-    if not found and not hidden:
+    if not found and not hidden and not waiting:
         display.follow_up("publish FIRMWARE.bin --version 1.0.0")
     return 0
 
@@ -80,6 +87,7 @@ def show_release(*, workspace: Path, version: str, as_json: bool) -> int:
 @in_workspace
 @click.argument("version", help="That channels are to name no longer.")
 @click.option("--channel", metavar="NAME", help="Only this one (default: each that names it).")
+@with_passphrase
 @as_json
 def withdraw_release(*, workspace: Path, version: str, channel: str | None, as_json: bool) -> int:
     """Let channels go back to the release before, which boards take as a newer one."""
@@ -124,6 +132,7 @@ def renew_release(*, workspace: Path, channel: str | None, expires: str | None, 
 @in_workspace
 @click.argument("version", help="That is published already, in any channel.")
 @click.option("--to", required=True, metavar="CHANNEL", help="stable, beta, or any name; a new one is made.")
+@with_passphrase
 @as_json
 def promote_release(*, workspace: Path, version: str, to: str, as_json: bool) -> int:
     """Let a channel name a release that is there already."""

@@ -1,13 +1,14 @@
-"""The verbs that work in a workspace: init, publish, serve."""
+"""The verbs that work in a workspace: init, publish, attach-signature, serve."""
 
 import json
 import os
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import rich_click as click
 
-from otactl.cli.options import FILE, PORT, WORKSPACE, as_json, in_workspace, verb
+from otactl.cli.options import FILE, PORT, WORKSPACE, as_json, in_workspace, more_keys, verb, with_passphrase
 from otactl.errors import UsageError
 
 _WPA_PASSWORD = re.compile(rb".{8,63}|[0-9A-Fa-f]{64}")  # IEEE 802.11-2020, J.4.1: a passphrase, or the key itself
@@ -20,6 +21,8 @@ _WPA_PASSWORD = re.compile(rb".{8,63}|[0-9A-Fa-f]{64}")  # IEEE 802.11-2020, J.4
 @click.option("--port", type=PORT, metavar="NUMBER", default=8443, help="Of the server (default: 8443).")
 @click.option("--ssid", help="Wi-Fi network for the boards.")
 @click.option("--password", help="Its password (or OTACTL_WIFI_PASSWORD in the environment).")
+@click.option("--passphrase", is_flag=True, help="Encrypt the release key; the passphrase is asked for.")
+@with_passphrase
 @click.option("--renew", is_flag=True, help="Only a new server certificate, for more names or when it expires.")
 @as_json
 def init(
@@ -30,12 +33,14 @@ def init(
     port: int,
     ssid: str | None,
     password: str | None,
+    passphrase: bool,
     renew: bool,
     as_json: bool,
 ) -> int:
     """Make a workspace: keys, certificates, otactl.toml."""
     from otactl.cli import display
-    from otactl.workspace import tls
+    from otactl.workspace import keys, tls
+    from otactl.workspace import passphrase as secrets
     from otactl.workspace.create import create
     from otactl.workspace.workspace import Workspace
 
@@ -50,6 +55,7 @@ def init(
             names=list(names) or _default_names(),
             port=port,
             wifi=_wifi(ssid, password),
+            secret=secrets.new(workspace / "keys" / "release.pem") if passphrase else None,
         )
     if as_json:
         print(json.dumps({"workspace": str(made.root), "product": made.product, "url": made.channel_url}))
@@ -60,6 +66,8 @@ def init(
         display.done(f"workspace for {made.product!r} in {display.short(made.root)}")
         display.show(f"  boards will look at {made.channel_url}")
         display.show(f"  keep {display.short(made.key_file)} safe: boards trust what it signs, and nothing else")
+        if passphrase and not keys.is_encrypted(made.key_file):
+            display.warn(f"the key was there already, without a passphrase: `otactl keys passphrase {made.key_file}`")
         display.follow_up("publish FIRMWARE.bin --version 1.0.0")
     return 0
 
@@ -104,6 +112,11 @@ def _default_names() -> list[str]:
     "--encrypted", type=FILE, multiple=True, help="Or take this file of Espressif's tool; one for each image."
 )
 @click.option("--device-key", type=FILE, metavar="PEM", help="Check that file: the private key that opens it.")
+@click.option(
+    "--payload-only", is_flag=True, help="Sign nothing: the key is elsewhere (HSM, CI); see attach-signature."
+)
+@more_keys
+@with_passphrase
 @as_json
 def publish(
     *,
@@ -118,10 +131,12 @@ def publish(
     encrypt: Path | None,
     encrypted: tuple[Path, ...],
     device_key: Path | None,
+    payload_only: bool,
+    more_keys: tuple[Path, ...],
     as_json: bool,
 ) -> int:
     """Sign a release and let the channel point at it."""
-    from otactl.cli import display
+    from otactl.cli import display, signing_shown
     from otactl.release.channels import expiring
     from otactl.release.encrypted import Asked
     from otactl.release.publish import publish as sign
@@ -138,10 +153,13 @@ def publish(
         image_key=image_key,
         expires=expires,
         encryption=Asked(encrypt, encrypted, device_key) if encrypt or encrypted or device_key else None,
+        payload_only=payload_only,
+        more_keys=more_keys,
     )
     if as_json:
         release = {
-            "version": done.version, "sequence": done.sequence, "expires": done.expires, "targets": done.targets
+            "version": done.version, "sequence": done.sequence, "expires": done.expires, "targets": done.targets,
+            "waits": done.waits,
         }  # fmt: skip
         print(json.dumps(release, indent=1))
         return 0
@@ -149,15 +167,59 @@ def publish(
         display.warn(note)
     for target in done.targets:
         what = f"{done.version} (sequence {done.sequence}) for {target['chip']}"
-        display.done(f"published {what}: {target['size']} bytes")
+        display.done(f"{'prepared' if done.waits else 'published'} {what}: {target['size']} bytes")
         for digest in target.get("signed_by", []):
             display.show(f"  the image itself is signed by {digest[:16]}")
         if "encryption" in target:
             display.show(f"  encrypted ({target['encryption']['scheme']}): {target['url']}")
     if done.expires:
         display.show(f"  good until {done.expires}: `otactl releases renew` before that, or publish the next one")
+    if done.waits:
+        signing_shown.release(there, done.version, done.waits, found.channel)
+        return 0
     if there.channel != found.channel:
         display.show(f"only in {there.channel}: boards with the url {there.channel_url} take it")
+    display.follow_up("serve", "boards take it at their next look")
+    return 0
+
+
+@verb(WORKSPACE, "attach-signature 1.1.0 1.1.0.sig")
+@in_workspace
+@click.argument("version", help="That `publish --payload-only` has prepared.")
+@click.argument("signature", required=False, type=FILE, help="The 384 bytes of a signature, or base64 of them.")
+@click.option("--key", type=FILE, metavar="PUB", help="The public key that made it (default: any that boards trust).")
+@more_keys
+@click.option("--channel", metavar="NAME", help="That names the release then (default: that of otactl.toml).")
+@with_passphrase
+@as_json
+def attach_signature(
+    *,
+    workspace: Path,
+    version: str,
+    signature: Path | None,
+    key: Path | None,
+    more_keys: tuple[Path, ...],
+    channel: str | None,
+    as_json: bool,
+) -> int:
+    """Seal a release with a signature made elsewhere, and let the channel point at it."""
+    from otactl.cli import display, signing_shown
+    from otactl.release import pending
+    from otactl.workspace.workspace import Workspace
+
+    if not signature and not more_keys:
+        raise UsageError("nothing to attach: name the file of a SIGNATURE, or a key with --with")
+    found = Workspace.find(workspace)
+    there = found.on(channel) if channel else found
+    done = pending.attach(there, version, signature=signature, by=key, with_keys=more_keys)
+    if as_json:
+        print(json.dumps(asdict(done)))
+        return 0
+    display.done(f"{version} (sequence {done.sequence}) is signed by {', '.join(one[:16] for one in done.by)}")
+    if done.waits:
+        signing_shown.release(there, version, done.waits, found.channel)
+        return 0
+    display.show(f"  {there.channel} names it now")
     display.follow_up("serve", "boards take it at their next look")
     return 0
 

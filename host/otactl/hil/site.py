@@ -84,7 +84,7 @@ class Site:
         programs = {"/boot.py": program.boot_py(), "/app.py": program.app_py()}
         self._moved = True  # from the first of them on
         keep.take(board, self.home, (self.other, self._other_sketch), self._agent(place) | programs)
-        self.deployed = deploy(board.link, place)
+        self.deployed = deploy(board.link, place, replace_keys=True)
         for path, data in programs.items():
             board.link.put(path, data)
         status = follow.status(board.link)

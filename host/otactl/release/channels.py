@@ -14,7 +14,7 @@ from otactl.files import write_atomic
 from otactl.release import encrypted, envelope, expiry
 from otactl.release.history import History
 from otactl.release.sequence import next_sequence, take_sequence
-from otactl.workspace import keyring, keys
+from otactl.workspace import keyring, trust
 from otactl.workspace.workspace import Workspace
 
 RELEASE = "release.json"
@@ -68,11 +68,11 @@ def read(place: Workspace, path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     try:
-        return envelope.unseal(data, keys.trusted(place.trusted))
+        return envelope.unseal(data, keyring.known(place))
     except ReleaseError as error:
         raise ReleaseError(
-            f"{path}: {error}; if its key was removed from {place.trusted}, put that *.pub.json back, publish with "
-            "the new key in each channel, and then remove it"
+            f"{path}: {error}; if its key's public half was removed from {place.trusted}, put that file back, and "
+            "`otactl keys resign`"
         ) from None
 
 
@@ -203,16 +203,22 @@ def _move(
         return Move(there.channel, version, payload["sequence"], before, again=False), sealed.read_bytes()
     sequence = payload["sequence"] if rises else next_sequence(there) + ahead
     at = datetime.now(UTC)
-    anew = _dated(payload, at, expiry.lasting(payload, at)) | {"sequence": sequence}
-    data = envelope.seal(anew, [keyring.signer(there)])
+    again = {name: value for name, value in payload.items() if name != "trust"}
+    anew = _dated(again, at, expiry.lasting(payload, at)) | {"sequence": sequence} | trust.entry(there)
+    data = envelope.seal(anew, keyring.signers(there))
     return Move(there.channel, version, sequence, before, again=not rises), data
 
 
 def _apply(there: Workspace, move: Move, data: bytes, history: History) -> None:
     if move.again:
         take_sequence(there, move.sequence)
-    write_atomic(there.channel_file, data)
-    history.names(move.channel, move.version)
+    name(there, move.version, data, history)
+
+
+def name(there: Workspace, version: str, sealed: bytes, history: History) -> None:
+    """Let the channel of `there` point at a release whose files are in their places."""
+    write_atomic(there.channel_file, sealed)
+    history.names(there.channel, version)
     history.save()
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import write_atomic
-from otactl.release import channels, encrypted, envelope, expiry, firmware
+from otactl.release import channels, encrypted, envelope, expiry, firmware, pending
 from otactl.release.channels import RELEASE, current
 from otactl.release.firmware import Firmware
 from otactl.release.sequence import MAX_INT, next_sequence, take_sequence
-from otactl.workspace import device_key, keyring
+from otactl.workspace import device_key, keyring, trust
 from otactl.workspace.workspace import SETTINGS, Workspace
 
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}\Z")
@@ -24,13 +24,16 @@ _MOST_BUILD = 64  # characters; boards read no more
 @dataclass(frozen=True, slots=True)
 class Published:
     """What came of it: `notes` for the person, a line each: of files that were not taken as they are, of their MicroPython,
-    and of what boards will refuse. `expires`: None for never."""
+    of other releases that wait, of what boards will refuse. `expires`: None for never. `waits`: for so many signatures; until
+    then no channel names it.
+    """
 
     version: str
     sequence: int
     targets: list[dict[str, Any]]
     notes: list[str]
     expires: str | None = None
+    waits: int = 0
 
 
 def publish(
@@ -44,6 +47,8 @@ def publish(
     expires: str | None = None,
     encryption: encrypted.Asked | None = None,
     named: bool = True,
+    payload_only: bool = False,
+    more_keys: Sequence[Path] = (),
 ) -> Published:
     """One target a file, each for another chip; `build` is a glob on sys.implementation._build;
     `image_key` a PEM to sign the images themselves with; `expires` as expiry.asked(); `encryption` how boards get them
@@ -51,7 +56,9 @@ def publish(
 
     Into the channel of `workspace` (see Workspace.on), or, unless `named`, into no channel. `version`: None makes it
     push-SEQUENCE. The security version is that of the release before unless given, and never lower; in a new channel the
-    highest of any. Nothing is written before everything has been checked. Raises ReleaseError, UsageError, RigError.
+    highest of any. `payload_only`: nothing is signed here, the release waits for its signatures (pending.attach), as it does
+    where the key of this workspace and `more_keys` are fewer than boards ask for. Nothing is written before everything has
+    been checked. Raises ReleaseError, UsageError, RigError.
     """
     if version is not None and not _VERSION.match(version):
         raise UsageError(f"version {version!r}: letters, digits and .+_- only, 32 at the most")
@@ -67,19 +74,26 @@ def publish(
         _require_image_key(workspace, path, one)
     images = encryption.of([one.app for one in loaded]) if encryption else []
     _require_encryption(workspace, images)
-    key = keyring.signer(workspace)
+    keyring.require_may_sign(workspace, more_keys)
+    needed = keyring.release_role(workspace).threshold
+    signers = [] if payload_only else keyring.signers(workspace, more_keys, enough=not named)
     with workspace.publishing():
         sequence = next_sequence(workspace)
         version = version or f"push-{sequence}"
         folder = workspace.releases / version
         if (folder / RELEASE).exists():
             raise ReleaseError(f"{version} is published already ({folder}), boards may have it: choose another version")
+        if pending.of(workspace, version):
+            raise ReleaseError(
+                f"{version} waits for its signature already ({folder}): `otactl attach-signature {version} SIGNATURE`, or "
+                "choose another version"
+            )
         history = channels.history_of(workspace)
         security = _security_version(workspace, security_version)
         secret: list[encrypted.Encrypted | None] = [*images] or [None] * len(loaded)
         targets = [_target(one, hidden, version, build) for one, hidden in zip(loaded, secret, strict=True)]
         warned = _below(workspace, files, loaded) + _unbounded(workspace, expires)
-        sealed = envelope.seal(
+        content = envelope.encoded(
             {
                 "schema": 1,
                 "product": workspace.product,
@@ -89,25 +103,31 @@ def publish(
                 "published": expiry.text(at),
                 "targets": targets,
             }
-            | ({"expires": until} if until else {}),
-            [key],
+            | ({"expires": until} if until else {})
+            | trust.entry(workspace)
         )
+        pending.require_room(content, needed)
+        signatures = envelope.sign(content, signers)
         take_sequence(workspace, sequence)
         folder.mkdir(parents=True, exist_ok=True)  # may be left by a run that was broken off
         for target, one, hidden in zip(targets, loaded, secret, strict=True):
             write_atomic(workspace.releases / target["url"], hidden.file if hidden else one.app)
-        write_atomic(folder / RELEASE, sealed)
-        if named:
-            write_atomic(workspace.channel_file, sealed)  # last: no release without its files
-            history.names(workspace.channel, version)
-            history.save()
+        if len(signatures) < needed:
+            pending.write(workspace, version, content, signatures)
+        else:
+            sealed = envelope.wrap(content, signatures)
+            write_atomic(folder / RELEASE, sealed)
+            if named:
+                channels.name(workspace, version, sealed, history)  # last: no release without its files
+        others = pending.advice(workspace, version)
     notes = [
         f"{path.name}: {note}"
         for path, one in zip(files, loaded, strict=True)
         for note in (one.note, firmware.advice(one))
         if note
     ]
-    return Published(version, sequence, targets, notes + _advice(workspace, images) + warned, until)
+    notes += [*_advice(workspace, images), *warned, *others]
+    return Published(version, sequence, targets, notes, until, needed - len(signatures))
 
 
 def _target(one: Firmware, hidden: encrypted.Encrypted | None, version: str, build: str | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from otactl.errors import OtactlError, UsageError
 from otactl.files import write_atomic
 from otactl.release import envelope
-from otactl.workspace import keys
+from otactl.workspace import keyring
 from otactl.workspace.workspace import Workspace
 
 MAX_INT = 0x7FFFFFFF  # what a board's NVS holds
@@ -18,6 +18,11 @@ def next_sequence(workspace: Workspace) -> int:
     if found > MAX_INT:
         raise UsageError(f"{workspace.root / 'sequence'}: boards know numbers up to {MAX_INT}")
     return found
+
+
+def given_out(workspace: Workspace) -> int:
+    """The highest one that was given out here, as far as the workspace itself has noted. Raises UsageError."""
+    return _counter(workspace)
 
 
 def take_sequence(workspace: Workspace, number: int) -> None:
@@ -36,7 +41,7 @@ def _counter(workspace: Workspace) -> int:
 
 
 def _published(workspace: Workspace) -> list[int]:
-    public = keys.trusted(workspace.trusted)
+    public = keyring.known(workspace)
     found = []
     for path in [*workspace.releases.glob("*.json"), *workspace.releases.glob("*/release.json")]:
         try:

@@ -38,8 +38,10 @@ def create(
     names: list[str],
     port: int = _DEFAULT_PORT,
     wifi: dict[str, str] | None = None,
+    secret: bytes | None = None,
 ) -> Workspace:
-    """A new workspace. `names`: what boards call this machine; the first one they are told.
+    """A new workspace. `names`: what boards call this machine; the first one they are told. `secret`: the passphrase of
+    a new key.
 
     Keys and a CA that are there stay: boards may trust them already. Raises UsageError where there is a workspace.
     """
@@ -57,7 +59,7 @@ def create(
     if not (root / "tls" / "ca.pem").exists():  # left by a run that was broken off
         tls.make_ca(root / "tls", product)
     tls.make_server(root / "tls", known)
-    keys.keep_or_generate(root / "keys" / "release.pem")
+    keys.keep_or_generate(root / "keys" / "release.pem", secret)
     _ignore(root / ".gitignore")
     write_atomic(root / SETTINGS, _settings(product, known[0], port, wifi).encode(), 0o600)
     return Workspace.find(root)

@@ -5,10 +5,12 @@ a public key: SHA-256 over modulus, exponent and two Montgomery constants, all l
 Source: ESP-IDF esp_rom/include/*/rom/secure_boot.h (ets_secure_boot_sig_block_t).
 """
 
+import functools
 import json
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
@@ -16,39 +18,57 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from otactl.errors import UsageError
 from otactl.files import write_atomic, write_private
+from otactl.workspace import passphrase
 
 BITS = 3072
 EXPONENT = 65537
 PUBLIC_SUFFIX = ".pub.json"
+UNTRUSTED_SUFFIX = ".untrusted.json"  # the public half of a key that boards trust no longer, or not yet
 _SIZE = BITS // 8  # bytes of a modulus and of a signature
 _PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
 
 
-def generate(path: Path) -> rsa.RSAPrivateKey:
-    """A new key as PEM that only its owner can read, and its public half beside it.
+def generate(path: Path, secret: bytes | None = None) -> rsa.RSAPrivateKey:
+    """A new key as PEM that only its owner can read, and its public half beside it. `secret`: its passphrase, if any.
 
     Raises FileExistsError: a key is never overwritten.
     """
     key = rsa.generate_private_key(public_exponent=EXPONENT, key_size=BITS)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    write_private(path, pem)
+    write_private(path, _pem(key, secret))
     _write_public(path, key.public_key())
     return key
 
 
-def keep_or_generate(path: Path) -> None:
-    """The key at `path`, with its public half beside it; a new one only where there is none.
+def make(path: Path, secret: bytes | None = None) -> rsa.RSAPrivateKey:
+    """As generate(), of a key that no board is told to trust by its file: a trust document has to name it."""
+    key = rsa.generate_private_key(public_exponent=EXPONENT, key_size=BITS)
+    write_private(path, _pem(key, secret))
+    write_atomic(untrusted_file(path), for_board([key.public_key()]).encode())
+    return key
+
+
+def keep_or_generate(path: Path, secret: bytes | None = None) -> None:
+    """The key at `path`, with its public half beside it; a new one only where there is none, with `secret` for passphrase.
 
     Raises UsageError where what is there is no key that boards can trust.
     """
     if path.exists():
         _write_public(path, load(path).public_key())
     else:
-        generate(path)
+        generate(path, secret)
+
+
+def encrypt(path: Path, secret: bytes | None) -> None:
+    """Give the key at `path` another passphrase; None: no passphrase. Raises UsageError."""
+    write_atomic(path, _pem(load(path), secret), 0o600)
+
+
+def _pem(key: rsa.RSAPrivateKey, secret: bytes | None) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(secret) if secret else serialization.NoEncryption(),
+    )
 
 
 def _write_public(path: Path, key: rsa.RSAPublicKey) -> None:
@@ -65,21 +85,62 @@ def public_file(path: Path) -> Path:
     return path.with_name(path.stem + PUBLIC_SUFFIX)
 
 
-def load(path: Path) -> rsa.RSAPrivateKey:
-    """Raises UsageError naming the file where it is missing or no RSA-3072 key, exponent 65537."""
+def untrusted_file(path: Path) -> Path:
+    """The same of a key that boards trust no longer, or not yet."""
+    return path.with_name(path.stem + UNTRUSTED_SUFFIX)
+
+
+def is_encrypted(path: Path) -> bool:
+    """Whether a passphrase is needed for the key at `path`: PKCS 8, or the older form of OpenSSL."""
+    return b"ENCRYPTED" in _read(path)
+
+
+def _read(path: Path) -> bytes:
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        return path.read_bytes()
     except FileNotFoundError:
         raise UsageError(
             f"no release key at {path}: copy it there; if it is lost, `otactl keys new` makes one, which boards get by cable"
         ) from None
-    except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"{path} is not an unencrypted PEM private key: {error}") from None
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+
+
+def load(path: Path) -> rsa.RSAPrivateKey:
+    """The key at `path`; where it is encrypted the passphrase is looked for, or asked for (passphrase.of).
+
+    Raises UsageError naming the file where it is missing or no RSA-3072 key, exponent 65537; KeyboardInterrupt.
+    """
+    data = _read(path)
+    secret = passphrase.of(path) if is_encrypted(path) else None
+    try:
+        key = _parsed(data, secret)
+    except (ValueError, TypeError) as error:
+        if secret:  # OpenSSL does not tell a wrong passphrase from a damaged file
+            raise passphrase.wrong(path) from None
+        raise UsageError(f"{path} is not a PEM private key: {error}") from None
     if not isinstance(key, rsa.RSAPrivateKey) or key.key_size != BITS:
         raise UsageError(f"{path} is not an RSA-{BITS} key; boards verify no other kind")
     if key.public_key().public_numbers().e != EXPONENT:
         raise UsageError(f"{path} has a public exponent other than {EXPONENT}: boards refuse it")
     return key
+
+
+@functools.lru_cache(maxsize=16)
+def _parsed(data: bytes, secret: bytes | None) -> Any:
+    """The check of a key takes a tenth of a second, and a change of keys looks at them several times."""
+    return serialization.load_pem_private_key(data, secret)
+
+
+def public_half(path: Path) -> rsa.RSAPublicKey:
+    """Of the key at `path`. Of an encrypted one as the file beside it says: nobody is asked for a passphrase to list keys.
+
+    Raises UsageError.
+    """
+    for beside in (public_file(path), untrusted_file(path)):
+        if is_encrypted(path) and beside.exists() and (found := public(beside)):
+            return found[0]
+    return load(path).public_key()
 
 
 def trusted(folder: Path) -> list[rsa.RSAPublicKey]:
@@ -89,7 +150,7 @@ def trusted(folder: Path) -> list[rsa.RSAPublicKey]:
     More than one while an old key is being replaced. Raises UsageError where there is none.
     """
     found = [key for path in sorted(folder.glob(f"*{PUBLIC_SUFFIX}")) for key in public(path)]
-    found += [load(path).public_key() for path in sorted(folder.glob("*.pem")) if is_trusted_alone(path)]
+    found += [public_half(path) for path in sorted(folder.glob("*.pem")) if is_trusted_alone(path)]
     if not found:
         raise UsageError(f"no release key in {folder}: copy yours there; if it is lost, `otactl keys new` makes one")
     return list({keyid(key): key for key in found}.values())

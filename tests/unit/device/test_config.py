@@ -33,6 +33,7 @@ def test_two_lines_are_enough(load: Any) -> None:
             "wifi": [],
             "ca": "/etc/ota/ca.pem",
             "keys": "/etc/ota/keys.json",
+            "trust": True,
             "allow_http": False,
             "interval_s": 3600,
             "jitter_s": 600,

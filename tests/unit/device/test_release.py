@@ -29,14 +29,16 @@ PAYLOAD: dict[str, Any] = {
 OPEN = """
     from ota.release import envelope
     keys = {k: int(v, 16) for k, v in args["keys"].items()}
+    trusted = args["version"], keys, args["threshold"]
     raw = args["raw"].encode()
-    print(json.dumps(attempt(envelope.open_envelope, memoryview(raw), keys)))
+    print(json.dumps(attempt(envelope.open_envelope, memoryview(raw), trusted)))
 """
 
 
-def open_envelope(mpy: Run, envelope: Any, *trusted: ReleaseKey) -> Any:
+def open_envelope(mpy: Run, envelope: Any, *trusted: ReleaseKey, version: int = 1, threshold: int = 1) -> Any:
     raw = envelope if isinstance(envelope, str) else json.dumps(envelope)
-    return mpy(OPEN, raw=raw, keys={k.keyid: f"{k.modulus:x}" for k in trusted})
+    keys = {k.keyid: f"{k.modulus:x}" for k in trusted}
+    return mpy(OPEN, raw=raw, keys=keys, version=version, threshold=threshold)
 
 
 def payload(**changes: Any) -> bytes:

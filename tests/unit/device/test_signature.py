@@ -150,7 +150,8 @@ LOAD = """
     from ota.release import keys
     got = attempt(keys.load, args["path"])
     if "ok" in got:
-        got["ok"] = {k: "%x" % v for k, v in got["ok"].items()}
+        version, found, threshold = got["ok"]
+        got["ok"] = [version, {k: "%x" % v for k, v in found.items()}, threshold]
     print(json.dumps(got))
 """
 
@@ -159,7 +160,7 @@ def test_keys_are_read(mpy: Run, tmp_path: Path, release_key: ReleaseKey, other_
     path = tmp_path / "keys.json"
     keys = {k.keyid: f"{k.modulus:0768x}" for k in (release_key, other_key)}
     path.write_text(json.dumps(keys))
-    assert mpy(LOAD, path=str(path)) == {"ok": keys}
+    assert mpy(LOAD, path=str(path)) == {"ok": [1, keys, 1]}
 
 
 SHORT = f"{make_release_key(2048).modulus:x}"

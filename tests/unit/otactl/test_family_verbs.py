@@ -26,14 +26,9 @@ def otactl(capsys, place: Workspace, *words: object) -> tuple[int, str, str]:
 @pytest.mark.parametrize(
     "words",
     [
-        "keys list",
-        "keys new",
-        "keys trust",
-        "releases list",
-        "releases show",
-        "releases withdraw",
-        "releases renew",
-        "releases promote",
+        *(f"keys {verb}" for verb in ("list", "new", "add", "trust", "export", "passphrase", "image", "device")),
+        *(f"keys {verb}" for verb in ("rotate", "revoke", "threshold", "sign", "resign")),
+        *(f"releases {verb}" for verb in ("list", "show", "withdraw", "renew", "promote")),
     ],
 )
 def test_each_has_help_with_an_example(capsys, words: str) -> None:
@@ -108,12 +103,19 @@ def test_a_promotion_says_who_takes_it(capsys, line: Workspace, firmware_file) -
     )
 
 
+KEY = {"keyid", "file", "signs", "trusted", "roles", "private"}
+CHANGE = {"version", "document", "missing", "made", "anew", "left", "strange"}
+
+
 @pytest.mark.parametrize(
     ("words", "fields"),
     [
-        (["keys", "list"], {"keys"}),
-        (["keys", "new"], {"keyid", "file", "signs", "trusted"}),
-        (["releases", "list"], {"releases"}),
+        (["keys", "list"], {"version", "root", "release", "keys"}),
+        (["keys", "new"], KEY | CHANGE),
+        (["keys", "new", "--role", "root"], KEY | CHANGE),
+        (["keys", "rotate"], CHANGE),
+        (["keys", "resign"], {"anew", "left", "strange"}),
+        (["releases", "list"], {"releases", "pending"}),
         (["releases", "show", "1.0.0"],
          {"version", "sequence", "security_version", "published", "targets", "channels", "withdrawn", "expires"}),
         (["releases", "renew", "--expires", "30d"], {"channel", "version", "sequence", "expires"}),
@@ -132,13 +134,13 @@ def test_the_way_out_of_a_key_that_boards_do_not_know(capsys, place: Workspace, 
     words = ["publish", firmware_file(), "--version", "1.0.0"]
     code, _, err = otactl(capsys, place, *words)
     assert (code, err.count("\n")) == (2, 1)
-    assert "otactl keys trust" in err
+    assert "otactl keys add" in err
     _, out, _ = otactl(capsys, place, "keys", "list")
-    assert [row.split()[1:] for row in out.splitlines()[1:]] == [
-        ["release.pub.json", "no", "yes"],
-        ["release.pem", "yes", "no"],
+    assert [row.split()[1:] for row in out.splitlines()[1:3]] == [
+        ["root,", "release", "not", "in", "keys/", "no"],
+        ["none", "release.pem", "yes"],
     ]
     code, out, _ = otactl(capsys, place, "keys", "trust", place.key_file)
     assert code == 0
-    assert f"`otactl deploy -w {place.root}` to each by cable" in out
+    assert f"`otactl deploy -w {place.root}` to each board, then publish" in out
     assert otactl(capsys, place, *words)[0] == 0

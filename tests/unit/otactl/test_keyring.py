@@ -1,4 +1,4 @@
-"""The keys of a workspace: which one signs, which boards trust, and the way out when one is lost."""
+"""The keys of a workspace without a trust document: which one signs, which boards trust, and the way out by cable."""
 
 import shutil
 import stat
@@ -12,7 +12,7 @@ from otactl.errors import UsageError
 from otactl.release import envelope
 from otactl.release.channels import current
 from otactl.release.publish import publish
-from otactl.workspace import keyring, keys
+from otactl.workspace import keyfiles, keyring, keys
 from otactl.workspace.workspace import Workspace
 
 
@@ -34,10 +34,10 @@ def test_a_release_that_boards_would_not_trust_is_not_published(
     place: Workspace, firmware_file, stranger: Path
 ) -> None:
     shutil.copy(stranger, place.key_file)
-    with pytest.raises(UsageError, match=r"unknown-key.*Put the old key back.*keys trust.*deploy"):
+    with pytest.raises(UsageError, match=r"unknown-key.*Put the old key back.*keys add"):
         publish(place, [firmware_file()], "1.0.0")
     assert list(place.releases.iterdir()) == []
-    keyring.trust(place, place.key_file)  # as it was told
+    keyfiles.add(place, keyring.read(place.key_file))  # as it was told
     publish(place, [firmware_file()], "1.0.0")
     assert keyid(stranger) in on_boards(place)
 
@@ -48,7 +48,7 @@ def test_a_lost_key_leads_to_a_verb_that_mends_it(place: Workspace, firmware_fil
     place.key_file.unlink()
     with pytest.raises(UsageError, match="otactl keys new"):
         publish(place, [firmware_file()], "1.1.0")
-    keyring.new(place)
+    keyfiles.new(place)
     publish(place, [firmware_file()], "1.1.0")
     assert current(place)["sequence"] == 2  # type: ignore[index]
     assert on_boards(place) == {before, keyid(place.key_file)}
@@ -56,16 +56,16 @@ def test_a_lost_key_leads_to_a_verb_that_mends_it(place: Workspace, firmware_fil
 
 def test_a_new_key_signs_and_the_old_one_is_kept_and_trusted(place: Workspace, firmware_file) -> None:
     old, before = place.key_file.read_bytes(), keyid(place.key_file)
-    made = keyring.new(place)
-    assert (made.keyid, made.signs) == (keyid(place.key_file), True)
-    assert made.keyid != before
+    assert keyfiles.new(place) == place.key_file
+    made = keyid(place.key_file)
+    assert made != before
     kept = place.key_file.with_name(f"release-{before[:8]}.pem")
     assert kept.read_bytes() == old
     assert {stat.S_IMODE(path.stat().st_mode) for path in (kept, place.key_file)} == {0o600}
-    assert [(one.keyid, one.trusted, one.signs) for one in keyring.held(place)] == [
+    assert {(one.keyid, one.trusted, one.signs) for one in keyring.held(place)} == {
         (before, True, False),
-        (made.keyid, True, True),
-    ]
+        (made, True, True),
+    }
     publish(place, [firmware_file()], "1.0.0")
     assert envelope.unseal(place.channel_file.read_bytes(), [keys.load(place.key_file).public_key()])
 
@@ -75,7 +75,7 @@ def test_a_private_key_is_never_overwritten(place: Workspace) -> None:
     kept.write_bytes(b"mine")
     before = place.key_file.read_bytes()
     with pytest.raises(UsageError, match="in the way"):
-        keyring.new(place)
+        keyfiles.new(place)
     assert (kept.read_bytes(), place.key_file.read_bytes()) == (b"mine", before)
 
 
@@ -92,13 +92,14 @@ def test_a_key_is_trusted_from_any_file_and_its_secret_stays_there(
     place: Workspace, stranger: Path, tmp_path: Path, copy: Callable[[Path], bytes]
 ) -> None:
     (tmp_path / "theirs").write_bytes(copy(stranger))
-    made = keyring.trust(place, tmp_path / "theirs")
-    assert (made.keyid, made.trusted, made.signs) == (keyid(stranger), True, False)
-    assert made.file.name == f"trusted-{keyid(stranger)[:8]}.pub.json"
+    keyfiles.add(place, keyring.read(tmp_path / "theirs"))
+    (made,) = (one for one in keyring.held(place) if one.keyid == keyid(stranger))
+    assert (made.roles, made.private, made.signs) == (("root", "release"), False, False)
+    assert made.file and made.file.name == f"trusted-{keyid(stranger)[:8]}.pub.json"
     assert on_boards(place) == {keyid(stranger), keyid(place.key_file)}
     assert [path.name for path in place.trusted.glob("*.pem")] == ["release.pem"]
     files = sorted(place.trusted.iterdir())
-    assert keyring.trust(place, tmp_path / "theirs") == made
+    keyfiles.add(place, keyring.read(tmp_path / "theirs"))
     assert sorted(place.trusted.iterdir()) == files
 
 
@@ -117,7 +118,7 @@ def test_what_boards_cannot_verify_with_is_not_trusted(place: Workspace, tmp_pat
     (tmp_path / "k").write_bytes(content())
     before = sorted(place.trusted.iterdir())
     with pytest.raises(UsageError, match=why):
-        keyring.trust(place, tmp_path / "k")
+        keyfiles.add(place, keyring.read(tmp_path / "k"))
     assert sorted(place.trusted.iterdir()) == before
 
 

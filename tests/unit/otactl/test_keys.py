@@ -147,7 +147,7 @@ def test_no_key_at_all_says_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (lambda key: b"no key", "not an unencrypted PEM"),
+        (lambda key: b"no key", "not a PEM"),
         (lambda key: pem(ec.generate_private_key(ec.SECP256R1())), "not an RSA-3072 key"),
         (lambda key: pem(rsa.generate_private_key(65537, 2048)), "not an RSA-3072 key"),
         (lambda key: pem(with_exponent(key, 65539)), "exponent"),

@@ -140,7 +140,7 @@ def test_a_run_that_was_broken_off_can_be_repeated_under_a_new_sequence(
             raise OSError("no space left")
         whole(path, data)
 
-    monkeypatch.setattr(publish, "write_atomic", broken)
+    monkeypatch.setattr(channels, "write_atomic", broken)
     with pytest.raises(OSError, match="no space"):
         publish.publish(place, [firmware_file()], "1.0.0")
     assert not place.channel_file.exists()
@@ -151,7 +151,8 @@ def test_a_run_that_was_broken_off_can_be_repeated_under_a_new_sequence(
 def test_the_channel_is_written_last(place: Workspace, firmware_file, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[Path] = []
     whole = publish.write_atomic
-    monkeypatch.setattr(publish, "write_atomic", lambda path, data: (written.append(path), whole(path, data)))
+    for module in (publish, channels):
+        monkeypatch.setattr(module, "write_atomic", lambda path, data: (written.append(path), whole(path, data)))
     publish.publish(place, [firmware_file("esp32"), firmware_file("esp32s3")], "1.0.0")
     names = [path.name for path in written]
     assert names == ["esp32.bin", "esp32s3.bin", "release.json", "stable.json"]

@@ -49,7 +49,7 @@ GIVEN = "-w '../my lamp'"
         (["publish", "{image}", "--version", "1.0.0", *LAMP], [f"serve {GIVEN}"]),
         (["releases", "list", *LAMP], [f"publish FIRMWARE.bin --version 1.0.0 {GIVEN}"]),
         (["releases", "show", "9", *LAMP], [f"releases list {GIVEN}"]),
-        (["keys", "new", *LAMP], [f"deploy {GIVEN}"]),
+        (["keys", "new", *LAMP], [f"serve {GIVEN}"]),
         (["init", "a.local", "-w", "new one"], ["publish FIRMWARE.bin --version 1.0.0 -w 'new one'"]),
         (["publish", "x", "--version", "1", "-w", "."], ["init"]),
         (["publish", "x", "--version", "1", "-w", "no such"], []),
@@ -105,9 +105,9 @@ def test_a_key_that_boards_do_not_know_is_mended_by_what_is_told(
 ) -> None:
     shutil.copy(stranger, lamp.key_file)
     publish = ["publish", str(firmware_file()), "--version", "1.0.0", *LAMP]
-    trust, deploy = commands(said(capsys, *publish))
-    assert deploy == f"deploy {GIVEN}"
-    assert main(shlex.split(trust)) == 0
+    add, show = commands(said(capsys, *publish))
+    assert show == f"keys list {GIVEN}"
+    assert commands(said(capsys, *shlex.split(add))) == [f"deploy {GIVEN}"]
     assert main(publish) == 0
 
 

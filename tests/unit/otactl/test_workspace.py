@@ -94,7 +94,7 @@ def test_a_second_init_leaves_the_key_alone(place: Workspace) -> None:
 def test_an_init_over_a_key_that_boards_cannot_trust_says_so_and_leaves_it(tmp_path: Path) -> None:
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "release.pem").write_text("half a k")
-    with pytest.raises(UsageError, match=r"release\.pem is not an unencrypted PEM"):
+    with pytest.raises(UsageError, match=r"release\.pem is not a PEM"):
         create(tmp_path, product="lamp", names=["a.b"])
     assert (tmp_path / "keys" / "release.pem").read_text() == "half a k"
     assert not (tmp_path / "otactl.toml").exists()

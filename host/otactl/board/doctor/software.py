@@ -4,13 +4,13 @@ import json
 from base64 import b64decode
 from typing import Any
 
-from otactl.board import agent, hooks
+from otactl.board import agent, hooks, trusted
 from otactl.board.codes import sentence
 from otactl.board.doctor.case import Case
 from otactl.board.doctor.findings import Finding, bad, ok, skipped, warn
 from otactl.board.doctor.questions import CA, CONFIG, KEYS
 from otactl.errors import OtactlError
-from otactl.workspace import keys as keyring
+from otactl.workspace import trust
 
 _DECIDES = ("url", "product")  # a board with another one of these looks for somebody else's releases
 _LATER = ("config-", "not-installed")  # what agent.status() may say besides, and rows of their own judge
@@ -112,18 +112,32 @@ def keys(case: Case) -> Finding:
     if raw is None:
         return bad(sentence("keys-missing"), case.deploy, code="keys-missing")
     try:
-        there = {str(name).lower() for name in json.loads(raw)}
-        here = {keyring.keyid(key) for key in keyring.trusted(case.place.trusted)}
-    except (ValueError, TypeError):
+        held = trusted.parse(raw)
+    except ValueError:
         return bad(sentence("keys-invalid"), case.deploy, code="keys-invalid")
+    try:
+        now = trust.current(case.place)
     except OtactlError:
         return skipped("key first")
+    if held.version != now.version:
+        return _other_version(case, held.version, now.version)
+    there, here = held.keyids, set(now.keys)
     if here - there:
         missing = min(here - there)[:16]
         return bad(f"the board does not have {missing} of the workspace", case.deploy, code="unknown-key")
     if there - here:
         return warn(f"the board trusts {min(there - here)[:16]} too, which the workspace does not", case.deploy)
     return ok(f"{len(there)}, those of the workspace")
+
+
+def _other_version(case: Case, there: int, here: int) -> Finding:
+    said = f"the board has trust document {there}, the workspace {here}"
+    if there < here:
+        return warn(f"{said}: it gets the newer one at its next look, or at once by cable", case.deploy)
+    return bad(
+        f"{said}: another machine has changed the keys; copy its keys/ and releases/trust/",
+        case.in_workspace("keys list"),
+    )
 
 
 def authority(case: Case) -> Finding:

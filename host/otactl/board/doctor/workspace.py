@@ -46,7 +46,7 @@ def key(case: Case) -> Finding:
     if not case.place.key_file.exists():
         return skipped("no release is signed here: there is no keys/release.pem")
     try:
-        keyring.signer(case.place)
+        keyring.check_signer(case.place)
     except OtactlError as error:
         return broken(str(error), case.in_workspace("keys list"))
     return ok("keys/release.pem signs, and boards are told to trust it")
