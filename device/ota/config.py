@@ -8,6 +8,7 @@ from .errors import OtaError, require
 
 _NEEDED = object()  # no value fits less
 _MANY = 1 << 30
+_ENTRY = ((dict, None), 0, _MANY, None)  # has its tables in entries/
 _SECONDS = ((int, float), 1, 86400)  # below 0.1 s the esp32 socket takes a time limit for "do not block"
 _ENTRY = ((dict, None), 0, _MANY, None)  # a larger one, which need not be there
 
@@ -16,7 +17,8 @@ _TOP = {
     "url": ((str,), 8, 512, _NEEDED), "product": ((str,), 1, 64, _NEEDED), "allow_http": ((bool,), 0, 1, False),
     "ca": ((str, None), 1, 128, "/etc/ota/ca.pem"), "keys": ((str,), 1, 128, "/etc/ota/keys.json"),
     "wifi": ((list, dict, None), 0, _MANY, None), "trust": ((bool,), 0, 1, True),
-    "ethernet": _ENTRY, "image_signature": _ENTRY, "encryption": _ENTRY,
+    "ethernet": _ENTRY, "image_signature": _ENTRY, "encryption": _ENTRY, "client": _ENTRY,
+    "pins": ((list, None), 1, 8, None),
     "hostname": ((str, None), 1, 32, None), "ntp_host": ((str, None), 1, 128, "pool.ntp.org"),
     "interval_s": ((int,), 1, 86400, 3600), "jitter_s": ((int,), 0, 86400, 600), "tries": ((int,), 1, 100, 5),
     "start_timeout_s": ((int,), 5, 86400, 60), "join_timeout_s": _SECONDS + (20,),
@@ -25,11 +27,8 @@ _TOP = {
 }  # fmt: skip
 _ROOM = __name__.rsplit(".", 1)[0] + ".entries"
 _ENTRIES = (
-    "encryption",
-    "ethernet",
-    "image_signature",
-    "trial",
-)  # each has its tables in entries/, if it is configured
+    "client", "encryption", "ethernet", "image_signature", "pins", "trial",
+)  # fmt: skip  # each has a module in entries/, if it is configured
 _WIFI = {"ssid": ((str,), 1, 32, _NEEDED), "password": ((str, None), 0, 64, None)}
 
 

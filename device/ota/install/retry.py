@@ -9,6 +9,7 @@ from ..errors import OtaError
 
 _PASSING = (
     "dns", "connect", "stalled", "dropped", "tls", "bad-range", "wifi-not-found", "wifi-failed", "ethernet-failed",
+    "client-refused",
 )  # fmt: skip
 _LONGEST_S = const(60)
 

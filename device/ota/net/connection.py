@@ -68,12 +68,13 @@ def _connect(address, timeout_ms: int):
         raise OtaError("connect", "timeout" if number in _TIMED_OUT else errno.errorcode.get(number, number))
 
 
-def secure(sock, host: str, ca: "bytes | None", verify: bool, shown):
+def secure(sock, host: str, ca: "bytes | None", verify: bool, shown, context=None):
     """`sock` with TLS about it; the handshake goes on with each read and write. `shown` is called with each certificate of
-    the chain (DER) and its depth, 0 for the server's own, before anything is said of it. Raises OtaError: tls, no-memory."""
+    the chain (DER) and its depth, 0 for the server's own, before anything is said of it. `context`: one that has something
+    loaded already. Raises OtaError: tls, no-memory."""
     gc.collect()  # an old connection's buffers go back to the system's heap by their finaliser
     _require_room()
-    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    context = context or tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
     # said aloud: no version may forget it
     context.verify_mode = tls.CERT_REQUIRED if verify else tls.CERT_NONE  # type: ignore[attr-defined]
     context.verify_callback = shown  # type: ignore[attr-defined]

@@ -11,11 +11,11 @@ _HOPS = const(5)  # of redirects, and the last
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
-def get(address: str, ca=None, start=0, etag=None, size=None, peek=False, **settings):
+def get(address: str, ca=None, start=0, etag=None, size=None, peek=False, way=connection, **settings):
     """Ask for the URL `address` from byte `start` on, for the rest only if the file has `etag` still: steps that return
     the Response with its headers.
 
-    `ca`: PEM or DER. `size`: the file's, where a server does not tell. `peek`: only what the server says of itself,
+    `ca`: PEM or DER. `way`: how TLS is had, as guard.py does. `size`: the file's, where a server does not tell. `peek`: only what the server says of itself,
     whoever it is, with the body left unread. Settings: allow_http (False), connect_timeout_s (15), read_timeout_s (20)
     between two bytes, and for all headers. Raises OtaError: bad-url, http-not-allowed, dns, connect, redirect-to-http,
     too-many-redirects, tls, cert-…, no-memory, http-status, bad-response, bad-range, stalled, dropped.
@@ -31,7 +31,7 @@ def get(address: str, ca=None, start=0, etag=None, size=None, peek=False, **sett
         doing = "tls" if secure else "headers"
         try:
             if secure:
-                response.sock = connection.secure(response.sock, host, ca, not peek, response.shown)
+                response.sock = way.secure(response.sock, host, ca, not peek, response.shown)
             yield from response.ask(_request(host, port, path, start, etag), doing)
             doing = "headers"
             headers = yield from response.headers()
@@ -41,8 +41,9 @@ def get(address: str, ca=None, start=0, etag=None, size=None, peek=False, **sett
                 response.open(headers, start, etag, size)
                 return response
         except BaseException as e:  # Ctrl-C must not leave a socket open either
+            failure = way.failed(e, doing, host)
             response.close()
-            raise connection.failed(e, doing, host)
+            raise failure
         response.close()
         address = url.join(address, headers[b"location"])
     raise OtaError("too-many-redirects", _HOPS - 1)

@@ -40,14 +40,16 @@ def fetch(config: dict, url: str, **more):
     except OSError:
         if secure:  # plain HTTP may still be sent to a server with TLS
             raise OtaError("ca-missing", config["ca"])
+    if config["pins"] or config["client"]:
+        from . import guard
+
+        guard.stand(config, more)
     for turn in range(3):
         try:
             response = yield from http.get(url, **more)
             break
         except OtaError as e:
-            if e.code not in _DATES:
-                raise
-            if turn == 2:
+            if e.code not in _DATES or turn == 2:
                 raise
             if not (yield from clock.correct(config, url, turn == 0)):
                 # not yet valid, and nobody tells this board another date

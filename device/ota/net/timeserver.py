@@ -31,6 +31,10 @@ def ask(config: dict, url: str, time_server: bool):
     if abs(time.time() - before) > _NEWS_S:
         return True
     settings = {key: config[key] for key in ("allow_http", "connect_timeout_s", "read_timeout_s")}
+    if config["client"]:  # a server that asks for it tells its date to nobody else
+        from . import guard
+
+        guard.stand(config, settings)
     try:
         response = yield from http.get(url, peek=True, **settings)
         response.close()

@@ -19,18 +19,21 @@ _CARRIED = Path(__file__).resolve().parents[1] / "_agent"  # a wheel has it (pyp
 _CHECKOUT = Path(__file__).resolve().parents[3]
 HOOKS, SOURCES = (_CARRIED, _CARRIED / "ota") if _CARRIED.is_dir() else (_CHECKOUT, _CHECKOUT / "device" / "ota")
 _CABLE = SOURCES.parent / "cable.py"
-_PARTS = {
-    "net/wifi.py": "wifi",
-    "net/ethernet.py": "ethernet",
-    "entries/ethernet.py": "ethernet",
-    "entries/image_signature.py": "image_signature",
-    "release/demand.py": "image_signature",
-    "release/signed.py": "image_signature",
-    "release/sector.py": "image_signature",
-    "release/p256.py": "image_signature encryption",
-    "entries/encryption.py": "encryption",
-    "release/encryption.py": "encryption",
-    "install/decrypt.py": "encryption",
+_PARTS: dict[str, tuple[str, ...]] = {
+    "net/wifi.py": ("wifi",),
+    "net/ethernet.py": ("ethernet",),
+    "net/guard.py": ("pins", "client"),
+    "entries/pins.py": ("pins",),
+    "entries/client.py": ("client",),
+    "entries/ethernet.py": ("ethernet",),
+    "entries/image_signature.py": ("image_signature",),
+    "release/demand.py": ("image_signature",),
+    "release/signed.py": ("image_signature",),
+    "release/sector.py": ("image_signature",),
+    "release/p256.py": ("image_signature", "encryption"),
+    "entries/encryption.py": ("encryption",),
+    "release/encryption.py": ("encryption",),
+    "install/decrypt.py": ("encryption",),
 }  # module -> the entries that ask for it
 _DEFAULT_CHECKS = [{"check": "wifi"}, {"check": "server"}]
 _PACKAGE = "_otactl_agent"  # a name of its own: `ota` may be something else on this machine
@@ -59,7 +62,7 @@ def sources(config: dict[str, Any] | None = None) -> dict[str, bytes]:
 def _needed(name: str, config: dict[str, Any]) -> bool:
     """Whether a board with that configuration ever imports a module: what is not configured is not installed."""
     if name in _PARTS:
-        return any(config.get(entry) not in (None, []) for entry in _PARTS[name].split())  # {}: with its defaults
+        return any(config.get(entry) not in (None, []) for entry in _PARTS[name])  # {}: with its defaults
     if name == "release/trust.py":
         return bool(config.get("trust", True))
     if name.startswith("checks/") and name != "checks/__init__.py":

@@ -3,6 +3,7 @@
 docs/errors.md is made from this table.
 """
 
+from otactl.board.codes_tls import CERTIFICATES
 from otactl.board.codes_trust import TRUST
 
 CODES: dict[str, tuple[str, str]] = {
@@ -87,20 +88,7 @@ CODES: dict[str, tuple[str, str]] = {
         "The server does not answer.",
         "Is `otactl serve` running, and its port open in the firewall?",
     ),
-    "tls": ("The TLS connection failed.", "Check that the server speaks TLS 1.2."),
-    "cert-untrusted": (
-        "The server's certificate is not from the CA on the board.",
-        "Deploy with the right workspace.",
-    ),
-    "cert-host": (
-        "The server's certificate is for another name.",
-        "`otactl init --renew NAME` with the name that boards use.",
-    ),
-    "cert-expired": ("The server's certificate has expired.", "`otactl init --renew`."),
-    "cert-not-yet-valid": (
-        "The server's certificate is not valid yet.",
-        "Set the clocks of board and server.",
-    ),
+    **CERTIFICATES,
     "http-status": (
         "The server refused the file.",
         "Look at the server; 404: was the release published?",

@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from otactl.board import agent, hooks, trusted
+from otactl.board import agent, hooks, settings, trusted
 from otactl.board.link import Link
 from otactl.board.snippets import HASH
-from otactl.errors import BoardError, OtactlError, UsageError
+from otactl.errors import BoardError, OtactlError
 from otactl.release import channels, firmware
-from otactl.workspace import device_key, tls, trust
-from otactl.workspace.workspace import SETTINGS, Workspace
+from otactl.workspace import tls
+from otactl.workspace.workspace import Workspace
 
 AGENT = "/lib/ota"
-CONFIG = "/etc/ota"
+CONFIG = settings.FOLDER
 _OLDEST = (1, 23)
 _DOORS = ("boot/__init__", "trial", "agent")
 _HASHING_S = 10  # one file of the agent, on the board
@@ -108,54 +108,29 @@ def deploy(
     link: Link,
     workspace: Workspace,
     *,
+    name: str = "",
     as_py: bool = False,
     replace_keys: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Deployed:
-    """Bring the board's files up to date and set its clock. `say` is told of each file written. `replace_keys`: also where the
-    board has a newer trust document than the workspace.
+    """Bring the board's files up to date and set its clock. `say` is told of each file written. `name`: of the board in
+    boards.toml, by which it may have a certificate of its own. `replace_keys`: also where the board has a newer trust
+    document than the workspace.
 
     Raises UsageError for a wrong configuration, BoardError where the board is not fit, and says
     what to do; RigError.
     """
-    settings = _settings(workspace)
+    files = settings.files(workspace, name)
     facts = _facts(link)
     _check_board(facts, workspace)
     if not replace_keys:
         trusted.require_not_ahead(link, workspace)
-    return _Deployment(link, say).run(facts, settings, as_py, tls.expires(workspace.tls))
+    return _Deployment(link, say).run(facts, files, as_py, tls.expires(workspace.tls))
 
 
 def check(workspace: Workspace) -> None:
     """Raises UsageError where no board could be deployed to from this workspace."""
-    _settings(workspace)
-
-
-def _settings(workspace: Workspace) -> dict[str, bytes]:
-    config = workspace.board_config()
-    agent.check_config(config, str(workspace.root / SETTINGS))
-    files = {
-        # MicroPython makes no one character of a pair of \u escapes
-        f"{CONFIG}/config.json": (json.dumps(config, indent=1, ensure_ascii=False) + "\n").encode(),
-        f"{CONFIG}/keys.json": trust.for_board(trust.current(workspace)).encode(),
-    }
-    ca = workspace.tls / "ca.pem"
-    if ca.exists():
-        files[f"{CONFIG}/ca.pem"] = ca.read_bytes()
-    elif config["url"].startswith("https:"):
-        raise UsageError(f"no {ca}: put the CA certificate of {workspace.host} there")
-    if config.get("encryption") is not None:
-        path = str(config["encryption"].get("key", device_key.ON_BOARD))
-        files[path] = device_key.for_board(_device_key(workspace)).encode()
-    return files
-
-
-def _device_key(workspace: Workspace) -> device_key.Private:
-    if not workspace.device_key_file.exists():
-        raise UsageError(
-            f"no {workspace.device_key_file}, which [board.encryption] in {SETTINGS} asks for: `otactl keys device` makes one"
-        )
-    return device_key.load(workspace.device_key_file)
+    settings.files(workspace, "")
 
 
 def _facts(link: Link) -> dict[str, Any]:
@@ -205,15 +180,15 @@ class _Deployment:
         self._done = Deployed()
 
     def run(
-        self, facts: dict[str, Any], settings: dict[str, bytes], as_py: bool, certificate_ends: datetime | None
+        self, facts: dict[str, Any], files: dict[str, bytes], as_py: bool, certificate_ends: datetime | None
     ) -> Deployed:
-        modules = self._modules(facts["mpy"], as_py, json.loads(settings[f"{CONFIG}/config.json"]))
+        modules = self._modules(facts["mpy"], as_py, json.loads(files[f"{CONFIG}/config.json"]))
         rooms = sorted({f"{AGENT}/{name.rpartition('/')[0]}" for name in modules if "/" in name})
         for folder in ("/lib", AGENT, *rooms, "/etc", CONFIG):
             self._link.make_folder(folder)
         # what boot.py and main.py import comes last: a deployment that breaks off leaves the agent of before
         order = sorted(modules, key=lambda name: (name.partition(".")[0] in _DOORS, name))
-        wanted = {f"{AGENT}/{name}": modules[name] for name in order} | settings
+        wanted = {f"{AGENT}/{name}": modules[name] for name in order} | files
         present = self._link.values("_digest", list(wanted), timeout_s=_HASHING_S)
         for (path, data), digest in zip(wanted.items(), present, strict=True):
             if digest == sha256(data).hexdigest():

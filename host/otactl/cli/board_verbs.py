@@ -44,7 +44,7 @@ def deploy(*, workspace: Path, boards: "Boards", py: bool, replace_keys: bool, a
         with reached(entry.device, entry.slow, bars) as link:
             say = bars.wait if bars.moves else bars.note  # on a terminal the spinner says which file it is
             try:
-                return install(link, found, as_py=py, replace_keys=replace_keys, say=say)
+                return install(link, found, name=entry.name, as_py=py, replace_keys=replace_keys, say=say)
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(_CUT) from None
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 import otactl.cli.board_verbs
+import otactl.cli.ca_verbs
 import otactl.cli.console_verbs
 import otactl.cli.doctor_verb
 import otactl.cli.hil_verb

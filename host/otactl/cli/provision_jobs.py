@@ -41,8 +41,9 @@ class Jobs:
 
     def carry_out(self, found: Look, watch: Watch) -> Done:
         """Provision the board, and write its name down. Raises as one.provision does."""
-        done = one.provision(found, self.wishes, watch, workspace=self.place, backup=self.backup)
-        if name := self.names.for_board(found.mac):
+        name = self.names.for_board(found.mac)
+        done = one.provision(found, self.wishes, watch, workspace=self.place, backup=self.backup, name=name)
+        if name:
             self.names.note(name, found.mac, found.plan.facts.chip, found.device)
         return done
 

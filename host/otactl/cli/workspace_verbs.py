@@ -47,7 +47,7 @@ def init(
     if renew:
         made = Workspace.find(workspace)
         known = [*names, made.host, *tls.server_names(made.tls), *tls.own_names()]
-        tls.make_server(made.tls, list(dict.fromkeys(known)))
+        kept = tls.make_server(made.tls, list(dict.fromkeys(known)), pins=made.board.get("pins") or ())
     else:
         made = create(
             workspace,
@@ -62,6 +62,8 @@ def init(
     elif renew:
         where = display.short(made.tls)
         display.done(f"new server certificate in {where}; boards need nothing new, a server that runs a new start")
+        if kept:
+            display.show("  with the key of before, as boards are told to hold the server to it (pins)")
     else:
         display.done(f"workspace for {made.product!r} in {display.short(made.root)}")
         display.show(f"  boards will look at {made.channel_url}")
@@ -229,16 +231,21 @@ def attach_signature(
 @click.option("--host", default="0.0.0.0", help="Address to listen on (default: all of IPv4).")
 @click.option("--port", type=PORT, metavar="NUMBER", help="(default: that of the url in otactl.toml)")
 @click.option("--http", is_flag=True, help="Plain HTTP (boards need allow_http).")
-def serve(*, workspace: Path, host: str, port: int | None, http: bool) -> int:
+@click.option(
+    "--client-certificates", is_flag=True, help="Only for boards with a certificate of ours (`otactl ca client`)."
+)
+def serve(*, workspace: Path, host: str, port: int | None, http: bool, client_certificates: bool) -> int:
     """Serve releases/ over HTTPS until Ctrl-C."""
     from otactl.cli import display
     from otactl.cli.boards import ServeLog
     from otactl.release.channels import expiring
     from otactl.server.advice import advice
     from otactl.server.server import Server
-    from otactl.workspace import tls
+    from otactl.workspace import authorities, tls
     from otactl.workspace.workspace import Workspace
 
+    if http and client_certificates:
+        raise UsageError("--client-certificates: plain HTTP has none, leave out --http")
     found = Workspace.find(workspace)
     scheme = "http" if http else "https"
     with display.Bars() as bars:
@@ -248,6 +255,7 @@ def serve(*, workspace: Path, host: str, port: int | None, http: bool) -> int:
             host,
             found.port if port is None else port,
             ServeLog(bars),
+            clients=authorities.own_bundle(found) if client_certificates else b"",
         )
         trouble = None if http else tls.advice(found.tls, found.host)
         if trouble:

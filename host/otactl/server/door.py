@@ -20,6 +20,7 @@ _OTHERS = {
     "WRONG_VERSION_NUMBER": "spoke no TLS (a scanner?)",
     "UNSUPPORTED_PROTOCOL": "speaks only TLS versions that are too old, older than 1.2",
     "NO_SHARED_CIPHER": "has no TLS cipher in common with this server",
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "has no certificate of its own: `otactl ca client NAME`, then `otactl deploy NAME`",
     "UNEXPECTED_EOF_WHILE_READING": "hung up in the TLS handshake",
 }
 
@@ -99,6 +100,8 @@ def words(error: OSError) -> str:
         return f"began no TLS within {HANDSHAKE_S} s"
     if not isinstance(error, ssl.SSLError):
         return "hung up before the TLS handshake was over (a scanner?)"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its own certificate is refused here, {error.verify_message}: `otactl ca client NAME`, `otactl deploy NAME`"
     reason = error.reason or ""
     alert = reason.partition("_ALERT_")[2]
     if alert in _REFUSED:

@@ -16,13 +16,19 @@ from otactl.server.door import Door
 from otactl.server.files import Transfer, Watch, application
 
 
-def context(tls: Path) -> ssl.SSLContext:
-    """Raises UsageError where the workspace's certificate is missing or does not fit its key."""
+def context(tls: Path, clients: bytes = b"") -> ssl.SSLContext:
+    """`clients`: PEM of the CAs of which a client has to show a certificate; none: nobody is asked for one.
+
+    Raises UsageError where the workspace's certificate is missing or does not fit its key.
+    """
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         made.load_cert_chain(tls / "server.pem", tls / "server.key")
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"no usable server certificate in {tls} ({error}): `otactl init --renew`") from None
+    if clients:
+        made.load_verify_locations(cadata=clients.decode())
+        made.verify_mode = ssl.CERT_REQUIRED
     return made
 
 
@@ -44,12 +50,15 @@ class _NotHttp(logging.Filter):
 class Server:
     """A running server; `port` is known once it is started (0 asks for a free one)."""
 
-    def __init__(self, releases: Path, tls: Path | None, host: str, port: int, watch: Watch) -> None:
+    def __init__(
+        self, releases: Path, tls: Path | None, host: str, port: int, watch: Watch, *, clients: bytes = b""
+    ) -> None:
+        """`clients`: as context() has it."""
         self._app = application(releases, watch)
         self._log = logging.Logger("otactl.serve")  # noqa: LOG001 - this server has a watch of its own
         self._log.parent = logging.getLogger("aiohttp")
         self._log.addFilter(_NotHttp(watch))
-        self._context = context(tls) if tls else None
+        self._context = context(tls, clients) if tls else None
         self._host, self.port = host, port
         self._watch = watch
         self._opening: set[asyncio.Task[None]] = set()  # TLS handshakes

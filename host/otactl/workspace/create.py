@@ -10,7 +10,7 @@ from otactl.workspace import keys, tls
 from otactl.workspace.workspace import SETTINGS, Workspace
 
 _DEFAULT_PORT = 8443
-_IGNORED = (b"keys/*.pem", b"tls/*.key", b"otactl.toml", b".publishing")
+_IGNORED = (b"keys/*.pem", b"tls/*.key", b"tls/*/*.key", b"otactl.toml", b".publishing")
 _NEW = """\
 # What the boards are called, and where they find releases/.
 product = ""
@@ -60,15 +60,18 @@ def create(
         tls.make_ca(root / "tls", product)
     tls.make_server(root / "tls", known)
     keys.keep_or_generate(root / "keys" / "release.pem", secret)
-    _ignore(root / ".gitignore")
+    keep_secret(root)
     write_atomic(root / SETTINGS, _settings(product, known[0], port, wifi).encode(), 0o600)
     return Workspace.find(root)
 
 
-def _ignore(path: Path) -> None:
-    """Keep the secrets out of git; the folder may be a project of the user's, with a file of its own."""
+def keep_secret(root: Path) -> None:
+    """Keep the secrets of a workspace out of git; its folder may be a project of the user's, with a file of its own."""
+    path = root / ".gitignore"
     kept = path.read_bytes() if path.exists() else b""
     missing = [line for line in _IGNORED if line not in kept.splitlines()]
+    if not missing:
+        return
     ended = b"" if kept.endswith(b"\n") or not kept else b"\n"
     write_atomic(path, kept + ended + b"".join(line + b"\n" for line in missing))
 

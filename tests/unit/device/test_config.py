@@ -39,7 +39,9 @@ def test_two_lines_are_enough(load: Any) -> None:
             "jitter_s": 600,
             "ethernet": None,
             "image_signature": None,
+            "client": None,
             "encryption": None,
+            "pins": None,
             "start_timeout_s": 60,
             "join_timeout_s": 20,
             "connect_timeout_s": 15,
@@ -76,6 +78,12 @@ def test_two_lines_are_enough(load: Any) -> None:
 )
 def test_wifi_is_one_network_or_many(wifi: Any, filled: Any, load: Any) -> None:
     assert load({**LEAST, "wifi": wifi})["ok"]["wifi"] == filled
+
+
+def test_certificates_of_server_and_board_are_filled_in(load: Any) -> None:
+    got = load({**LEAST, "pins": ["AB" * 32], "client": {}})["ok"]
+    assert got["pins"] == ["ab" * 32]
+    assert got["client"] == {"cert": "/etc/ota/client.der", "key": "/etc/ota/client.key"}
 
 
 @pytest.mark.parametrize(
@@ -145,6 +153,15 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"wifi": [{"ssid": "a"}, {"ssid": ""}]}, "wifi[1].ssid"),
     ({"wifi": {"ssid": "a", "pasword": "x"}}, "wifi[0].pasword"),
     ({"wifi": {"ssid": "a", "password": 12345678}}, "wifi[0].password"),
+    ({"pins": []}, "pins"),
+    ({"pins": "ab" * 32}, "pins"),
+    ({"pins": ["ab" * 32, "ab" * 31]}, "pins[1]"),
+    ({"pins": ["xy" * 32]}, "pins[0]"),
+    ({"pins": [5]}, "pins[0]"),
+    ({"pins": ["ab" * 32] * 9}, "pins"),
+    ({"client": "client.pem"}, "client"),
+    ({"client": {"certificate": "x"}}, "client.certificate"),
+    ({"client": {"key": ""}}, "client.key"),
     ({"trial": None}, "trial"),
     (trial(deadline=5), "trial.deadline"),
     (trial(deadline_s=5), "trial.deadline_s"),

@@ -5,12 +5,13 @@ from base64 import b64decode
 from typing import Any
 
 from otactl.board import agent, hooks, trusted
+from otactl.board import settings as board_settings
 from otactl.board.codes import sentence
 from otactl.board.doctor.case import Case
-from otactl.board.doctor.findings import Finding, bad, ok, skipped, warn
+from otactl.board.doctor.findings import Finding, bad, broken, ok, skipped, warn
 from otactl.board.doctor.questions import CA, CONFIG, KEYS
 from otactl.errors import OtactlError
-from otactl.workspace import trust
+from otactl.workspace import authorities, trust
 
 _DECIDES = ("url", "product")  # a board with another one of these looks for somebody else's releases
 _LATER = ("config-", "not-installed")  # what agent.status() may say besides, and rows of their own judge
@@ -95,7 +96,10 @@ def config(case: Case) -> Finding:
 def settings(case: Case) -> Finding:
     if case.place is None:
         return skipped(case.no_place)
-    here, there = case.place.board_config(), case.config
+    try:
+        here, there = board_settings.config(case.place, case.name), case.config
+    except OtactlError:
+        return skipped("workspace first")
     differ = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
     for name in _DECIDES:
         if name in differ:
@@ -151,8 +155,10 @@ def authority(case: Case) -> Finding:
     if raw is None:
         return skipped("the board's configuration names a file of its own")
     try:
-        here = (case.place.tls / "ca.pem").read_bytes()
-    except OSError:
+        here = authorities.bundle(case.place)
+    except OtactlError as error:
+        return broken(str(error), case.in_workspace("ca list"))
+    if not here:
         return skipped("the workspace has no tls/ca.pem")
     if raw != here:
         return bad(

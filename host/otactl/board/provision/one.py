@@ -97,18 +97,26 @@ def _require_room(room: int, found: Look) -> None:
 
 
 def provision(
-    found: Look, wishes: Wishes, watch: Watch, *, workspace: Workspace | None, backup: Path | None = None
+    found: Look,
+    wishes: Wishes,
+    watch: Watch,
+    *,
+    workspace: Workspace | None,
+    backup: Path | None = None,
+    name: str = "",
 ) -> Done:
-    """Do what the plan says, then deploy (unless `workspace` is None). What is lost was agreed to.
+    """Do what the plan says, then deploy (unless `workspace` is None) to the board of that name. What is lost was agreed to.
 
     A run that breaks off is taken up by another one. Raises BoardError, RigError, UsageError, ReleaseError, OSError.
     """
     require_carried(found, wishes)
     with ports.held(found.device):
-        return _provisioned(found, wishes, watch, workspace, backup)
+        return _provisioned(found, wishes, watch, workspace, backup, name)
 
 
-def _provisioned(found: Look, wishes: Wishes, watch: Watch, workspace: Workspace | None, backup: Path | None) -> Done:
+def _provisioned(
+    found: Look, wishes: Wishes, watch: Watch, workspace: Workspace | None, backup: Path | None, name: str
+) -> Done:
     device, kept = found.device, found.kept
     if found.listing and wishes.keep_files and not kept:
         with Link(device, slow=wishes.slow) as link:
@@ -126,7 +134,7 @@ def _provisioned(found: Look, wishes: Wishes, watch: Watch, workspace: Workspace
             returned = files.give_back(link, kept, watch.say) if kept else None
         watch.say("deploying the agent")
         watch.check()
-        deployed = deploy(link, workspace, say=watch.say) if workspace else None
+        deployed = deploy(link, workspace, name=name, say=watch.say) if workspace else None
     return Done(written, returned, deployed, version)
 
 
