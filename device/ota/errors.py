@@ -4,12 +4,18 @@ on the host, which has the sentence for people."""
 import sys
 
 
+def clean(text: object) -> str:
+    """At most 80 characters, all of them printable ASCII: what the record has room for, and a console shows as it is."""
+    return "".join([c if " " <= c <= "~" else "?" for c in str(text)[:80]])
+
+
 class OtaError(Exception):
-    """`detail`: one short fact, a number or a name. `wait_s`: what a busy server asked for, in seconds."""
+    """`detail`: one short fact, a number or a name; it may be a stranger's word, so it is cleaned. `wait_s`: what a busy
+    server asked for, in seconds."""
 
     def __init__(self, code: str, detail: object = "", wait_s: int = 0) -> None:
-        super().__init__(code, str(detail))
-        self.code, self.detail, self.wait_s = code, str(detail), wait_s
+        self.code, self.detail, self.wait_s = code, clean(detail), wait_s
+        super().__init__(code, self.detail)
 
     def __str__(self) -> str:
         return f"{self.code} {self.detail}".rstrip()

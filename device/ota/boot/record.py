@@ -4,7 +4,7 @@ the board has come to. What a slot holds is known by content: by a mark of its b
 
 from micropython import const
 
-from ..errors import OtaError
+from ..errors import OtaError, clean
 from . import slots, store
 
 _FAILED_KEPT = const(6)
@@ -40,11 +40,6 @@ def load() -> "Record":
     if _loaded is None:
         _loaded = Record()
     return _loaded
-
-
-def clean(text: object, most: int) -> str:
-    """At most `most` characters, all of them printable ASCII: what the record has room for."""
-    return "".join(c if 32 <= ord(c) < 127 else "?" for c in str(text)[:most])
 
 
 class Record:
@@ -116,7 +111,7 @@ class Record:
     def fail(self, reason: str, detail: object = "", *, remember: bool = True, told: bool = False) -> None:
         """The job ends here; `remember`: its release is not tried again (P6); `told`: nothing was rolled back. Written."""
         remember = remember and self.job["sequence"] > 0
-        self.job.update(phase="failed", reason=reason, detail=clean(detail, 80), told=told, remember=remember)
+        self.job.update(phase="failed", reason=reason, detail=clean(detail), told=told, remember=remember)
         try:
             if remember:
                 self.remember(self.job["sequence"], reason)

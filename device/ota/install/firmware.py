@@ -4,7 +4,7 @@ commit, describe; `offset` is how much of it is in place."""
 import hashlib
 
 from ..boot import record, slots
-from ..errors import require
+from ..errors import clean, require
 from ..release import image
 
 _JOURNAL = 65536  # bytes between two notes of the offset: the most that is fetched twice
@@ -44,7 +44,7 @@ class Firmware:
         """P1: the first block is checked before the first erase. Raises OtaError: not-an-image, full-flash, wrong-chip,
         no-descriptor, record."""
         image.check_head(head, image.chip(self._slots.running))
-        good = etag is not None and len(etag) <= 64 and record.clean(etag, 64) == etag
+        good = etag is not None and len(etag) <= 64 and clean(etag) == etag
         self._record.job["etag"] = etag if good else None
         self._record.save("job")
 

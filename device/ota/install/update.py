@@ -88,7 +88,7 @@ class Update:
             self._record.note("refused", None)
         except Exception as e:
             why = coded(e)
-            said = None if why.code == "up-to-date" else [why.code, record.clean(why.detail, 40)]
+            said = None if why.code == "up-to-date" else [why.code, why.detail[:40]]
             self._record.note("refused", said)
             raise why
 
@@ -174,7 +174,7 @@ class Update:
     def _broke(self, e: OtaError) -> None:
         kept, job = self._record, self._record.job
         if job["phase"] == "writing" and (passing(e) or (kept.offset and e.code not in _LASTING)):
-            job["reason"], job["detail"] = e.code, record.clean(e.detail, 80)
+            job["reason"], job["detail"] = e.code, e.detail
             kept.save("job")
             kept.progress(kept.offset)  # the next pass goes on from here
             return
