@@ -24,7 +24,7 @@ FOUND = {
     # hosts that others read otherwise
     "url/fragment": ["code", "bad-url", "https://u.test#b"],
     "url/open-bracket": ["code", "bad-url", "http://["],
-    # an object where a check's name stands: an exception without a code, and no update from then on
+    # an object where a check's name stands: CPython only, and refused there as on a board now
     "config/check-object": ["code", "config-invalid", "trial.checks[0].check"],
     # signs and blanks where digits stand
     "date/signs": ["ok", None],
