@@ -74,7 +74,9 @@ def _fill(raw, schema: dict, where: str) -> dict:
     for key in list(raw) + list(schema):  # a value whose key nobody knows fits nothing
         kinds, least, most, default = schema.get(key, ((), 0, 0, None))
         filled[key] = raw.get(key, default)
-        require(fits(filled[key], kinds, least, most), "config-invalid", where + key)
+        require(
+            fits(filled[key], kinds, least, most), "config-invalid", where + str(key)
+        )  # MicroPython's JSON lets numbers be keys
     return filled
 
 

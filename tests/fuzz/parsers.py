@@ -232,5 +232,7 @@ def told(value) -> str:
         return f"{value:.3f}"
     if isinstance(value, (str, bytes, bytearray)):
         raw = value.encode(*_AS_IT_IS) if isinstance(value, str) else bytes(value)
+        if len(raw) > 400:  # as text it would take ten times the memory of the parser
+            return f"{len(raw)} bytes, CRC {binascii.crc32(raw):08x}"
         return "'" + "".join([chr(c) if 32 <= c < 127 and c != 39 else f"%{c:02x}" for c in raw]) + "'"
     return str(value)
