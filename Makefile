@@ -12,7 +12,7 @@ BESIDE    := $(VENV)/beside/ready
 OTACTL    := $(BIN)/otactl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo picture test lint fmt deploy status repl board bench powercut matrices soak hil hil-self clean
+.PHONY: help demo picture test lint fmt deploy status repl board bench powercut matrices fuzz soak hil hil-self clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,13 @@ test: $(READY) ## all tests
 
 matrices: $(READY) ## all rows of the tests of which `make test` runs a slice
 	@MATRICES=all $(BIN)/python -m pytest -n 4 $(ARGS)
+
+fuzz: $(VENV)/fuzz ## each parser of the agent for 20 s under libFuzzer, then on a board (ARGS="--seconds 600 http")
+	@PYTHONPATH=host:tests $(BIN)/python -m fuzz $(ARGS)
+
+$(VENV)/fuzz: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	@touch $@
 
 soak: $(READY) ## 200 random sequences of network faults (SEED=7 to choose them, ONLY=17 for one)
 	@SOAK=200 SEED="$(or $(SEED),$$(date +%s))" ONLY="$(ONLY)" \

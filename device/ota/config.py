@@ -76,10 +76,10 @@ def _let_go() -> None:
 def _fill(raw, schema: dict, where: str) -> dict:
     require(isinstance(raw, dict), "config-invalid", where + "not an object")
     filled = {}
-    for key in list(raw) + list(schema):  # a value whose key nobody knows fits nothing
+    for key in list(raw) + list(schema):  # a value whose key nobody knows fits nothing; in MicroPython 4 may be a key
         kinds, least, most, default = schema.get(key, ((), 0, 0, None))
         filled[key] = raw.get(key, default)
-        require(fits(filled[key], kinds, least, most), "config-invalid", where + key)
+        require(fits(filled[key], kinds, least, most), "config-invalid", where + str(key))
     return filled
 
 

@@ -4,22 +4,21 @@ on the host, which has the sentence for people."""
 import sys
 
 
+def clean(text: object) -> str:
+    """At most 80 characters, all of them printable ASCII: what the record has room for, and a console shows as it is."""
+    return "".join([c if " " <= c <= "~" else "?" for c in str(text)[:80]])
+
+
 class OtaError(Exception):
     """`detail`: one short fact, a number or a name; on the console it is one line, whoever has sent it. `wait_s`: what a
     busy server asked for, in seconds."""
 
     def __init__(self, code: str, detail: object = "", wait_s: int = 0) -> None:
-        detail = clean(detail, 80)
-        super().__init__(code, detail)
-        self.code, self.detail, self.wait_s = code, detail, wait_s
+        self.code, self.detail, self.wait_s = code, clean(detail), wait_s
+        super().__init__(code, self.detail)
 
     def __str__(self) -> str:
         return f"{self.code} {self.detail}".rstrip()
-
-
-def clean(text: object, most: int) -> str:
-    """At most `most` characters, all of them printable ASCII: what the record has room for, and no line of its own."""
-    return "".join(c if 32 <= ord(c) < 127 else "?" for c in str(text)[:most])
 
 
 def require(good: object, code: str, detail: object = "") -> None:

@@ -109,7 +109,7 @@ class Record:
     def fail(self, reason: str, detail: object = "", *, remember: bool = True, told: bool = False) -> None:
         """The job ends here; `remember`: its release is not tried again (P6); `told`: nothing was rolled back. Written."""
         remember = remember and self.job["sequence"] > 0
-        self.job.update(phase="failed", reason=reason, detail=clean(detail, 80), told=told, remember=remember)
+        self.job.update(phase="failed", reason=reason, detail=clean(detail), told=told, remember=remember)
         try:
             if remember:
                 self.remember(self.job["sequence"], reason)

@@ -32,8 +32,10 @@ class Document:
         for key in (name + "0", name + "1"):
             try:
                 turn, found = json.loads(bytes(raw[: handle().get_blob(key, raw)]))
-                if turn > self._turn:
-                    self._turn, self.value = turn, dict(default, **found)
+                if type(turn) is int and turn > self._turn:
+                    value = dict(default)
+                    value.update(found)
+                    self._turn, self.value = turn, value
             except (OSError, ValueError, TypeError):
                 pass
 

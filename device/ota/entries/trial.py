@@ -37,7 +37,7 @@ def check(raw, fill) -> dict:
 
 def _check(item: object, where: str, fill) -> dict:
     name = item.get("check") if isinstance(item, dict) else None
-    require(name in _CHECKS, "config-invalid", where + "check")
+    require(isinstance(name, str) and name in _CHECKS, "config-invalid", where + "check")
     filled = fill(item, dict(_CHECKS[name], check=((name,), 0, 0, name)), where)
     function = filled.get("function", "module:function")
     require(all(function.partition(":")), "config-invalid", where + "function")

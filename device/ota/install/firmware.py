@@ -46,7 +46,7 @@ class Firmware:
         running = self._slots.running
         secure = image.check_head(head, image.chip(running))
         require(secure >= image.secure_version(running), "security-version", "image")  # P7
-        good = etag is not None and len(etag) <= 64 and clean(etag, 64) == etag
+        good = etag is not None and len(etag) <= 64 and clean(etag) == etag
         self._record.job["etag"] = etag if good else None
         self._record.save("job")
         self._record.forget(self.describe())  # not before: a server that has no image takes no rollback from a board

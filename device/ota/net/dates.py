@@ -31,15 +31,15 @@ def validity(der: "bytes | None") -> "tuple[int | None, int | None]":
 
 
 def _utc_time(raw: bytes) -> "int | None":
-    text = "20" + str(raw, "utf-8")  # no certificate of 1950 to 1999 is still good
     try:
+        text = "20" + str(raw, "utf-8")  # no certificate of 1950 to 1999 is still good
         return _seconds(text[:4], text[4:6], text[6:8], text[8:10], text[10:12], text[12:14])
     except ValueError:
         return None
 
 
 def _seconds(*parts: str) -> int:
-    year, month, day, hour, minute, second = [int(part) for part in parts]
+    year, month, day, hour, minute, second = [int(part) for part in parts if part.isdigit()]  # "+1", "-1", " 1": none
     if not (2000 <= year < 2100 and 0 < month < 13 and 0 < day < 32 and hour < 24 and minute < 60 and second < 61):
         raise ValueError
     return time.mktime((year, month, day, hour, minute, second, 0, 0))

@@ -9,8 +9,8 @@ def split(url: str) -> "tuple[bool, str, int, str]":
     netloc, _, path = rest.partition("/")
     host, _, port = netloc.partition(":")
     port = port or ("443" if scheme == "https" else "80")
-    # no smuggled requests, no password that would go into a log
-    clean = all(32 < ord(c) < 127 for c in url) and "@" not in netloc and "?" not in netloc
+    # no smuggled requests, no password that would go into a log, no host but the one that others see in it
+    clean = all(32 < ord(c) < 127 for c in url) and not any(c in netloc for c in "@?#[]\\")
     known = scheme in ("http", "https") and bool(host)
     require(clean and known and port.isdigit() and 0 < int(port) < 65536, "bad-url", url[:80])
     return scheme == "https", host, int(port), "/" + path.split("#", 1)[0]

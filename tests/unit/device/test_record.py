@@ -285,6 +285,7 @@ def test_no_number_of_failed_releases_lowers_a_floor(new_record: Callable[[], An
 
 
 def test_text_from_outside_takes_a_character_for_a_character(new_record: Callable[[], Any]) -> None:
+    """A stranger's word may not steer a terminal, nor begin a line of the console that looks like the agent's."""
     new_record()
-    clean = importlib.import_module("ota.boot.record").clean
-    assert clean("\x01\x1b[31m é\n" + "x" * 90, 12) == "??[31m ??xxx"
+    detail = importlib.import_module("ota.errors").OtaError("unknown-key", "\x01\x1b[31m é\nota: " + "x" * 90).detail
+    assert detail == "??[31m ??ota: " + "x" * 66
