@@ -12,7 +12,8 @@ from vboard.board import Board
 LIVE = """
 import gc, json
 from ota import agent, steps
-from ota.install import update
+from ota.install import pipeline, source, update
+agent.check()  # names that a look leaves behind are there for good
 block = agent._block()
 gc.collect()
 base = gc.mem_alloc() - len(block)
@@ -108,8 +109,24 @@ PLAIN_UPDATE = MODULES.format(
 )
 
 
+# All of a look at the moment at which it has done its work, before any of it is let go.
+LOOKED = """
+import sys
+from ota import agent, release
+seen = []
+go = release.let_go
+def let_go(*names):
+    seen.extend(name for name in sys.modules if name[:3] == "ota")
+    go(*names)
+release.let_go = let_go
+agent.check()
+release.let_go = go
+print(sorted(set(seen)))
+"""
+
+
 def test_budgets_of_the_agent(rig: Rig) -> None:
-    """DESIGN: .mpy bytes of all, of what a plain update has loaded, of what boot.py loads; heap gone after each."""
+    """DESIGN: .mpy bytes of all, of what a look and what a plain update have loaded at once, of what boot.py loads; heap gone after each."""
     sizes = {
         "ota." + name.removesuffix(".mpy").replace("/", ".").removesuffix(".__init__"): len(data)
         for name, data in agent.compiled().items()
@@ -118,13 +135,17 @@ def test_budgets_of_the_agent(rig: Rig) -> None:
     board = started(rig.board())
     rig.publish("1.1.0", NEW)
     board.wait_text("app: runs", 20)
+    looked = ast.literal_eval(rigs.ask(board, LOOKED, 60).strip().splitlines()[-1])
     booted = [*ast.literal_eval(rigs.ask(board, ORDINARY_BOOT).strip()), "ota.boot.settle", "ota.boot.decision"]
     before, after = (int(rigs.ask(board, code)) for code in (LIVE_HEAP.format("pass"), LIVE_HEAP.format(LOOK)))
     loaded = ast.literal_eval(rigs.ask(board, PLAIN_UPDATE, 60).strip().splitlines()[-1])
-    everything, update, boot = (sum(sizes[n] for n in names) for names in (sizes, loaded, set(booted)))
-    print(f"\nbudgets: all {everything} B of 65536, a plain update {update} of 34816, boot.py {boot} of 10240")
+    everything, look, update, boot = (sum(sizes[n] for n in names) for names in (sizes, looked, loaded, set(booted)))
+    print(
+        f"\nbudgets: all {everything} B of 65536, a look {look} of 34816, then a plain update {update}, boot.py {boot} of 10240"
+    )
     print(f"heap of 64 bits: {before} B with boot.py, {after} B after a look")
     assert everything <= 64 << 10
+    assert look <= 34 << 10
     assert update <= 34 << 10
     assert boot <= 10 << 10
 

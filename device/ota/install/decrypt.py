@@ -5,7 +5,6 @@ Source: NIST SP 800-38D, 6.3, 6.5 and 7.1 (GCM with an IV of 16 bytes). Stock fi
 counter blocks are made here. The tag is not looked at: the signed SHA-256 of the plain text says more (docs/security.md)."""
 
 import struct
-import sys
 
 from cryptolib import aes  # type: ignore[import-not-found]
 from micropython import const
@@ -18,16 +17,15 @@ _ECB = const(1)
 _PIECE = const(256)  # bytes at a time: what the heap has a hole for
 
 
-def source(file, wanted: dict, target: dict):
-    """Steps that return what makes a source of a target's image, as `file` makes one of the file at an address: `file`
+def source(wanted: dict, target: dict):
+    """Steps that return what makes a source of a target's image, as HttpSource makes one of the file at an address: that
     itself where the image is not encrypted. `wanted`, and what is raised: as encryption.opened()."""
     from ..release import encryption
+    from .source import HttpSource
 
     found = yield from encryption.opened(wanted, target)
-    for name in ("encryption", "p256"):  # what opened it makes room for what comes
-        sys.modules.pop("ota.release." + name, None)
-        release.__dict__.pop(name, None)
-    return (lambda *where: Decrypted(file(*where), *found)) if found else file
+    release.let_go("encryption", "p256")
+    return (lambda *where: Decrypted(HttpSource(*where), *found)) if found else HttpSource
 
 
 class Decrypted:

@@ -10,11 +10,9 @@ from ..boot import record, slots
 from ..console import say
 from ..errors import OtaError, coded, require
 from ..net import clock, dates, link, url
-from ..release import envelope, image, keys, policy
+from ..release import image
 from .firmware import SECTOR, Firmware
-from .pipeline import pump
 from .retry import passing, patiently
-from .source import HttpSource
 
 _SPOILED = 3  # times that flash did not hold an image before its release counts as failed
 _BY_FLASH = ("flash-write", "read-back", "set-boot")  # the board's own fault (P6)
@@ -36,11 +34,13 @@ class Update:
         self._slots.require_confirmed()
         self._record = record.load()
         self._demand = None  # a demand.Demand, where an image has to carry a signature of its own
-        self._source = HttpSource  # what makes one of an address; of an encrypted image another
+        self._source = None  # what makes a source of an address, where that is no HttpSource
         self.offer: dict = {}
 
     def look(self):
         """Steps until `offer` is the newest release. Raises OtaError with why this board refuses it."""
+        from ..release import envelope, keys, policy
+
         address, kept, running = self._config["url"], self._record, self._slots.running
         response = yield from link.fetch(self._config, address)
         raw = yield from response.read(envelope.MOST + 1)
@@ -60,7 +60,6 @@ class Update:
             from ..release import fresh
 
             fresh.hear(payload, kept, address)
-            del sys.modules[fresh.__name__], release.fresh, fresh  # makes room for the download
         if response.valid_to is not None:
             clock.prove(dates.parse(payload["published"]), response.valid_to)
         size, sha256 = target["size"], target["sha256"].lower()
@@ -79,7 +78,7 @@ class Update:
         if wanted:
             from .decrypt import source
 
-            self._source = yield from source(HttpSource, wanted, target)
+            self._source = yield from source(wanted, target)
             gc.collect()
         else:
             require(not target.get("encryption"), "encryption")
@@ -88,6 +87,7 @@ class Update:
             "security_version": payload["security_version"],
             "size": size, "sha256": sha256, "url": url.join(address, target["url"]),
         }  # fmt: skip
+        release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy")
 
     def _runs(self, size: int, sha256: str):
         # Steps that return whether the running slot holds that very image.
@@ -123,6 +123,10 @@ class Update:
         say("release", job["version"], job["size"], "bytes from", kept.offset)
         power_save = link.power_save(self._config, 0)
         target = Firmware(self._slots, kept, job["size"], job["sha256"])
+        if not self._source:
+            from .source import HttpSource
+
+            self._source = HttpSource
         source = self._source(self._config, offer["url"], job["size"])
         self.offer = offer = {}  # the job has it all: nothing twice while memory is scarce
         try:
@@ -155,7 +159,7 @@ class Update:
             job.update({key: offer[key] for key in ("version", "sequence", "security_version")})
         kept.set_home(self._slots.running)
 
-    def _transfer(self, source: HttpSource, target: Firmware):
+    def _transfer(self, source, target: Firmware):
         kept, view = self._record, self._view
         job = kept.job
         for done in target.prepare(view):
@@ -173,8 +177,10 @@ class Update:
         for done in target.commit(view):
             yield steps.progress("verify", done, target.size)
 
-    def _stream(self, source: HttpSource, target: Firmware, view: memoryview):
+    def _stream(self, source, target: Firmware, view: memoryview):
         # One connection: from the offset to the end, or to whatever breaks it.
+        from .pipeline import pump
+
         try:
             yield from source.open(target.offset, self._record.job["etag"])
         except OtaError as e:
