@@ -174,7 +174,7 @@ def test_what_is_not_put_back_at_once_is_put_back_at_the_second_try(held: Held, 
     assert lies(held, board) == before
 
 
-def gone(*_: object) -> None:
+def gone(*_: object, **__: object) -> None:
     raise RigError("a cable")
 
 

@@ -94,14 +94,14 @@ def parse_envelope(data: bytes):
     """All of the file of a channel."""
     from ota.release import envelope
 
-    return sorted(envelope.open_envelope(data, RELEASE_KEYS))
+    return sorted(envelope.open_envelope(data, (1, RELEASE_KEYS, 1)))
 
 
 def parse_payload(data: bytes):
     """What is left of an envelope once a known key has vouched for it: all checks that a look makes."""
     from ota.release import demand, envelope, policy
 
-    payload = envelope._payload(data)
+    payload = envelope._payload(data, 1)
     target = policy.choose(payload, "demo", "esp32", "ESP32_GENERIC")
     policy.apply(payload, target, _state(), 2, SPACE)
     demand.Demand({"required": False, "keys": ["ab" * 32], "verify": "board"}, target)
@@ -122,7 +122,8 @@ def parse_keys(data: bytes):
     from ota.release import keys
 
     keys.open = _File(data)
-    return sorted(keys.load("keys.json"))
+    version, trusted, threshold = keys.load("keys.json")
+    return [version, sorted(trusted), threshold]
 
 
 def parse_record(data: bytes):

@@ -237,8 +237,8 @@ def test_deploy_asks_for_a_device_key_where_one_is_configured(place: Workspace, 
     there.device_key_file.parent.mkdir()
     shutil.copy(keys["ecc256"].path, there.device_key_file)
     deploy.check(there)
-    assert deploy._settings(there)["/etc/ota/device.json"] == (keys["ecc256"].file + "\n").encode()
-    assert "/etc/ota/device.json" not in deploy._settings(Workspace(there.root, there.product, there.url))
+    assert settings.files(there, "")["/etc/ota/device.json"] == (keys["ecc256"].file + "\n").encode()
+    assert "/etc/ota/device.json" not in settings.files(Workspace(there.root, there.product, there.url), "")
 
 
 def test_command_makes_a_key_and_publishes_for_it(place: Workspace, file, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,7 +60,7 @@ def test_releases_are_signed_anew_under_their_sequence(place: Workspace, ring: R
     for path in (folder / "release.json", place.channel_file):
         path.write_bytes(envelope.seal(payload, [ring["a"]]))
     before = trust.current(place)
-    keyring.new(place)
+    keyfiles.new(place)
     new = keys.load(place.key_file)
     mine = trust.Role((keys.keyid(new.public_key()),))
     document = before.next_version(keys={mine.keyids[0]: new.public_key()}, root=mine, release=mine)

@@ -133,7 +133,7 @@ SEALED: dict[str, tuple[Callable[[Ring], bytes], str]] = {
 
 
 def test_hostile_document(rig: Rig, ring: Ring) -> None:
-    """The whole table is tests/unit/device/test_trust.py's."""
+    """The whole table is tests/unit/device/test_trust_on_board.py's."""
     board = started(rig.board())
     rigs.configure(board, tries=1)
     folder = trust.folder(rig.workspace)
