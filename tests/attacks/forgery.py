@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
+from otactl.release import channels
 from otactl.release.envelope import PAYLOAD_TYPE, pae
 from otactl.workspace import keys
 from rig import NEW
@@ -28,7 +29,7 @@ def payload(sequence: int, data: bytes = NEW, **changes: Any) -> dict[str, Any]:
         "version": "6.6.6",
         "sequence": sequence,
         "security_version": 0,
-        "published": "2026-01-01T00:00:00Z",
+        "published": channels.now(),
         "targets": [target],
     }
     for name, value in changes.items():

@@ -285,9 +285,8 @@ def test_push_by_cable_sends_the_encrypted_file(rig: Rig, keys: Keys) -> None:
 LIVE = """
 import gc
 from ota import agent
-from ota.install import update
 most = 0
-for step in update.Update(None, agent._block()).steps():
+for step in agent._update(None).steps():
     if step.phase == "download" and not step.wait_ms and step.done // 4096 % 4 == 1:
         gc.collect()
         gc.collect()

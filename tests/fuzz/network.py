@@ -193,7 +193,14 @@ def parse_ntp(data: bytes):
     timeserver.names = type("", (), {"resolve": staticmethod(_resolve)})
     timeserver.http = type("", (), {"get": staticmethod(refused)})
     timeserver.ntptime.socket = Datagrams(lambda _: data)
-    settings = {"ntp_host": "pool.test", "allow_http": True, "connect_timeout_s": 1, "read_timeout_s": 1}
+    settings = {
+        "ntp_host": "pool.test",
+        "allow_http": True,
+        "connect_timeout_s": 1,
+        "read_timeout_s": 1,
+        "client": None,
+        "pins": None,
+    }
     changed = drive(timeserver.ask(settings, URL, True))
     return [changed] + [moment - dates.EPOCH for moment in told[:1]]
 

@@ -41,6 +41,7 @@ class Update:
         """Steps until `offer` is the newest release. Raises OtaError with why this board refuses it."""
         from ..release import envelope, keys, policy
 
+        gc.collect()  # what was loaded has left pieces behind
         address, kept, running = self._config["url"], self._record, self._slots.running
         response = yield from link.fetch(self._config, address)
         raw = yield from response.read(envelope.MOST + 1)

@@ -90,7 +90,8 @@ def show_status(found: dict[str, Any]) -> None:
     installed, job = found["installed"], found["job"]
     display.show(f"chip {found['chip']}  MicroPython {found['micropython']}  build {build}")
     display.show(f"installed {installed['version'] or 'unknown'} (sequence {installed['sequence']})")
-    if known := found.get("trust"):  # an older agent has none
+    known = found.get("trust")  # an older agent has none
+    if known and known["version"] > 1:  # 1 is what `deploy` brought
         names = ", ".join(known["release"])
         display.show(f"trust document {known['version']}: {known['threshold']} of {names} must sign a release")
     display.show_table(_slots(found))

@@ -170,9 +170,9 @@ def test_an_envelope_opens_as_it_was_sealed_and_not_with_a_byte_changed(content:
     key, envelope = _release_key(), loading.agent("release.envelope")
     body = json.dumps({**content, "schema": 1}).encode()
     sealed = seal(body, key)
-    assert envelope.open_envelope(json.dumps(sealed).encode(), {key.keyid: key.modulus}) == json.loads(body)
+    assert envelope.open_envelope(json.dumps(sealed).encode(), (1, {key.keyid: key.modulus}, 1)) == json.loads(body)
     raw = bytearray(body)
     raw[at % len(raw)] ^= 1
     sealed["payload"] = base64.b64encode(raw).decode()
     with pytest.raises(loading.agent("errors").OtaError, match="bad-signature"):
-        envelope.open_envelope(json.dumps(sealed).encode(), {key.keyid: key.modulus})
+        envelope.open_envelope(json.dumps(sealed).encode(), (1, {key.keyid: key.modulus}, 1))

@@ -8,7 +8,7 @@ from fuzz import loading
 from .conftest import Run
 
 AS_NEW = {"failed": [[5, "deadline"]], "floor_security": 1, "floor_sequence": 3}
-AS_NEW |= {"held": None, "refused": None, "releases": []}
+AS_NEW |= {"heard": None, "held": None, "refused": None, "releases": []}
 
 FOUND = {
     # bytes of a certificate nobody has vouched for: an exception in the middle of TLS's handshake

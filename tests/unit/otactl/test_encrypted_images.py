@@ -15,7 +15,7 @@ import tomlkit
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from devicekeys import HEADER, SCHEMES, DeviceKey
-from otactl.board import deploy
+from otactl.board import deploy, settings
 from otactl.board.doctor import workspace as examined
 from otactl.cli.main import main
 from otactl.errors import ReleaseError, UsageError

@@ -7,7 +7,8 @@ import pytest
 from otactl.errors import ReleaseError, UsageError
 from otactl.release import envelope
 from otactl.release.resign import resign
-from otactl.workspace import keyring, keys, trust
+from otactl.release.sequence import take_sequence
+from otactl.workspace import keyfiles, keys, trust
 from otactl.workspace.create import create
 from otactl.workspace.workspace import Workspace
 from trusting import Ring
@@ -55,6 +56,7 @@ def test_releases_are_signed_anew_under_their_sequence(place: Workspace, ring: R
     payload = {"schema": 1, "version": "1.0.0", "sequence": 7, "security_version": 0, "published": "x", "targets": []}
     folder = place.releases / "1.0.0"
     folder.mkdir()
+    take_sequence(place, 7)
     stranger = place.releases / "theirs.json"
     stranger.write_bytes(envelope.seal(payload, [ring["x"]]))
     for path in (folder / "release.json", place.channel_file):
@@ -66,9 +68,9 @@ def test_releases_are_signed_anew_under_their_sequence(place: Workspace, ring: R
     document = before.next_version(keys={mine.keyids[0]: new.public_key()}, root=mine, release=mine)
     trust.publish(place, trust.seal(document, before, [ring["a"], new]), before)
     kept = stranger.read_bytes()
-    assert resign(place) == [folder / "release.json", place.channel_file]
+    assert resign(place).anew == (folder / "release.json", place.channel_file)
     assert envelope.unseal(place.channel_file.read_bytes(), [new.public_key()]) == payload | {"trust": 2}
     names = [one["keyid"] for one in json.loads(place.channel_file.read_bytes())["signatures"]]
     assert names == list(mine.keyids)  # the retired key's is dropped
     assert stranger.read_bytes() == kept
-    assert resign(place) == []
+    assert resign(place).anew == ()
