@@ -70,6 +70,37 @@ OLD = image(1)
 NEW = image(2)
 
 
+FORGED = "forged/esp32.bin"
+
+
+def forged(sequence: int, data: bytes, product: str, **changes: Any) -> dict[str, Any]:
+    """The payload of a release that `publish` would not make, of `data` at FORGED. A change of None takes a field away;
+    target__NAME changes the target."""
+    target: dict[str, Any] = {
+        "kind": "firmware",
+        "chip": "esp32",
+        "url": FORGED,
+        "size": len(data),
+        "sha256": sha256(data).hexdigest(),
+    }
+    payload: dict[str, Any] = {
+        "schema": 1,
+        "product": product,
+        "version": "6.6.6",
+        "sequence": sequence,
+        "security_version": 0,
+        "published": channels.now(),
+        "targets": [target],
+    }
+    for name, value in changes.items():
+        where, key = (target, name[8:]) if name.startswith("target__") else (payload, name)
+        if value is None:
+            where.pop(key, None)
+        else:
+            where[key] = value
+    return payload
+
+
 class Rig:
     """A workspace that is served, and the boards that look at it."""
 
@@ -104,29 +135,7 @@ class Rig:
 
         A change of None takes the field away; target__NAME changes the target. `sign` is another key to sign with.
         """
-        sequence = next_sequence(self.workspace)
-        target: dict[str, Any] = {
-            "kind": "firmware",
-            "chip": "esp32",
-            "url": "forged/esp32.bin",
-            "size": len(data),
-            "sha256": sha256(data).hexdigest(),
-        }
-        payload: dict[str, Any] = {
-            "schema": 1,
-            "product": self.workspace.product,
-            "version": "6.6.6",
-            "sequence": sequence,
-            "security_version": 0,
-            "published": channels.now(),
-            "targets": [target],
-        }
-        for name, value in changes.items():
-            where, key = (target, name[8:]) if name.startswith("target__") else (payload, name)
-            if value is None:
-                where.pop(key, None)
-            else:
-                where[key] = value
+        payload = forged(next_sequence(self.workspace), data, self.workspace.product, **changes)
         folder = self.workspace.releases / "forged"
         folder.mkdir(exist_ok=True)
         (folder / "esp32.bin").write_bytes(data)

@@ -8,7 +8,6 @@ from .errors import OtaError, require
 
 _NEEDED = object()  # no value fits less
 _MANY = 1 << 30
-_ENTRY = ((dict, None), 0, _MANY, None)  # has its tables in entries/
 _SECONDS = ((int, float), 1, 86400)  # below 0.1 s the esp32 socket takes a time limit for "do not block"
 _ENTRY = ((dict, None), 0, _MANY, None)  # a larger one, which need not be there
 
@@ -26,9 +25,8 @@ _TOP = {
     "trial": ((dict,), 0, _MANY, {}),
 }  # fmt: skip
 _ROOM = __name__.rsplit(".", 1)[0] + ".entries"
-_ENTRIES = (
-    "client", "encryption", "ethernet", "image_signature", "pins", "trial",
-)  # fmt: skip  # each has a module in entries/, if it is configured
+# each has a module in entries/, which is there where it is configured
+_ENTRIES = ("client", "encryption", "ethernet", "image_signature", "pins", "trial")
 _WIFI = {"ssid": ((str,), 1, 32, _NEEDED), "password": ((str, None), 0, 64, None)}
 
 

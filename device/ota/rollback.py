@@ -8,7 +8,8 @@ from .release import image
 
 def begin() -> None:
     """Switch to the slot of the release that was confirmed last, of those that are whole (P3) and not below the security
-    version, nor the running image's own (P7). Raises OtaError: unconfirmed, no-rollback, security-version, no-ota-slots, record."""
+    version, nor the running image's own (P7). Raises OtaError: unconfirmed, no-rollback, security-version, no-ota-slots,
+    record."""
     found, kept = slots.Slots(), record.load()
     found.require_confirmed()
     refusal = OtaError("no-rollback")

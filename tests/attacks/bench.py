@@ -15,14 +15,14 @@ from otactl.board.link import Link
 from otactl.release.sequence import next_sequence
 from otactl.workspace import keys, tls
 from otactl.workspace.workspace import Workspace
-from rig import ADDRESS, HOST, NEW, OLD, Rig, started
+from rig import ADDRESS, FORGED, HOST, NEW, OLD, Rig, started
 from vboard.flash.nor import BLOCK, Flash
 from vboard.flash.nvs import Nvs, NvsError
 
 from attacks import forgery
 from attacks.villain import Answer, Villain
 
-CHANNEL, FILE = "stable.json", "forged/esp32.bin"
+CHANNEL, FILE = "stable.json", FORGED
 
 LET_GO = """
 from ota import release

@@ -2,42 +2,19 @@
 
 import base64
 import json
-from hashlib import sha256
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
-from otactl.release import channels
 from otactl.release.envelope import PAYLOAD_TYPE, pae
 from otactl.workspace import keys
-from rig import NEW
+from rig import NEW, forged
 
 _RAW = "<raw>"
 
 
 def payload(sequence: int, data: bytes = NEW, **changes: Any) -> dict[str, Any]:
-    """A release for the boards of tests/rig.py. target__NAME changes its target; a change of None takes it away."""
-    target: dict[str, Any] = {
-        "kind": "firmware",
-        "chip": "esp32",
-        "url": "forged/esp32.bin",
-        "size": len(data),
-        "sha256": sha256(data).hexdigest(),
-    }
-    made: dict[str, Any] = {
-        "schema": 1,
-        "product": "demo",
-        "version": "6.6.6",
-        "sequence": sequence,
-        "security_version": 0,
-        "published": channels.now(),
-        "targets": [target],
-    }
-    for name, value in changes.items():
-        where, key = (target, name[8:]) if name.startswith("target__") else (made, name)
-        where[key] = value
-        if value is None:
-            del where[key]
-    return made
+    """A release for the boards of tests/rig.py, as its forged()."""
+    return forged(sequence, data, "demo", **changes)
 
 
 def body(sequence: int, field: str, text: str) -> bytes:

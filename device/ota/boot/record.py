@@ -29,7 +29,7 @@ _NO_STATE: dict = {
     "failed": [],  # P6: [sequence, reason], the oldest first
     "held": None,  # [sequence, trials, looks to wait]: its trial met a network that was down
     "refused": None,  # [code, detail] of the last pass, if it ended so
-    "heard": None,  # the newest that its channel has told, as release/fresh.check() gives it
+    "heard": None,  # the newest that its channel has told, as release/fresh.hear() writes it
 }  # fmt: skip
 _FACTS = ("version", "sequence", "security_version", "size", "sha256")
 _loaded = None

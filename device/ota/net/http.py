@@ -15,9 +15,9 @@ def get(address: str, ca=None, start=0, etag=None, size=None, peek=False, way=co
     """Ask for the URL `address` from byte `start` on, for the rest only if the file has `etag` still: steps that return
     the Response with its headers.
 
-    `ca`: PEM or DER. `way`: how TLS is had, as guard.py does. `size`: the file's, where a server does not tell. `peek`: only what the server says of itself,
-    whoever it is, with the body left unread. Settings: allow_http (False), connect_timeout_s (15), read_timeout_s (20)
-    between two bytes, and for all headers. Raises OtaError: bad-url, http-not-allowed, dns, connect, redirect-to-http,
+    `ca`: PEM or DER. `way`: how TLS is had, as guard.py does. `size`: the file's, where a server does not tell. `peek`:
+    only what the server says of itself, whoever it is, with the body left unread. Settings: allow_http (False),
+    connect_timeout_s (15), read_timeout_s (20) between two bytes, and for all headers. Raises OtaError: bad-url, http-not-allowed, dns, connect, redirect-to-http,
     too-many-redirects, tls, cert-…, no-memory, http-status, bad-response, bad-range, stalled, dropped.
     """
     read_ms = int(settings.get("read_timeout_s", 20) * 1000)

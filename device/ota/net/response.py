@@ -97,9 +97,8 @@ class Response:
 
     def _read_line(self) -> bool:
         # Whether self._line is a whole line, or as much of one as is looked at.
-        piece = self.sock.readline(
-            min(_PIECE, _LINE - len(self._line))
-        )  # all of it at once: there may be no such piece
+        # Not all of it at once: there may be no such piece of the heap.
+        piece = self.sock.readline(min(_PIECE, _LINE - len(self._line)))
         if piece is None:
             return False
         if not piece:

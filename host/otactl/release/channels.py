@@ -154,7 +154,7 @@ def renew(place: Workspace, expires: str | None = None) -> Renewed:
         if before:  # to boards one of the same second is no news, and an earlier one is replayed
             at = max(at, before + timedelta(seconds=1))
         payload = _dated(newest, at, until)
-        write_atomic(place.channel_file, envelope.seal(payload, [keyring.signer(place)]))
+        write_atomic(place.channel_file, envelope.seal(payload, keyring.signers(place)))
     return Renewed(place.channel, payload["version"], payload["sequence"], until)
 
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import read_named, write_atomic
-from otactl.release import channels, envelope
+from otactl.release import channels, encrypted, envelope
 from otactl.workspace import keyring, keys
 from otactl.workspace.workspace import Workspace
 
@@ -168,7 +168,7 @@ def _publish(place: Workspace, found: Pending, signatures: Mapping[str, bytes]) 
     payload: dict[str, Any] = json.loads(found.content)
     for target in payload["targets"]:
         path = place.releases / target["url"]
-        if not path.is_file() or sha256(path.read_bytes()).hexdigest() != target["sha256"]:
+        if not path.is_file() or sha256(path.read_bytes()).hexdigest() != encrypted.served(target)[1]:
             raise ReleaseError(f"{path} is missing or not what {found.version} was prepared with: bring it back first")
     newest = channels.current(place)
     if newest and newest["sequence"] >= found.sequence:

@@ -103,7 +103,7 @@ def from_hmac_key(secret: bytes) -> ec.EllipticCurvePrivateKey:
 
 
 def for_board(key: Private) -> str:
-    """What a board gets, as device/ota/release/unwrap.py takes it: {"rsa3072": [p, q, d mod p-1, d mod q-1, 1/q mod p]} or
+    """What a board gets, as device/ota/release/encryption.py takes it: {"rsa3072": [p, q, d mod p-1, d mod q-1, 1/q mod p]} or
     {"ecc256": the scalar}."""
     if isinstance(key, rsa.RSAPrivateKey):
         one = key.private_numbers()

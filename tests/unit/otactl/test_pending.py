@@ -12,8 +12,9 @@ import pytest
 from otactl.cli.main import main
 from otactl.errors import OtactlError
 from otactl.release import channels, envelope, pending
+from otactl.release.encrypted import Asked
 from otactl.release.publish import publish
-from otactl.workspace import keyring, keys
+from otactl.workspace import device_key, keyring, keys
 from otactl.workspace.workspace import Workspace
 
 PSS = ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:32"]
@@ -57,6 +58,13 @@ def test_openssl_signs_what_is_prepared_and_boards_would_take_it(place: Workspac
     assert (place.releases / "1.1.0" / "release.json").read_bytes() == place.channel_file.read_bytes()
     assert {path.name for path in (place.releases / "1.1.0").iterdir()} == {"esp32.bin", "release.json"}
     assert channels.releases(place)[0].channels == {"stable": 1}
+
+
+def test_an_encrypted_release_waits_for_its_signature_too(place: Workspace, hsm: Path, firmware_file) -> None:
+    device = device_key.keep(place, None, device_key.ECC)
+    made = publish(place, [firmware_file()], "1.1.0", payload_only=True, encryption=Asked(public=device.public))
+    assert pending.attach(place, "1.1.0", signature=signed_by_hsm(place, hsm, "1.1.0")).waits == 0
+    assert envelope.unseal(place.channel_file.read_bytes(), [keys.load(hsm).public_key()])["targets"] == made.targets
 
 
 def test_the_lines_that_are_told_do_it(capsys, place: Workspace, hsm: Path, firmware_file, monkeypatch) -> None:

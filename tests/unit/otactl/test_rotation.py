@@ -218,6 +218,15 @@ def test_a_document_that_another_one_has_overtaken_is_not_signed(apart: Workspac
         rotation.sign(apart, kept, [pem("root")])
 
 
+def test_a_release_that_two_have_to_sign_is_not_renewed_by_one(apart: Workspace, pem: Pem) -> None:
+    rotation.add(apart, [keys.load(pem("colleague")).public_key()], "release", [pem("root")])
+    rotation.threshold(apart, "release", 2, [pem("root")])
+    before = apart.channel_file.read_bytes()
+    with pytest.raises(UsageError, match="boards ask for 2 signatures, here are 1"):
+        channels.renew(apart)
+    assert apart.channel_file.read_bytes() == before
+
+
 def test_a_threshold_of_releases_makes_a_publish_wait(apart: Workspace, pem: Pem, firmware_file) -> None:
     rotation.add(apart, [keys.load(pem("colleague")).public_key()], "release", [pem("root")])
     done = rotation.threshold(apart, "release", 2, [pem("root")])
