@@ -126,9 +126,10 @@ def _run(path, names):
 
 def start(names):
     """Everything up to the REPL; `names` is the namespace of __main__."""
+    gc.collect()
+    _make_room_for_names()
     _install()
     _mount()
-    _make_room_for_names()
     gc.collect()
     _vb_link.shims_hold(gc.mem_alloc())
     _limit_stack()
