@@ -108,7 +108,9 @@ class Bench:
         link = Link(str(self.board.port))
         link.enter_repl()
         link.run(SETUP)
-        assert self._look(link) == f"up-to-date {version}"  # all modules are in by now
+        for _ in range(2):  # then all modules are in, and have been in a second time
+            link.run(LET_GO)
+            assert self._look(link) == f"up-to-date {version}"
         return link
 
     def close(self) -> None:

@@ -144,8 +144,7 @@ def test_fault(bench: Bench, row: Row) -> None:
     version, data = bench.publish()
     bench.server.other_host = row.other_host
     with rigs.repl(board) as link:
-        link.run(SETUP)
-        assert bench.run(link, ["status:404"])[0] == "http-status"  # all modules are in by now
+        bench.warm_up(link)
         running, entries, trace = board.slot, rigs.otadata(board), len(board.flash.trace)
         assert running and boots(board) == (running, State.VALID)
         other = "ota_1" if running == "ota_0" else "ota_0"

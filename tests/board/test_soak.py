@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 import rig as rigs
-from faultbench import INSTALLED, LEAK, SETUP, Bench, opened
+from faultbench import INSTALLED, LEAK, Bench, opened
 from faultserver.faults import Fault, Step, parse, random_script, written
 from otactl.board.link import Link
 from otactl.workspace.workspace import Workspace
@@ -124,9 +124,8 @@ def soaked(tmp_path_factory: pytest.TempPathFactory, place: Workspace, template:
     with opened(tmp_path_factory.mktemp("soak"), place, template) as bench:
         bench.rig.publish("1.1.0", IMAGE)
         with rigs.repl(bench.board) as link:
-            link.run(SETUP)
+            bench.warm_up(link)
             link.run(RESTORE)
-            bench.run(link, ["status:404"])  # all modules are in by now
             yield bench, link
             link.run("restore()", timeout_s=20)
             assert bench.run(link, [])[0] == INSTALLED
