@@ -22,6 +22,7 @@ def virtual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Virtual]:
 def board(virtual: Virtual) -> Iterator[Board]:
     made = Board(str(virtual.port))
     made.open()
+    made.fresh()  # whichever test a worker begins with
     yield made
     made.close()
 
