@@ -73,7 +73,7 @@ NEW = image(2)
 FORGED = "forged/esp32.bin"
 
 
-def forged(sequence: int, data: bytes, product: str, **changes: Any) -> dict[str, Any]:
+def forged(data: bytes, **changes: Any) -> dict[str, Any]:
     """The payload of a release that `publish` would not make, of `data` at FORGED. A change of None takes a field away;
     target__NAME changes the target."""
     target: dict[str, Any] = {
@@ -85,9 +85,9 @@ def forged(sequence: int, data: bytes, product: str, **changes: Any) -> dict[str
     }
     payload: dict[str, Any] = {
         "schema": 1,
-        "product": product,
+        "product": "demo",
         "version": "6.6.6",
-        "sequence": sequence,
+        "sequence": 1,
         "security_version": 0,
         "published": channels.now(),
         "targets": [target],
@@ -135,7 +135,8 @@ class Rig:
 
         A change of None takes the field away; target__NAME changes the target. `sign` is another key to sign with.
         """
-        payload = forged(next_sequence(self.workspace), data, self.workspace.product, **changes)
+        own = {"product": self.workspace.product, "sequence": next_sequence(self.workspace)}
+        payload = forged(data, **(own | changes))
         folder = self.workspace.releases / "forged"
         folder.mkdir(exist_ok=True)
         (folder / "esp32.bin").write_bytes(data)

@@ -14,7 +14,7 @@ _RAW = "<raw>"
 
 def payload(sequence: int, data: bytes = NEW, **changes: Any) -> dict[str, Any]:
     """A release for the boards of tests/rig.py, as its forged()."""
-    return forged(sequence, data, "demo", **changes)
+    return forged(data, sequence=sequence, **changes)
 
 
 def body(sequence: int, field: str, text: str) -> bytes:
