@@ -240,7 +240,7 @@ FAULTS: dict[str, tuple[Fault, str, str, str, int]] = {
     "another CA": (another_ca_on_the_board, "CA", "cert-untrusted", "otactl deploy ", 1),
     "NVS is full": (on_board(FULL_NVS), "NVS", "record", "otactl slots ", 1),
     "no memory for TLS": (board_of(idf_heap_kib=60), "memory", "no-memory", "mpremote ", 1),
-    "no memory for the agent": (board_of(heap_kib=112), "memory", "no-memory", "mpremote ", 1),
+    "no memory for the agent": (board_of(heap_kib=100), "memory", "no-memory", "mpremote ", 1),
     "a release that is larger than the slot": (
         forged(target__size=0x1B0001, target__url="https://cdn.test/esp32.bin"), "slots", "too-big", "otactl publish ", 1,
     ),

@@ -102,6 +102,7 @@ def test_a_write_over_old_data_erases_it(made: Made, tmp_path: Path) -> None:
 
 def test_whole_flash_goes_out_and_in_again(made: Made, tmp_path: Path) -> None:
     board = made()
+    board.wait_repl()  # its filesystem is made by then
     esptool(board.port, "read-flash", 0, "ALL", tmp_path / "whole")
     assert (tmp_path / "whole").read_bytes()[:0x100000] == board.flash.read(0, 0x100000)
     esptool(board.port, "erase-flash")
