@@ -110,6 +110,9 @@ class Bench:
         link.run(SETUP)
         for _ in range(2):  # then all modules are in, and have been in a second time
             link.run(LET_GO)
+            self.channel(b"{}")  # which loads what looks for newer keys
+            assert self._look(link) == "envelope-not-json"
+            self.channel(self._good)
             assert self._look(link) == f"up-to-date {version}"
         return link
 
