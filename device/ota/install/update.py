@@ -39,22 +39,18 @@ class Update:
 
     def look(self):
         """Steps until `offer` is the newest release. Raises OtaError with why this board refuses it."""
-        from ..release import envelope, keys, policy
+        from ..release import policy
 
-        gc.collect()  # what was loaded has left pieces behind
         address, kept, running = self._config["url"], self._record, self._slots.running
-        response = yield from link.fetch(self._config, address)
-        raw = yield from response.read(envelope.MOST + 1)
         try:
-            payload = envelope.open_envelope(raw, keys.load(self._config["keys"]))
+            response, payload = yield from self._channel()
         except OtaError as e:
             if not self._config["trust"]:
                 raise
             from ..release import trust
 
-            raw = response = None  # TLS gives its memory back only when nobody knows it
-            response, payload = yield from trust.newest(self._config, e)
-        del raw
+            yield from trust.newest(self._config, e)
+            response, payload = yield from self._channel()
         build = getattr(sys.implementation, "_build", None)
         target = policy.choose(payload, self._config["product"], image.chip(running), build)
         if hasattr(response, "url"):  # by cable no channel speaks, and who pushes has the board in his hands
@@ -89,6 +85,16 @@ class Update:
             "size": size, "sha256": sha256, "url": url.join(address, target["url"]),
         }  # fmt: skip
         release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy")
+
+    def _channel(self):
+        # Steps that return the server's response and the payload of what the channel names. A generator of its own: what it
+        # holds, TLS too, is free for the next connection as soon as it ends, however it ends.
+        from ..release import envelope, keys
+
+        gc.collect()  # what was loaded has left pieces behind
+        response = yield from link.fetch(self._config, self._config["url"])
+        raw = yield from response.read(envelope.MOST + 1)
+        return response, envelope.open_envelope(raw, keys.load(self._config["keys"]))
 
     def _runs(self, size: int, sha256: str):
         # Steps that return whether the running slot holds that very image.

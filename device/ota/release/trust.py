@@ -28,32 +28,33 @@ _NOT_THERE = ("403", "404", "410")  # 403: a bucket's answer, where its list is 
 
 def newest(config: dict, refusal: OtaError):
     """The channel's release was refused; the board may lack newer keys. Steps that install each document after the board's
-    own, until the server has no more; then the channel once more, by these keys. Returns the response and the release's
-    payload. Raises `refusal` where there is no other document; OtaError trust-signature, trust-invalid, trust-write, and
-    what the board trusts is as before; what link.fetch() and open_envelope() raise."""
+    own, until the server has no more: then the channel is to be asked once more. Raises `refusal` where there is no other
+    document; OtaError trust-signature, trust-invalid, trust-write, and what the board trusts is as before; what
+    link.fetch() raises."""
     if refusal.code not in _SIGNERS:
         raise refusal
-    from ..net import link, url  # the one thing here that is not about what was signed
-
     taken = 0
-    while taken < _DOCUMENTS:
-        n = keys.load(config["keys"])[0] + 1
-        try:
-            response = yield from link.fetch(config, url.join(config["url"], f"trust/{n}.json"))
-        except OtaError as e:
-            if e.code != "http-status" or e.detail not in _NOT_THERE:
-                raise
-            break
-        raw = yield from response.read(envelope.MOST + 1)
-        response = None  # TLS gives its memory back only when nobody knows it
-        _take(raw, n, config)
-        say("trust", n)
+    while taken < _DOCUMENTS and (yield from _follow(config)):
         taken += 1
     if not taken:
         raise refusal
-    response = yield from link.fetch(config, config["url"])
-    raw = yield from response.read(envelope.MOST + 1)
-    return response, envelope.open_envelope(raw, keys.load(config["keys"]))
+
+
+def _follow(config: dict):
+    # Steps that install the document after the board's own, and return whether there is one. A generator for each: what it
+    # holds, TLS too, is free for the next connection.
+    from ..net import link, url  # the one thing here that is not about what was signed
+
+    n = keys.load(config["keys"])[0] + 1
+    try:
+        response = yield from link.fetch(config, url.join(config["url"], f"trust/{n}.json"))
+    except OtaError as e:
+        if e.code != "http-status" or e.detail not in _NOT_THERE:
+            raise
+        return False
+    _take((yield from response.read(envelope.MOST + 1)), n, config)
+    say("trust", n)
+    return True
 
 
 def _take(raw: bytes, n: int, config: dict) -> None:
