@@ -120,8 +120,8 @@ def releases(place: Workspace, done: Signed) -> None:
         )
     if done.strange:
         display.warn(
-            f"{', '.join(_names(place, done.strange))}: under a sequence that this workspace has never given out; somebody "
-            "else has signed it, and it was not signed anew. Look at it, and publish a release of yours over it"
+            f"{', '.join(_names(place, done.strange))}: not what this workspace has published there (published.json), so it was "
+            "not signed anew: somebody else has signed it. Look at it, remove it, and publish a release of yours"
         )
 
 

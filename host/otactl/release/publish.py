@@ -10,7 +10,7 @@ from typing import Any
 
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import write_atomic
-from otactl.release import channels, encrypted, envelope, expiry, firmware, pending
+from otactl.release import channels, encrypted, envelope, expiry, firmware, ledger, pending
 from otactl.release.channels import RELEASE, current
 from otactl.release.firmware import Firmware
 from otactl.release.sequence import MAX_INT, next_sequence, take_sequence
@@ -78,6 +78,7 @@ def publish(
     needed = keyring.release_role(workspace).threshold
     signers = [] if payload_only else keyring.signers(workspace, more_keys, enough=not named)
     with workspace.publishing():
+        ledger.begin(workspace)
         sequence = next_sequence(workspace)
         version = version or f"push-{sequence}"
         folder = workspace.releases / version
@@ -109,6 +110,7 @@ def publish(
         pending.require_room(content, needed)
         signatures = envelope.sign(content, signers)
         take_sequence(workspace, sequence)
+        ledger.note(workspace, content)
         folder.mkdir(parents=True, exist_ok=True)  # may be left by a run that was broken off
         for target, one, hidden in zip(targets, loaded, secret, strict=True):
             write_atomic(workspace.releases / target["url"], hidden.file if hidden else one.app)

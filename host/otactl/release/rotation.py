@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from otactl.errors import UsageError
-from otactl.release import resign
+from otactl.release import ledger, resign
 from otactl.release.resign import Signed
 from otactl.workspace import ceremony, keyfiles, keyring, keys, trust
 from otactl.workspace.trust import Role, Trust
@@ -48,6 +48,7 @@ def by_cable_only(place: Workspace, with_keys: Sequence[Path] = ()) -> bool:
 
 def add(place: Workspace, found: Sequence[rsa.RSAPublicKey], role: str, with_keys: Sequence[Path] = ()) -> Changed:
     """Give keys a role. Raises UsageError, and nothing has changed."""
+    ledger.begin(place)
     before = trust.current(place)
     after = before
     for key in found:
@@ -65,6 +66,7 @@ def new(
     The first root key of its own makes the others keys for releases alone: who steals one of them cannot say whom boards
     trust. `out`: where a root key is written to, a stick. Raises UsageError.
     """
+    ledger.begin(place)
     before = trust.current(place)
     made, key = _make(place, role, out, secret)
     after = _given(before, key, ROLES[role])
@@ -80,6 +82,7 @@ def rotate(
 
     Raises UsageError where it is not clear which one is meant.
     """
+    ledger.begin(place)
     before = trust.current(place)
     old = _replaceable(place, before, role, with_keys)
     return _replace(place, before, old, ROLES[role or "both"], secret=secret, out=out, with_keys=with_keys)
@@ -103,6 +106,7 @@ def revoke(
 
 def threshold(place: Workspace, role: str, number: int, with_keys: Sequence[Path] = ()) -> Changed:
     """How many keys of a role have to sign. Raises UsageError."""
+    ledger.begin(place)
     before = trust.current(place)
     held = before.role(role)
     if held.threshold == number:
