@@ -28,7 +28,9 @@ class Scenarios:
 
     def _of(self, *, encrypted: bool) -> Boards:
         if encrypted not in self._boards:
-            self._boards[encrypted] = Boards(self._folder / ("encrypted" if encrypted else "plain"), encrypted=encrypted)
+            self._boards[encrypted] = Boards(
+                self._folder / ("encrypted" if encrypted else "plain"), encrypted=encrypted
+            )
         return self._boards[encrypted]
 
 

@@ -65,9 +65,7 @@ def list_authorities(*, workspace: Path, as_json: bool) -> int:
 @more_keys
 @with_passphrase
 @as_json
-def fetch_root(
-    *, workspace: Path, host: str, store: Path | None, more_keys: tuple[Path, ...], as_json: bool
-) -> int:
+def fetch_root(*, workspace: Path, host: str, store: Path | None, more_keys: tuple[Path, ...], as_json: bool) -> int:
     """Have boards know a public server: by the root that its certificate goes back to."""
     from otactl.release import handover
     from otactl.workspace import public
@@ -119,7 +117,9 @@ def switch_authority(*, workspace: Path, yes: bool, as_json: bool) -> int:
     display.done("the server has a certificate of the new CA; one that runs must be started again")
     if vouches:
         until = f"{former.ends:%Y-%m-%d}"
-        display.show(f"  the former CA vouches for it: a board that knows only that one still knows the server, until {until}")
+        display.show(
+            f"  the former CA vouches for it: a board that knows only that one still knows the server, until {until}"
+        )
     else:
         display.warn(_LOSES)
     display.show("  boards trust the former one until a document without it, or a deploy:")
@@ -130,26 +130,38 @@ def switch_authority(*, workspace: Path, yes: bool, as_json: bool) -> int:
 @verb_of(ca, "ca remove isrg-root-x1")
 @in_workspace
 @click.argument("name", help="As `otactl ca list` has it.")
-@click.option("--yes", is_flag=True, help="No board needs it to know its server.")
+@click.option("--yes", is_flag=True, help="Boards that need it may be lost.")
 @more_keys
 @with_passphrase
 @as_json
-def remove_authority(
-    *, workspace: Path, name: str, yes: bool, more_keys: tuple[Path, ...], as_json: bool
-) -> int:
+def remove_authority(*, workspace: Path, name: str, yes: bool, more_keys: tuple[Path, ...], as_json: bool) -> int:
     """Have boards trust an authority no longer."""
     from otactl.release import handover
     from otactl.workspace import authorities
     from otactl.workspace.workspace import Workspace
 
     place = Workspace.find(workspace)
-    if authorities.removable(place, name).kind == authorities.ROOT and not yes:
-        raise UsageError(
-            f"boards that know their server by {name}, or the one that it redirects to, refuse it from then on "
-            "(cert-untrusted), and take a cable: say --yes where no board needs it"
-        )
+    if not yes and (hurts := _hurts(place, authorities.removable(place, name))):
+        raise UsageError(f"{hurts}: say --yes where that is known")
     gone, handed = handover.remove(place, name, more_keys)
     return _handed(place, handed, f"{gone.name} ({gone.called}) is removed", as_json, one=gone)
+
+
+def _hurts(place: "Workspace", one: "Authority") -> str:
+    """What boards lose without an authority, in words; empty: nothing."""
+    from otactl.workspace import authorities, clients
+
+    if one.kind == authorities.ROOT:
+        return (
+            f"boards whose server, or the one that it redirects to, is known by {one.name} refuse it from then on "
+            "(cert-untrusted), and take a cable"
+        )
+    if names := clients.issued_by(place, one.certificate):
+        return (
+            f"the certificates of {', '.join(names)} are from {one.name}: a server that asks for one (`otactl serve "
+            "--client-certificates`) lets them in no more. `otactl ca client NAME` and `otactl deploy NAME` first"
+        )
+    return ""
 
 
 @verb_of(ca, "ca publish --with /media/stick/root.pem")

@@ -114,7 +114,9 @@ def difference(before: Trust, after: Trust) -> list[str]:
         if before.role(role).threshold != after.role(role).threshold:
             lines.append(f"{role}: {_threshold(after.role(role))}, before {before.role(role).threshold}")
     lines = lines or ["no other keys than before"]
-    return lines + ["the CAs that boards then know their server by, and no others:", *_authorities(after.ca)] if after.ca else lines
+    if after.ca:
+        lines += ["the CAs that boards know servers by from then on, and no others:", *_authorities(after.ca)]
+    return lines
 
 
 def releases(place: Workspace, done: Signed) -> None:

@@ -165,7 +165,7 @@ def fingerprint(certificate: x509.Certificate) -> str:
 
 def key_id(certificate: x509.Certificate) -> bytes:
     """By which those that it signs name its key."""
-    return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest  # type: ignore[arg-type]
+    return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest
 
 
 def issuer_id(certificate: x509.Certificate) -> bytes:
