@@ -45,7 +45,7 @@ def issued_by(place: Workspace, authority: x509.Certificate) -> list[str]:
     found = []
     for path in sorted(_folder(place).glob("*.pem")):
         certificate = issuing.read(path, path.with_suffix(".key")).certificate
-        if issuing.issuer_id(certificate) == issuing.key_id(authority):
+        if issuing.is_from(certificate, authority):
             found.append(path.stem)
     return found
 

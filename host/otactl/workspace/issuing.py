@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -161,6 +162,15 @@ def common_name(certificate: x509.Certificate) -> str:
 def fingerprint(certificate: x509.Certificate) -> str:
     """SHA-256 of its DER, hex."""
     return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def is_from(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    """Whether that authority has signed it."""
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def key_id(certificate: x509.Certificate) -> bytes:
