@@ -84,7 +84,14 @@ def changed(
     if done.missing:
         _ask(done)
         return 0
-    display.show(f"  boards that are on get it at their next look, from releases/trust/{number}.json; nothing by cable")
+    if place.board.get("trust") is False:
+        display.show(
+            "  boards of this workspace take no trust documents (trust = false): `otactl deploy` to each, by cable"
+        )
+    else:
+        display.show(
+            f"  boards that are on get it at their next look, from releases/trust/{number}.json; nothing by cable"
+        )
     releases(place, done.releases)
     display.follow_up(*then)
     return 0

@@ -262,7 +262,9 @@ def _fault(trust: Trust) -> str:
         if set(role.keyids) - set(trust.keys) or len(set(role.keyids)) < len(role.keyids):
             return f"the role {name} names a key that is not there, or one twice"
         if not (type(role.threshold) is int and 1 <= role.threshold <= len(role.keyids)):
-            return f"{role.threshold} of {len(role.keyids)} keys cannot sign for the role {name}"
+            return (
+                f"{role.threshold} of {len(role.keyids)} keys cannot sign for the role {name}: give it more keys first"
+            )
     return _fault_of_ca(trust.ca) if trust.ca else ""
 
 

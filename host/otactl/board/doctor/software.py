@@ -139,6 +139,8 @@ def keys(case: Case) -> Finding:
 
 def _other_version(case: Case, there: int, here: int) -> Finding:
     said = f"the board has trust document {there}, the workspace {here}"
+    if there < here and case.config.get("trust") is False:
+        return warn(f"{said}: it takes none but by cable (trust = false)", case.deploy)
     if there < here:
         return warn(f"{said}: it gets the newer one at its next look, or at once by cable", case.deploy)
     return bad(
