@@ -129,14 +129,20 @@ def start_over(place: Workspace, secret: bytes | None) -> Changed:
 
 
 def change(
-    place: Workspace, before: Trust, wanted: Trust, with_keys: Sequence[Path] = (), *, made: Path | None = None
+    place: Workspace,
+    before: Trust,
+    wanted: Trust,
+    with_keys: Sequence[Path] = (),
+    *,
+    made: Path | None = None,
+    ca: str | None = None,
 ) -> Changed:
     """The document after `before` with the keys and roles of `wanted`, signed with the root keys at hand: finished, or kept
-    for the next signer. Raises UsageError.
+    for the next signer. `ca`: the certificates that boards are to have from then on, PEM. Raises UsageError.
     """
-    _require_nothing_waits(place)
+    require_nothing_waits(place)
     try:
-        after = before.next_version(keys=wanted.keys, root=wanted.root, release=wanted.release)
+        after = before.next_version(keys=wanted.keys, root=wanted.root, release=wanted.release, ca=ca)
         signers = keyring.private(place, ceremony.roots(after, before), [*with_keys, *([made] if made else [])])
         sealed = trust.sign(after, signers)
     except BaseException:
@@ -181,7 +187,8 @@ def _finish(
     return Changed(before, found, document, {}, made, resign.resign(place, with_keys))
 
 
-def _require_nothing_waits(place: Workspace) -> None:
+def require_nothing_waits(place: Workspace) -> None:
+    """Raises UsageError where a document waits for signatures: the next one would take its number."""
     if waits := ceremony.partial(place):
         raise UsageError(
             f"{waits} waits for signatures: `otactl keys sign {waits}`, or remove it, before the next change"
@@ -226,7 +233,7 @@ def _replace(
 
 def _make(place: Workspace, role: str, out: Path | None, secret: bytes | None) -> tuple[Path, rsa.RSAPublicKey]:
     """A new key that has no effect yet. Raises UsageError."""
-    _require_nothing_waits(place)  # before a key is made for nothing
+    require_nothing_waits(place)  # before a key is made for nothing
     if role != "root":
         return keyfiles.stage(place, secret)
     path = out or place.trusted / "root.pem"
