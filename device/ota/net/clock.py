@@ -45,9 +45,10 @@ def believe(now: "int | None") -> bool:
 
 
 def prove(moment: "int | None", until: "int | None" = None) -> None:
-    """What is past for sure, in the board's seconds, raises the floor: by a day and more, as NVS wears. `until`: a moment
-    that is not past, so that a slip in a date far ahead cannot shut the board out for good."""
-    if moment is None or (until is not None and moment > until):
+    """What is past for sure, in the board's seconds, raises the floor: by a day and more, as NVS wears. `until`: of a date
+    that somebody may have mistyped, a moment that is not past. Such a one counts only if the clock, which the server
+    has set, is there too: a slip must not shut the board out, nor make it take what comes for expired."""
+    if moment is None or (until is not None and moment > min(until, time.time() + _DAY_S)):
         return
     if moment > floor() + _DAY_S:
         try:
