@@ -4,31 +4,42 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
 import rig as rigs
-from cryptography.hazmat.primitives.asymmetric import rsa
 from faultbench import LEAK, STRANGER, TAKEN
 from otactl.board.link import Link
 from otactl.release.sequence import next_sequence
 from otactl.workspace import keys, tls
 from otactl.workspace.workspace import Workspace
 from rig import ADDRESS, FORGED, HOST, NEW, OLD, Rig, started
-from vboard.flash.nor import BLOCK, Flash
-from vboard.flash.nvs import Nvs, NvsError
+from trusting import Ring
 
 from attacks import forgery
+from attacks.flashed import Flashed, flashed, unchanged
 from attacks.villain import Answer, Villain
 
 CHANNEL, FILE = "stable.json", FORGED
 
+# What a look needs, or not: taken() counts without it.
 LET_GO = """
-from ota import release
-release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy")
+import sys
+from ota import install, net, release
+release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy", "encryption", "p256")
+for room, name in ((net, "guard"), (install, "decrypt")):
+    sys.modules.pop(room.__name__ + "." + name, None)
+    if hasattr(room, name):
+        delattr(room, name)
 for name in ("source", "pipeline"):
     __import__("ota.install." + name)
+"""
+# Parts that most boards have not, once: the names in them stay on the heap.
+PARTS = """
+from ota.install import decrypt
+from ota.net import guard
+from ota.release import encryption, p256
+del decrypt, guard, encryption, p256
 """
 
 # What an earlier row's well signed release has made the board hear of is no matter of this row's.
@@ -61,7 +72,7 @@ class Row:
 
     `reaches`: how far it comes. "look": the record says why the look ended, no more. "file": it also says that a
     download was begun. "slot": the slot that does not run has been written to. `config`: of the board, other than
-    usual. `after`: what else must be so."""
+    usual. `after`: what else must be so. `parts`: whether the board uses pins, a certificate of its own or a device key."""
 
     code: str
     gains: str
@@ -69,17 +80,7 @@ class Row:
     reaches: Literal["look", "file", "slot"] = "look"
     config: dict[str, Any] = field(default_factory=dict)
     after: "Callable[[Bench], None] | None" = None
-
-
-@dataclass(frozen=True)
-class Flashed:
-    """What lies in a board's flash: SHA-256 of each slot and of otadata, and the record."""
-
-    slots: dict[str, str]
-    otadata: str
-    job: dict[str, Any]
-    state: dict[str, Any]
-    numbers: dict[str, int]
+    parts: bool = False
 
 
 class Bench:
@@ -91,7 +92,10 @@ class Bench:
         self.key = keys.load(rig.workspace.key_file)
         self.keyid = keys.keyid(self.key.public_key())
         self.heard: list[str] = []  # what the last attack's server was asked for
-        self.his_key = rsa.generate_private_key(public_exponent=65537, key_size=3072)
+        self.heard_next_door: list[str] = []  # the same of its neighbour
+        self.ring = Ring(a=self.key)  # x: his
+        self.his_key = self.ring["x"]
+        self._changed = False  # whether the configuration is another than the usual one
         self.villain = Villain(rig.workspace.releases, rig.workspace.tls)
         self.neighbour = Villain(rig.workspace.releases, None)  # a device on the board's network, without TLS
         rig.network.hosts[STRANGER] = ADDRESS
@@ -100,20 +104,27 @@ class Bench:
         self.board = started(rig.board())
         self.board.wait_text("ota: up-to-date 1.0.0", 20)
         self._good = rig.workspace.channel_file.read_bytes()
-        rigs.configure(self.board, read_timeout_s=1, connect_timeout_s=2, tries=1)
+        rigs.configure(self.board, pins=["ab" * 32], client={}, encryption={})  # brings what these take
+        rigs.configure(
+            self.board, read_timeout_s=1, connect_timeout_s=2, tries=1, pins=None, client=None, encryption=None
+        )
         self._config = rigs.ask(self.board, "print(open('/etc/ota/config.json').read())").strip()
-        self._link = self._entered("1.0.0")
+        self._version, self._parts = "1.0.0", False
+        self._link = self._entered()
 
-    def _entered(self, version: str) -> Link:
+    def _entered(self) -> Link:
         link = Link(str(self.board.port))
         link.enter_repl()
         link.run(SETUP)
+        if self._parts:
+            link.run(PARTS)
+        link.put("/put", b"")  # as rows do: the names of that stay too
         for _ in range(2):  # then all modules are in, and have been in a second time
             link.run(LET_GO)
             self.channel(b"{}")  # which loads what looks for newer keys
             assert self._look(link) == "envelope-not-json"
             self.channel(self._good)
-            assert self._look(link) == f"up-to-date {version}"
+            assert self._look(link) == f"up-to-date {self._version}"
         return link
 
     def close(self) -> None:
@@ -152,17 +163,35 @@ class Bench:
         seen = len(self.board.text)
         self.board.reset()
         self.board.wait_text(f"ota: up-to-date {version}", 60, since=seen)
-        self._link = self._entered(version)
+        self._version = version
+        self._link = self._entered()
 
     def reform(self) -> None:
         """The villain is sound again, and serves the newest good release."""
         self.villain.reform()
+        self.neighbour.reform()
         self.channel(self._good)
         self.network.ntp_off_s, self.network.hosts = 0.0, dict(self._hosts)
+        if self._changed:
+            self.configure()
+            self._changed = False
 
     def run(self, code: str) -> str:
         """What this prints on the board."""
         return self._link.run(code).strip()
+
+    def put(self, path: str, data: "bytes | str") -> None:
+        """A file of the board's, as its owner has put it there."""
+        self._link.put(path, data.encode() if isinstance(data, str) else data)
+
+    def configure(self, **changes: Any) -> None:
+        """The board's configuration is the usual one with these changes, until the attack is over."""
+        if changes or self._changed:
+            self._changed = True
+            self._link.run(
+                f"import json\nc = json.loads({self._config!r})\nc.update({changes!r})\n"
+                "with open('/etc/ota/config.json', 'w') as f:\n    json.dump(c, f)\ndel c, f, json"
+            )
 
     # --- what comes of it -----------------------------------------------------------------------------------------
 
@@ -185,70 +214,32 @@ class Bench:
 
     def flashed(self) -> Flashed:
         """What lies in flash now."""
-        table, read = self.board.table, self.board.flash.read
-        otadata, nvs = table.otadata, table.find("nvs")
-        assert otadata and nvs
-        copy = self.rig.root / "nvs.bin"  # to mount it may change it
-        copy.write_bytes(read(nvs.offset, nvs.size).ljust(BLOCK, b"\xff"))
-        store = Nvs(Flash(copy, BLOCK), 0, nvs.size)
-        return Flashed(
-            {slot.label: sha256(read(slot.offset, slot.size)).hexdigest() for slot in table.ota_slots},
-            sha256(read(otadata.offset, otadata.size)).hexdigest(),
-            rigs.recorded(store, "job"),
-            rigs.recorded(store, "state"),
-            {key: _number(store, key) for key in ("offset", "proven")},
-        )
+        return flashed(self.board, self.rig.root / "nvs.bin")
 
     def attacked(self, row: Row) -> None:
         """The row's attack ends in its code, and nothing that boots has changed, nor what the board has come to."""
-        before, heap = self.flashed(), self.taken()
+        if row.parts != self._parts:  # a prompt of its own: boards without them have more memory
+            self._link.close()
+            self._parts = row.parts
+            self._link = self._entered()
+        heap = self.taken()
         self.villain.asked.clear()
+        self.neighbour.asked.clear()
         self._link.run(FORGET)
         try:
-            self._configure(row.config)
+            self.configure(**row.config)
             row.begin(self)
+            before = self.flashed()
             said = self.look()
+            after = self.flashed()
         finally:
-            self.heard = list(self.villain.asked)
+            self.heard, self.heard_next_door = list(self.villain.asked), list(self.neighbour.asked)
             self.reform()
-            if row.config:
-                self._configure({"product": "demo"})
-        after = self.flashed()
         assert said.split()[0] == row.code, said
-        _unchanged(before, after, str(self.board.slot), row)
+        unchanged(before, after, str(self.board.slot), row.code, row.reaches)
         if row.after:
             row.after(self)
         assert abs(self.taken() - heap) <= LEAK, self.taken() - heap
-
-    def _configure(self, changes: dict[str, Any]) -> None:
-        if changes:
-            self._link.run(
-                f"import json\nc = json.loads({self._config!r})\nc.update({changes!r})\n"
-                "with open('/etc/ota/config.json', 'w') as f:\n    json.dump(c, f)\ndel c, f, json"
-            )
-
-
-def _number(store: Nvs, key: str) -> int:
-    try:
-        return store.get_i32(store.namespace("ota"), key)
-    except NvsError:  # never written
-        return 0
-
-
-def _unchanged(before: Flashed, after: Flashed, running: str, row: Row) -> None:
-    assert after.otadata == before.otadata
-    assert after.slots[running] == before.slots[running]
-    said = [] if row.code == "up-to-date" else [row.code]
-    assert (after.state["refused"] or [])[:1] == said
-    kept = {key: value for key, value in before.state.items() if key not in ("refused", "heard")}
-    assert {key: value for key, value in after.state.items() if key not in ("refused", "heard")} == kept
-    assert after.numbers["proven"] == before.numbers["proven"]
-    if row.reaches != "slot":
-        assert after.slots == before.slots
-    if row.reaches == "look":
-        assert (after.job, after.numbers) == (before.job, before.numbers)
-    else:
-        assert after.job["phase"] in ("writing", "failed")
 
 
 @contextmanager

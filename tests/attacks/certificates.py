@@ -35,9 +35,17 @@ def own_ca(tls: Path) -> Owned:
     return Owned(certificate, key)
 
 
-def issued(host: str, issuer: Owned | None = None, *, client: bool = False, ca: bool = False) -> Owned:
-    """A certificate for `host` that `issuer` has signed, None: itself. `client`: good for clients only."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def issued(
+    host: str,
+    issuer: Owned | None = None,
+    *,
+    client: bool = False,
+    ca: bool = False,
+    key: ec.EllipticCurvePrivateKey | None = None,
+) -> Owned:
+    """A certificate for `host` that `issuer` has signed, None: itself. `client`: good for clients only. `key`: None makes
+    one."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)
     use = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
@@ -55,6 +63,11 @@ def issued(host: str, issuer: Owned | None = None, *, client: bool = False, ca: 
         .sign(issuer.key if issuer else key, hashes.SHA256())
     )
     return Owned(made, key)
+
+
+def fingerprint(shown: Owned) -> str:
+    """SHA-256 of a certificate, as a pin has it."""
+    return shown.certificate.fingerprint(hashes.SHA256()).hex()
 
 
 def context(folder: Path, shown: Owned, *above: Owned) -> ssl.SSLContext:

@@ -106,6 +106,19 @@ ELSEWHERE = [
         _REFUSALS + "test_lower_security_version_is_refused",
     ),
     Elsewhere(
+        "fast-forward: the highest sequence, heard of a stolen key, once that key is revoked",
+        "up-to-date",
+        "boards that take no release any more",
+        "board/test_trust_documents.py::"
+        "test_sequence_that_a_thief_was_heard_with_binds_no_longer_once_his_key_is_revoked",
+    ),
+    Elsewhere(
+        "trust document: a chain without end",
+        "trust-behind",
+        "the board's time: no look ends",
+        "board/test_trust_documents.py::test_chain_without_end_is_taken_in_pieces",
+    ),
+    Elsewhere(
         "image key: signed with another key",
         "image-key",
         "software of the release key's thief",

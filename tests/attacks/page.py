@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from attacks import test_answers, test_releases, test_transport
+from attacks import test_answers, test_demands, test_documents, test_releases, test_transport
 from attacks.bench import Row
 from attacks.elsewhere import ELSEWHERE
 
@@ -13,6 +13,8 @@ HERE: dict[str, dict[str, Row]] = {
     "attacks/test_releases.py::test_release": test_releases.ROWS,
     "attacks/test_answers.py::test_answer": test_answers.ROWS,
     "attacks/test_transport.py::test_transport": test_transport.ROWS,
+    "attacks/test_documents.py::test_document": test_documents.ROWS,
+    "attacks/test_demands.py::test_demand": test_demands.ROWS,
 }
 _REACHED = {"look": "", "file": " ¹", "slot": " ²"}
 

@@ -95,7 +95,7 @@ def _into_the_lan(bench: Bench) -> None:
 
 
 def _neighbour_heard_nothing(bench: Bench) -> None:
-    assert bench.neighbour.asked == []
+    assert bench.heard_next_door == []
 
 
 def _moved_row(code: str, location: str, gains: str = REACH) -> Row:

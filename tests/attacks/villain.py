@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 import listening
-from faultserver.delivery import finish
+from faultserver.delivery import finish, wait_for_close
 from faultserver.exchange import BadRequest, Folder, Request, read_request
 from otactl.server.server import context
 
@@ -103,8 +103,17 @@ class Villain:
             if self.context is None:
                 yield plain
                 return
-            with self.context.wrap_socket(plain, server_side=True) as secured:
+            with self._shaken(plain, self.context) as secured:
                 yield secured
+
+    def _shaken(self, plain: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
+        # To close with bytes unread is a reset, which loses the alert that says why: the board ends what failed.
+        with plain.dup() as held:
+            try:
+                return context.wrap_socket(plain, server_side=True)
+            except OSError:
+                wait_for_close(held, _PATIENCE_S, self._over)
+                raise
 
     def _sound(self, connection: socket.socket, request: Request) -> None:
         reply = self._folder.answer(request)

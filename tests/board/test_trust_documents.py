@@ -19,6 +19,7 @@ from vboard.board import Board
 from vboard.flash.otadata import State
 
 Kept = dict[str, bytes]
+HIGHEST, TOO_BIG = (1 << 31) - 1, 0x1B0001
 
 
 @pytest.fixture
@@ -205,6 +206,42 @@ def test_board_that_takes_no_documents(rig: Rig, ring: Ring) -> None:
     assert not [one.path for one in rig.transfers[sent:] if "trust" in one.path]
     assert "release/trust.mpy" in agent.compiled({})
     assert "release/trust.mpy" not in agent.compiled({"trust": False})
+
+
+def test_sequence_that_a_thief_was_heard_with_binds_no_longer_once_his_key_is_revoked(rig: Rig, ring: Ring) -> None:
+    """TUF's recovery from a fast-forward. The floors stay: what was confirmed, and what was proven of the date."""
+    board = started(rig.board())
+    board.wait_text("ota: up-to-date 1.0.0", 20)
+    rigs.configure(board, tries=1)
+    good = rig.workspace.channel_file.read_bytes()
+    rig.forge(sign=ring["a"], sequence=HIGHEST, target__size=TOO_BIG)
+    assert update_code(board) == "too-big"
+    rig.workspace.channel_file.write_bytes(good)
+    refuses(board, "replayed")
+    before = floors(board)
+    settle(rig, ring, ring.document(2, "r", "a"), "ar")  # another root key, and the same for releases
+    resign(rig.workspace)
+    assert update_code(board) == "replayed"
+    assert trusts(board) == (2, [ring.keyid("a")], 1)
+    settle(rig, ring, ring.document(3, "r", "b"), "r")
+    owns(rig, ring, "b")
+    assert update_code(board) == "up-to-date"
+    assert (trusts(board), floors(board)) == ((3, [ring.keyid("b")], 1), before)
+    ours = rig.workspace.channel_file.read_bytes()
+    rig.forge(sign=ring["a"], sequence=HIGHEST, target__size=TOO_BIG)
+    refuses(board, "unknown-key")
+    rig.workspace.channel_file.write_bytes(ours)
+    rig.publish("1.1.0", NEW)
+    installs(board, "1.1.0", NEW)
+    rig.workspace.channel_file.write_bytes(ours)
+    assert update_code(board) == "replayed"  # and what is heard of the new key binds
+
+
+def floors(board: Board) -> tuple[int, int, int]:
+    """What never falls: the sequence, the security version, and the proven date."""
+    store = rigs.nvs(board)
+    state = rigs.recorded(store, "state")
+    return state["floor_sequence"], state["floor_security"], store.get_i32(store.namespace("ota"), "proven")
 
 
 def test_ordinary_look_neither_loads_the_part_nor_asks_for_a_document(rig: Rig) -> None:

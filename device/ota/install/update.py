@@ -43,20 +43,20 @@ class Update:
 
         address, kept, running = self._config["url"], self._record, self._slots.running
         try:
-            response, payload = yield from self._channel()
+            response, payload, signers = yield from self._channel()
         except OtaError as e:
             if not self._config["trust"]:
                 raise
             from ..release import trust
 
             yield from trust.newest(self._config, e)
-            response, payload = yield from self._channel()
+            response, payload, signers = yield from self._channel()
         build = getattr(sys.implementation, "_build", None)
         target = policy.choose(payload, self._config["product"], image.chip(running), build)
         if hasattr(response, "url"):  # by cable no channel speaks, and who pushes has the board in his hands
             from ..release import fresh
 
-            fresh.hear(payload, kept, address)
+            fresh.hear(payload, kept, address + signers)
         if response.valid_to is not None:
             clock.prove(dates.parse(payload["published"]), response.valid_to)
         size, sha256 = target["size"], target["sha256"].lower()
@@ -87,14 +87,15 @@ class Update:
         release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy")
 
     def _channel(self):
-        # Steps that return the server's response and the payload of what the channel names. A generator of its own: what it
-        # holds, TLS too, is free for the next connection as soon as it ends, however it ends.
+        # Steps that return the server's response, the payload of what the channel names, and who may sign there. A generator
+        # of its own: what it holds, TLS too, is free for the next connection as soon as it ends, however it ends.
         from ..release import envelope, keys
 
         gc.collect()  # what was loaded has left pieces behind
         response = yield from link.fetch(self._config, self._config["url"])
         raw = yield from response.read(envelope.MOST + 1)
-        return response, envelope.open_envelope(raw, keys.load(self._config["keys"]))
+        trusted = keys.load(self._config["keys"])
+        return response, envelope.open_envelope(raw, trusted), f" {trusted[2]} {sorted(trusted[1])}"
 
     def _runs(self, size: int, sha256: str):
         # Steps that return whether the running slot holds that very image.

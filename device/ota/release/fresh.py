@@ -12,14 +12,16 @@ from ..net import clock, dates
 _DAY_S = const(86400)
 
 
-def hear(payload: dict, kept, url: str) -> None:
-    """Hold a release that the channel at `url` names against the record and the clock, which the program may have set
-    back behind what is proven. The record's `heard` is then [CRC-32 of `url`, sequence, published, when], in seconds
-    and in days since 2000: it is written when something newer came, else once a day, as NVS wears. Raises OtaError:
-    replayed, expired."""
+def hear(payload: dict, kept, channel: str) -> None:
+    """Hold a release that `channel` names against the record and the clock, which the program may have set back behind
+    what is proven. `channel`: its address and whose signatures count there, so that what the keys of before have told is
+    forgotten: who has stolen one had the highest sequence there is (The Update Framework's recovery from a fast-forward,
+    specification 5.3.11). The record's `heard` is then [CRC-32 of `channel`, sequence, published, when], in seconds and in
+    days since 2000: it is written when something newer came, else once a day, as NVS wears. Raises OtaError: replayed,
+    expired."""
     now, epoch, heard = max(time.time(), clock.floor()), dates.EPOCH, kept.state["heard"]
     newest = [
-        binascii.crc32(url.encode()),
+        binascii.crc32(channel.encode()),
         payload["sequence"],
         (dates.parse(payload["published"]) or epoch) - epoch,
     ]

@@ -94,6 +94,7 @@ def _held(document: dict, n: int, product: str) -> dict:
     require(document["version"] == n, "version", document["version"])
     require(document["product"] == product, "product", document["product"])
     require(len(document["keys"]) <= _KEYS, "keys")
+    require(fits(document.get("ca"), (str, None), 1, envelope.MOST), "ca")
     held: dict = {"version": n, "keys": {keyid: _modulus(keyid, text) for keyid, text in document["keys"].items()}}
     for role in ("root", "release"):
         named, threshold = set(document[role]["keys"]), document[role]["threshold"]

@@ -147,7 +147,7 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "replayed": (
         "The channel's file is older than what this channel has named to the board before.",
-        "Find out who serves an old file; publishing a new release ends it.",
+        "Find out who serves an old file; a new release ends it, or `otactl keys revoke` where a stolen key was heard.",
     ),
     "expired": (
         "The channel's release has expired: nobody has renewed it, or somebody withholds what is newer.",

@@ -151,7 +151,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "with a threshold above its keys": (lambda: RING.forged(NEXT, "rs", root=role("rs", 3)), "trust-invalid 3 root"),
     "with a threshold that is true": (lambda: RING.forged(NEXT, "rs", release=role("b", True)), "trust-invalid 3 release"),
     "with a threshold of one and a half": (lambda: RING.forged(NEXT, "rs", root=role("rs", 1.5)), "trust-invalid 3 root"),
-    "whose CA certificates are no text": (lambda: RING.forged(NEXT, "rs", ca=5), "trust-invalid 3"),
+    "whose CA certificates are no text": (lambda: RING.forged(NEXT, "rs", ca=5), "trust-invalid 3 ca"),
 }  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def test_the_sources_are_read_at_all() -> None:
 
 def test_every_code_that_the_agent_raises_has_a_sentence() -> None:
     # `heap`, `filesystem`: details of a failed check, whose code is check-…; the others of `trust-invalid`
-    inner = {"heap", "filesystem", "version", "product", "keys", "modulus", "keyid"}
+    inner = {"heap", "filesystem", "version", "product", "keys", "modulus", "keyid", "ca"}
     assert raised() - inner <= CODES.keys(), sorted(raised() - inner - CODES.keys())
     assert checks() <= CODES.keys()
 
