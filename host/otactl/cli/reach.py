@@ -58,7 +58,8 @@ def reached_by(
         tap = logs.Journal(opened.enter_context(logs.LogFile(log))) if log else None
         link = kind(board, slow=slow, tell=Waits(bars, moves=bars.moves), tap=tap, stop=bars.stop)
         say_which(board, link.path)
-        yield opened.enter_context(link)
+        opened.enter_context(link)
+        yield link
 
 
 def say_which(board: str, path: str) -> None:

@@ -112,7 +112,7 @@ class Loop:
             if line and not line.startswith(_OURS):
                 self._raised.append(_plain(line))
                 self._told.note(_plain(line))
-        else:
+        elif line or not self._bench.ended:  # at the prompt, empty ones are the board's
             self._say(line)
         if _RESET.search(line):
             self._told.note(
