@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from otactl.cli.main import main
+from rig import NEW, TRIAL, Rig, boots, configure, started
 from vboard.board import Board
 
 HOST = Path(__file__).resolve().parents[2] / "host"
@@ -116,3 +118,46 @@ def test_folder_without_a_main_module(dev: Dev) -> None:
     dev.start()
     dev.wait(r"has no app\.py: an application begins there: main\.py is not it")
     assert dev.process.wait(10) == 2
+
+
+def test_two_boards_and_one_that_is_not_there(rig: Rig, capfd: pytest.CaptureFixture[str]) -> None:
+    boards = [rig.board(deployed=False) for _ in range(2)]
+    for board in boards:
+        board.power_on()
+    for board in boards:
+        board.wait_repl()
+    folder = rig.root / "lesson"
+    folder.mkdir()
+    (folder / "app.py").write_text("print('lesson one')")
+    words = ["dev", str(folder), *(str(board.port) for board in boards), str(rig.root / "nowhere")]
+    threading.Thread(target=_stop_after, args=(boards,), daemon=True).start()
+    assert main(words) == 1
+    out = capfd.readouterr().out
+    assert len(re.findall(r"port +lesson one", out)) == 2
+    assert len(re.findall(r"port +given back", out)) == 2
+    assert re.search(r"nowhere +failed +.*no such port", out)
+
+
+def _stop_after(boards: list[Board]) -> None:
+    for board in boards:
+        board.wait_text("dev: end", 30)
+    time.sleep(0.3)  # until otactl has read it
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_board_on_trial_is_left_alone(rig: Rig, capfd: pytest.CaptureFixture[str]) -> None:
+    board = started(rig.board())
+    configure(
+        board, trial={**TRIAL, "checks": [{"check": "healthy", "timeout_s": 30}], "deadline_s": 60, "watchdog_s": 90}
+    )
+    rig.publish("1.1.0", NEW)
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ota: trial 1.1.0", 40, since=seen)
+    folder = rig.root / "lesson"
+    folder.mkdir()
+    (folder / "app.py").write_text("print('lesson one')")
+    assert main(["dev", str(folder), str(board.port)]) == 1
+    assert "has a release on trial" in capfd.readouterr().err
+    assert "lesson one" not in board.text
+    assert boots(board)[0] == "ota_1"
