@@ -66,7 +66,7 @@ lint: $(READY) typings/ready ## ruff and mypy, for the host and for the device
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy host/otactl host/otactl_pytest host/vboard host/faultserver
-	@$(BIN)/mypy --config-file device/mypy.ini device/ota device/cable.py
+	@$(BIN)/mypy --config-file device/mypy.ini device/ota device/cable.py device/dev.py
 
 typings/ready: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target typings micropython-esp32-stubs

@@ -18,7 +18,6 @@ from otactl.errors import RigError, UsageError
 _CARRIED = Path(__file__).resolve().parents[1] / "_agent"  # a wheel has it (pyproject.toml), a checkout does not
 _CHECKOUT = Path(__file__).resolve().parents[3]
 HOOKS, SOURCES = (_CARRIED, _CARRIED / "ota") if _CARRIED.is_dir() else (_CHECKOUT, _CHECKOUT / "device" / "ota")
-_CABLE = SOURCES.parent / "cable.py"
 _PARTS: dict[str, tuple[str, ...]] = {
     "net/wifi.py": ("wifi",),
     "net/ethernet.py": ("ethernet",),
@@ -94,15 +93,25 @@ def _mpy(name: str, source: bytes) -> bytes:
 
 def cable() -> str:
     """The code that lets a board take an update from its cable, without its docstrings. Raises RigError."""
+    return _sent("cable.py")
+
+
+def dev() -> str:
+    """The code that runs an application from a board's memory, without its docstrings. Raises RigError."""
+    return _sent("dev.py")
+
+
+def _sent(name: str) -> str:
+    """Code that is sent into a board's memory, and installed nowhere."""
     try:
-        source = _CABLE.read_text(encoding="utf-8")
+        source = (SOURCES.parent / name).read_text(encoding="utf-8")
     except OSError:
         raise _missing() from None
     with _one_thread:  # CPython 3.11 counts the depth of a syntax tree for all threads together, and raises SystemError
         return _bare(source)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)
 def _bare(source: str) -> str:
     tree = ast.parse(source)
     for node in ast.walk(tree):

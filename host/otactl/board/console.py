@@ -76,10 +76,14 @@ class Console:
             self.patience.tick()
         cut = self._received.find(b"\n") + 1 or _LONGEST
         taken, self._received = self._received[:cut], self._received[cut:]
-        line = taken.decode(errors="replace").strip("\r\n> ")
+        line = self._text(taken.decode(errors="replace"))
         if self._tap:
             self._tap(line)
         return line
+
+    def _text(self, line: str) -> str:
+        """A line without its end, and without a prompt before it."""
+        return line.strip("\r\n> ")
 
     def lines(self, timeout_s: float) -> Iterator[str]:
         """Lines until none comes for `timeout_s`, or `_over`."""

@@ -10,6 +10,7 @@ from types import FrameType
 import otactl.cli.board_verbs
 import otactl.cli.ca_verbs
 import otactl.cli.console_verbs
+import otactl.cli.dev_verb
 import otactl.cli.doctor_verb
 import otactl.cli.hil_verb
 import otactl.cli.key_verbs

@@ -57,18 +57,18 @@ class Ending:
 One = Callable[[Entry, Row], Ending]
 
 
-def run(entries: Sequence[Entry], one: One, *, as_json: bool = False) -> int:
+def run(entries: Sequence[Entry], one: One, *, as_json: bool = False, until_stopped: bool = False) -> int:
     """Do `one` for all of them at once; 0 where it went well for every board, else 1.
 
     `as_json`: nothing but {"boards": {name: told}} in the end. Raises KeyboardInterrupt or SystemExit, once all
-    boards are left in order and what became of each is shown.
+    boards are left in order and what became of each is shown. `until_stopped`: Ctrl-C is how it ends, and is not raised.
     """
     endings, stopped = gathered(entries, one, lines=not as_json, rows=not as_json)
     if as_json:
         print(json.dumps({"boards": {name: end.told for name, end in endings.items()}}, indent=1))
     else:
         display.show_table(_table(endings))
-    if stopped:
+    if stopped and not (until_stopped and isinstance(stopped, KeyboardInterrupt)):
         raise stopped
     return 0 if all(end.well for end in endings.values()) else 1
 

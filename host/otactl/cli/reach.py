@@ -2,8 +2,9 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from otactl.board import logs, ports
 from otactl.board.link import Link
@@ -13,6 +14,7 @@ from otactl.errors import UsageError
 from otactl.workspace.roster import AUTO
 from otactl.workspace.workspace import Workspace
 
+Way = TypeVar("Way", bound=Link)
 _FIRST_S = 3.0  # after the first word of a wait, which comes after two seconds
 _EVERY_S = 15.0
 
@@ -42,12 +44,22 @@ class Waits:
 @contextlib.contextmanager
 def reached(board: str, slow: float, bars: Shown, *, log: Path | None = None) -> Iterator[Link]:
     """The board at its prompt. `log`: a file for its console. Raises RigError."""
+    with reached_by(Link, board, slow, bars, log=log) as link:
+        yield link
+
+
+@contextlib.contextmanager
+def reached_by(
+    kind: Callable[..., Way], board: str, slow: float, bars: Shown, *, log: Path | None = None
+) -> Iterator[Way]:
+    """The same by a link of another kind."""
     bars.wait("waiting for the board")
     with contextlib.ExitStack() as opened:
         tap = logs.Journal(opened.enter_context(logs.LogFile(log))) if log else None
-        link = Link(board, slow=slow, tell=Waits(bars, moves=bars.moves), tap=tap, stop=bars.stop)
+        link = kind(board, slow=slow, tell=Waits(bars, moves=bars.moves), tap=tap, stop=bars.stop)
         say_which(board, link.path)
-        yield opened.enter_context(link)
+        opened.enter_context(link)
+        yield link
 
 
 def say_which(board: str, path: str) -> None:
