@@ -70,7 +70,8 @@ def new(
     before = trust.current(place)
     made, key = _make(place, role, out, secret)
     after = _given(before, key, ROLES[role])
-    if role == "root" and before.root == before.release:
+    first = before.version == 1 or len(before.root.keyids) == 1
+    if role == "root" and first and before.root == before.release:
         after = replace(after, root=Role((keys.keyid(key),)))
     return change(place, before, after, with_keys, made=made)
 
@@ -237,10 +238,17 @@ def _make(place: Workspace, role: str, out: Path | None, secret: bytes | None) -
     if role != "root":
         return keyfiles.stage(place, secret)
     path = out or place.trusted / "root.pem"
+    if out and _is_shared(place, out):
+        raise UsageError(f"{out} is in the workspace, where git takes it along: name a file outside, on a stick")
     if path.exists():
         raise UsageError(f"{path} is there already, and a key is never overwritten: name another file with --out")
     make = keys.generate if out else keys.make
     return path, make(path, secret).public_key()
+
+
+def _is_shared(place: Workspace, out: Path) -> bool:
+    folder = out.resolve().parent
+    return folder.is_relative_to(place.root.resolve()) and folder != place.trusted.resolve()
 
 
 def _replaceable(place: Workspace, before: Trust, role: str | None, with_keys: Sequence[Path]) -> str:

@@ -55,7 +55,7 @@ def keep(place: Workspace, given: Path | None, scheme: str | None = None) -> Kep
     if made:
         key = wanted or generate(scheme or RSA)
         path.parent.mkdir(exist_ok=True)
-        write_atomic(path.parent / ".gitignore", f"{path.name}\n".encode())
+        write_atomic(path.parent / ".gitignore", b"*.pem\n!*.pub.pem\n")  # one that was moved away, too
         write_private(path, _pem(key))
     else:
         key = load(path)

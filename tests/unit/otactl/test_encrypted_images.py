@@ -187,7 +187,7 @@ def test_whatever_reads_releases_knows_the_encrypted_file(place: Workspace, file
 def test_new_device_key_is_private_and_kept_out_of_git(place: Workspace) -> None:
     made = device_key.keep(place, None, "ecc256")
     assert stat.S_IMODE(made.file.stat().st_mode) == 0o600
-    assert (made.file.parent / ".gitignore").read_text() == "device.pem\n"
+    assert (made.file.parent / ".gitignore").read_text() == "*.pem\n!*.pub.pem\n"
     assert device_key.same(device_key.load_public(made.public), device_key.load(made.file).public_key())
     before = made.file.read_bytes()
     again = device_key.keep(place, None)

@@ -327,3 +327,37 @@ def test_boards_are_told_of_the_newest_document(apart: Workspace) -> None:
     held = json.loads(trust.for_board(trust.current(apart)))
     assert (held["version"], held["release"]["keys"]) == (2, [keyid(apart.key_file)])
     assert ceremony.partial(apart) is None
+
+
+def test_a_document_that_boards_can_get_is_the_newest_though_the_disk_was_full(
+    apart: Workspace, pem: Pem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = trust.write_atomic
+
+    def full(path: Path, data: bytes, *mode: int) -> None:
+        if path == trust.kept(apart):
+            raise OSError(28, "No space left on device", str(path))
+        write(path, data, *mode)
+
+    monkeypatch.setattr(trust, "write_atomic", full)
+    with pytest.raises(OSError, match="No space left"):
+        rotation.add(apart, [keys.load(pem("colleague")).public_key()], "release", [pem("root")])
+    served = (trust.folder(apart) / "3.json").read_bytes()
+    monkeypatch.undo()
+    rotation.add(apart, [keys.load(pem("second")).public_key()], "release", [pem("root")])
+    assert (trust.folder(apart) / "3.json").read_bytes() == served
+    assert trust.verify((trust.folder(apart) / "4.json").read_bytes(), trust.read(served)).version == 4
+
+
+def test_a_further_root_key_takes_nothing_from_those_that_are_there(place: Workspace, pem: Pem, tmp_path: Path) -> None:
+    rotation.add(place, [keys.load(pem("colleague")).public_key()], "both")
+    rotation.threshold(place, "root", 2, [pem("colleague")])
+    before = trust.current(place).root
+    rotation.new(place, "root", secret=None, out=tmp_path / "root.pem", with_keys=[pem("colleague")])
+    assert trust.current(place).root == Role((*before.keyids, keyid(tmp_path / "root.pem")), 2)
+
+
+def test_a_root_key_is_not_written_where_git_takes_it_along(place: Workspace) -> None:
+    with pytest.raises(UsageError, match="git takes it along"):
+        rotation.new(place, "root", secret=None, out=place.root / "root.pem")
+    assert not (place.root / "root.pem").exists()
