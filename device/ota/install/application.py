@@ -8,11 +8,24 @@ from micropython import const
 
 from ..boot import record
 from ..errors import OtaError, require
-from . import tree
+from . import let_go
 from .archive import Reader
 
 _NO_SPACE = const(28)  # ENOSPC
 _EXISTS = const(17)  # EEXIST
+
+
+def part(config: dict, label: str, kept: record.Record, running: str, wanted: dict):
+    """What fills the directory of slot `label`: the source and the target. `running`: the slot whose files are copied, where
+    `wanted` has no `url`. The rest as Application has it."""
+    target = Application(kept, label, wanted)
+    if wanted["url"]:
+        from .source import HttpSource
+
+        return HttpSource(config, wanted["url"], wanted["size"]), target
+    from . import tree
+
+    return tree.Tree(tree.FOLDER + running), target
 
 
 class Application:
@@ -21,7 +34,7 @@ class Application:
 
     def __init__(self, kept: record.Record, label: str, wanted: dict) -> None:
         self._record, self._label, self._wanted = kept, label, wanted
-        self._root = tree.FOLDER + label
+        self._root = "/app-" + label
         self.size, self.sha256 = wanted["size"], wanted["sha256"]
         self.offset = 0  # bytes of the archive that have been taken apart
         self.etag: "str | None" = None
@@ -30,14 +43,19 @@ class Application:
 
     def prepare(self, view: memoryview):
         """The files may be there already; else the directory is emptied. A generator of the bytes done."""
+        from . import tree
+
         found = yield from tree.read(self._root, view)
         if found.sha256 == self.sha256:
             self.offset = self.size
         else:
             self.rewind()
+        let_go("tree")  # its memory is TLS's while the archive comes
 
     def rewind(self) -> None:
         """Begin again, with an empty directory. Raises OtaError flash-write, record."""
+        from . import tree
+
         self.close()
         self._record.forget(self._label)
         try:
@@ -94,6 +112,8 @@ class Application:
     def commit(self, view: memoryview):
         """Read back (P3), by making the archive again: a generator of its bytes. The switch is the slot's. Raises OtaError
         read-back."""
+        from . import tree
+
         found = yield from tree.read(self._root, view)
         require(found.sha256 == self.sha256, "read-back", self._root)
 

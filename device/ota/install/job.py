@@ -29,10 +29,11 @@ class Job:
         job = kept.job
         say("release", job["version"], job["size"], "bytes from", kept.offset)
         power_save = link.power_save(config, 0)
-        parts = self._parts(offer, source)
+        parts = [self._firmware(offer["url"], source)]
+        application = offer.get("application")
         offer.clear()  # the job has it all: nothing twice while memory is scarce
         try:
-            yield from self._transfer(parts)
+            yield from self._transfer(parts, application)
         except OtaError as e:
             self._broke(e)
             raise
@@ -46,18 +47,18 @@ class Job:
             link.power_save(config, power_save)
         say("switch", job["version"], "to", job["slot"])
 
-    def _parts(self, offer: dict, source) -> list:
-        # Pairs of source and target, in the order in which they are filled.
-        from .source import HttpSource
-
+    def _firmware(self, address: "str | None", source):
+        # Source and target of the image: from an address, or what runs.
         found, kept, job = self._slots, self._record, self._record.job
-        size, address = job["size"], offer["url"]
-        firmware = ((source or HttpSource)(self._config, address, size), Firmware(found, kept, size, job["sha256"]))
-        if "application" not in offer:
-            return [firmware]
-        from . import parts
+        if address is None:
+            from . import carried
 
-        return parts.of(found, kept, offer, lambda *of: HttpSource(self._config, *of), firmware)
+            return carried.RunningSlot(found.running), carried.Copied(found, kept, job["size"], job["sha256"])
+        if not source:
+            from .source import HttpSource
+
+            source = HttpSource
+        return source(self._config, address, job["size"]), Firmware(found, kept, job["size"], job["sha256"])
 
     def _take_up(self, job: dict, offer: dict, slot: str) -> None:
         # Go on with the job that is there, if it is of this content; else begin one.
@@ -78,17 +79,15 @@ class Job:
             job.update({key: offer[key] for key in ("version", "sequence", "security_version")})
         kept.set_home(self._slots.running)
 
-    def _transfer(self, parts: list):
+    def _transfer(self, parts: list, wanted: "dict | None"):
         kept, view = self._record, self._view
         job = kept.job
-        for source, target in parts:
-            for done in target.prepare(view):
-                yield steps.progress("download", done, target.size)
-            if target.offset < target.size:
-                yield from patiently(
-                    self._config["tries"], lambda: self._stream(source, target, view), lambda: target.offset
-                )
-            target.verify()
+        yield from self._fill(*parts[0])
+        if wanted:  # loaded now, and not while the image comes
+            from . import application
+
+            parts.append(application.part(self._config, job["slot"], kept, self._slots.label, wanted))
+            yield from self._fill(*parts[1])
         firmware = parts[0][1]
         if self._demand:
             yield from self._demand.verify(self._slots.next, firmware.size, firmware.sha256, view)
@@ -98,6 +97,15 @@ class Job:
         for pair in reversed(parts):  # the slot last: with it comes the switch
             for done in pair[1].commit(view):
                 yield steps.progress("verify", done, pair[1].size)
+
+    def _fill(self, source, target):
+        # Steps until a target has all that was signed.
+        view, tries = self._view, self._config["tries"]
+        for done in target.prepare(view):
+            yield steps.progress("download", done, target.size)
+        if target.offset < target.size:
+            yield from patiently(tries, lambda: self._stream(source, target, view), lambda: target.offset)
+        target.verify()
 
     def _stream(self, source, target, view: memoryview):
         # One connection: from the offset to the end, or to whatever breaks it.

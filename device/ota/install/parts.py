@@ -1,5 +1,5 @@
-"""A release for firmware and application: what it names, and what stays as it is, is copied from the slot that runs to the
-next one. Loaded only where a release names an application, or a slot has one."""
+"""A look at a release where applications are: whether its application fits, and what it does not name, which stays as it is
+and is copied from the slot that runs. Loaded only where a release names an application, or a slot has one."""
 
 import os
 import sys
@@ -12,8 +12,6 @@ from ..boot import record, slots
 from ..errors import require
 from ..net import url
 from . import tree
-from .application import Application
-from .firmware import Firmware
 
 _SPARE = const(8)  # blocks: directories, and what littlefs itself needs to write
 _SAID = {"files": ((int,), 1, 10000), "unpacked": ((int,), 0, 0x1000000), "mpy": ((int, None), 0, 255)}
@@ -42,7 +40,11 @@ def look(found: slots.Slots, kept: record.Record, targets: dict, offer: dict, ad
             sha256 = yield from _compared(_hashed(found.running, size, view))
         require(size <= found.next.info()[3], "too-big", size)
         offer.update(size=size, sha256=sha256, url=None)
-    offer.update(app=wanted["sha256"], application=wanted, now=now.sha256)
+    for entry in kept.state["releases"]:
+        if now.files and entry[0] == found.label and not "".join(entry[7:]):
+            entry[7:] = [now.sha256[:16]]  # put there by cable: for the way back to it
+            kept.save("state")
+    offer.update(app=wanted["sha256"], application=wanted)
     return now.sha256 == wanted["sha256"]
 
 
@@ -91,62 +93,3 @@ def _is_littlefs(vfs) -> bool:
         if head[8:] == b"littlefs":
             return True
     return False
-
-
-def of(found: slots.Slots, kept: record.Record, offer: dict, download, firmware: tuple) -> list:
-    """Each part of a job: its source, and its target. `download(url, size)`: a source; `firmware`: that part, where the
-    release names it."""
-    wanted, label = offer["application"], found.next.info()[4]
-    for entry in kept.state["releases"]:
-        if entry[0] == found.label and not "".join(entry[7:]) and offer["now"]:
-            entry[7:] = [offer["now"][:16]]  # put there by cable: for the way back to it
-            kept.save("state")
-    if offer["url"] is None:
-        firmware = (RunningSlot(found.running), Copied(found, kept, offer["size"], offer["sha256"]))
-    if wanted["url"]:
-        source = download(wanted["url"], wanted["size"])
-    else:
-        source = tree.Tree(tree.FOLDER + found.label)
-    return [firmware, (source, Application(kept, label, wanted))]
-
-
-class RunningSlot:
-    """The image that runs, as a source."""
-
-    etag, ended = None, False
-
-    def __init__(self, slot) -> None:
-        self._slot = slot
-
-    def open(self, offset: int, etag: "str | None"):
-        """As HttpSource.open()."""
-        self.offset = offset
-        return
-        yield
-
-    def fill(self, buf: memoryview, have: int, want: int) -> int:
-        """As Response.fill()."""
-        self._slot.readblocks(0, buf[have:want], self.offset)
-        self.offset += want - have
-        return want
-
-    def close(self) -> None:
-        pass
-
-
-class Copied(Firmware):
-    """The image that runs, in the next slot: nothing is written where it is there already."""
-
-    def prepare(self, view: memoryview):
-        """As Firmware.prepare()."""
-        kept, size = self._record, self.size
-        if not kept.offset and slots.mark(self._slot, size) == slots.mark(self._slots.running, size):
-            kept.offset = size
-        yield from Firmware.prepare(self, view)
-        self._whole = self.offset == size and self._hash.digest().hex() == self.sha256
-        if self.offset == size and not self._whole:
-            self.rewind()
-
-    def verify(self) -> None:
-        """Raises OtaError read-back: the image that runs is not what was signed."""
-        require(self._whole or self._hash.digest().hex() == self.sha256, "read-back", self._slots.label)

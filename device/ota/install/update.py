@@ -11,7 +11,7 @@ from ..console import say
 from ..errors import OtaError, coded, require
 from ..net import clock, dates, link, url
 from ..release import image
-from . import applications
+from . import applications, let_go
 from .retry import patiently
 
 # Of the configuration: what others than an update need would take memory from it.
@@ -74,6 +74,7 @@ class Update:
             from . import parts
 
             runs = yield from parts.look(self._slots, kept, targets, offer, address, self._view)
+            let_go("parts", "tree", "archive")
         if runs and installed.get("sha256") in (None, "", offer["sha256"]):
             if not firmware or (yield from self._runs(offer["size"], offer["sha256"])):
                 # It came by cable, the record was lost, or it is the same under a newer release: not once more.
