@@ -63,7 +63,7 @@ class Tree:
                 buf[have : have + n] = self._head[:n]
                 self._head = self._head[n:]
             elif self._left:
-                n = self._file.readinto(buf[have : min(want, have + self._left)])
+                n = self._file.readinto(buf[have : min(want, have + self._left)])  # type: ignore
                 require(n, "read-back", self._root)
                 self._left -= n
             else:

@@ -60,6 +60,20 @@ class Update:
         installed = kept.release_in(running) or {}
         policy.apply(payload, firmware, kept.state, installed.get("sequence", 0), self._slots.next.info()[3])
         offer = {key: payload[key] for key in ("version", "sequence", "security_version")}
+        if (yield from self._there(offer, targets, installed.get("sha256"))):
+            # It came by cable, the record was lost, or it is the same under a newer release: not once more.
+            kept.installed(offer, running)
+            raise OtaError("up-to-date", payload["version"])
+        self._not_held(payload["sequence"])
+        if firmware:
+            yield from self._open(firmware)
+        self.offer = offer
+        release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy")
+
+    def _there(self, offer: dict, targets: dict, known: "str | None"):
+        # Steps that complete the offer by what the release names, and return whether all of it runs already. `known`: the
+        # hash of the image that runs, where the record has it.
+        firmware, address = targets.get("firmware"), self._config["url"]
         offer["app"] = ""  # the hash of its application
         if firmware:
             offer.update(
@@ -68,23 +82,16 @@ class Update:
             if self._config["image_signature"]:
                 from ..release import demand
 
-                self._demand = demand.Demand(self._config["image_signature"], firmware)
-        runs = True  # the offer's application, or none where there is none
+                self._demand = demand.Demand(self._config["image_signature"], firmware)  # type: ignore
+        same = True  # the application, where there is one
         if "application" in targets or applications():
             from . import parts
 
-            runs = yield from parts.look(self._slots, kept, targets, offer, address, self._view)
+            same = yield from parts.look(self._slots, self._record, targets, offer, address, self._view)
             let_go("parts", "tree", "archive")
-        if runs and installed.get("sha256") in (None, "", offer["sha256"]):
-            if not firmware or (yield from self._runs(offer["size"], offer["sha256"])):
-                # It came by cable, the record was lost, or it is the same under a newer release: not once more.
-                kept.installed(offer, running)
-                raise OtaError("up-to-date", payload["version"])
-        self._not_held(payload["sequence"])
-        if firmware:
-            yield from self._open(firmware)
-        self.offer = offer
-        release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy")
+        if not same or known not in (None, "", offer["sha256"]):
+            return False
+        return not firmware or (yield from self._runs(offer["size"], offer["sha256"]))
 
     def _open(self, firmware: dict):
         # Steps that find the way into an encrypted image, where the configuration says that images are.

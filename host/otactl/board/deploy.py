@@ -36,7 +36,7 @@ for name in [name for name in sys.modules if name == "ota" or name[:4] == "ota."
     del sys.modules[name]
 gc.collect()
 from ota import agent
-from ota.install import job, update
+from ota.install import update
 """
 
 # for the board: what lies in its files
