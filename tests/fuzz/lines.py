@@ -10,7 +10,7 @@ from fuzz import loading
 # what each parser is to reach: the agent's modules, whole, or the functions named
 CODE: dict[str, tuple[str, ...]] = {
     "envelope": ("release.envelope", "release.signature"),
-    "payload": ("release.policy:choose _check apply", "release.demand:__init__", "release.envelope:_payload"),
+    "payload": ("release.policy:choose check apply", "release.demand:__init__", "release.envelope:_payload"),
     "config": ("config:load check _fill fits", "entries.trial", "entries.ethernet", "entries.image_signature"),
     "keys": ("release.keys",),
     "record": ("boot.store:__init__ save",),

@@ -102,7 +102,8 @@ def parse_payload(data: bytes):
     from ota.release import demand, envelope, policy
 
     payload = envelope._payload(data, 1)
-    target = policy.choose(payload, "demo", "esp32", "ESP32_GENERIC")
+    targets = policy.choose(payload, "demo", "esp32", "ESP32_GENERIC")
+    target = targets.get("firmware") or targets["application"]
     policy.apply(payload, target, _state(), 2, SPACE)
     demand.Demand({"required": False, "keys": ["ab" * 32], "verify": "board"}, target)
     picked = [payload[name] for name in ("version", "published", "sequence", "security_version")]

@@ -48,13 +48,14 @@ def _slots(scenario: Scenario, flash: bytes, status: dict[str, Any]) -> Iterator
 def _installed(
     scenario: Scenario, flash: bytes, running: str, releases: list[list[Any]], installed: dict[str, Any], ended: str
 ) -> Iterator[str]:
-    """What the record knows of the slots. Each entry: slot, version, sequence, security version, size, hash, mark."""
+    """What the record knows of the slots. Each entry: slot, version, sequence, security version, size, hash, mark, and the
+    beginning of the application's hash."""
     if installed["version"] != ended:
         yield f"status says that {installed['version']} is installed"
     labels = [entry[0] for entry in releases]
     if len(set(labels)) < len(labels):
         yield f"the record has a slot twice: {labels}"
-    for label, version, sequence, security_version, size, digest, mark in releases:
+    for label, version, sequence, security_version, size, digest, mark, _ in releases:
         image = IMAGES.get(version, b"")
         if (size, digest) != (len(image), sha256(image).hexdigest()):
             yield f"the record has a wrong size or hash of {version}"

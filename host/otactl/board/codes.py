@@ -3,6 +3,7 @@
 docs/errors.md is made from this table.
 """
 
+from otactl.board.codes_application import APPLICATION
 from otactl.board.codes_tls import CERTIFICATES
 from otactl.board.codes_trust import TRUST
 
@@ -165,6 +166,7 @@ CODES: dict[str, tuple[str, str]] = {
         "The image is larger than the board's slot.",
         "Use a smaller build, or a table with larger slots.",
     ),
+    **APPLICATION,
     # the image
     "size-mismatch": (
         "The file is not as long as the release says.",

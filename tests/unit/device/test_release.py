@@ -176,7 +176,7 @@ OTHER_KIND = {"kind": "files", "url": "x"}
     ],
 )
 def test_the_first_target_for_the_board_is_chosen(release: dict[str, Any], index: int, mpy: Run) -> None:
-    assert choose(mpy, release) == {"ok": release["targets"][index]}
+    assert choose(mpy, release) == {"ok": {"firmware": release["targets"][index]}}
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_release_for_others_is_refused(release: dict[str, Any], board: list[st
 
 def test_a_board_that_cannot_name_its_build_takes_what_names_none(mpy: Run) -> None:
     release = {**PAYLOAD, "targets": [TARGET, without(TARGET, "build")]}
-    assert choose(mpy, release, ["demo", "esp32", None]) == {"ok": release["targets"][1]}
+    assert choose(mpy, release, ["demo", "esp32", None]) == {"ok": {"firmware": release["targets"][1]}}
 
 
 BAD_FIELDS: list[tuple[str, Any]] = [
