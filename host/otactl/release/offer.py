@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from otactl.errors import ReleaseError, UsageError
-from otactl.release import channels, encrypted, firmware, targets
+from otactl.release import channels, encrypted, firmware, ledger, targets
 from otactl.release.publish import publish
 from otactl.workspace.workspace import Workspace
 
@@ -69,7 +69,7 @@ def _highest(place: Workspace) -> tuple[dict[str, Any], Path]:
     nothing was."""
     files = [place.releases / one.version / channels.RELEASE for one in channels.releases(place)]
     files += [place.on(name).channel_file for name in channels.named(place)]  # under a later sequence, perhaps
-    found = [(payload, path) for path in files if (payload := channels.read(place, path))]
+    found = [(payload, path) for path in files if (payload := ledger.vouched(place, path))]
     return max(found, key=lambda one: (int(one[0]["sequence"]), one[0]["published"]), default=({}, place.releases))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import write_atomic
-from otactl.release import application, channels, encrypted, envelope, expiry, parts, pending
+from otactl.release import application, channels, encrypted, envelope, expiry, ledger, parts, pending
 from otactl.release.channels import RELEASE, current
 from otactl.release.sequence import MAX_INT, next_sequence, take_sequence
 from otactl.workspace import keyring, trust
@@ -71,6 +71,7 @@ def publish(
     needed = keyring.release_role(workspace).threshold
     signers = [] if payload_only else keyring.signers(workspace, more_keys, enough=not named)
     with workspace.publishing():
+        ledger.begin(workspace)
         sequence = next_sequence(workspace)
         version = version or f"push-{sequence}"
         folder = workspace.releases / version
@@ -101,6 +102,7 @@ def publish(
         pending.require_room(content, needed)
         signatures = envelope.sign(content, signers)
         take_sequence(workspace, sequence)
+        ledger.note(workspace, content)
         folder.mkdir(parents=True, exist_ok=True)  # may be left by a run that was broken off
         made_of.write(workspace.releases, targets)
         if len(signatures) < needed:
