@@ -48,10 +48,11 @@ def require(names: Sequence[str], *, any_names: bool = False) -> None:
 
 def _no_main(names: Sequence[str]) -> str:
     why = f"no {MAIN}.py (or {MAIN}/__init__.py) in it, which main.py of a board runs"
-    if "main.py" in names:
+    modules = {module_of(name): name for name in names}
+    if "main" in modules:
         return f"{why}: call main.py {MAIN}.py"
-    below = [name for name in names if name.endswith(f"/{MAIN}.py")]
-    return f"{why}: is it --app {below[0].rpartition('/')[0]}?" if below else why
+    below = [name.rpartition("/")[0] for module, name in modules.items() if module.endswith(f".{MAIN}")]
+    return f"{why}: is it --app {below[0]}?" if below else why
 
 
 def _require_free(names: Sequence[str]) -> None:
