@@ -76,6 +76,8 @@ def show_release(*, workspace: Path, version: str, as_json: bool) -> int:
     for target in found.targets:
         build = f"  build {target['build']}" if target.get("build") else ""
         display.show(f"  {_part(target)}  {target['size']} bytes  {target['url']}{build}")
+        if "files" in target:
+            display.show(f"    {_unpacked(target)}")
         display.show(f"    sha256 {target['sha256']}")
         if "encryption" in target:
             display.show(f"    encrypted ({target['encryption']['scheme']}), {target['encryption']['size']} bytes")
@@ -157,9 +159,12 @@ def _part(target: dict[str, Any]) -> str:
     """What of a release it is, and for which chip."""
     if "files" not in target:
         return str(target["chip"])
-    of = f" for {target['chip']}" if "chip" in target else ""
-    mpy = f", .mpy version {target['mpy']}" if target.get("mpy") is not None else ""
-    return f"application{of}, {target['files']} files of {target['unpacked']} bytes{mpy}"
+    return f"application for {target['chip']}" if "chip" in target else "application"
+
+
+def _unpacked(target: dict[str, Any]) -> str:
+    mpy = f", .mpy version {target['mpy']}" if target.get("mpy") is not None else ", no .mpy"
+    return f"{target['files']} files, {target['unpacked']} bytes on a board{mpy}"
 
 
 def _named(one: "Release") -> str:

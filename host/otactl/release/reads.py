@@ -23,14 +23,14 @@ def known(place: Workspace, loaded: Sequence[Firmware], asked: int | None) -> Re
     """For a release with `loaded`; where that is none, by the newest firmware in releases/. `asked`: by the person."""
     if asked is not None:
         return Reads(asked, "as --mpy says")
-    found = [(one.micropython, "which comes with it") for one in loaded if one.micropython]
+    found = [(one.micropython, "the firmware beside it") for one in loaded if one.micropython]
     if not loaded:
         found = _published(place)
     versions = {_read_by(version) for version, _ in found}
     if not found or versions == {None}:
         return Reads(None, "nothing here says which MicroPython the boards run")
     version, where = found[0]
-    return Reads(min(one for one in versions if one), f"MicroPython {version} reads it, {where}")
+    return Reads(min(one for one in versions if one), f"as MicroPython {version} reads it, {where}")
 
 
 def _read_by(micropython: str) -> int | None:

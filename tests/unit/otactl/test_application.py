@@ -72,9 +72,9 @@ def test_with_firmware_it_is_for_the_same_boards(place: Workspace, firmware_file
         ("application", "esp32", "ESP32*"),
         ("application", "esp32c3", "ESP32*"),
     ]
-    assert done.lines[0] == "compiled to .mpy version 6: MicroPython 1.26.1 reads it, which comes with it"
+    assert done.lines[0] == "compiled to .mpy version 6: as MicroPython 1.26.1 reads it, the firmware beside it"
     later = publish.publish(place, [], "1.0.1", app=Asked(program({})))
-    assert later.lines[0] == "compiled to .mpy version 6: MicroPython 1.26.1 reads it, the firmware of 1.0.0"
+    assert later.lines[0] == "compiled to .mpy version 6: as MicroPython 1.26.1 reads it, the firmware of 1.0.0"
     assert [one["kind"] for one in later.targets] == ["application"]
 
 
