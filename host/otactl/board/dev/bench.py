@@ -18,7 +18,7 @@ import sys
 def _about():
     try:
         from esp32 import Partition
-        where = "/app/" + Partition(Partition.RUNNING).info()[4]
+        where = "/app-" + Partition(Partition.RUNNING).info()[4]
     except ImportError:  # another chip
         where = "/app"
     try:
