@@ -1,0 +1,42 @@
+"""What this agent takes of an ESP32. On an ESP8266 port8266.py lies in its place."""
+
+from ..boot.store import Document as Document
+
+
+def settings() -> dict:
+    """The configuration. Raises OtaError config-…"""
+    from .. import config
+
+    return config.load()
+
+
+def chip() -> str:
+    from esp32 import Partition
+
+    from ..release import image
+
+    return image.chip(Partition(Partition.RUNNING))
+
+
+def feeder(watchdog_s: int, tick):
+    """A feeder.Feeder."""
+    from ..boot import feeder
+
+    return feeder.Feeder(chip(), watchdog_s, tick)
+
+
+def fetch(config: dict, url: str):
+    """Steps that return a response.Response. Raises OtaError."""
+    from ..net import link
+
+    return link.fetch(config, url)
+
+
+def heard(response, payload: dict, kept, address: str) -> None:
+    """What a release and its server's certificate tell of the date. Raises OtaError expired, stale-release."""
+    from ..net import clock, dates
+    from ..release import fresh
+
+    fresh.hear(payload, kept, address)
+    if response.valid_to is not None:
+        clock.prove(dates.parse(payload["published"]), response.valid_to)

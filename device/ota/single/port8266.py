@@ -1,0 +1,64 @@
+"""What this agent takes of an ESP8266, where it is installed as port.py. There is no NVS, and TLS shows nobody who the server
+is: so there is none, and what is signed is all that counts (P8)."""
+
+import json
+
+import machine
+from micropython import const
+
+from ..errors import OtaError, require
+from .files import Document as Document
+
+_CONFIG = "/etc/ota/config.json"
+_TICK_MS = const(500)  # the SDK's watchdog bites 1.6 s after the last feed, at the earliest
+
+
+def settings() -> dict:
+    """The configuration as `otactl deploy` checked it, with the defaults of what is looked at here. Raises OtaError
+    config-missing, config-not-json, tls-unverified."""
+    found = {"keys": "/etc/ota/keys.json", "wifi": None, "tries": 5, "join_timeout_s": 20, "read_timeout_s": 20}
+    trial = {"deadline_s": 180, "settle_s": 30, "watchdog_s": 0, "checks": ()}
+    try:
+        with open(_CONFIG) as f:
+            found.update(json.load(f))
+    except OSError:
+        raise OtaError("config-missing", _CONFIG)
+    except ValueError:
+        raise OtaError("config-not-json", _CONFIG)
+    trial.update(found.get("trial") or {})
+    found["trial"] = trial
+    url = found["url"]
+    require(url[:7] == "http://" and found.get("allow_http"), "tls-unverified", url)
+    return found
+
+
+def chip() -> str:
+    return "esp8266"
+
+
+class feeder:
+    """As boot/feeder.Feeder."""
+
+    def __init__(self, watchdog_s: int, tick) -> None:
+        self._tick = tick
+
+    def start(self) -> None:
+        self._watchdog, self._timer = machine.WDT(), machine.Timer(-1)
+        self._timer.init(period=_TICK_MS, callback=self._tick)
+
+    def feed(self) -> None:
+        self._watchdog.feed()
+
+    def stop(self) -> None:
+        self._timer.deinit()
+
+
+def fetch(config: dict, url: str):
+    """Steps that return a plain.Response. Raises OtaError."""
+    from . import plain
+
+    return plain.fetch(config, url)
+
+
+def heard(response, payload: dict, kept, address: str) -> None:
+    """Nobody tells this board a date that is proven: a release does not expire here, it is only never a lower one (P7)."""
