@@ -1,6 +1,7 @@
 """The agent's public face, told in docs/api.md: main.py calls `agent.start()`, then `agent.run("app")`."""
 
 import gc
+import os
 import random
 import sys
 import time
@@ -17,7 +18,7 @@ _PLENTY = const(300000)  # free heap at which a 64 KiB block, which erases faste
 _LARGE = const(65536)
 _HOUR_MS = const(3600000)
 _LONGEST_MS = 24 * _HOUR_MS
-_WASTED = ("hash-mismatch", "size-mismatch", "not-an-image", "wrong-chip")  # a download that another would repeat
+_WASTED = ("hash-mismatch", "size-mismatch", "not-an-image", "wrong-chip", "bad-archive")  # a download that another would repeat
 
 
 def start() -> None:
@@ -40,19 +41,42 @@ def start() -> None:
 
 def run(module: str) -> None:
     """Import the application, and call its main() if it has one. On trial, an exception in it fails the trial. Without
-    such a module the agent goes on looking for updates by itself."""
+    such a module the agent goes on looking for updates by itself, but a release that has an application fails its trial."""
+    trial, app = boot.current, None
     try:
         app = __import__(module)
         if hasattr(app, "main"):
             app.main()
     except Exception as e:
-        if not isinstance(e, ImportError) or f"'{module}'" not in str(e):
-            if boot.current:
-                sys.print_exception(e)
-                boot.current.fail("app-crashed", repr(e))
+        missing = isinstance(e, ImportError) and f"'{module}'" in str(e)
+        if trial and not (missing and not record.load().job["app"]):
+            sys.print_exception(e)
+            # a .mpy file for another MicroPython is a ValueError
+            unfit = app is None and (isinstance(e, (ImportError, SyntaxError)) or ".mpy" in str(e))
+            trial.fail("app-import" if unfit else "app-crashed", repr(e))
+        if not missing:
             raise
         say("error", "no-app", module + ".py")
         loop()
+
+
+def path(name: str) -> str:
+    """The absolute path of a file of the application: in the directory that came with the running release, or in `/`."""
+    for folder in sys.path:
+        if folder.startswith("/app-") and folder[1:] in os.listdir("/"):
+            return folder + "/" + name
+    return "/" + name
+
+
+def version() -> "str | None":
+    """Of the running release; None where it is not known. Raises OtaError no-ota-slots, record."""
+    try:
+        kept = record.load()
+        if boot.current:
+            return kept.job["version"]
+        return (kept.release_in(slots.Slots().running) or {}).get("version")
+    except Exception as e:
+        raise coded(e)
 
 
 def healthy() -> None:

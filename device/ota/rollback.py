@@ -7,9 +7,9 @@ from .release import image
 
 
 def begin() -> None:
-    """Switch to the slot of the release that was confirmed last, of those that are whole (P3) and not below the security
-    version, nor the running image's own (P7). Raises OtaError: unconfirmed, no-rollback, security-version, no-ota-slots,
-    record."""
+    """Switch to the slot of the release that was confirmed last, of those that are whole (P3), their application too, and
+    not below the security version, nor the running image's own (P7). Raises OtaError: unconfirmed, no-rollback,
+    security-version, no-ota-slots, record."""
     found, kept = slots.Slots(), record.load()
     found.require_confirmed()
     refusal = OtaError("no-rollback")
@@ -27,7 +27,7 @@ def begin() -> None:
             refusal = OtaError("security-version", "image")
             continue
         kept.begin(release, slot, found.running, "ready", rollback=True)
-        if back.starts(found, slot, release):
+        if back.with_application(slot, release) and back.starts(found, slot, release):
             say("rollback", release["version"])
             return
         kept.fail("no-rollback", known[0], remember=False, told=True)

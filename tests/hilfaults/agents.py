@@ -43,7 +43,7 @@ AGENTS: dict[str, tuple[Change, ...]] = {
     ),
     "begins each download anew": (
         Change(
-            "install/update.py",
+            "install/job.py",
             "yield from source.open(target.offset,",
             "target.rewind()\n            yield from source.open(0,",
         ),

@@ -54,6 +54,17 @@ def starts(found: slots.Slots, slot, release: dict) -> bool:
     return True
 
 
+def with_application(slot, release: dict) -> bool:
+    """Whether the directory of `slot` holds the application of `release` whole (P3); it may have none."""
+    from .. import install
+
+    if not install.applications():
+        return not release.get("app")
+    from ..install import tree
+
+    return tree.holds(slot.info()[4], release.get("app", ""))
+
+
 def _holds(slot, size: int, sha256: str) -> bool:
     # About two seconds for 1 MiB, at once.
     digest = hashlib.sha256()

@@ -126,7 +126,7 @@ def switch(found: slots.Slots, kept: record.Record) -> None:
     kept.job["switches"] += 1
     kept.save("job")
     slot = found.find(kept.job["slot"])
-    if slot and back.starts(found, slot, kept.job):
+    if slot and back.with_application(slot, kept.job) and back.starts(found, slot, kept.job):
         machine.reset()
     kept.fail("no-rollback", remember=False)
     tell(kept)

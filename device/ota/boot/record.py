@@ -12,6 +12,7 @@ _RELEASES_KEPT = const(4)
 _NO_JOB = {
     "phase": "idle",  # writing, ready (the slot is whole), trial, confirmed, failed
     "version": None, "sequence": 0, "security_version": 0, "size": 0, "sha256": "", "slot": None,
+    "app": "",  # of its application: the archive's hash, or how that begins; empty where it has none
     "mark": "",  # of the slot, once the image is whole
     "came_from": None,  # the slot that ran when the job began, or None: the way back
     "home": "",  # the mark of its head
@@ -23,7 +24,8 @@ _NO_JOB = {
     "reason": None, "detail": None, "told": True, "remember": False,
 }  # fmt: skip
 _NO_STATE: dict = {
-    # [slot, version, sequence, security_version, size, sha256, mark] of what was confirmed, the newest last
+    # [slot, version, sequence, security_version, size, sha256, mark, the beginning of app] of what was confirmed, the
+    # newest last
     "releases": [],
     "floor_sequence": 0, "floor_security": 0,  # P7
     "failed": [],  # P6: [sequence, reason], the oldest first
@@ -31,7 +33,7 @@ _NO_STATE: dict = {
     "refused": None,  # [code, detail] of the last pass, if it ended so
     "heard": None,  # the newest that its channel has told, as release/fresh.hear() writes it
 }  # fmt: skip
-_FACTS = ("version", "sequence", "security_version", "size", "sha256")
+_FACTS = ("version", "sequence", "security_version", "size", "sha256", "app")
 _loaded = None
 
 
@@ -142,10 +144,9 @@ class Record:
     def release_in(self, slot) -> "dict | None":
         """The release that a slot holds, as one look at two of its sectors tells; None where it is not known."""
         label = slot.info()[4]
-        for place, version, sequence, security_version, size, sha256, seen in self.state["releases"]:
-            if place == label and seen == slots.mark(slot, size):
-                values = (version, sequence, security_version, size, sha256)
-                return dict(zip(_FACTS, values))
+        for entry in self.state["releases"]:
+            if entry[0] == label and entry[6] == slots.mark(slot, entry[4]):
+                return dict(zip(_FACTS, entry[1:6] + entry[7:]))
         return None
 
     def confirmed(self, slot) -> None:
@@ -161,7 +162,8 @@ class Record:
     def installed(self, release: dict, slot) -> None:
         """The image in `slot` runs, is this release, and good; both floors rise to it. Written."""
         state, label = self.state, slot.info()[4]
-        entry = [label] + [release[key] for key in _FACTS] + [slots.mark(slot, release["size"])]
+        entry = [label] + [release[key] for key in _FACTS]
+        entry[6:] = [slots.mark(slot, release["size"]), entry[6][:16]]
         others = [r for r in state["releases"] if r[0] != label]
         state["releases"] = (others + [entry])[-_RELEASES_KEPT:]
         state["floor_sequence"] = max(state["floor_sequence"], release["sequence"])

@@ -1,5 +1,5 @@
-"""The target of kind `firmware`: the next OTA slot. Every kind of target has the same verbs: fits, prepare, write, verify,
-commit, describe; `offset` is how much of it is in place."""
+"""The target of kind `firmware`: the next OTA slot. Every kind of target has the same verbs: prepare, accept, write, rewind,
+verify, commit, close; `offset` is how much of it is in place, `etag` of which file."""
 
 import hashlib
 
@@ -18,12 +18,8 @@ class Firmware:
         self._slots, self._record, self._slot = found, kept, found.next
         self.size, self.sha256 = size, sha256
         self.offset = 0  # bytes that are in flash, and hashed
+        self.etag = kept.job["etag"]  # of the file that they are from
         self._hash = hashlib.sha256()
-
-    @staticmethod
-    def room(found: slots.Slots) -> int:
-        """Bytes that a release of this kind may have."""
-        return found.next.info()[3]
 
     def prepare(self, view: memoryview):
         """What an earlier run left in flash is hashed again: a damaged prefix cannot get through. A generator of the bytes
@@ -47,7 +43,7 @@ class Firmware:
         secure = image.check_head(head, image.chip(running))
         require(secure >= image.secure_version(running), "security-version", "image")  # P7
         good = etag is not None and len(etag) <= 64 and clean(etag) == etag
-        self._record.job["etag"] = etag if good else None
+        self.etag = self._record.job["etag"] = etag if good else None
         self._record.save("job")
         self._record.forget(self.describe())  # not before: a server that has no image takes no rollback from a board
 
@@ -71,6 +67,9 @@ class Firmware:
     def commit(self, view: memoryview):
         """Read back and switch (P3): a generator of the bytes read. Raises OtaError unconfirmed, read-back, set-boot."""
         yield from self._slots.switch(self._slot, self.size, self.sha256, view)
+
+    def close(self) -> None:
+        pass
 
     def mark(self) -> str:
         """A short word for what is in place."""

@@ -1,5 +1,5 @@
-"""One update: find the newest release, hold it against the policy, stream its image into the next slot, read it back,
-switch. All of it is a generator of steps (steps.py)."""
+"""One update: find the newest release, hold it against the policy, and have a job (job.py) bring it into the next slot. All
+of it is a generator of steps (steps.py)."""
 
 import gc
 import hashlib
@@ -11,12 +11,9 @@ from ..console import say
 from ..errors import OtaError, coded, require
 from ..net import clock, dates, link, url
 from ..release import image
-from .firmware import SECTOR, Firmware
-from .retry import passing, patiently
+from . import applications
+from .retry import patiently
 
-_SPOILED = 3  # times that flash did not hold an image before its release counts as failed
-_BY_FLASH = ("flash-write", "read-back", "set-boot")  # the board's own fault (P6)
-_LASTING = _BY_FLASH + ("hash-mismatch", "size-mismatch")  # what is in the slot is no use
 # Of the configuration: what others than an update need would take memory from it.
 _NOT_HERE = ("trial", "interval_s", "jitter_s", "start_timeout_s")
 
@@ -34,7 +31,7 @@ class Update:
         self._slots.require_confirmed()
         self._record = record.load()
         self._demand = None  # a demand.Demand, where an image has to carry a signature of its own
-        self._source = None  # what makes a source of an address, where that is no HttpSource
+        self._source = None  # what makes a source of the image, where that is no HttpSource
         self.offer: dict = {}
 
     def look(self):
@@ -52,39 +49,52 @@ class Update:
             yield from trust.newest(self._config, e)
             response, payload = yield from self._channel()
         build = getattr(sys.implementation, "_build", None)
-        target = policy.choose(payload, self._config["product"], image.chip(running), build)
+        targets = policy.choose(payload, self._config["product"], image.chip(running), build)
+        firmware = targets.get("firmware")
         if hasattr(response, "url"):  # by cable no channel speaks, and who pushes has the board in his hands
             from ..release import fresh
 
             fresh.hear(payload, kept, address)
         if response.valid_to is not None:
             clock.prove(dates.parse(payload["published"]), response.valid_to)
-        size, sha256 = target["size"], target["sha256"].lower()
         installed = kept.release_in(running) or {}
-        policy.apply(payload, target, kept.state, installed.get("sequence", 0), Firmware.room(self._slots))
-        if self._config["image_signature"]:
-            from ..release import demand
+        policy.apply(payload, firmware, kept.state, installed.get("sequence", 0), self._slots.next.info()[3])
+        offer = {key: payload[key] for key in ("version", "sequence", "security_version")}
+        offer["app"] = ""  # the hash of its application
+        if firmware:
+            offer.update(
+                size=firmware["size"], sha256=firmware["sha256"].lower(), url=url.join(address, firmware["url"])
+            )
+            if self._config["image_signature"]:
+                from ..release import demand
 
-            self._demand = demand.Demand(self._config["image_signature"], target)
-        if installed.get("sha256") in (None, "", sha256) and (yield from self._runs(size, sha256)):
-            # It came by cable, the record was lost, or it is the same image under a newer release: not once more.
-            kept.installed(dict(payload, size=size, sha256=sha256), running)
-            raise OtaError("up-to-date", payload["version"])
+                self._demand = demand.Demand(self._config["image_signature"], firmware)
+        runs = True  # the offer's application, or none where there is none
+        if "application" in targets or applications():
+            from . import parts
+
+            runs = yield from parts.look(self._slots, kept, targets, offer, address, self._view)
+        if runs and installed.get("sha256") in (None, "", offer["sha256"]):
+            if not firmware or (yield from self._runs(offer["size"], offer["sha256"])):
+                # It came by cable, the record was lost, or it is the same under a newer release: not once more.
+                kept.installed(offer, running)
+                raise OtaError("up-to-date", payload["version"])
         self._not_held(payload["sequence"])
+        if firmware:
+            yield from self._open(firmware)
+        self.offer = offer
+        release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy")
+
+    def _open(self, firmware: dict):
+        # Steps that find the way into an encrypted image, where the configuration says that images are.
         wanted = self._config["encryption"]
         if wanted:
             from .decrypt import source
 
-            self._source = yield from source(wanted, target)
+            self._source = yield from source(wanted, firmware)
             gc.collect()
         else:
-            require(not target.get("encryption"), "encryption")
-        self.offer = {
-            "version": payload["version"], "sequence": payload["sequence"],
-            "security_version": payload["security_version"],
-            "size": size, "sha256": sha256, "url": url.join(address, target["url"]),
-        }  # fmt: skip
-        release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy")
+            require(not firmware.get("encryption"), "encryption")
 
     def _channel(self):
         # Steps that return the server's response and the payload of what the channel names. A generator of its own: what it
@@ -124,102 +134,13 @@ class Update:
             raise why
 
     def _install(self):
-        kept, offer, slot = self._record, self.offer, self._slots.next.info()[4]
-        self._take_up(kept.job, offer, slot)
-        job = kept.job
-        say("release", job["version"], job["size"], "bytes from", kept.offset)
-        power_save = link.power_save(self._config, 0)
-        target = Firmware(self._slots, kept, job["size"], job["sha256"])
-        if not self._source:
-            from .source import HttpSource
+        from . import job
 
-            self._source = HttpSource
-        source = self._source(self._config, offer["url"], job["size"])
-        self.offer = offer = {}  # the job has it all: nothing twice while memory is scarce
-        try:
-            yield from self._transfer(source, target)
-        except OtaError as e:
-            self._broke(e)
-            raise
-        except GeneratorExit:  # a task that was cancelled, a start() whose time is over: it goes on from here
-            self._keep_offset()
-            raise
-        finally:  # of a task that is cancelled too
-            source.close()
-            link.power_save(self._config, power_save)
-        say("switch", job["version"], "to", job["slot"])
-
-    def _take_up(self, job: dict, offer: dict, slot: str) -> None:
-        # Go on with the job that is there, if it is of this image; else begin one.
-        kept = self._record
-        held = kept.state["held"]
-        # In "trial" power took its otadata entry; in "failed" a network that was down ended it: the slot is whole.
-        whole = job["phase"] == "failed" and job["mark"] and held and held[0] == offer["sequence"]
-        same = job["sha256"] == offer["sha256"] and job["slot"] == slot
-        if not same or not (whole or job["phase"] in ("writing", "ready", "trial")):
-            kept.begin(offer, self._slots.next, self._slots.running)
-            return
-        if whole:
-            kept.progress(job["size"])
-            job.update(phase="writing", switches=0, told=True)
-        if job["sequence"] != offer["sequence"]:  # the same image under a newer release
-            job.update({key: offer[key] for key in ("version", "sequence", "security_version")})
-        kept.set_home(self._slots.running)
-
-    def _transfer(self, source, target: Firmware):
-        kept, view = self._record, self._view
-        job = kept.job
-        for done in target.prepare(view):
-            yield steps.progress("download", done, target.size)
-        if target.offset < target.size:
-            yield from patiently(
-                self._config["tries"], lambda: self._stream(source, target, view), lambda: target.offset
-            )
-        target.verify()
-        if self._demand:
-            yield from self._demand.verify(self._slots.next, target.size, target.sha256, view)
-        job["phase"], job["mark"] = "ready", target.mark()
-        job["switches"] += 1
-        kept.save("job")
-        for done in target.commit(view):
-            yield steps.progress("verify", done, target.size)
-
-    def _stream(self, source, target: Firmware, view: memoryview):
-        # One connection: from the offset to the end, or to whatever breaks it.
-        from .pipeline import pump
-
-        try:
-            yield from source.open(target.offset, self._record.job["etag"])
-        except OtaError as e:
-            if e.code == "bad-range":  # another file by now, or no idea of ranges: all of it then
-                target.rewind()
-            raise
-        try:
-            if source.offset != target.offset:  # no Range here, or another file: from the beginning
-                target.rewind()
-            yield from pump(source, target, view)
-        finally:
-            source.close()
-
-    def _keep_offset(self) -> None:
-        try:
-            self._record.progress(self._record.offset)
-        except OtaError:
-            pass
-
-    def _broke(self, e: OtaError) -> None:
-        kept, job = self._record, self._record.job
-        if job["phase"] == "writing" and (passing(e) or (kept.offset and e.code not in _LASTING)):
-            job["reason"], job["detail"] = e.code, e.detail
-            kept.save("job")
-            kept.progress(kept.offset)  # the next pass goes on from here
-            return
-        job["spoiled"] += e.code in _BY_FLASH  # a slot's wear each
-        job["mark"] = ""
-        kept.fail(e.code, e.detail, remember=job["spoiled"] >= _SPOILED, told=True)
+        found = job.Job(self._config, self._slots, self._record, self._view, self._demand)
+        yield from found.steps(self.offer, self._source)
 
 
 def line(step) -> None:
     """For a console: every twentieth of a phase."""
-    if step.total and step.done * 20 // step.total != (step.done - SECTOR) * 20 // step.total:
+    if step.total and step.done * 20 // step.total != (step.done - slots.SECTOR) * 20 // step.total:
         say(step.phase, f"{step.done}/{step.total}")

@@ -12,39 +12,43 @@ _RELEASE = {
     "targets": ((list,), 0, MOST), "expires": ((str, None), 1, 40),
 }  # fmt: skip
 _ANY_TARGET = {"kind": ((str,), 1, 32), "build": ((str, None), 1, 64)}
+_KINDS = ("firmware", "application")
 _TARGET = {
     "chip": ((str,), 1, 16), "url": ((str,), 1, 512), "sha256": ((str,), 64, 64),
     "size": ((int,), 1, 0x1000000),  # no app image is larger than 16 MiB
 }  # fmt: skip
 
 
-def choose(payload: dict, product: str, chip: str, build: "str | None") -> dict:
-    """The first target for this board, its fields checked. `build` is sys.implementation._build, None before 1.25: then
-    only targets that name none match. Raises OtaError: wrong-product, no-target, unknown-kind, bad-release."""
-    _check(payload, _RELEASE)
+def choose(payload: dict, product: str, chip: str, build: "str | None") -> "dict[str, dict]":
+    """The first target of each kind for this board, its fields checked. `build` is sys.implementation._build, None before
+    1.25: then only targets that name none match. Raises OtaError: wrong-product, no-target, unknown-kind, bad-release."""
+    check(payload, _RELEASE)
     require(all(32 < ord(c) < 127 for c in payload["version"]), "bad-release", "version")  # one word
     require(payload["product"] == product, "wrong-product", payload["product"])
     chosen: dict = {}
     for target in payload["targets"]:
-        _check(target, _ANY_TARGET)
+        check(target, _ANY_TARGET)
         if target.get("chip", chip) != chip or not glob(target.get("build") or "*", build or ""):
             continue
-        known = target["kind"] == "firmware"
-        require(known or target.get("optional") is True, "unknown-kind", target["kind"])
-        chosen = chosen or (target if known else {})
+        kind = target["kind"]
+        require(kind in _KINDS or target.get("optional") is True, "unknown-kind", kind)
+        if kind in _KINDS and kind not in chosen:
+            chosen[kind] = target if kind == "firmware" else dict(target, chip=chip)  # files are for any chip
     require(chosen, "no-target", chip + " " + (build or ""))
-    _check(chosen, _TARGET)
-    require(not chosen["sha256"].strip("0123456789abcdefABCDEF"), "bad-release", "sha256")
+    for target in chosen.values():
+        check(target, _TARGET)
+        require(not target["sha256"].strip("0123456789abcdefABCDEF"), "bad-release", "sha256")
     return chosen
 
 
-def _check(fields, table: dict) -> None:
+def check(fields, table: dict) -> None:
+    """Hold fields against a table as those above. Raises OtaError bad-release."""
     require(isinstance(fields, dict), "bad-release", "targets")
     for name, (kinds, least, most) in table.items():
         require(fits(fields.get(name), kinds, least, most), "bad-release", name)
 
 
-def apply(payload: dict, target: dict, state: dict, installed: int, slot_size: int) -> None:
+def apply(payload: dict, firmware: "dict | None", state: dict, installed: int, slot_size: int) -> None:
     """Whether a board with this record.state, that runs sequence `installed` (0: unknown), may take the release: sequence
     and security version only rise (P7). The sequence of the floor itself may be installed again, where what runs is
     something else: its image was damaged. Raises OtaError: up-to-date, older, failed-before, security-version, too-big."""
@@ -53,7 +57,8 @@ def apply(payload: dict, target: dict, state: dict, installed: int, slot_size: i
     require(sequence not in [f[0] for f in state["failed"]], "failed-before", payload["version"])  # P6
     require(sequence >= state["floor_sequence"] and sequence > installed, "older", sequence)
     require(security >= state["floor_security"], "security-version", security)
-    require(target["size"] <= slot_size, "too-big", target["size"])
+    if firmware:
+        require(firmware["size"] <= slot_size, "too-big", firmware["size"])
 
 
 def glob(pattern: str, text: str) -> bool:

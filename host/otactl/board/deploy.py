@@ -26,6 +26,7 @@ _PORTS_OWN = "on every boot"  # in the first line of the boot.py that a new boar
 _OURS_BEFORE = (  # SHA-256 of the hooks of 0.1.0, which caught too little: they give way
     "674b13f3acd25af339b79b20229c6c7eac0cc344fffdc52a3d7de47aa5600223",
     "68503d7c03cd07f1e38861e1cb63e5e5eb525cffedacde096c59e08849dbc5b0",
+    "493d73f23753cbc711af2686fcb4fcc4e110f4d7f93896f33f14b1953ee3a682",  # boot.py without applications
 )
 
 _LOADING_S = 60
@@ -35,7 +36,7 @@ for name in [name for name in sys.modules if name == "ota" or name[:4] == "ota."
     del sys.modules[name]
 gc.collect()
 from ota import agent
-from ota.install import update
+from ota.install import job, update
 """
 
 # for the board: what lies in its files

@@ -1,0 +1,132 @@
+"""The job that brings an offer into the next slot: each part of it from its source into its target, then the switch. It goes
+on with what power, or a broken connection, has left of it."""
+
+from .. import steps
+from ..boot import record, slots
+from ..console import say
+from ..errors import OtaError
+from ..net import link
+from .firmware import Firmware
+from .pipeline import pump
+from .retry import passing, patiently
+
+_SPOILED = 3  # times that flash did not hold an image before its release counts as failed
+_BY_FLASH = ("flash-write", "read-back", "set-boot")  # the board's own fault (P6)
+_LASTING = _BY_FLASH + ("hash-mismatch", "size-mismatch")  # what is in the slot is no use
+
+
+class Job:
+    """`view`: a memoryview of whole sectors to work with; `demand`: a demand.Demand, or None."""
+
+    def __init__(self, config: dict, found: slots.Slots, kept: record.Record, view: memoryview, demand) -> None:
+        self._config, self._slots, self._record, self._view = config, found, kept, view
+        self._demand = demand
+
+    def steps(self, offer: dict, source):
+        """Install the offer of update.Update. `source(config, url, size)` makes the source of the image. Raises OtaError."""
+        kept, config = self._record, self._config
+        self._take_up(kept.job, offer, self._slots.next.info()[4])
+        job = kept.job
+        say("release", job["version"], job["size"], "bytes from", kept.offset)
+        power_save = link.power_save(config, 0)
+        parts = self._parts(offer, source)
+        offer.clear()  # the job has it all: nothing twice while memory is scarce
+        try:
+            yield from self._transfer(parts)
+        except OtaError as e:
+            self._broke(e)
+            raise
+        except GeneratorExit:  # a task that was cancelled, a start() whose time is over: it goes on from here
+            self._keep_offset()
+            raise
+        finally:  # of a task that is cancelled too
+            for pair in parts:
+                pair[0].close()
+                pair[1].close()
+            link.power_save(config, power_save)
+        say("switch", job["version"], "to", job["slot"])
+
+    def _parts(self, offer: dict, source) -> list:
+        # Pairs of source and target, in the order in which they are filled.
+        from .source import HttpSource
+
+        found, kept, job = self._slots, self._record, self._record.job
+        size, address = job["size"], offer["url"]
+        firmware = ((source or HttpSource)(self._config, address, size), Firmware(found, kept, size, job["sha256"]))
+        if "application" not in offer:
+            return [firmware]
+        from . import parts
+
+        return parts.of(found, kept, offer, lambda *of: HttpSource(self._config, *of), firmware)
+
+    def _take_up(self, job: dict, offer: dict, slot: str) -> None:
+        # Go on with the job that is there, if it is of this content; else begin one.
+        kept = self._record
+        held = kept.state["held"]
+        # In "trial" power took its otadata entry; in "failed" a network that was down ended it: the slot is whole.
+        whole = job["phase"] == "failed" and job["mark"] and held and held[0] == offer["sequence"]
+        same = [job["sha256"], job["app"], job["slot"]] == [offer["sha256"], offer["app"], slot]
+        if not same or not (whole or job["phase"] in ("writing", "ready", "trial")):
+            if job["phase"] == "confirmed":
+                job["spoiled"] = 0  # what the next release has to do with the flash is its own
+            kept.begin(offer, self._slots.next, self._slots.running)
+            return
+        if whole:
+            kept.progress(job["size"])
+            job.update(phase="writing", switches=0, told=True)
+        if job["sequence"] != offer["sequence"]:  # the same content under a newer release
+            job.update({key: offer[key] for key in ("version", "sequence", "security_version")})
+        kept.set_home(self._slots.running)
+
+    def _transfer(self, parts: list):
+        kept, view = self._record, self._view
+        job = kept.job
+        for source, target in parts:
+            for done in target.prepare(view):
+                yield steps.progress("download", done, target.size)
+            if target.offset < target.size:
+                yield from patiently(
+                    self._config["tries"], lambda: self._stream(source, target, view), lambda: target.offset
+                )
+            target.verify()
+        firmware = parts[0][1]
+        if self._demand:
+            yield from self._demand.verify(self._slots.next, firmware.size, firmware.sha256, view)
+        job["phase"], job["mark"] = "ready", firmware.mark()
+        job["switches"] += 1
+        kept.save("job")
+        for pair in reversed(parts):  # the slot last: with it comes the switch
+            for done in pair[1].commit(view):
+                yield steps.progress("verify", done, pair[1].size)
+
+    def _stream(self, source, target, view: memoryview):
+        # One connection: from the offset to the end, or to whatever breaks it.
+        try:
+            yield from source.open(target.offset, target.etag)
+        except OtaError as e:
+            if e.code == "bad-range":  # another file by now, or no idea of ranges: all of it then
+                target.rewind()
+            raise
+        try:
+            if source.offset != target.offset:  # no Range here, or another file: from the beginning
+                target.rewind()
+            yield from pump(source, target, view)
+        finally:
+            source.close()
+
+    def _keep_offset(self) -> None:
+        try:
+            self._record.progress(self._record.offset)
+        except OtaError:
+            pass
+
+    def _broke(self, e: OtaError) -> None:
+        kept, job = self._record, self._record.job
+        if job["phase"] == "writing" and (passing(e) or (kept.offset and e.code not in _LASTING)):
+            job["reason"], job["detail"] = e.code, e.detail
+            kept.save("job")
+            kept.progress(kept.offset)  # the next pass goes on from here
+            return
+        job["spoiled"] += e.code in _BY_FLASH  # a slot's wear each
+        job["mark"] = ""
+        kept.fail(e.code, e.detail, remember=job["spoiled"] >= _SPOILED, told=True)

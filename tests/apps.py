@@ -1,0 +1,103 @@
+"""Releases with an application as board tests want them, and what lies in a board's flash of one, read from outside."""
+
+import io
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+from littlefs import LittleFS
+from rig import Rig, forged
+from vboard.board import Board
+
+NAME = "app.cpio"
+
+
+def member(name: str, data: bytes, **fields: int) -> bytes:
+    """One file of an archive; `fields` changes what its header says."""
+    said = {"mode": 0o100644, "nlink": 1, "filesize": len(data), "namesize": len(name.encode()) + 1} | fields
+    names = "ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check"
+    head = "070701" + "".join(f"{said.get(field, 0):08X}" for field in names.split())
+    return _padded(head.encode() + name.encode() + b"\0") + _padded(data)
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """As boards take it: by path components, then the trailer."""
+    members = [member(name, files[name]) for name in sorted(files, key=lambda name: name.split("/"))]
+    return b"".join(members) + member("TRAILER!!!", b"")
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)
+
+
+def target(url: str, packed: bytes, files: Mapping[str, bytes], **changes: Any) -> dict[str, Any]:
+    """An application's target in a release; a change of None takes a field away."""
+    made: dict[str, Any] = {
+        "kind": "application",
+        "url": url,
+        "size": len(packed),
+        "sha256": sha256(packed).hexdigest(),
+        "files": len(files),
+        "unpacked": sum(map(len, files.values())),
+    }
+    return {key: value for key, value in (made | changes).items() if value is not None}
+
+
+def publish(
+    rig: Rig,
+    version: str,
+    files: Mapping[str, bytes] | None,
+    firmware: bytes | None = None,
+    *,
+    packed: bytes | None = None,
+    **changes: Any,
+) -> None:
+    """A release of an application, of firmware, or of both. `packed`: instead of the files' archive; `changes`: of its target."""
+    folder = rig.workspace.releases / version
+    folder.mkdir(exist_ok=True)
+    targets = []
+    if firmware is not None:
+        targets += forged(firmware, target__url=f"{version}/esp32.bin")["targets"]
+        (folder / "esp32.bin").write_bytes(firmware)
+    if files is not None:
+        packed = archive(files) if packed is None else packed
+        (folder / NAME).write_bytes(packed)
+        targets.append(target(f"{version}/{NAME}", packed, files, **changes))
+    rig.forge(firmware or b"", version=version, targets=targets)
+
+
+def tree(board: Board, slot: str) -> dict[str, bytes | None] | None:
+    """Every file in a slot's directory, as it lies in flash; a directory that is empty is None. None: there is none."""
+    return trees(board).get(slot)
+
+
+def trees(board: Board) -> dict[str, dict[str, bytes | None]]:
+    """The same of all slots."""
+    part = board.table.find("vfs")
+    assert part
+    return in_flash(board.flash.read(part.offset, part.size))
+
+
+def in_flash(vfs: bytes) -> dict[str, dict[str, bytes | None]]:
+    """slot -> file -> content, of a littlefs."""
+    mounted = LittleFS(block_size=4096, block_count=len(vfs) // 4096, mount=False)
+    mounted.context.buffer[:] = vfs
+    mounted.mount()
+    found: dict[str, dict[str, bytes | None]] = {}
+    for name in mounted.listdir("/"):
+        if name.startswith("app-"):
+            found[name[4:]] = dict(_files(mounted, f"/{name}"))
+    return found
+
+
+def _files(mounted: LittleFS, root: str) -> list[tuple[str, bytes | None]]:
+    found: list[tuple[str, bytes | None]] = []
+    for folder, folders, names in mounted.walk(root):
+        where = folder.removeprefix(root).strip("/")
+        if where and not folders and not names:
+            found.append((where, None))
+        for name in names:
+            with mounted.open(f"{folder}/{name}", "rb") as file:
+                assert isinstance(file, io.RawIOBase | io.BufferedIOBase | io.IOBase)
+                found.append((f"{where}/{name}".lstrip("/"), file.read()))
+    return found
