@@ -32,11 +32,18 @@ def fetch(config: dict, url: str):
     return link.fetch(config, url)
 
 
-def heard(response, payload: dict, kept, address: str) -> None:
-    """What a release and its server's certificate tell of the date. Raises OtaError expired, stale-release."""
+def channel(config: dict, most: int):
+    """Steps that return the channel's file, of `most` bytes at most, and until when its server's certificate is good. Raises
+    OtaError."""
+    response = yield from fetch(config, config["url"])
+    return (yield from response.read(most)), response.valid_to
+
+
+def heard(told: "int | None", payload: dict, kept, address: str) -> None:
+    """What a release and its server's certificate tell of the date. Raises OtaError replayed, expired."""
     from ..net import clock, dates
     from ..release import fresh
 
     fresh.hear(payload, kept, address)
-    if response.valid_to is not None:
-        clock.prove(dates.parse(payload["published"]), response.valid_to)
+    if told is not None:
+        clock.prove(dates.parse(payload["published"]), told)

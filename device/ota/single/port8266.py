@@ -3,20 +3,16 @@ is: so there is none, and what is signed is all that counts (P8)."""
 
 import json
 
-import machine
-from micropython import const
-
 from ..errors import OtaError, require
 from .files import Document as Document
 
 _CONFIG = "/etc/ota/config.json"
-_TICK_MS = const(500)  # the SDK's watchdog bites 1.6 s after the last feed, at the earliest
 
 
 def settings() -> dict:
     """The configuration as `otactl deploy` checked it, with the defaults of what is looked at here. Raises OtaError
     config-missing, config-not-json, tls-unverified."""
-    found = {"keys": "/etc/ota/keys.json", "wifi": None, "tries": 5, "join_timeout_s": 20, "read_timeout_s": 20}
+    found = {"keys": "/etc/ota/keys.json", "wifi": None, "tries": 5, "start_timeout_s": 60, "join_timeout_s": 20, "read_timeout_s": 20}
     trial = {"deadline_s": 180, "settle_s": 30, "watchdog_s": 0, "checks": ()}
     try:
         with open(_CONFIG) as f:
@@ -36,21 +32,11 @@ def chip() -> str:
     return "esp8266"
 
 
-class feeder:
-    """As boot/feeder.Feeder."""
+def feeder(watchdog_s: int, tick):
+    """As boot/feeder.Feeder; the time of the watchdog is the SDK's."""
+    from . import watch
 
-    def __init__(self, watchdog_s: int, tick) -> None:
-        self._tick = tick
-
-    def start(self) -> None:
-        self._watchdog, self._timer = machine.WDT(), machine.Timer(-1)
-        self._timer.init(period=_TICK_MS, callback=self._tick)
-
-    def feed(self) -> None:
-        self._watchdog.feed()
-
-    def stop(self) -> None:
-        self._timer.deinit()
+    return watch.Feeder(tick)
 
 
 def fetch(config: dict, url: str):
@@ -60,5 +46,11 @@ def fetch(config: dict, url: str):
     return plain.fetch(config, url)
 
 
-def heard(response, payload: dict, kept, address: str) -> None:
+def channel(config: dict, most: int):
+    """Steps that return the channel's file, of `most` bytes at most, and what its server told. Raises OtaError."""
+    response = yield from fetch(config, config["url"])
+    return (yield from response.read(most)), None
+
+
+def heard(told: None, payload: dict, kept, address: str) -> None:
     """Nobody tells this board a date that is proven: a release does not expire here, it is only never a lower one (P7)."""

@@ -1,5 +1,5 @@
-"""One update of a board without two slots: look, unpack beside what runs, read back, note what the next start tries. All of
-it is a generator of steps (steps.py)."""
+"""Brings a release onto a board without two slots: unpack beside what runs, read back, note what the next start tries. All
+of it is a generator of steps (steps.py)."""
 
 import gc
 import hashlib
@@ -11,53 +11,32 @@ from micropython import const
 from .. import steps
 from ..console import say
 from ..errors import OtaError, require
-from ..install import tree
-from ..release import let_go
-from . import port, record
+from . import let_go, port, record
 
+_BLOCK = const(512)
 _SPARE = const(8)  # blocks: directories, and what littlefs itself needs to write
 _NO_SPACE, _EXISTS = const(28), const(17)
+_PASSING = ("stalled", "dropped", "connect", "dns")
 
 
-def look(settings: dict, kept: record.Record):
-    """Steps that return what the newest release has for this board, as policy.choose() gives it, with the release's facts.
-    Raises OtaError with why this board refuses it."""
-    from ..release import envelope, keys, policy
-
-    response = yield from port.fetch(settings, settings["url"])
-    raw = yield from response.read(envelope.MOST + 1)
-    payload = envelope.open_envelope(raw, keys.load(settings["keys"]))
-    del raw
-    build = getattr(sys.implementation, "_build", None)
-    target = policy.choose(payload, settings["product"], port.chip(), build).get("application")
-    port.heard(response, payload, kept, settings["url"])
-    require(target, "no-target", "application")
-    policy.apply(payload, None, kept.state, kept.value["release"].get("sequence", 0), 0)
-    ours, mpy = sys.implementation._mpy & 0xFF, target.get("mpy")  # type: ignore
-    require(mpy in (None, ours), "app-mpy", mpy)
-    for name in ("files", "unpacked"):
-        require(type(target.get(name)) is int and target[name] >= 0, "bad-release", name)
-    release = {key: payload[key] for key in ("version", "sequence", "security_version")}
-    release["sha256"] = target["sha256"].lower()
-    let_go("envelope", "signature", "keys", "policy", "fresh")
-    return release, target
-
-
-def update(settings: dict, kept: record.Record, block: bytearray):
-    """Steps until the newest release is what the next start tries. Raises OtaError; nothing of what runs is written to."""
-    release, target = yield from look(settings, kept)
-    gc.collect()
+def install(settings: dict, kept: record.Record, release: dict, target: dict):
+    """Steps until a release that look() gave is what the next start tries. Raises OtaError; nothing of what runs is written
+    to."""
     say("release", release["version"], target["size"], "bytes")
-    place, view = record.FOLDER + kept.other, memoryview(block)
+    place, view = record.FOLDER + kept.other, memoryview(bytearray(_BLOCK))
     if (yield from _hash(place, view)) != release["sha256"]:  # else power went before it was noted
         _make_room(place, target, kept)
+        address = _address(settings["url"], target["url"])
         for left in range(settings["tries"] - 1, -1, -1):
+            let_go()
             try:
-                yield from _unpack(settings, target, release["sha256"], view)
+                yield from _unpack(settings, address, target, release["sha256"], view)
                 break
             except OtaError as e:
-                if not left or e.code not in ("stalled", "dropped", "connect"):
+                if not left or e.code not in _PASSING:
                     raise
+            _empty()
+        let_go()
         require((yield from _hash(record.NEW, view)) == release["sha256"], "read-back", record.NEW)
         os.rename(record.NEW, place)
     kept.attempt(release)
@@ -66,6 +45,9 @@ def update(settings: dict, kept: record.Record, block: bytearray):
 
 def _hash(root: str, view: memoryview):
     # Steps that return the hash of the files in a directory: of the archive that they make.
+    from ..install import tree
+
+    gc.collect()  # what stays goes into the first hole: what comes later finds larger pieces
     reading = tree.read(root, view)
     while True:
         try:
@@ -76,6 +58,8 @@ def _hash(root: str, view: memoryview):
 
 def _make_room(place: str, target: dict, kept: record.Record) -> None:
     # P1: whether it fits is known before anything is removed. What is called a or b stays whole: it loses its name first.
+    from ..install import tree
+
     block, _, _, free = os.statvfs("/")[:4]
     free += tree.blocks(place, block) + tree.blocks(record.NEW, block)
     need = target["unpacked"] // block + target["files"] + _SPARE
@@ -90,15 +74,27 @@ def _make_room(place: str, target: dict, kept: record.Record) -> None:
     tree.remove(record.NEW)
 
 
-def _unpack(settings: dict, target: dict, sha256: str, view: memoryview):
-    from ..install.archive import Reader
+def _address(base: str, ref: str) -> str:
     from ..net import url
 
+    return url.join(base, ref)
+
+
+def _empty() -> None:
+    from ..install import tree
+
     tree.remove(record.NEW)
+
+
+def _unpack(settings: dict, address: str, target: dict, sha256: str, view: memoryview):
+    from ..install.archive import Reader
+
     digest, sink, done = hashlib.sha256(), _Sink(target), 0
-    response = yield from port.fetch(settings, url.join(settings["url"], target["url"]))
+    reader = Reader(sink)
+    gc.collect()
+    response = yield from port.fetch(settings, address)
+    gc.collect()
     try:
-        reader = Reader(sink)
         while done < target["size"]:
             require(not response.ended, "dropped", "body")
             n = response.fill(view, 0, min(len(view), target["size"] - done))

