@@ -67,6 +67,7 @@ class Record(Document):
         value, release = self.value, self.value["next"]
         self.set(
             current=value["trying"], trying=None, release=release, next={}, before=value["release"],
+            reason=None, detail=None, told=True,
             floor_sequence=max(value["floor_sequence"], release["sequence"]),
             floor_security=max(value["floor_security"], release["security_version"]),
         )  # fmt: skip

@@ -23,12 +23,24 @@ def rollback() -> None:
 
 
 def status() -> dict:
-    """As agent.status() says."""
-    value = record.load().value
+    """As agent.status() says; the two directories stand where another board has its slots."""
+    kept = record.load()
+    value = kept.value
+    runs = value["trying"] if boot.current else value["current"]
+    known = {value["current"]: value["release"], kept.other: value["next"] or value["before"]}
+    installed, job = value["release"], value["next"]
     return {
-        "chip": port.chip(), "build": getattr(sys.implementation, "_build", None),
-        "micropython": ".".join(str(n) for n in sys.implementation.version[:3]), "slots": [],
-        "trial": bool(boot.current), "current": value["current"], "installed": value["release"],
-        "before": value["before"], "failed": [{"sequence": f[0], "reason": f[1]} for f in value["failed"]],
-        "refused": value["refused"], "job": {key: value[key] for key in ("reason", "detail")},
+        "single": True, "chip": port.chip(), "build": getattr(sys.implementation, "_build", None),
+        "micropython": ".".join(str(n) for n in sys.implementation.version[:3]),
+        "running": runs, "boot": value["trying"] or value["current"], "next": kept.other,
+        "trial": bool(boot.current),
+        "slots": [{"name": name, "size": 0, "state": "", "image": {"release": known[name].get("version")}}
+                  for name in ("a", "b") if known.get(name)],
+        "job": {"phase": "trial" if value["trying"] else "failed" if value["reason"] else "idle",
+                "version": job.get("version"), "sequence": job.get("sequence", 0), "size": 0, "offset": 0,
+                "reason": value["reason"], "detail": value["detail"]},
+        "installed": {"version": installed.get("version"), "sequence": installed.get("sequence", 0),
+                      "security_version": installed.get("security_version", 0)},
+        "refused": value["refused"],
+        "failed": [{"sequence": f[0], "reason": f[1]} for f in value["failed"]],
     }  # fmt: skip
