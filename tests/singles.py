@@ -3,6 +3,7 @@ plain HTTP. Judged by what lies in flash and what runs, not by the agent's word.
 
 import functools
 import http.server
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,8 +66,6 @@ def template(rig: Rig, folder: Path, kind: str) -> Path:
 
 def board(rig: Rig, made: Path, kind: str, **settings: Any) -> Board:
     """A board of `template`'s flash, off."""
-    import shutil
-
     folder = rig.root / f"single-{len(list(rig.root.glob('single-*')))}"
     shutil.copytree(made, folder, ignore=lambda *_: ["port", ".lock", "console.log"])
-    return rig._opened.enter_context(Board(folder, **(KINDS[kind] | {"network": rig.network} | settings)))
+    return Board(folder, **(KINDS[kind] | {"network": rig.network} | settings))
