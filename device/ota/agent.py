@@ -18,7 +18,13 @@ _PLENTY = const(300000)  # free heap at which a 64 KiB block, which erases faste
 _LARGE = const(65536)
 _HOUR_MS = const(3600000)
 _LONGEST_MS = 24 * _HOUR_MS
-_WASTED = ("hash-mismatch", "size-mismatch", "not-an-image", "wrong-chip", "bad-archive")  # a download that another would repeat
+_WASTED = (
+    "hash-mismatch",
+    "size-mismatch",
+    "not-an-image",
+    "wrong-chip",
+    "bad-archive",
+)  # a download that another would repeat
 
 
 def start() -> None:

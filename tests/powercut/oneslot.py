@@ -17,10 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import apps
+import rig as rigs
 import singles
 from rig import Rig
 from vboard.board import Board
+from vboard.flash import image8266
 from vboard.flash.nor import Operation
+from vboard.flash.table import LAYOUTS
 
 from powercut.cuts import Cut, Step, state_after, states
 
@@ -47,10 +50,21 @@ class Run:
 class Base:
     """A board of one kind that runs OLD, while the channel has NEW."""
 
-    def __init__(self, kind: str, folder: Path, opened: ExitStack) -> None:
+    def __init__(self, kind: str, folder: Path, opened: ExitStack, *, patch: bytes = b"") -> None:
+        """`patch`: lines for a faulty agent, run before it."""
         self.kind, self._folder = kind, folder
         self._rig: Rig = opened.enter_context(singles.served(folder / "place"))
         made = singles.template(self._rig, folder / "template", kind)
+        if patch:
+            with Board(made, **singles.KINDS[kind]) as board:
+                board.power_on()
+                board.wait_repl()
+                with rigs.repl(board) as link:
+                    link.put("/patch.py", patch)
+                    link.run(
+                        "t = open('/boot.py').read()\nf = open('/boot.py', 'w')\nf.write('import patch\\n' + t)\nf.close()"
+                    )
+                board.power_off()
         start = (made / "flash.bin").read_bytes()
         apps.publish(self._rig, "1.1.0", OLD)
         first = self.run(start, until="ota: up-to-date 1.1.0")
@@ -100,6 +114,10 @@ class Base:
             found.setdefault(left, cut)
         return list(found.values())
 
+    def at(self, cut: Cut) -> list[str]:
+        """What is wrong with the files that lie in flash when power has gone there."""
+        return list(self._trees(state_after(self.base.start, self.base.steps, cut)))
+
     def judge(self, cut: Cut) -> list[str]:
         """All that is wrong after power went there."""
         start = state_after(self.base.start, self.base.steps, cut)
@@ -110,7 +128,7 @@ class Base:
         found = [f"{run.trouble}; {run.console[-300:]!r}"] if run.trouble else []
         found += [f"at the cut: {fault}" for fault in self._trees(start)]
         found += [f"in the end: {fault}" for fault in self._trees(run.end)]
-        ran = re.findall(r"^app: (\w+)", run.console, re.M)
+        ran = re.findall(r"^app: (\w+)", run.console, re.MULTILINE)
         if set(ran) - {"old", "new"}:
             found.append(f"a program of no known release ran: {ran}")
         if ran[-1:] != ["new"]:
@@ -129,9 +147,6 @@ class Base:
                 yield f"/app-{name} is no whole tree of a known release: {sorted(tree)}"
 
     def _vfs(self) -> tuple[int, int]:
-        from vboard.flash import image8266
-        from vboard.flash.table import LAYOUTS
-
         size = len(self.base.start) if hasattr(self, "base") else 4 << 20
         table = image8266.table(size) if self.kind == "esp8266" else LAYOUTS["factory"].with_auto_vfs(size)
         row = table.find("vfs")

@@ -8,7 +8,6 @@ from micropython import const
 from ..errors import require
 from . import let_go, port, record
 
-
 _MOST = const(8193)  # bytes of an envelope, and one
 
 

@@ -1,7 +1,6 @@
 """A file over plain HTTP, in as little memory as that takes: one connection, a body of known length. Source: RFC 9112."""
 
 import socket
-import time
 
 import network
 

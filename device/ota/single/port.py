@@ -1,6 +1,6 @@
 """What this agent takes of an ESP32. On an ESP8266 port8266.py lies in its place."""
 
-from ..boot.store import Document as Document
+from ..boot.store import Document  # noqa: F401 -- what record.py builds on
 
 
 def settings() -> dict:

@@ -4,7 +4,7 @@ is: so there is none, and what is signed is all that counts (P8)."""
 import json
 
 from ..errors import OtaError, require
-from .files import Document as Document
+from .files import Document  # noqa: F401 -- what record.py builds on
 
 _CONFIG = "/etc/ota/config.json"
 
@@ -12,7 +12,14 @@ _CONFIG = "/etc/ota/config.json"
 def settings() -> dict:
     """The configuration as `otactl deploy` checked it, with the defaults of what is looked at here. Raises OtaError
     config-missing, config-not-json, tls-unverified."""
-    found = {"keys": "/etc/ota/keys.json", "wifi": None, "tries": 5, "start_timeout_s": 60, "join_timeout_s": 20, "read_timeout_s": 20}
+    found = {
+        "keys": "/etc/ota/keys.json",
+        "wifi": None,
+        "tries": 5,
+        "start_timeout_s": 60,
+        "join_timeout_s": 20,
+        "read_timeout_s": 20,
+    }
     trial = {"deadline_s": 180, "settle_s": 30, "watchdog_s": 0, "checks": ()}
     try:
         with open(_CONFIG) as f:

@@ -4,7 +4,6 @@ of it is a generator of steps (steps.py)."""
 import gc
 import hashlib
 import os
-import sys
 
 from micropython import const
 

@@ -44,6 +44,12 @@ except Exception as e:  # the application comes first, whatever is wrong with th
 """
 
 
+_ALONE = (
+    "no two OTA slots: this board takes application releases alone, and what is weaker about them is in "
+    "docs/applications.md; for MicroPython itself flash a table with two slots once by cable (docs/install.md)"
+)
+
+
 def is_single(facts: dict[str, Any]) -> bool:
     """Whether a board, by what deploy asks it, has no two slots: MicroPython itself stays as it is there."""
     return len(facts["slots"]) < 2 or not facts["otadata"]
@@ -51,10 +57,7 @@ def is_single(facts: dict[str, Any]) -> bool:
 
 def advice(facts: dict[str, Any]) -> list[str]:
     """What a person who deploys to such a board should know."""
-    said = [
-        "no two OTA slots: this board takes application releases alone, and what is weaker about them is in "
-        "docs/applications.md; for MicroPython itself flash a table with two slots once by cable (docs/install.md)"
-    ]
+    said = [_ALONE]
     if facts["platform"] == "esp8266":
         said.append(
             "nobody checks who the server is: MicroPython's TLS on an ESP8266 verifies no certificate, so there is none. "
@@ -69,7 +72,7 @@ def require_way(facts: dict[str, Any], config: dict[str, Any]) -> None:
     if facts["platform"] == "esp8266" and not plain:
         raise UsageError(
             "tls-unverified: MicroPython's TLS on an ESP8266 verifies no certificate, so its agent speaks plain HTTP or "
-            "nothing: set `url = \"http://…\"` and `allow_http = true` below [board] in otactl.toml; the release's "
+            'nothing: set `url = "http://…"` and `allow_http = true` below [board] in otactl.toml; the release\'s '
             "signature is checked all the same"
         )
 

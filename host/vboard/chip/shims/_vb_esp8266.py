@@ -11,7 +11,7 @@ import tls as _tls
 
 import _vb_machine
 import _vb_wlan
-from _vb_link import IOCTL, READ, WRITE, Missing, call, missing, request
+from _vb_link import IOCTL, WRITE, Missing, call, missing, read_flash, request
 from _vb_system import time
 
 _EIO = const(5)
@@ -25,6 +25,9 @@ _ABSENT = (  # of the unix port's modules
 _NO_BUILTIN = ("complex", "compile", "delattr", "execfile", "setattr")
 
 
+_size = call("flash_size")
+
+
 class esp:
     SLEEP_NONE = 0
     SLEEP_LIGHT = 1
@@ -33,7 +36,9 @@ class esp:
     @staticmethod
     def flash_read(address, buf):
         made = bytearray(buf) if isinstance(buf, int) else buf
-        request(READ, 0, _ROW, address, 0, b"", b"", made)
+        if address < 0 or address + len(made) > _size:
+            raise OSError(_EIO)
+        read_flash(address, made)
         return bytes(made) if isinstance(buf, int) else None
 
     @staticmethod
