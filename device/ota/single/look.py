@@ -39,8 +39,9 @@ def _chosen(payload: dict, product: str, kept: record.Record):
     from ..release import policy
 
     build = getattr(sys.implementation, "_build", None)
-    target = policy.choose(payload, product, port.chip(), build).get("application")
-    require(target, "no-target", "application")
+    targets = policy.choose(payload, product, port.chip(), build)
+    require("application" in targets, "no-target", "application")
+    target = targets["application"]
     policy.apply(payload, None, kept.value, kept.value["release"].get("sequence", 0), 0)
     ours, mpy = sys.implementation._mpy & 0xFF, target.get("mpy")  # type: ignore
     require(mpy in (None, ours), "app-mpy", mpy)

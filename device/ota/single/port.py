@@ -15,7 +15,7 @@ def chip() -> str:
 
     from ..release import image
 
-    return image.chip(Partition(Partition.RUNNING))
+    return image.chip(Partition(Partition.RUNNING))  # type: ignore[arg-type]
 
 
 def feeder(watchdog_s: int, tick):

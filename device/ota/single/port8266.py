@@ -12,7 +12,7 @@ _CONFIG = "/etc/ota/config.json"
 def settings() -> dict:
     """The configuration as `otactl deploy` checked it, with the defaults of what is looked at here. Raises OtaError
     config-missing, config-not-json, tls-unverified."""
-    found = {
+    found: dict = {
         "keys": "/etc/ota/keys.json",
         "wifi": None,
         "tries": 5,
@@ -20,7 +20,7 @@ def settings() -> dict:
         "join_timeout_s": 20,
         "read_timeout_s": 20,
     }
-    trial = {"deadline_s": 180, "settle_s": 30, "watchdog_s": 0, "checks": ()}
+    trial: dict = {"deadline_s": 180, "settle_s": 30, "watchdog_s": 0, "checks": ()}
     try:
         with open(_CONFIG) as f:
             found.update(json.load(f))

@@ -20,7 +20,8 @@ class Trial:
         self._record, self.healthy = kept, False
         self.version = kept.value["next"].get("version")
         self._began = time.ticks_ms()
-        self._deadline_ms, self._settled_ms = 180000, None  # type: ignore  # after _began; None: it has not started yet
+        self._deadline_ms = 180000  # after _began, as the next
+        self._settled_ms: "int | None" = None  # None: the application has not started yet
 
     def arm(self) -> None:
         say("trial", self.version, "in", record.FOLDER + self._record.value["trying"])
