@@ -9,6 +9,7 @@ import apps
 import pytest
 import rig as rigs
 import singles
+from otactl.board import single
 from otactl.board.deploy import deploy
 from otactl.errors import UsageError
 from powercut.oneslot import Base
@@ -121,6 +122,18 @@ def test_release_that_is_refused_changes_nothing(rig: Rig, board: Board) -> None
     rig.workspace.channel_file.write_bytes(envelope)
     assert "ota: switch 1.4.0" in boots(board, "ota: up-to-date 1.4.0")
     assert apps.trees(board) == {"a": ONE, "b": TWO}
+
+
+def test_budgets_of_the_agent(bench: tuple[Rig, dict[str, Path]]) -> None:
+    """.mpy bytes of all that such a board gets; of that, what lies in single/."""
+    config = bench[0].workspace.board_config()
+    for kind, most, most_own in (("esp32", 64 << 10, 10 << 10), ("esp8266", 24 << 10, 12800)):
+        files = single.compiled(kind, config)
+        own = sum(len(data) for name, data in files.items() if name.startswith("single/"))
+        every = sum(map(len, files.values()))
+        print(f"\nbudgets of {kind} without two slots: all {every} B of {most}, single/ {own} of {most_own}")
+        assert every <= most
+        assert own <= most_own
 
 
 def test_application_starts_whatever_is_wrong_with_the_agent(rig: Rig, board: Board) -> None:

@@ -20,7 +20,7 @@ def settings() -> dict:
         "join_timeout_s": 20,
         "read_timeout_s": 20,
     }
-    trial: dict = {"deadline_s": 180, "settle_s": 30, "watchdog_s": 0, "checks": ()}
+    trial: dict = {"deadline_s": 180, "settle_s": 10, "watchdog_s": 0, "checks": ()}
     try:
         with open(_CONFIG) as f:
             found.update(json.load(f))

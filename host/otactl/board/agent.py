@@ -61,6 +61,8 @@ def sources(config: dict[str, Any] | None = None) -> dict[str, bytes]:
 
 def _needed(name: str, config: dict[str, Any]) -> bool:
     """Whether a board with that configuration ever imports a module: what is not configured is not installed."""
+    if name.startswith("single/"):  # of boards without two slots (single.py)
+        return False
     if name in _PARTS:
         return any(config.get(entry) not in (None, []) for entry in _PARTS[name])  # {}: with its defaults
     if name == "release/trust.py":
