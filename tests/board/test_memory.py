@@ -130,7 +130,6 @@ def test_budgets_of_the_agent(rig: Rig) -> None:
     sizes = {
         "ota." + name.removesuffix(".mpy").replace("/", ".").removesuffix(".__init__"): len(data)
         for name, data in agent.compiled().items()
-        if not name.startswith("single/")  # what boards without two slots have instead of others: test_single.py
     }
     sizes["ota"] = sizes.pop("ota.__init__")
     board = started(rig.board())

@@ -187,7 +187,7 @@ def test_board_survives_a_power_cut(kind: str, tmp_path: Path) -> None:
     with ExitStack() as opened:
         base = Base(kind, tmp_path, opened)
         assert not base.wrong(base.base.start, base.base)
-        chosen = random.Random(f"20261127/{kind}").sample(base.cuts(1), 3)
+        chosen = random.Random(f"20261127/{kind}").sample(base.cuts(1), 2)
         wrong = {f"{kind}@{cut}": faults for cut in chosen if (faults := base.judge(cut))}
     assert not wrong
 

@@ -35,6 +35,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "release/encryption.py": ("encryption",),
     "install/decrypt.py": ("encryption",),
 }  # module -> the entries that ask for it
+SINGLE = "single/"  # the room of the agent of boards without two slots
 _DEFAULT_CHECKS = [{"check": "wifi"}, {"check": "server"}]
 _PACKAGE = "_otactl_agent"  # a name of its own: `ota` may be something else on this machine
 _one_thread = threading.Lock()  # many boards are deployed at once: each module is compiled and imported once
@@ -53,16 +54,20 @@ def sources(config: dict[str, Any] | None = None) -> dict[str, bytes]:
 
     Raises RigError.
     """
+    found = {name: text for name, text in every_source().items() if not name.startswith(SINGLE)}
+    return found if config is None else {name: text for name, text in found.items() if _needed(name, config)}
+
+
+def every_source() -> dict[str, bytes]:
+    """The same with those that only boards without two slots get (single.py). Raises RigError."""
     found = {str(path.relative_to(SOURCES)): path.read_bytes() for path in sorted(SOURCES.rglob("*.py"))}
     if not found:
         raise _missing()
-    return found if config is None else {name: text for name, text in found.items() if _needed(name, config)}
+    return found
 
 
 def _needed(name: str, config: dict[str, Any]) -> bool:
     """Whether a board with that configuration ever imports a module: what is not configured is not installed."""
-    if name.startswith("single/"):  # of boards without two slots (single.py)
-        return False
     if name in _PARTS:
         return any(config.get(entry) not in (None, []) for entry in _PARTS[name])  # {}: with its defaults
     if name == "release/trust.py":

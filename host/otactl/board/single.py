@@ -82,7 +82,7 @@ def sources(chip: str, config: dict[str, Any]) -> dict[str, bytes]:
 
     Raises RigError.
     """
-    every = agent.sources()
+    every = agent.every_source()
     if chip == "esp8266":
         wanted = {name: every[name] for name in _SHARED} | {name: every[of] for name, of in _ESP8266.items()}
     else:
