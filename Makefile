@@ -90,6 +90,7 @@ board: $(READY) ## start a virtual board and print its port
 
 powercut: $(READY) ## power gone at every flash operation of an update; pictures in results/ (REPLAY=point for one)
 	@PYTHONPATH=host:tests $(BIN)/python -m powercut $(if $(REPLAY),--replay '$(REPLAY)') $(ARGS)
+	$(if $(REPLAY)$(ARGS),,@PYTHONPATH=host:tests $(BIN)/python -m powercut.oneslot)
 
 bench: $(READY) ## ratios, measured in one run
 	@$(BIN)/python -m pytest tests/bench -s -p no:xdist

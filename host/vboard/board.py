@@ -14,7 +14,7 @@ from vboard import factory, portlink
 from vboard import folder as folders
 from vboard.boots import Boot
 from vboard.chip.kept import PWRON
-from vboard.chips import CHIPS
+from vboard.chips import BOARDS
 from vboard.flash.table import Table
 from vboard.life import Life
 from vboard.link.network import Network
@@ -36,7 +36,7 @@ class Board(Life):
         app: bytes | None = None,
         blank: bool = False,
         full_flash: bytes | None = None,
-        heap_kib: int = 160,
+        heap_kib: int | None = None,
         idf_heap_kib: int | None = None,
         network: Network | None = None,
         micropython: str = "1.26.1",
@@ -50,7 +50,7 @@ class Board(Life):
 
         `blank`: nothing but FF instead, as a module comes from its factory. `full_flash`: a firmware file from the
         bootloader on instead, as micropython.org has them; `layout` counts for neither. `flash_mib`: None takes the file's size, or the smallest that holds the layout and files. `heap_kib`: what a
-        program has. `idf_heap_kib`: what the IDF heap has at the start, None as a stock board (chip/heap.py).
+        program has, None as the chip does (chips.py). `idf_heap_kib`: what the IDF heap has at the start, None as a stock board (chip/heap.py).
         `micropython`: the version that an image without a word of its own claims. `rollback`: False plays a bootloader
         from before v1.21 (facts 6.5), whatever lies in flash; True leaves it to what lies there. `real_time`: flash operations take a chip's time. `watchdog_factor`: the task
         watchdog bites after its time divided by this. `network_port`: a TCP port of this machine (0: any) for the
@@ -61,11 +61,11 @@ class Board(Life):
         ValueError) where another board runs in the folder, or its `port` is a file of somebody's, OSError for a network
         port that is taken.
         """
-        if chip not in CHIPS:
-            raise ValueError(f"unknown chip {chip!r}: one of {', '.join(CHIPS)}")
+        if chip not in BOARDS:
+            raise ValueError(f"unknown chip {chip!r}: one of {', '.join(BOARDS)}")
         settings = Settings(
-            chip=CHIPS[chip],
-            heap_kib=heap_kib,
+            chip=BOARDS[chip],
+            heap_kib=heap_kib or BOARDS[chip].heap_kib,
             micropython=micropython,
             rollback=rollback,
             idf_heap_kib=idf_heap_kib,
@@ -113,7 +113,7 @@ class Board(Life):
         """
         with self._lock:
             if cause == PWRON:
-                self._restart()
+                self._press()
                 return
             self._stop()
             self._plan(cause)

@@ -9,7 +9,7 @@ ports/esp32/boards/ESP32_GENERIC* (names), py/persistentcode.h (mpy), ports/esp3
 from dataclasses import dataclass
 from types import MappingProxyType
 
-XTENSA, RISCV = 10, 11  # xtensawin and rv32imc in a .mpy file's architecture field
+LX106, XTENSA, RISCV = 9, 10, 11  # xtensa, xtensawin and rv32imc in a .mpy file's architecture field
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Chip:
     mpy_arch: native architecture in bits 10 and up of sys.implementation._mpy.
     pins: the numbers that machine.Pin takes.
     mmu_page_configurable: IDF insists on an app descriptor in the image only where this holds.
+    port: MicroPython's, "esp32" or "esp8266". heap_kib: what a program has when boot.py begins.
     """
 
     name: str
@@ -35,6 +36,8 @@ class Chip:
     mpy_arch: int
     pins: frozenset[int]
     mmu_page_configurable: bool = False
+    port: str = "esp32"
+    heap_kib: int = 160
 
 
 CHIPS = MappingProxyType(
@@ -95,3 +98,20 @@ CHIPS = MappingProxyType(
         )
     }
 )
+
+# Its heap is 38 KiB (ports/esp8266/main.c), 37,952 bytes of it for objects (micropython#5949), and _boot.py, the file
+# system and flashbdev hold some of that: about 35 KB are free in boot.py (micropython#11666).
+ESP8266 = Chip(
+    name="esp8266",
+    chip_id=-1,  # an image for it names none
+    bootloader_offset=0x0,
+    revision=0,
+    build="ESP8266_GENERIC",
+    machine="ESP module with ESP8266",
+    mpy_arch=LX106,
+    pins=frozenset({*range(6), *range(12, 17)}),  # 6 to 11 are its flash
+    port="esp8266",
+    heap_kib=35,
+)
+# What a virtual board can be; CHIPS are those with a partition table, which the agent updates as a whole.
+BOARDS = MappingProxyType({**CHIPS, ESP8266.name: ESP8266})

@@ -24,7 +24,7 @@ def run(
     chip: str | None,
     layout: str | None,
     flash_mib: int | None,
-    heap_kib: int,
+    heap_kib: int | None,
     app: bytes | None,
     full_flash: bytes | None = None,
     blank: bool = False,

@@ -6,7 +6,7 @@ from pathlib import Path
 from vboard import folder
 from vboard.chip.firmware import Firmware
 from vboard.chips import Chip
-from vboard.flash import bootimage, images
+from vboard.flash import bootimage, image8266, images
 from vboard.flash.appimage import Header, ImageError
 from vboard.flash.nor import SECTOR, Flash
 from vboard.flash.table import LAYOUTS, TABLE_OFFSET, Table, TableError
@@ -36,14 +36,14 @@ def flash(
     `micropython`: the version of an app that tells none; before 1.26 a layout by name gets a row for files.
     Raises ValueError for an unknown layout or two contents at once, TableError where something does not fit.
     """
-    if isinstance(layout, str) and layout not in LAYOUTS:
-        raise ValueError(f"unknown layout {layout!r}: one of {', '.join(LAYOUTS)}, or a table of your own")
-    if (blank and full_flash) or (app and (blank or full_flash)):
-        raise ValueError("an app, a full-flash file or nothing at all: a new flash has one of them")
+    _check(chip, layout, app, full_flash, blank=blank)
     if path.exists():
         opened = Flash(path, path.stat().st_size if size is None else size)
-        _give_bootloader(opened, chip, rollback)
+        if chip.port == "esp32":
+            _give_bootloader(opened, chip, rollback)
         return opened
+    if chip.port == "esp8266":
+        return _esp8266(path, chip, size, blank=blank, micropython=micropython)
     if blank:
         return _new(path, size or _SIZES[0], chip, {}, "blank")
     if full_flash:
@@ -63,6 +63,26 @@ def flash(
         first.offset: image,
     }
     return _new(path, size, chip, contents, sha256(image).hexdigest())
+
+
+def _check(chip: Chip, layout: str | Table, app: bytes | None, full_flash: bytes | None, *, blank: bool) -> None:
+    if chip.port == "esp8266" and (app or full_flash or layout != "ota"):
+        raise ValueError(f"an {chip.name} has a made-up firmware and no partition table: give no app, no layout")
+    if isinstance(layout, str) and layout not in LAYOUTS:
+        raise ValueError(f"unknown layout {layout!r}: one of {', '.join(LAYOUTS)}, or a table of your own")
+    if (blank and full_flash) or (app and (blank or full_flash)):
+        raise ValueError("an app, a full-flash file or nothing at all: a new flash has one of them")
+
+
+def _esp8266(path: Path, chip: Chip, size: int | None, *, blank: bool, micropython: str) -> Flash:
+    size = size or image8266.SIZES[-1]
+    if size not in image8266.SIZES:
+        usual = ", ".join(str(one >> 20) for one in image8266.SIZES)
+        raise ValueError(f"an {chip.name} has a flash of {usual} MiB here")
+    if blank:
+        return _new(path, size, chip, {}, "blank")
+    image = image8266.build(size, micropython)
+    return _new(path, size, chip, {0: image}, sha256(image).hexdigest())
 
 
 def _new(path: Path, size: int, chip: Chip, contents: dict[int, bytes], made_from: str) -> Flash:
@@ -119,7 +139,12 @@ def program(flash: Flash, offset: int, data: bytes) -> None:
 
 
 def table(flash: Flash, *, makes_vfs: bool = True) -> Table:
-    """The table as the app sees it. `makes_vfs`: whether its firmware adds one for files."""
+    """The table as the app sees it. `makes_vfs`: whether its firmware adds one for files.
+
+    An ESP8266 has none; this is then what lies where (flash/image8266.py).
+    """
+    if folder.is_esp8266(flash.path.parent):
+        return image8266.table(flash.size)
     found = Table.from_bytes(flash.read(TABLE_OFFSET, SECTOR), flash.size, require_md5=True)
     return found.with_auto_vfs(flash.size) if makes_vfs else found
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from vboard.chips import CHIPS, Chip
+from vboard.chips import BOARDS, CHIPS, ESP8266, Chip
 from vboard.flash.appimage import HEAD_SIZE, ImageError, describe
 from vboard.flash.partition import SECTOR
 from vboard.flash.table import TABLE_OFFSET, Table, TableError
@@ -33,6 +33,10 @@ def note(folder: Path, chip: Chip, made_from: str | None = None) -> None:
     (folder / _CHIP).write_text(chip.name)
     if made_from is not None:
         (folder / _MADE_FROM).write_text(made_from)
+
+
+def is_esp8266(folder: Path) -> bool:
+    return _read(folder / _CHIP) == ESP8266.name
 
 
 def noted(folder: Path) -> bool:
@@ -94,7 +98,7 @@ def _read(path: Path) -> str | None:
 
 def _own_chip(folder: Path, table: Table | None) -> str | None:
     name = _read(folder / _CHIP)
-    return name if name in CHIPS else _chip(folder / FLASH, table)
+    return name if name in BOARDS else _chip(folder / FLASH, table)
 
 
 def _table(flash: Path, size: int) -> Table | None:

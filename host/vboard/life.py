@@ -17,7 +17,7 @@ from vboard.chip.kept import DEEPSLEEP, HARD, PWRON, WDT, Pins, Rtc
 from vboard.chip.panic import Panic
 from vboard.chip.process import Process
 from vboard.chip.soc import Soc
-from vboard.chip.startup import flash_fault, start
+from vboard.chip.startup import banner, cause_after, flash_fault, start
 from vboard.chip.watchdogs import Bitten
 from vboard.chip.wire import Gone, Link
 from vboard.flash.nor import Flash, PowerLost
@@ -82,6 +82,14 @@ class Life(Wired):
         self._halt()
         self._plan(PWRON)
 
+    def _press(self) -> None:
+        """The reset button: an ESP8266 tells it from power that comes, and its RTC goes on."""
+        if self.chip.port == "esp32":
+            self._restart()
+            return
+        self._stop()
+        self._plan(PWRON, reset=rom.EXTERNAL)
+
     def _bite_soon(self) -> None:
         if not self._next_boot:
             self._plan(WDT, _RTC_WDT_S, rom.RTC_WDT)
@@ -107,7 +115,7 @@ class Life(Wired):
 
     def _boot(self, cause: int, reset: str) -> None:
         self._download.end()
-        self._emit(rom.banner(self.chip.name, reset))
+        self._emit(banner(self.flash, self.chip, reset))
         if self.before_boot:
             self.before_boot(cause)
         asleep, self._asleep_on = self._asleep_on, None
@@ -147,7 +155,7 @@ class Life(Wired):
             factory.table(self.flash, makes_vfs=firmware.makes_vfs),
             started.row,
             firmware,
-            cause=cause,
+            cause=cause_after(self.chip, cause, reset),
             mac=self._mac,
             rtc=self.rtc,
             pins=self.pins,
@@ -156,12 +164,13 @@ class Life(Wired):
             watchdog_factor=self.settings.watchdog_factor,
             idf_heap_kib=self.settings.idf_heap_kib,
             told_flash_size=started.flash_size,
+            heap_kib=self.settings.heap_kib,
         )
         self._start(self.soc, raw=False)
 
     def _start(self, soc: Soc, raw: bool) -> None:
         soc.friendly = not raw
-        process = Process.start(self.settings.heap_kib, self.flash.path)
+        process = Process.start(self.settings.heap_kib, self.flash.path, port=self.chip.port)
         self._process = process
         self._link = Link(process.wire, soc)
         typed = ringed(process.type, process.unread) if self.settings.baud else process.type
@@ -231,7 +240,7 @@ class Life(Wired):
     def _panic(self, says: str) -> None:
         self._emit(f"\r\n{says}\r\n".encode())
         self._stop()
-        self._plan(HARD)
+        self._plan(HARD, reset=rom.EXCEPTION if self.chip.port == "esp8266" else None)
 
     def _bitten(self, now: float) -> bool:
         """Whether a watchdog's time is up; the boot is over then."""

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from vboard import factory
-from vboard.chip import rom
+from vboard.chip import esp8266, rom
 from vboard.chip.kept import Rtc
 from vboard.flash.nor import Flash, PowerLost
 from vboard.link.ports import Ports
@@ -59,6 +59,10 @@ class Wired(Loop):
         """A reset by EN, into flash."""
         raise NotImplementedError
 
+    def _press(self) -> None:
+        """A reset by the reset pin, into flash."""
+        raise NotImplementedError
+
     def _bite_soon(self) -> None:
         """The RTC's watchdog resets the chip when its time is up."""
         raise NotImplementedError
@@ -77,7 +81,8 @@ class Wired(Loop):
             self._ports.write(data)
 
     def _from_host(self, data: bytes, has_lines: bool) -> None:
-        if self._powered and not has_lines and not self._download.active and self._download.is_called(data):
+        called = self._powered and not has_lines and not self._download.active and self.chip.name in ROMS
+        if called and self._download.is_called(data):
             self._enter_loader(called=True)
             data = SYNC_FRAME
         if self._download.active:
@@ -91,6 +96,9 @@ class Wired(Loop):
         """A reset with the boot pin held low; `called` by SYNC."""
         self._halt()
         self._powered = True
+        if self.chip.name not in ROMS:  # its loader is not there: it waits, and answers nobody
+            self._emit(esp8266.download_banner())
+            return
         banner = rom.download_banner(self.chip.name, ROMS[self.chip.name].download)
         if called:
             self._show(banner)  # on the port it would stand before the answer to the SYNC that is here already
@@ -120,6 +128,6 @@ class Wired(Loop):
         if event == "hold":
             self._halt()
         elif event == "run":
-            self._restart()
+            self._press()
         elif event == "download":
             self._enter_loader()

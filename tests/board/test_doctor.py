@@ -249,9 +249,6 @@ def no_agent(at: Situation) -> None:
 
 # what is wrong: (the fault, the bad row, its code, how its command begins, the exit code)
 FAULTS: dict[str, tuple[Fault, str, str, str, int]] = {
-    "the table has one slot": (
-        board_of(deployed=False, layout="factory"), "table", "no-ota-slots", "otactl slots ", 1,
-    ),
     "MicroPython 1.22": (board_of(deployed=False, micropython="1.22.2"), "MicroPython", "", "otactl slots backup ", 1),
     "no agent": (no_agent, "agent", "", "otactl deploy ", 1),
     "an agent that does not load": (put("lib/ota/net/link.mpy", b"M\x01\x00\x1f"), "agent", "", "otactl deploy ", 1),

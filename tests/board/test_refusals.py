@@ -327,17 +327,6 @@ def test_filesystem_without_room_is_told_by_deploy_and_keeps_the_users_files(rig
     assert "keep.txt" in rigs.ask(board, "import os\nprint(os.listdir('/'))")
 
 
-def test_board_without_ota_slots_is_refused_by_deploy_and_by_the_agent(rig: Rig) -> None:
-    board = rig.board(deployed=False, layout="factory")
-    board.power_on()
-    board.wait_repl()
-    with (
-        rigs.repl(board) as link,
-        pytest.raises(BoardError, match=r"no-ota-slots.*install\.md"),
-    ):
-        deploy(link, rig.workspace)
-
-
 def test_a_good_release_installs_after_a_refused_one(rig: Rig) -> None:
     """A sample of one row of the table."""
     board = started(rig.board())

@@ -29,7 +29,7 @@ def open_envelope(raw: bytes, trusted: tuple, kind: str = PAYLOAD_TYPE) -> dict:
     except _BAD_JSON:
         raise OtaError("envelope-not-json")
     require(told == kind, "envelope-type")  # what it is instead nobody has signed
-    del envelope
+    del envelope, raw
     version, keys, threshold = trusted
     digest = hashlib.sha256(f"DSSEv1 {len(kind)} {kind} {len(body)} ".encode() + body).digest()
     refusal = OtaError("unknown-key", signatures[0][0][:16] if signatures else "none")

@@ -1,5 +1,6 @@
 """RSASSA-PSS in pure Python: RSA-3072, e 65537, SHA-256, MGF1-SHA256, salt of 32 bytes, as Secure Boot V2 has it.
-Source: RFC 8017, 9.1.2. With three-argument pow() this is a matter of 17 modular multiplications."""
+Source: RFC 8017, 9.1.2. An ESP8266 has no three-argument pow(): the 17 modular
+multiplications that it would be stand here."""
 
 import hashlib
 
@@ -15,7 +16,10 @@ def verify_pss(n: int, digest: bytes, sig: bytes) -> bool:
     number = int.from_bytes(sig, "big")
     if len(sig) != _BYTES or len(digest) != _HASH or number >= n:  # plus n, it would pass as a second signature
         return False
-    block = pow(number, 65537, n).to_bytes(_BYTES, "big")
+    power = number
+    for _ in range(16):  # 65537 is 2**16 + 1
+        power = power * power % n
+    block = (power * number % n).to_bytes(_BYTES, "big")
     if block[_BYTES - 1] != 0xBC or block[0] & 0x80:
         return False
     expected = block[_DB : _DB + _HASH]

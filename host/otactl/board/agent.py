@@ -34,6 +34,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "release/encryption.py": ("encryption",),
     "install/decrypt.py": ("encryption",),
 }  # module -> the entries that ask for it
+SINGLE = "single/"  # the room of the agent of boards without two slots
 _DEFAULT_CHECKS = [{"check": "wifi"}, {"check": "server"}]
 _PACKAGE = "_otactl_agent"  # a name of its own: `ota` may be something else on this machine
 _one_thread = threading.Lock()  # many boards are deployed at once: each module is compiled and imported once
@@ -52,10 +53,16 @@ def sources(config: dict[str, Any] | None = None) -> dict[str, bytes]:
 
     Raises RigError.
     """
+    found = {name: text for name, text in every_source().items() if not name.startswith(SINGLE)}
+    return found if config is None else {name: text for name, text in found.items() if _needed(name, config)}
+
+
+def every_source() -> dict[str, bytes]:
+    """The same with those that only boards without two slots get (single.py). Raises RigError."""
     found = {str(path.relative_to(SOURCES)): path.read_bytes() for path in sorted(SOURCES.rglob("*.py"))}
     if not found:
         raise _missing()
-    return found if config is None else {name: text for name, text in found.items() if _needed(name, config)}
+    return found
 
 
 def _needed(name: str, config: dict[str, Any]) -> bool:
@@ -74,7 +81,11 @@ def _needed(name: str, config: dict[str, Any]) -> bool:
 
 def compiled(config: dict[str, Any] | None = None) -> dict[str, bytes]:
     """The same as .mpy files. Raises RigError."""
-    found = sources(config)
+    return compile_all(sources(config))
+
+
+def compile_all(found: dict[str, bytes]) -> dict[str, bytes]:
+    """Modules by name as .mpy files. Raises RigError."""
     with _one_thread:
         return {str(Path(name).with_suffix(".mpy")): _mpy(name, text) for name, text in found.items()}
 

@@ -22,6 +22,10 @@ CERTIFICATES: dict[str, tuple[str, str]] = {
         "The server's certificate is not a pinned one.",
         "`otactl ca pin` shows its pins; deploy [board] pins with the new one, or find out who answers there.",
     ),
+    "tls-unverified": (
+        "An ESP8266 cannot check who a server is, so its agent does not speak TLS.",
+        "Set an http address and allow_http below [board]; the release's signature is checked all the same.",
+    ),
     "client-file": (
         "The board's own certificate or its key cannot be used.",
         "`otactl ca client NAME`, then `otactl deploy NAME`.",

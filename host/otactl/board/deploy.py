@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from otactl.board import agent, hooks, settings, trusted
+from otactl.board import agent, hooks, settings, single, trusted
 from otactl.board.link import Link
 from otactl.board.snippets import HASH
 from otactl.errors import BoardError, OtactlError
@@ -77,19 +77,19 @@ def _names(path):
 _ASK = (
     """
 import sys
-try:
-    from esp32 import Partition
-except ImportError:
+if sys.platform not in ("esp32", "esp8266"):
     raise RuntimeError("no esp32")
 def _facts():
     impl = sys.implementation
-    head = bytearray(16)
-    Partition(Partition.RUNNING).readblocks(0, head)
-    return {"version": list(impl[1][:3]), "mpy": getattr(impl, "_mpy", 0) & 0xFF,
-        "slots": [p.info()[3] for p in Partition.find(Partition.TYPE_APP)
-            if 16 <= p.info()[1] < 32],
-        "otadata": len(Partition.find(Partition.TYPE_DATA, subtype=0)),
-        "chip": head[12] | head[13] << 8}
+    facts = {"version": list(impl[1][:3]), "mpy": getattr(impl, "_mpy", 0) & 0xFF,
+        "platform": sys.platform, "slots": [], "otadata": 0, "chip": -1}
+    if sys.platform == "esp32":
+        from esp32 import Partition
+        head = bytearray(16)
+        Partition(Partition.RUNNING).readblocks(0, head)
+        facts.update(slots=[p.info()[3] for p in Partition.find(Partition.TYPE_APP) if 16 <= p.info()[1] < 32],
+            otadata=len(Partition.find(Partition.TYPE_DATA, subtype=0)), chip=head[12] | head[13] << 8)
+    return facts
 """
     + FILES
 )
@@ -126,6 +126,7 @@ def deploy(
     _check_board(facts, workspace)
     if not replace_keys:
         trusted.require_not_ahead(link, workspace)
+    single.require_way(facts, json.loads(files[f"{CONFIG}/config.json"]))
     return _Deployment(link, say).run(facts, files, as_py, tls.expires(workspace.tls))
 
 
@@ -152,13 +153,8 @@ def _check_board(facts: dict[str, Any], workspace: Workspace) -> None:
             "build once by cable (docs/install.md)"
         )
     slots = facts["slots"]
-    if len(slots) < 2 or not facts["otadata"]:
-        raise BoardError(
-            f"no-ota-slots: this board's partition table has {len(slots)} OTA slot"
-            f"{'' if len(slots) == 1 else 's'}, an update needs two; flash an OTA build, or a "
-            "table with two slots, once by cable (docs/install.md)",
-            code="no-ota-slots",
-        )
+    if single.is_single(facts):
+        return
     try:
         release = channels.current(workspace) or {"version": "", "targets": []}
     except OtactlError as error:
@@ -183,7 +179,14 @@ class _Deployment:
     def run(
         self, facts: dict[str, Any], files: dict[str, bytes], as_py: bool, certificate_ends: datetime | None
     ) -> Deployed:
-        modules = self._modules(facts["mpy"], as_py, json.loads(files[f"{CONFIG}/config.json"]))
+        config = json.loads(files[f"{CONFIG}/config.json"])
+        self._single = single.is_single(facts)
+        if self._single:
+            self._done.advice += single.advice(facts)
+            source = single.sources(facts["platform"], config)
+        else:
+            source = agent.sources(config)
+        modules = self._modules(facts["mpy"], as_py, source)
         rooms = sorted({f"{AGENT}/{name.rpartition('/')[0]}" for name in modules if "/" in name})
         for folder in ("/lib", AGENT, *rooms, "/etc", CONFIG):
             self._link.make_folder(folder)
@@ -216,17 +219,17 @@ class _Deployment:
                 "with an mpy-cross that writes .mpy files which it reads"
             ) from None
 
-    def _modules(self, mpy: int, as_py: bool, config: dict[str, Any]) -> dict[str, bytes]:
+    def _modules(self, mpy: int, as_py: bool, source: dict[str, bytes]) -> dict[str, bytes]:
         if as_py:
-            return agent.sources(config)
-        files = agent.compiled(config)
+            return source
+        files = agent.compile_all(source)
         if agent.mpy_version(files) == mpy:
             return files
         self._done.advice.append(
             f"installed as .py: the board reads .mpy version {mpy}, this machine's mpy-cross "
             f"writes {agent.mpy_version(files)}"
         )
-        return agent.sources(config)
+        return source
 
     def _remove_stale(self, wanted: set[str]) -> None:
         # A module left as .py hides the .mpy of the same name.
@@ -245,7 +248,7 @@ class _Deployment:
 
     def _hook(self, name: str) -> None:
         """Ours where there is none, or the port's own, which is comments; else advice."""
-        ours = agent.hook(name)
+        ours = single.BOOT if self._single and name == "boot.py" else agent.hook(name)
         coded = self._link.value(f"_text('/{name}')") or ""
         present = b64decode(coded).decode(errors="replace")  # MicroPython runs what is no UTF-8 too
         code = [line for line in present.splitlines() if line.strip() and line[:1] != "#"]

@@ -90,6 +90,8 @@ def show_status(found: dict[str, Any]) -> None:
     installed, job = found["installed"], found["job"]
     display.show(f"chip {found['chip']}  MicroPython {found['micropython']}  build {build}")
     display.show(f"installed {installed['version'] or 'unknown'} (sequence {installed['sequence']})")
+    if found.get("single"):
+        display.show("no two slots: application releases alone, in the directories /app-a and /app-b")
     known = found.get("trust")  # an older agent has none
     if known and known["version"] > 1:  # 1 is what `deploy` brought
         names = ", ".join(known["release"])
@@ -133,5 +135,5 @@ def _slots(found: dict[str, Any]) -> Table:
         image = slot["image"] or {}
         what = image.get("release") or image.get("built") or "no image"
         state = Text(slot["state"], _STATES.get(slot["state"], ""))
-        table.add_row(f"  {slot['name']}", f"{slot['size']:#x}", state, Text(what), marks)
+        table.add_row(f"  {slot['name']}", f"{slot['size']:#x}" if slot["size"] else "", state, Text(what), marks)
     return table

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from otactl.release.firmware import Firmware
 
 try:  # needs a POSIX system: the other verbs must run without
-    from vboard.chips import CHIPS
+    from vboard.chips import BOARDS, CHIPS
     from vboard.flash.table import LAYOUTS
 except ImportError:
     _CHIPS: Collection[str] = ()
     _LAYOUTS: Collection[str] = ()
 else:
-    _CHIPS, _LAYOUTS = CHIPS, LAYOUTS
+    _CHIPS, _LAYOUTS = BOARDS, LAYOUTS
 
 
 @verb(TOOLS, "virtual-board --chip esp32s3 --port /tmp/board")
@@ -29,7 +29,7 @@ else:
 )
 @click.option("--layout", help=f"{', '.join(_LAYOUTS)}, or a partition CSV (default: ota).")
 @click.option("--flash-mib", type=int, help="(default: what the layout needs)")
-@click.option("--heap-kib", type=int, default=160, help="What a program has (default: 160).")
+@click.option("--heap-kib", type=int, help="What a program has (default: 160; 35 on an esp8266).")
 @click.option("--app", type=FILE, help="Firmware file for its first slot (default: a small made-up one).")
 @click.option("--full-flash", type=FILE, help="Firmware file with bootloader and partition table, for its whole flash.")
 @click.option("--blank", is_flag=True, help="Nothing in its flash, as a module comes from its factory.")
@@ -45,7 +45,7 @@ def virtual_board(
     chip: str | None,
     layout: str | None,
     flash_mib: int | None,
-    heap_kib: int,
+    heap_kib: int | None,
     app: Path | None,
     full_flash: Path | None,
     blank: bool,

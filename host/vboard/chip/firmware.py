@@ -10,7 +10,7 @@ from typing import Any
 
 from vboard.chip.names import absent
 from vboard.chips import RISCV, Chip
-from vboard.flash import images
+from vboard.flash import image8266, images
 from vboard.flash.appimage import ImageError, Read, measure
 from vboard.flash.nor import Flash
 from vboard.flash.table import Row
@@ -61,6 +61,9 @@ class Firmware:
 
     @classmethod
     def _found(cls, read: Read, chip: Chip, default: str) -> "Firmware":
+        if chip.port == "esp8266":
+            found = _BANNER.search(read(0, image8266.IROM))
+            return cls(chip, found[1].decode() if found else default, chip.build)
         try:
             length = measure(read)
             says = images.behaviour_of(read, length)
@@ -113,11 +116,14 @@ class Firmware:
             ("_mpy", self.mpy),
         ]
         if self.numbers >= (1, 25):
-            fields += [("_build", self.build), ("_thread", "GIL")]
+            fields += [("_build", self.build)]
+        if self.numbers >= (1, 25) and self.chip.port == "esp32":
+            fields += [("_thread", "GIL")]
         return {
+            "port": self.chip.port,
             "release": self.release,
             "version": self.version,
             "machine": self.machine,
             "implementation": fields,
-            "absent": list(absent(self.chip.name, self.numbers)),
+            "absent": list(absent(self.chip.name, self.numbers)) if self.chip.port == "esp32" else [],
         }

@@ -8,6 +8,13 @@ class Panic(Exception):
         super().__init__(f"Guru Meditation Error: Core  {core} panic'ed ({what}). Exception was unhandled.")
 
 
+class Fatal(Panic):
+    """The same on an ESP8266, in the words of its SDK."""
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "Fatal exception 0(IllegalInstructionCause):")
+
+
 class Abort(Panic):
     """IDF called abort()."""
 

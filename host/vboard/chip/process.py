@@ -26,6 +26,7 @@ _START = "_vb_start.py"
 
 # What the shims take of the heap before the program starts: added, so that the program has what it was promised.
 SHIM_HEAP_KIB = 86
+SHIM_HEAP_8266_KIB = 256  # and more: what is over is taken away again, to the byte (shims/_vb_boot.py)
 
 
 def compiled_shims() -> Path:
@@ -71,14 +72,19 @@ class Process:
     wire: socket.socket
 
     @classmethod
-    def start(cls, heap_kib: int, flash: Path) -> "Process":
-        """`flash`: the file that the program reads partitions from; it changes them over the wire only."""
+    def start(cls, heap_kib: int, flash: Path, *, port: str = "esp32") -> "Process":
+        """`heap_kib`: the program's. `flash`: the file that the program reads partitions from; it changes them over the wire only."""
         master, slave = pty.openpty()
         tty.setraw(slave)
         ours, theirs = socket.socketpair()
         os.set_blocking(master, False)
         shims = compiled_shims()
-        arguments = ["-X", f"heapsize={heap_kib + SHIM_HEAP_KIB}k", "-i", str(shims / _START)]
+        arguments = [
+            "-X",
+            f"heapsize={heap_kib + (SHIM_HEAP_8266_KIB if port == 'esp8266' else SHIM_HEAP_KIB)}k",
+            "-i",
+            str(shims / _START),
+        ]
         child = subprocess.Popen(
             [
                 sys.executable,

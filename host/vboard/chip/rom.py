@@ -6,6 +6,7 @@ docs/en/security/<chip>_log.inc among them; facts 10.2, 10.12.
 
 POWER, RESTART, SLEEP, RTC_WDT, INTERRUPT_WDT = "power", "restart", "sleep", "rtc-wdt", "interrupt-wdt"
 BOOTLOADER, TIMER_WDT = "bootloader", "timer-wdt"
+EXTERNAL, SOFT_WDT, EXCEPTION = "external", "soft-wdt", "exception"  # that only an ESP8266 tells apart (esp8266.py)
 
 _NEWER = (
     "POWERON",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from vboard.chip.esp8266 import WATCHDOG_S, RawFlash
 from vboard.chip.firmware import Firmware
 from vboard.chip.heap import IdfHeap
 from vboard.chip.idf import App, IdfError
@@ -15,6 +16,7 @@ from vboard.chip.kept import EPOCH_2000, SOFT, Pins, Rtc
 from vboard.chip.timers import Timers
 from vboard.chip.watchdogs import Watchdogs
 from vboard.chips import Chip
+from vboard.flash.image8266 import user_start
 from vboard.flash.nor import READ_KIB_US, Flash
 from vboard.flash.nvs import Nvs, NvsError
 from vboard.flash.table import Row, Table
@@ -45,6 +47,7 @@ class Soc:
         watchdog_factor: float = 1.0,
         idf_heap_kib: int | None = None,
         told_flash_size: int | None = None,
+        heap_kib: int = 0,
     ) -> None:
         """`told_flash_size`: bytes that the bootloader's header speaks of; None as much as there is."""
         self.flash, self.chip, self.table, self.row, self.firmware = (
@@ -57,13 +60,15 @@ class Soc:
         self.cause, self.mac, self.rtc, self.pins = cause, mac, rtc, pins
         self._links = links
         self.app = App(flash, chip, table, row)
+        self.storage = RawFlash(flash) if chip.port == "esp8266" else self.app  # what writes to flash go through
         self.nvs = self._mount_nvs()
-        self.watchdogs = Watchdogs(watchdog_factor)
+        self.watchdogs = Watchdogs(watchdog_factor, chip)
         self.timers = Timers(chip, firmware.numbers)
         self.friendly = True
         self.on_boot: Callable[[], None] = lambda: None  # told when boot.py begins
         self.wants: tuple[str, float] | None = None  # ("reset" | "soft" | "sleep", seconds)
         self.heap = IdfHeap(idf_heap_kib)
+        self._heap_kib = heap_kib  # what a program has
         self._told_flash_size = told_flash_size or flash.size
         self._calls: dict[str, Callable[..., Any]] = {
             name[5:]: getattr(part, name)
@@ -81,7 +86,8 @@ class Soc:
         self.timers.clear()
         self.watchdogs.soft_reset()
         self.heap.soft_reset()
-        self.cause = SOFT
+        if self.chip.port == "esp32":
+            self.cause = SOFT
         self.wants = None
 
     # --- time -----------------------------------------------------------------------------------------------------
@@ -141,6 +147,10 @@ class Soc:
             raise IdfError(2, "")
         return self._index(row)
 
+    def call_user_start(self) -> int:
+        """Of an ESP8266: where the firmware ends."""
+        return user_start(self.flash.size)
+
     def call_flash_size(self) -> int:
         """Since 1.26 MicroPython asks the flash itself (boardctrl_startup); before, it believed the header."""
         return self.flash.size if self.firmware.numbers >= (1, 26) else self._told_flash_size
@@ -195,7 +205,13 @@ class Soc:
     # --- machine --------------------------------------------------------------------------------------------------
 
     def call_board(self) -> dict[str, Any]:
-        return self.firmware.describe() | {"read_kib_us": READ_KIB_US if self.flash.takes else 0}
+        return self.firmware.describe() | {
+            "read_kib_us": READ_KIB_US if self.flash.takes else 0,
+        }
+
+    def call_heap(self) -> int:
+        """Bytes that a program has to the byte; 0 where that is not so exact."""
+        return self._heap_kib << 10 if self.chip.port == "esp8266" else 0
 
     def call_booting(self) -> None:
         self.on_boot()
@@ -219,7 +235,8 @@ class Soc:
         return list(self.mac)
 
     def call_wdt(self, timeout_ms: int) -> None:
-        self.watchdogs.arm(timeout_ms / 1000)
+        """An ESP8266 takes no time: it is the SDK's."""
+        self.watchdogs.arm(WATCHDOG_S if self.chip.port == "esp8266" else timeout_ms / 1000)
 
     def call_irq(self, off: bool) -> None:
         self.watchdogs.interrupts(off)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vboard.chip import rom
+from vboard.chip import esp8266, rom
 from vboard.chip.bootloader import boot as second_stage
 from vboard.chip.firststage import first_stage
 from vboard.chip.panic import Panic
@@ -29,6 +29,8 @@ def start(flash: Flash, chip: Chip, *, asleep_on: str | None, rollback: bool) ->
     """`asleep_on`: on waking from deep sleep, the label of what ran before. `rollback`: False for a bootloader without,
     whatever lies in flash. Raises what `flash.before` raises.
     """
+    if chip.port == "esp8266":
+        return Started(esp8266.starts(flash), flash.size, [], rom.BOOTLOADER)
     found = first_stage(flash, chip)
     if found.header is None:
         return Started(None, 0, found.log, rom.stuck(chip.name))
@@ -40,6 +42,16 @@ def start(flash: Flash, chip: Chip, *, asleep_on: str | None, rollback: bool) ->
         rollback_enabled=rollback and rolls_back(found.image) is not False,
     )
     return Started(booted.row, found.header.flash_size, [*found.log, *booted.log], rom.BOOTLOADER)
+
+
+def banner(flash: Flash, chip: Chip, reset: str) -> bytes:
+    """What the console shows of the ROM after a reset of the kind `reset`."""
+    return esp8266.banner(reset, flash) if chip.port == "esp8266" else rom.banner(chip.name, reset)
+
+
+def cause_after(chip: Chip, cause: int, reset: str) -> int:
+    """machine.reset_cause() after a reset of the kind `reset`, which the esp32 port calls `cause`."""
+    return esp8266.REASONS[reset] if chip.port == "esp8266" else cause
 
 
 def flash_fault(told: int, real: int, chip: Chip) -> list[str]:

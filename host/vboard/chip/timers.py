@@ -79,11 +79,12 @@ class Timers:
         self._counts = chip.name == "esp32" and _COUNTING[0] <= version < _COUNTING[1]
 
     def handle(self, number: int) -> int:
-        """The handle for a new Timer(number): 0 and up a hardware timer, below 0 a virtual one of its own.
+        """The handle for a new Timer(number): 0 and up a hardware timer, below 0 a virtual one of its own, which all are
+        on an ESP8266 (the SDK's, whatever their number).
 
         Raises ValueError with the port's words.
         """
-        means = meaning(self._chip, self._version, number)
+        means = "v" if self._chip.port == "esp8266" else meaning(self._chip, self._version, number)
         if means == "v":
             self._virtual -= 1
             return self._virtual

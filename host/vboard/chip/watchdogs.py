@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 
 from vboard.chip import rom
+from vboard.chips import Chip
 
 _INTERRUPTS_OFF_S = 0.3
-_TASK_WDT_SAYS = "E task_wdt: Task watchdog got triggered. Aborting."
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,10 @@ class Bite:
     reset: str
 
 
+_TASK_BITE = Bite("E task_wdt: Task watchdog got triggered. Aborting.", rom.RESTART)
+_SDK_BITE = Bite("", rom.SOFT_WDT)
+
+
 class Bitten(Exception):
     """A watchdog bit while a flash operation was under way, which did not happen then."""
 
@@ -27,7 +31,8 @@ class Bitten(Exception):
 class Watchdogs:
     """Times are time.monotonic(). `factor`: the task watchdog waits its time divided by this."""
 
-    def __init__(self, factor: float) -> None:
+    def __init__(self, factor: float, chip: Chip) -> None:
+        self._chip = chip
         self._factor = factor
         self._task_s: float | None = None
         self._task_due = 0.0
@@ -68,5 +73,5 @@ class Watchdogs:
         if self._irq_off and now >= self._irq_due:
             return Bite("", rom.INTERRUPT_WDT)
         if self._task_s is not None and now >= self._task_due:
-            return Bite(_TASK_WDT_SAYS, rom.RESTART)
+            return _SDK_BITE if self._chip.port == "esp8266" else _TASK_BITE
         return None

@@ -58,13 +58,13 @@ class Link:
         if op == _READ:
             if flag:
                 return 0, soc.flash.read(x, wanted)
-            return 0, soc.app.read(soc.rows(row), x, wanted)
+            return 0, soc.storage.read(soc.rows(row), x, wanted)
         if op == _WRITE:
-            write = soc.app.write_blocks if flag else soc.app.program
+            write = soc.storage.write_blocks if flag else soc.storage.program
             write(soc.rows(row), x, data, *([y] if flag else []))
             return 0, b""
         if op == _ERASE:
-            soc.app.erase(soc.rows(row), x, y)
+            soc.storage.erase(soc.rows(row), x, y)
             return 0, b""
         if op == _FEED:
             soc.watchdogs.feed()

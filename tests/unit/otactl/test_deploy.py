@@ -247,7 +247,6 @@ def refused(board: Board, place: Workspace, error: type[OtactlError], why: str) 
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        ({"layout": "factory"}, "no-ota-slots: .* has 0 OTA slots.*docs/install.md"),
         ({"micropython": "1.21.0"}, r"1\.21\.0 is too old.*1\.23 or newer.*bootloader"),
     ],
 )

@@ -3,7 +3,7 @@
 import shlex
 
 from otactl.board.doctor.case import Case
-from otactl.board.doctor.findings import Finding, bad, ok, skipped, warn
+from otactl.board.doctor.findings import Finding, apart, bad, ok, skipped, warn
 from otactl.board.slots_layout import ABORTED, NEW, PENDING, Entry, Part, active, named
 from otactl.errors import OtactlError
 from otactl.release import channels, targets
@@ -51,6 +51,8 @@ def _slots(case: Case) -> list[Part]:
 def micropython(case: Case) -> Finding:
     version, built = case.facts["version"], case.facts["build"] or case.facts["machine"]
     said = f"{'.'.join(map(str, version))} ({built})"
+    if case.facts["platform"] == "esp8266":
+        return apart("MicroPython", f"{said}: application releases alone, which `{case.on_board('status')}` tells of")
     if case.facts["platform"] != "esp32" or not case.facts["parts"]:
         return bad(f"MicroPython {said} is no ESP32: this board has no slots to update", "mpremote connect list")
     if tuple(version[:2]) < _OLDEST:
@@ -85,11 +87,10 @@ def table(case: Case) -> Finding:
     if len(slots) < 2 or not any(part.is_otadata for part in found):
         count = f"{len(slots)} OTA slot{'' if len(slots) == 1 else 's'}"
         otadata = "" if any(part.is_otadata for part in found) else " and no otadata"
-        return bad(
-            f"the partition table has {count}{otadata}, an update needs two: flash an OTA build, or a table with two slots, "
-            "once by cable (docs/install.md)",
-            case.on_board("slots"),
-            code="no-ota-slots",
+        return apart(
+            "table",
+            f"{count}{otadata}: application releases alone, which `{case.on_board('status')}` tells of; for MicroPython too "
+            "flash a table with two slots once by cable (docs/install.md)",
         )
     if not any(part.kind == "nvs" for part in found):
         return bad(

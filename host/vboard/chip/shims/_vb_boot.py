@@ -13,6 +13,9 @@ import sys
 import uctypes
 
 import _vb_link
+
+_programs = bytearray(_vb_link.call("heap"))  # kept in one piece until the program starts; nothing on an ESP32
+
 import _vb_system
 import _vb_esp32
 import _vb_machine
@@ -21,16 +24,24 @@ import _vb_tls
 import _vb_wlan
 import vfs
 
+if _vb_system._board["port"] == "esp8266":
+    import _vb_esp8266
+
 # What the program may use of the C stack. The port's task has 16 KiB (MICROPY_TASK_STACK_SIZE), 1 KiB of it kept back;
 # a simple recursive function took 328 bytes a level on an ESP32 (micropython#4840: 153 levels in 50 KiB), which makes
 # about 46 levels. Here the same level takes 416; reading a file is Python below the file system and takes 1 KiB more.
 _STACK = const(46 * 416 + 1024)
+# An ESP8266 has 8 KiB (ports/esp8266/main.c): 24 levels. Its file system is Python below C, there as here.
+_STACK_8266 = const(24 * 416 + 1024)
 # An import takes 5,072 here: the unix port keeps room for a path of 4,096 bytes there, the chip for 128. What is more
 # than a chip's share is added while it lasts, with the level of the function that does so.
 _IMPORT = const(4096 - 128 + 416)
 
-_import = __import__
+_import, _execfile = __import__, execfile
 _stack_limit = None  # the VM's own word
+_board = _vb_system._board
+_ballast = None
+_8266 = _board["port"] == "esp8266"
 
 
 def _limit_stack():
@@ -38,11 +49,13 @@ def _limit_stack():
     address = os.getenv("VBOARD_STACK_LIMIT")
     if address:
         _stack_limit = uctypes.bytearray_at(int(address), 8)
-        struct.pack_into("<Q", _stack_limit, 0, micropython.stack_use() + _STACK)
+        struct.pack_into("<Q", _stack_limit, 0, micropython.stack_use() + (_STACK_8266 if _8266 else _STACK))
         builtins.__import__ = _import_with_its_stack
 
 
 def _import_with_its_stack(*args):
+    if _8266 and _vb_esp8266.is_absent(args[0]):
+        raise ImportError("no module named '%s'" % args[0])
     limit = struct.unpack_from("<Q", _stack_limit, 0)[0]
     struct.pack_into("<Q", _stack_limit, 0, limit + _IMPORT)
     try:
@@ -56,10 +69,14 @@ def _install():
     for name in ("time", "errno", "os", "micropython", "sys"):
         modules[name] = getattr(_vb_system, name)
     modules["socket"], modules["select"], modules["tls"] = _vb_net.socket, _vb_net.select, _vb_tls.tls
-    modules["network"] = _vb_wlan.network
-    modules["esp32"] = _vb_esp32.esp32
-    modules["esp"] = _vb_esp32.esp
-    modules["machine"] = _vb_machine.machine
+    if _8266:
+        for name in ("network", "esp", "machine", "tls", "flashbdev"):
+            modules[name] = getattr(_vb_esp8266, name)
+    else:
+        modules["network"] = _vb_wlan.network
+        modules["esp32"] = _vb_esp32.esp32
+        modules["esp"] = _vb_esp32.esp
+        modules["machine"] = _vb_machine.machine
     import _vb_ntp  # stands on the board's own socket, time and machine
 
     modules["ntptime"] = _vb_ntp
@@ -68,6 +85,8 @@ def _install():
         if hasattr(where, attribute):
             delattr(where, attribute)
     sys.path[:] = ["", ".frozen", "/lib"]
+    if _8266:
+        sys.path.append("/")  # main.c has it last
 
 
 def _make_room_for_names():
@@ -82,10 +101,24 @@ def _make_room_for_names():
             return
 
 
+def _take_what_is_too_much():
+    """An ESP8266's heap is so small that the program gets exactly what the chip has, and gc.mem_free() says so."""
+    global _ballast, _programs
+    size = 65536
+    while size >= 32:
+        try:
+            _ballast = (_ballast, bytearray(size))
+        except MemoryError:
+            size //= 2
+    gc.threshold(len(_programs) // 4)  # as its _boot.py sets it
+    _programs = None
+    gc.collect()
+
+
 def _mount():
     vfs.umount("/")  # the host's own files
     try:
-        bdev = _vb_esp32.Partition("vfs")
+        bdev = _vb_esp8266.flashbdev.bdev if _8266 else _vb_esp32.Partition("vfs")
     except OSError:
         return
     try:
@@ -114,7 +147,7 @@ def _run(path, names):
     except OSError:
         return True
     try:
-        execfile(path, names)
+        _execfile(path, names)
     except SystemExit:
         _vb_link.call("soft_reset")
         _vb_link.park()
@@ -130,7 +163,11 @@ def start(names):
     _make_room_for_names()
     _install()
     _mount()
+    if _8266:
+        _vb_esp8266.limit_vm()
     gc.collect()
+    if _8266:
+        _take_what_is_too_much()
     _vb_link.shims_hold(gc.mem_alloc())
     _limit_stack()
     try:

@@ -4,10 +4,12 @@ import gc
 import select
 
 from _vb_link import burn, call
+from _vb_system import _board
 
 _SOCKETS = const(10)  # CONFIG_LWIP_MAX_SOCKETS, ESP-IDF's default, which the port leaves as it is
 _ENFILE = const(23)
 _NO_NAME = const(-202)  # EAI_FAIL
+_UNKNOWN = const(-2)  # what modlwip.c gives where no server knows the name
 _NVAL = const(32)
 
 opened = set()  # file descriptors of the sockets that are open
@@ -61,5 +63,5 @@ def resolve(host):
     if ms:
         burn(ms)
     if address is None:
-        raise OSError(_NO_NAME)
+        raise OSError(_NO_NAME if _board["port"] == "esp32" else _UNKNOWN)
     return address

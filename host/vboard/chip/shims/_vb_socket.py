@@ -10,7 +10,7 @@ import socket as _socket
 from _vb_link import burn, call
 from _vb_lwip import let_go, opened, resolve, take_place
 from _vb_datagram import Datagrams
-from _vb_system import errno, esp_errno
+from _vb_system import errno, esp_errno, told_errno
 
 _SEND_BUFFER = const(5760)  # CONFIG_LWIP_TCP_SND_BUF_DEFAULT
 _NEW = const(0)
@@ -76,7 +76,7 @@ class Socket(Datagrams):
         answer = self.__real.read(1)
         if answer is None:
             return False
-        self.__error = answer[0] if answer else errno.ECONNRESET
+        self.__error = told_errno(answer[0]) if answer else errno.ECONNRESET
         self.__state = _FAILED if self.__error else _READY
         return self.__state == _READY
 
@@ -111,7 +111,10 @@ class Socket(Datagrams):
         if self.__peer != 0:
             self.__peer = (host, port)
             return
-        gateway, ticket = call("connect", host, port, self.__timeout)
+        try:
+            gateway, ticket = call("connect", host, port, self.__timeout)
+        except OSError as e:
+            raise OSError(told_errno(e.errno))
         self.__real.setblocking(True)
         try:
             self.__real.connect(_loopback(gateway))

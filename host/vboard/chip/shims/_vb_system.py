@@ -106,12 +106,29 @@ class errno:
     ENOTCONN = 128
 
 
+_NEWLIB = {116: 110, 118: 113, 119: 115, 120: 114, 128: 107}  # what the supervisor tells, and lwIP's for it
+if _board["port"] == "esp8266":  # MicroPython's own numbers (MICROPY_USE_INTERNAL_ERRNO), which are Linux's
+    for _name, _number in (
+        ("ECONNABORTED", 103),
+        ("ETIMEDOUT", 110),
+        ("EHOSTUNREACH", 113),
+        ("EINPROGRESS", 115),
+        ("EALREADY", 114),
+        ("ENOTCONN", 107),
+    ):
+        setattr(errno, _name, _number)
+
+
+def told_errno(number):
+    """The port's number for an error that the supervisor names by newlib's."""
+    return _NEWLIB.get(number, number) if _board["port"] == "esp8266" else number
+
+
 errno.errorcode = {getattr(errno, name): name for name in dir(errno) if name[0] == "E" and name != "errorcode"}
 _from_host = {
     getattr(_errno, name): getattr(errno, name) for name in dir(_errno) if name[0] == "E" and hasattr(errno, name)
 }
-_from_host[32] = 128  # EPIPE: lwIP says ENOTCONN
-_from_host[107] = 128
+_from_host[32] = _from_host[107] = errno.ENOTCONN  # EPIPE: lwIP says ENOTCONN
 
 
 def esp_errno(e):
@@ -136,7 +153,11 @@ os = _Copy(
     " umount unlink urandom sep".split(),
 )
 os.uname = lambda: namedtuple("", ("sysname", "nodename", "release", "version", "machine"))(
-    "esp32", "esp32", _board["release"], _board["version"], _board["machine"]
+    _board["port"],
+    _board["port"],
+    "2.2.2-dev(a58da79)" if _board["port"] == "esp8266" else _board["release"],
+    _board["version"],
+    _board["machine"],
 )
 os.sync = lambda: None
 os.dupterm = lambda *args: None
@@ -159,7 +180,7 @@ sys = _Copy(
 )
 sys.argv = []
 sys.maxsize = 0x7FFFFFFF
-sys.platform = "esp32"
+sys.platform = _board["port"]
 sys.version = "3.4.0; MicroPython " + _board["version"]
 sys.implementation = namedtuple("", [name for name, _ in _board["implementation"]])(
     *[tuple(value) if isinstance(value, list) else value for _, value in _board["implementation"]]

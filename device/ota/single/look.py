@@ -1,0 +1,52 @@
+"""What the newest release has for a board without two slots. Loaded a part at a time, and let go before anything is unpacked."""
+
+import gc
+import sys
+
+from micropython import const
+
+from ..errors import require
+from . import let_go, port, record
+
+_MOST = const(8193)  # bytes of an envelope, and one
+
+
+def look(settings: dict, kept: record.Record):
+    """Steps that return the newest release (version, sequence, security_version, sha256 of its archive) and its target.
+    Raises OtaError with why this board refuses it."""
+    gc.collect()
+    raw, told = yield from port.channel(settings, _MOST)
+    let_go()
+    payload = _opened(raw, settings["keys"])
+    del raw
+    let_go()
+    port.heard(told, payload, kept, settings["url"])
+    release, target = _chosen(payload, settings["product"], kept)
+    del payload
+    let_go()
+    return release, target
+
+
+def _opened(raw, path: str) -> dict:
+    from ..release import envelope, keys
+
+    gc.collect()
+    trusted = keys.load(path)
+    return envelope.open_envelope(raw, trusted)
+
+
+def _chosen(payload: dict, product: str, kept: record.Record):
+    from ..release import policy
+
+    build = getattr(sys.implementation, "_build", None)
+    targets = policy.choose(payload, product, port.chip(), build)
+    require("application" in targets, "no-target", "application")
+    target = targets["application"]
+    policy.apply(payload, None, kept.value, kept.value["release"].get("sequence", 0), 0)
+    ours, mpy = sys.implementation._mpy & 0xFF, target.get("mpy")  # type: ignore
+    require(mpy in (None, ours), "app-mpy", mpy)
+    for name in ("files", "unpacked"):
+        require(type(target.get(name)) is int and target[name] >= 0, "bad-release", name)
+    release = {key: payload[key] for key in ("version", "sequence", "security_version")}
+    release["sha256"] = target["sha256"].lower()
+    return release, {key: target[key] for key in ("url", "size", "files", "unpacked")}

@@ -1,0 +1,49 @@
+"""What this agent takes of an ESP32. On an ESP8266 port8266.py lies in its place."""
+
+from ..boot.store import Document  # noqa: F401 -- what record.py builds on
+
+
+def settings() -> dict:
+    """The configuration. Raises OtaError config-…"""
+    from .. import config
+
+    return config.load()
+
+
+def chip() -> str:
+    from esp32 import Partition
+
+    from ..release import image
+
+    return image.chip(Partition(Partition.RUNNING))  # type: ignore[arg-type]
+
+
+def feeder(watchdog_s: int, tick):
+    """A feeder.Feeder."""
+    from ..boot import feeder
+
+    return feeder.Feeder(chip(), watchdog_s, tick)
+
+
+def fetch(config: dict, url: str):
+    """Steps that return a response.Response. Raises OtaError."""
+    from ..net import link
+
+    return link.fetch(config, url)
+
+
+def channel(config: dict, most: int):
+    """Steps that return the channel's file, of `most` bytes at most, and until when its server's certificate is good. Raises
+    OtaError."""
+    response = yield from fetch(config, config["url"])
+    return (yield from response.read(most)), response.valid_to
+
+
+def heard(told: "int | None", payload: dict, kept, address: str) -> None:
+    """What a release and its server's certificate tell of the date. Raises OtaError replayed, expired."""
+    from ..net import clock, dates
+    from ..release import fresh
+
+    fresh.hear(payload, kept, address)
+    if told is not None:
+        clock.prove(dates.parse(payload["published"]), told)

@@ -1,0 +1,200 @@
+"""The agent of boards without two slots: a stock ESP32 with one app, and an ESP8266. Judged by the files in flash and by what runs."""
+
+import random
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import apps
+import pytest
+import rig as rigs
+import singles
+from otactl.board import single
+from otactl.board.deploy import deploy
+from otactl.errors import UsageError
+from powercut.oneslot import Base
+from rig import Rig
+from singles import APP
+from vboard.board import Board
+
+ONE = {"app.py": APP % b"one", "lib/data.bin": bytes(range(256)) * 12, "lib/__init__.py": b""}
+TWO = {"app.py": APP % b"two"}
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Rig, dict[str, Path]]]:
+    root = tmp_path_factory.mktemp("singles")
+    with singles.served(root / "place") as rig:
+        yield rig, {kind: singles.template(rig, root / kind, kind) for kind in singles.KINDS}
+
+
+@pytest.fixture
+def rig(bench: tuple[Rig, dict[str, Path]]) -> Rig:
+    bench[0].workspace.channel_file.unlink(missing_ok=True)
+    return bench[0]
+
+
+@pytest.fixture(params=singles.KINDS)
+def board(request: pytest.FixtureRequest, rig: Rig, bench: tuple[Rig, dict[str, Path]]) -> Iterator[Board]:
+    with singles.board(rig, bench[1][request.param], request.param) as made:
+        yield made
+
+
+def boots(board: Board, until: str, timeout_s: float = 40) -> str:
+    """Switch the board on, or press its button; what it printed until then."""
+    seen = len(board.text)
+    if board.boots:
+        board.reset()
+    else:
+        board.power_on()
+    board.wait_text(until, timeout_s, since=seen)
+    return board.text[seen:]
+
+
+def takes(rig: Rig, board: Board, version: str, files: dict[str, bytes]) -> None:
+    apps.publish(rig, version, files)
+    boots(board, f"ota: up-to-date {version}")
+
+
+def test_releases_take_turns_in_two_directories(rig: Rig, board: Board) -> None:
+    takes(rig, board, "1.1.0", ONE)
+    board.wait_text("app: one", 10)
+    assert apps.trees(board) == {"a": ONE}
+    takes(rig, board, "1.2.0", TWO)
+    board.wait_text("app: two", 10)
+    assert apps.trees(board) == {"a": ONE, "b": TWO}
+    apps.publish(rig, "1.3.0", {"app.py": b"import nothing_like_it\n"})
+    said = boots(board, "app: two")
+    assert "ota: failed 1.3.0 app-import" in said and "ota: rolled-back 1.3.0 app-import" in said
+    assert apps.trees(board)["b"] == TWO
+    said = boots(board, "app: two")
+    assert "ota: error failed-before" in said  # P6
+    assert not [op for op in board.flash.trace if op.actor == "app"]
+
+
+FAILS = {  # the program of a release -> why its trial ends
+    "app-crashed": b"1 / 0\n",
+    "app-import": b"from ota import no_such_name\n",
+    "deadline": b"import time\nfrom ota import agent\nagent.boot.current._settled_ms = None\nwhile True: time.sleep(1)\n",
+    "trial-restarts": b"import machine\nmachine.reset()\n",
+}
+
+
+@pytest.mark.parametrize("reason", FAILS)
+def test_what_fails_its_trial_gives_way_to_what_was_confirmed(rig: Rig, board: Board, reason: str) -> None:
+    takes(rig, board, "1.1.0", ONE)
+    apps.publish(rig, "1.2.0", {"app.py": FAILS[reason]})
+    said = boots(board, f"ota: rolled-back 1.2.0 {reason}", 60)
+    assert said.count("ota: trial 1.2.0") == (3 if reason == "trial-restarts" else 1)
+    board.wait_text("app: one", 10, since=len(board.text) - 200)
+    assert apps.trees(board)["a"] == ONE
+    assert "ota: error failed-before 1.2.0" in boots(board, "app: one")
+
+
+BAD_SHA = "0" * 64
+# a release that is not taken: its code, and what is wrong with it
+REFUSED: dict[str, tuple[str, dict[str, object]]] = {
+    "another archive": ("hash-mismatch", {"sha256": BAD_SHA}),
+    "for another MicroPython": ("app-mpy", {"mpy": 5}),
+    "more than there is room for": ("no-space", {"unpacked": 1 << 23}),
+    "more bytes than are said": ("bad-archive", {"unpacked": 9}),
+    "an archive that ends early": ("bad-archive", {"packed": apps.archive(ONE)[:-200]}),
+    "a name that leads out": ("bad-archive", {"packed": apps.archive({"../app.py": b"1"})}),
+}
+
+
+def test_release_that_is_refused_changes_nothing(rig: Rig, board: Board) -> None:
+    """One board meets all of them; what it runs stays as it is."""
+    takes(rig, board, "1.1.0", ONE)
+    for n, (what, (code, changes)) in enumerate(REFUSED.items()):
+        apps.publish(rig, f"1.2.{n}", ONE if code != "hash-mismatch" else TWO, **changes)
+        assert f"ota: error {code}" in boots(board, "app: one"), what
+        assert apps.trees(board).get("a") == ONE, what
+        assert "b" not in apps.trees(board), what
+    rig.forge(rigs.NEW, version="1.3.0")
+    assert "ota: error no-target" in boots(board, "app: one")
+    apps.publish(rig, "1.4.0", TWO)
+    envelope = rig.workspace.channel_file.read_bytes()
+    rig.workspace.channel_file.write_bytes(
+        envelope.replace(b'"sig":"', b'"sig":"AAAA').replace(b'"sig": "', b'"sig": "AAAA')
+    )
+    assert "ota: error bad-signature" in boots(board, "app: one")
+    rig.workspace.channel_file.write_bytes(envelope)
+    assert "ota: switch 1.4.0" in boots(board, "ota: up-to-date 1.4.0")
+    assert apps.trees(board) == {"a": ONE, "b": TWO}
+
+
+def test_budgets_of_the_agent(bench: tuple[Rig, dict[str, Path]]) -> None:
+    """.mpy bytes of all that such a board gets; of that, what lies in single/."""
+    config = bench[0].workspace.board_config()
+    for kind, most, most_own in (("esp32", 64 << 10, 10 << 10), ("esp8266", 24 << 10, 12800)):
+        files = single.compiled(kind, config)
+        own = sum(len(data) for name, data in files.items() if name.startswith("single/"))
+        every = sum(map(len, files.values()))
+        print(f"\nbudgets of {kind} without two slots: all {every} B of {most}, single/ {own} of {most_own}")
+        assert every <= most
+        assert own <= most_own
+
+
+def test_application_starts_whatever_is_wrong_with_the_agent(rig: Rig, board: Board) -> None:
+    """P11: what is called a or b is whole, so /boot.py may take either."""
+    takes(rig, board, "1.1.0", ONE)
+    with rigs.repl(board) as link:
+        link.put("/lib/ota/single/record.mpy", b"M\x01\x00\x1f")
+    assert "ota: error" in boots(board, "app: one")
+
+
+def test_way_back_by_hand_and_what_status_tells(rig: Rig, board: Board) -> None:
+    takes(rig, board, "1.1.0", ONE)
+    takes(rig, board, "1.2.0", TWO)
+    told = rigs.status(board)
+    assert (told["running"], told["installed"]["version"], told["single"]) == ("b", "1.2.0", True)
+    assert [slot["image"]["release"] for slot in told["slots"]] == ["1.1.0", "1.2.0"]
+    seen = len(board.text)
+    with rigs.repl(board) as link:
+        link.start("from ota import agent\nagent.rollback()")
+        board.wait_text("ota: confirmed 1.1.0", 30, since=seen)
+    assert "ota: error failed-before 1.2.0" in boots(board, "app: one")
+    assert apps.trees(board) == {"a": ONE, "b": TWO}
+
+
+@pytest.mark.parametrize("copy", "0")
+def test_record_of_an_esp8266_is_read_from_its_other_copy(
+    rig: Rig, bench: tuple[Rig, dict[str, Path]], copy: str
+) -> None:
+    """Whichever is damaged, a whole release runs: the newer one counts, or the one before it."""
+    with singles.board(rig, bench[1]["esp8266"], "esp8266") as board:
+        takes(rig, board, "1.1.0", ONE)
+        with rigs.repl(board) as link:
+            link.run(f"f = open('/etc/ota/single{copy}', 'rb+')\nf.seek(30)\nf.write(b'#')\nf.close()")
+        boots(board, "app: one")
+
+
+def test_esp8266_that_is_told_to_speak_tls_is_refused(tmp_path: Path) -> None:
+    place = rigs.make_workspace(tmp_path / "place")
+    with singles.Board(tmp_path / "board", **singles.KINDS["esp8266"]) as board:
+        board.power_on()
+        board.wait_repl()
+        with rigs.repl(board) as link:
+            with pytest.raises(UsageError, match="tls-unverified"):
+                deploy(link, place)
+            assert link.value("os.listdir('/')", "import os") == ["boot.py"]
+
+
+@pytest.mark.parametrize("kind", singles.KINDS)
+def test_board_survives_a_power_cut(kind: str, tmp_path: Path) -> None:
+    """A seeded slice of `python -m powercut.oneslot`."""
+    with ExitStack() as opened:
+        base = Base(kind, tmp_path, opened)
+        assert not base.wrong(base.base.start, base.base)
+        chosen = random.Random(f"20261127/{kind}").sample(base.cuts(1), 1)
+        wrong = {f"{kind}@{cut}": faults for cut in chosen if (faults := base.judge(cut))}
+    assert not wrong
+
+
+def test_agent_that_unpacks_in_place_is_caught(tmp_path: Path) -> None:
+    """The oracle of the power cuts sees a directory that is not whole."""
+    with ExitStack() as opened:
+        base = Base("esp32", tmp_path, opened, patch=b"from ota.single import record\nrecord.NEW = '/app-b'\n")
+        found = [fault for cut in base.cuts(1) for fault in base.at(cut)]
+    assert any("no whole tree" in fault for fault in found)
