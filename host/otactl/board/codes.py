@@ -3,6 +3,7 @@
 docs/errors.md is made from this table.
 """
 
+from otactl.board.codes_app import APPLICATION
 from otactl.board.codes_tls import CERTIFICATES
 from otactl.board.codes_trust import TRUST
 
@@ -165,27 +166,7 @@ CODES: dict[str, tuple[str, str]] = {
         "The image is larger than the board's slot.",
         "Use a smaller build, or a table with larger slots.",
     ),
-    # the application
-    "app-path": (
-        "The board's boot.py does not start the application of the slot that runs.",
-        "Run `otactl deploy`; a boot.py of your own needs the line of docs/applications.md.",
-    ),
-    "app-mpy": (
-        "The application is compiled for another MicroPython than the board runs.",
-        "Publish it with this board's firmware, for its .mpy version, or with --source.",
-    ),
-    "filesystem": (
-        "The board's filesystem is no littlefs: power that goes would damage an application on it.",
-        "Make it a littlefs once by cable: docs/install.md.",
-    ),
-    "no-space": (
-        "The board's filesystem has no room for the application (bytes needed, bytes free).",
-        "Delete files on the board, or publish a smaller application.",
-    ),
-    "bad-archive": (
-        "The application's archive is damaged, or not as the release says.",
-        "Publish it again with `otactl publish`; check the server's copy.",
-    ),
+    **APPLICATION,
     # the image
     "size-mismatch": (
         "The file is not as long as the release says.",
@@ -267,14 +248,6 @@ CODES: dict[str, tuple[str, str]] = {
     "deadline": (
         "The trial's time ran out.",
         "The application did not call agent.healthy(), a check hung, or main.py lacks agent.start().",
-    ),
-    "app-import": (
-        "The application could not be imported on trial: it is missing, or a part of it.",
-        "Mend it and publish the next version.",
-    ),
-    "app-crashed": (
-        "The application raised an exception on trial.",
-        "Mend it and publish the next version.",
     ),
     "trial-watchdog": (
         "The new release hung: the watchdog reset it.",
