@@ -249,10 +249,6 @@ CODES: dict[str, tuple[str, str]] = {
         "The trial's time ran out.",
         "The application did not call agent.healthy(), a check hung, or main.py lacks agent.start().",
     ),
-    "app-crashed": (
-        "The application raised an exception on trial.",
-        "Mend it and publish the next version.",
-    ),
     "trial-watchdog": (
         "The new release hung: the watchdog reset it.",
         "Mend it and publish the next version.",

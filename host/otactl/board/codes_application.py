@@ -1,6 +1,7 @@
 """Sentences for the codes of releases with an application; codes.py has the others."""
 
 APPLICATION: dict[str, tuple[str, str]] = {
+    # before it is taken
     "app-path": (
         "The board's boot.py does not start the application of the slot that runs.",
         "Run `otactl deploy`; a boot.py of your own needs the line of docs/applications.md.",
@@ -21,8 +22,13 @@ APPLICATION: dict[str, tuple[str, str]] = {
         "The application's archive is damaged, or not as the release says.",
         "Publish it again with `otactl publish`; check the server's copy.",
     ),
+    # on trial
     "app-import": (
         "The application could not be imported on trial: it is missing, or a part of it.",
+        "Mend it and publish the next version.",
+    ),
+    "app-crashed": (
+        "The application raised an exception on trial.",
         "Mend it and publish the next version.",
     ),
 }
