@@ -125,6 +125,10 @@ CASES = (
     Case("rotation",            OTA,     rested,  "1.0.0",             "1.1.0", "ota_1", "1.0.0", "1.1.0", "ota_1",
          "the key that signs is exchanged by a trust document, which brings CA certificates too; then an update",
          rotated=True),
+    Case("both",                OTA,     rested,  "1.0.0 2.0.0",       "2.2.0", "ota_0", "2.0.0", "2.2.0", "ota_0",
+         "a release of firmware and application, from one that has both"),
+    Case("application",         OTA,     rested,  "1.0.0 2.0.0",       "2.1.0", "ota_0", "2.0.0", "2.1.0", "ota_0",
+         "a release of an application alone: the firmware is copied from ota_1 to ota_0"),
     # What was remembered depends on the cut; the release itself is sound.
     Case("damaged",             OTA,     spoilt,  "1.0.0",             "1.1.0", "ota_1", "1.1.0", "1.0.0", "ota_0",
          "the new image loses a bit after the switch: the bootloader passes over it",
