@@ -7,6 +7,10 @@ from typing import Any
 
 from littlefs import LittleFS
 from otactl.release import archive
+from otactl.release import envelope
+from otactl.release.sequence import next_sequence, take_sequence
+from otactl.workspace import keys
+from otactl.workspace.workspace import Workspace
 from rig import Rig, forged
 from vboard.board import Board
 
@@ -39,7 +43,14 @@ def target(url: str, packed: bytes, files: Mapping[str, bytes], **changes: Any) 
 
 
 def publish(
-    rig: Rig,
+    rig: Rig, version: str, files: Mapping[str, bytes] | None, firmware: bytes | None = None, **changes: Any
+) -> None:
+    """As release(), in the workspace of a rig."""
+    release(rig.workspace, version, files, firmware, **changes)
+
+
+def release(
+    place: Workspace,
     version: str,
     files: Mapping[str, bytes] | None,
     firmware: bytes | None = None,
@@ -48,26 +59,29 @@ def publish(
     **changes: Any,
 ) -> None:
     """A release of an application, of firmware, or of both. `packed`: instead of the files' archive; `changes`: of its target."""
-    folder = rig.workspace.releases / version
+    folder = place.releases / version
     folder.mkdir(exist_ok=True)
-    targets = []
-    if firmware is not None:
-        targets += forged(firmware, target__url=f"{version}/esp32.bin")["targets"]
+    payload = forged(
+        firmware or b"",
+        product=place.product,
+        sequence=next_sequence(place),
+        version=version,
+        target__url=f"{version}/esp32.bin",
+    )
+    if firmware is None:
+        payload["targets"] = []
+    else:
         (folder / "esp32.bin").write_bytes(firmware)
     if files is not None:
         packed = archive.pack(files) if packed is None else packed
         (folder / NAME).write_bytes(packed)
-        targets.append(target(f"{version}/{NAME}", packed, files, **changes))
-    rig.forge(firmware or b"", version=version, targets=targets)
-
-
-def tree(board: Board, slot: str) -> dict[str, bytes | None] | None:
-    """Every file in a slot's directory, as it lies in flash; a directory that is empty is None. None: there is none."""
-    return trees(board).get(slot)
+        payload["targets"].append(target(f"{version}/{NAME}", packed, files, **changes))
+    take_sequence(place, payload["sequence"])
+    place.channel_file.write_bytes(envelope.seal(payload, [keys.load(place.key_file)]))
 
 
 def trees(board: Board) -> dict[str, dict[str, bytes | None]]:
-    """The same of all slots."""
+    """slot -> file -> content of each application, as it lies in flash; the content of an empty directory is None."""
     part = board.table.find("vfs")
     assert part
     return in_flash(board.flash.read(part.offset, part.size))

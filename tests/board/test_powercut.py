@@ -142,6 +142,25 @@ def begin():
     found.set_boot(found.next)
 rollback.begin = begin
 """
+LEAVES_THE_FILES_OF_BEFORE = """
+from ota.install import application
+def prepare(self, view):
+    self.offset = self.size
+    return iter(())
+application.Application.prepare = prepare
+application.Application.commit = lambda self, view: iter(())
+"""
+FORGETS_THE_APPLICATION = """
+from ota.install import parts
+look = parts.look
+def blind(*args):
+    same = yield from look(*args)
+    args[3].pop("application")
+    return same
+parts.look = blind
+from ota import install
+install.let_go = lambda *names: None
+"""
 
 
 @pytest.mark.parametrize(
@@ -157,6 +176,8 @@ rollback.begin = begin
             ("notes the offset before it writes", NOTES_THE_OFFSET_BEFORE_IT_WRITES, "first", "ends on 1.0.0"),
             ("does not read back", TRUSTS_WHAT_IS_IN_FLASH, "weak", "P3: otadata names ota_1"),
             ("forgets the record of a factory app", FORGETS_THE_RECORD, "factory-failing", "it never settles"),
+            ("leaves the files of before", LEAVES_THE_FILES_OF_BEFORE, "both", "P3: otadata names ota_0"),
+            ("forgets the application", FORGETS_THE_APPLICATION, "application", "P3: otadata names ota_0"),
             ("rolls back to the next slot", ROLLS_BACK_TO_THE_NEXT_SLOT, "three-rollback-past", "ota_2 boots with"),
         )
     ],

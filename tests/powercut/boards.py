@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import apps
 from otactl.board.deploy import deploy
 from otactl.release import publish
 from otactl.release.encrypted import Asked
@@ -14,6 +15,7 @@ from vboard.board import Board
 from vboard.flash.table import Table
 
 from powercut.flash import with_files
+from powercut.program import ALONE, APP, SELFTEST, TREES
 from powercut.scenario import FLASH_MIB, IMAGES, TABLES
 from powercut.stage import Stage
 
@@ -27,29 +29,6 @@ TRIAL = {
         {"check": "server", "timeout_s": 10},
     ],
 }
-SELFTEST = b"""
-import sys
-def passes():
-    if sys.implementation._build == "BAD":
-        raise RuntimeError("bad")
-    return True
-"""
-APP = b"""
-import json, os
-from ota import agent
-def main():
-    try:
-        with open("/data/count.txt") as f:
-            n = int(f.read())
-    except OSError:
-        n = 0
-    with open("/data/count.txt", "w") as f:
-        f.write("%600d" % (n + 1))
-    status = agent.status()
-    if "back" in os.listdir("/") and status["installed"]["version"] == "1.1.0":
-        agent.rollback()
-    print("STATUS", json.dumps(status))
-"""
 
 
 class Boards:
@@ -74,6 +53,9 @@ class Boards:
         shutil.copytree(self._base.root, folder)
         place = Workspace.find(folder)
         for version in versions:
+            if version in TREES:
+                apps.release(place, version, TREES[version], None if version in ALONE else IMAGES[version])
+                continue
             file = folder / f"{version}.bin"
             file.write_bytes(IMAGES[version])
             publish.publish(place, [file], version, encryption=self._encryption)

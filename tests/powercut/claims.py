@@ -6,13 +6,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import apps
 from rig import recorded
 from vboard.flash.nor import Flash
 from vboard.flash.nvs import Nvs
 from vboard.flash.otadata import State, slot_of
 
 from powercut.flash import content, entries
-from powercut.scenario import IMAGES, Scenario, apps, row
+from powercut.program import TREES
+from powercut.scenario import IMAGES, Scenario, row
+from powercut.scenario import apps as app_slots
 
 _FACTS = ("version", "sequence", "security_version")
 _EDGE = 512  # bytes at either end of an image that the agent's mark of it covers
@@ -40,7 +43,10 @@ def _slots(scenario: Scenario, flash: bytes, status: dict[str, Any]) -> Iterator
     for label, state in _states(scenario, flash).items():
         if found[label]["state"] != state:
             yield f"status says {label} is {found[label]['state']}, otadata {state}"
-        told, there = (found[label]["image"] or {}).get("release"), content(flash, row(scenario.table, label))
+        told, there = (
+            (found[label]["image"] or {}).get("release"),
+            content(scenario.table, flash, row(scenario.table, label)),
+        )
         if told and there and told != there:  # the agent's mark says nothing of damage in the middle
             yield f"status says that {label} holds {told}"
 
@@ -55,10 +61,13 @@ def _installed(
     labels = [entry[0] for entry in releases]
     if len(set(labels)) < len(labels):
         yield f"the record has a slot twice: {labels}"
-    for label, version, sequence, security_version, size, digest, mark, _ in releases:
+    for label, version, sequence, security_version, size, digest, mark, app in releases:
         image = IMAGES.get(version, b"")
         if (size, digest) != (len(image), sha256(image).hexdigest()):
             yield f"the record has a wrong size or hash of {version}"
+        files = TREES.get(version)
+        if app != (sha256(apps.archive(files)).hexdigest()[:16] if files else ""):
+            yield f"the record has a wrong hash of the application of {version}"
         part = row(scenario.table, label)
         there = flash[part.offset : part.offset + size]
         if mark == sha256(there[:_EDGE] + there[-_EDGE:]).hexdigest()[:16] and there != image:
@@ -71,7 +80,7 @@ def _installed(
 
 def _states(scenario: Scenario, flash: bytes) -> dict[str, str]:
     """By otadata; the factory app has none."""
-    found = {slot.label: (0, "none") for slot in apps(scenario.table)}
+    found = {slot.label: (0, "none") for slot in app_slots(scenario.table)}
     slots = scenario.table.ota_slots
     for entry in entries(scenario.table, flash):
         if entry.crc_ok and not entry.blank:

@@ -2,21 +2,26 @@
 
 from collections.abc import Mapping
 
+import apps
 from littlefs import LittleFS
 from vboard.flash.otadata import Entry, State, active, slot_of
 from vboard.flash.table import Row, Table
 
+from powercut.program import TREES
 from powercut.scenario import IMAGES, row
 
 _OTADATA_SECTOR = 0x1000
 
 
-def content(flash: bytes | bytearray, slot: Row) -> str:
-    """The version whose image, whole, lies in a slot; "" for anything else."""
-    for version, image in IMAGES.items():
-        if flash[slot.offset : slot.offset + len(image)] == image:
-            return version
-    return ""
+def content(table: Table, flash: bytes | bytearray, slot: Row) -> str:
+    """The version that lies in a slot, its image whole and in the slot's directory its files and no others; "" for anything
+    else."""
+    fitting = [version for version, image in IMAGES.items() if flash[slot.offset : slot.offset + len(image)] == image]
+    if any(version in TREES for version in fitting):
+        vfs = row(table, "vfs")
+        there = apps.in_flash(bytes(flash[vfs.offset : vfs.end])).get(slot.label)
+        fitting = [version for version in fitting if TREES.get(version) == there]
+    return fitting[0] if fitting else ""
 
 
 def entries(table: Table, flash: bytes | bytearray) -> tuple[Entry, Entry]:

@@ -16,6 +16,8 @@ IMAGES = {
     "1.3.0": image(5, size=SIZE, build="GOOD"),
     "6.6.6": image(4, size=SIZE, build="BAD"),
 }
+IMAGES["2.0.0"] = IMAGES["2.1.0"] = image(6, size=SIZE, build="GOOD")  # with applications: program.TREES
+IMAGES["2.2.0"] = image(7, size=SIZE, build="GOOD")
 # A byte after what ROM and IDF check of an image: only the signed SHA-256 covers it.
 WEAK_CELL = len(IMAGES["1.1.0"]) - 3
 

@@ -130,6 +130,10 @@ CASES = (
     Case("encrypted",           OTA,     rested,  "1.0.0",             "1.1.0", "ota_1", "1.0.0", "1.1.0", "ota_1",
          "as `first`, and the image is encrypted; what lies in flash is plain",
          encrypted=True),
+    Case("both",                OTA,     rested,  "1.0.0 2.0.0",       "2.2.0", "ota_0", "2.0.0", "2.2.0", "ota_0",
+         "a release of firmware and application, from one that has both"),
+    Case("application",         OTA,     rested,  "1.0.0 2.0.0",       "2.1.0", "ota_0", "2.0.0", "2.1.0", "ota_0",
+         "a release of an application alone: the firmware is copied from ota_1 to ota_0"),
     # What was remembered depends on the cut; the release itself is sound.
     Case("damaged",             OTA,     spoilt,  "1.0.0",             "1.1.0", "ota_1", "1.1.0", "1.0.0", "ota_0",
          "the new image loses a bit after the switch: the bootloader passes over it",
