@@ -6,8 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from littlefs import LittleFS
-from otactl.release import archive
-from otactl.release import envelope
+from otactl.release import archive, envelope
 from otactl.release.sequence import next_sequence, take_sequence
 from otactl.workspace import keys
 from otactl.workspace.workspace import Workspace
