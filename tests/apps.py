@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from littlefs import LittleFS
-from otactl.release import envelope
+from otactl.release import archive, envelope
 from otactl.release.sequence import next_sequence, take_sequence
 from otactl.workspace import keys
 from otactl.workspace.workspace import Workspace
@@ -22,12 +22,6 @@ def member(name: str, data: bytes, **fields: int) -> bytes:
     names = "ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check"
     head = "070701" + "".join(f"{said.get(field, 0):08X}" for field in names.split())
     return _padded(head.encode() + name.encode() + b"\0") + _padded(data)
-
-
-def archive(files: Mapping[str, bytes]) -> bytes:
-    """As boards take it: by path components, then the trailer."""
-    members = [member(name, files[name]) for name in sorted(files, key=lambda name: name.split("/"))]
-    return b"".join(members) + member("TRAILER!!!", b"")
 
 
 def _padded(data: bytes) -> bytes:
@@ -78,7 +72,7 @@ def release(
     else:
         (folder / "esp32.bin").write_bytes(firmware)
     if files is not None:
-        packed = archive(files) if packed is None else packed
+        packed = archive.pack(files) if packed is None else packed
         (folder / NAME).write_bytes(packed)
         payload["targets"].append(target(f"{version}/{NAME}", packed, files, **changes))
     take_sequence(place, payload["sequence"])

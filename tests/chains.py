@@ -104,6 +104,15 @@ def _identities(key: Any, by: Issued | None) -> list[tuple[x509.ExtensionType, b
     ]
 
 
+def authority_of_before(folder: Path, name: str) -> None:
+    """ca.pem and ca.key as `otactl init` once made them: no authority may follow, its successor neither."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    alone = x509.BasicConstraints(ca=True, path_length=0), True
+    made = issue(name, key=key, constraints=False, more=[*_identities(key, None), alone])
+    (folder / "ca.pem").write_bytes(made.pem)
+    (folder / "ca.key").write_bytes(made.key_as(PEM))
+
+
 def with_sha1(folder: Path, by: Issued, name: str) -> Issued:
     """A certificate for the DNS name `name` that is signed with SHA-1, by the openssl command."""
     key = rsa.generate_private_key(65537, 2048)

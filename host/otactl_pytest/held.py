@@ -89,8 +89,11 @@ class Held:
         self.board.fresh(within_s)
         found = preflight.check(self.board, self.expected)
         self.board.chip = found.chip
-        if self.expected.mac != found.mac:  # the first look: the passwords of an agent that it has are kept secret
-            redact.register_from(undo.settings_of(self.board))
+        if self.expected.mac != found.mac:  # the first look: what an agent that it has keeps secret, is kept so
+            config = undo.settings_of(self.board)
+            redact.register_from(config)
+            for key in undo.keys_of(self.board, config):
+                redact.register_key(key)
         self.expected = replace(self.expected, mac=found.mac)  # from now on this very board
 
     def _after(self, item: pytest.Item, evidence: Evidence) -> None:

@@ -4,6 +4,7 @@ The content of the slot that does not run is not kept: it would take minutes ove
 releases keeps the last; and otadata, put back, names no other slot than those that hold what it vouched for (P4, P5).
 """
 
+import contextlib
 import json
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from otactl.board.slots_layout import ENTRY_SIZE, NEW, PENDING, SECTOR, Entries,
 from otactl.board.slots_repl import ReplSource
 from otactl.board.snippets import RECORD
 from otactl.errors import BoardError
+from otactl.workspace import device_key
 
 if TYPE_CHECKING:
     from otactl_pytest.board import Board
@@ -20,6 +22,7 @@ _HEAD = 4096  # bytes of an image by which one that does not run is known again
 _HASH_S = 60.0  # for all of a slot
 _BLANK = b"\xff" * SECTOR
 _FOLDERS = ("/lib/ota", "/etc/ota")
+_KEYS = {"client": "/etc/ota/client.key", "encryption": device_key.ON_BOARD}  # unless the configuration says otherwise
 _HOOKS = ("/boot.py", "/main.py")
 _WALK = """
 import os
@@ -186,4 +189,15 @@ def settings_of(board: "Board") -> dict[str, Any]:
         found: dict[str, Any] = json.loads(board.files.get("/etc/ota/config.json"))
     except (BoardError, ValueError):
         return {}
+    return found
+
+
+def keys_of(board: "Board", config: dict[str, Any]) -> list[bytes]:
+    """The files with private keys that a board's configuration names. Raises RigError."""
+    entries = {name: config.get(name) for name in ("client", "encryption")}
+    paths = [one.get("key", _KEYS[name]) for name, one in entries.items() if isinstance(one, dict)]
+    found = []
+    for path in paths:
+        with contextlib.suppress(BoardError):  # it is not there
+            found.append(board.files.get(path))
     return found

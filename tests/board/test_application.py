@@ -3,6 +3,8 @@
 import apps
 import pytest
 import rig as rigs
+from otactl.release import archive, publish
+from otactl.release.application import Asked
 from rig import NEW, OLD, Rig, boots, slot_bytes, started
 from vboard.board import Board
 from vboard.flash.otadata import State
@@ -32,6 +34,22 @@ def test_firmware_and_application_are_one_release(rig: Rig) -> None:
     assert boots(board) == ("ota_1", State.VALID)
     assert slot_bytes(board, "ota_1", len(NEW)) == NEW
     assert apps.trees(board) == {"ota_1": ONE}
+
+
+def test_what_publish_makes_of_a_folder_runs_on_a_board(rig: Rig) -> None:
+    for name, data in ONE.items():
+        path = rig.root / "program" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    board = started(rig.board())
+    made = rig.root / "new.bin"
+    made.write_bytes(NEW)
+    publish.publish(rig.workspace, [made], "1.1.0", app=Asked(rig.root / "program"))
+    goes_on(board, "1.1.0")
+    board.wait_text("app: one tool 1 plain 1", 10)
+    packed = archive.unpack((rig.workspace.releases / "1.1.0" / "app.cpio").read_bytes())
+    assert set(packed) == {name.replace(".py", ".mpy") for name in ONE}
+    assert apps.trees(board) == {"ota_1": packed}
 
 
 def test_application_alone_takes_the_firmware_along_and_the_second_time_copies_nothing(rig: Rig) -> None:

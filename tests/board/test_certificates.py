@@ -84,7 +84,10 @@ def test_server_that_asks_who_comes(rig: Rig) -> None:
         board.wait_text("ota: up-to-date 1.1.0", 60, since=seen)
 
 
-def test_board_goes_from_one_ca_to_the_next(rig: Rig) -> None:
+def test_board_goes_from_one_ca_to_the_next_by_cable(rig: Rig) -> None:
+    """From one that cannot vouch for the next. Without a cable: test_ca_story.py."""
+    chains.authority_of_before(rig.workspace.tls, "demo releases")
+    tls.make_server(rig.workspace.tls, [rigs.HOST])
     board = started(rig.board())
     authorities.begin(rig.workspace)
     bring(board, rig)  # both
@@ -93,7 +96,7 @@ def test_board_goes_from_one_ca_to_the_next(rig: Rig) -> None:
     former = authorities.switch(rig.workspace)
     with serving(rig):
         takes(board, "1.0.0")
-        authorities.remove(rig.workspace, former.name)
+        authorities.drop(former)
         bring(board, rig)
     with repl(board) as link:
         link.put("/etc/ota/ca.pem", former.certificate.public_bytes(issuing.PEM))  # one that slept through all of it

@@ -20,8 +20,9 @@ from otactl.board.doctor.examine import examine
 from otactl.board.doctor.findings import Verdict
 from otactl.board.doctor.table import CHECKS, Row, exit_code
 from otactl.cli import main as cli
+from otactl.release import handover, rotation
 from otactl.server.server import Server
-from otactl.workspace import keys, tls
+from otactl.workspace import keys, tls, trust
 from otactl.workspace.workspace import Workspace
 from powercut.flash import files, with_files
 from rig import NEW, OLD, Rig, boots
@@ -211,6 +212,30 @@ def nobody_tells_the_date(at: Situation) -> None:
     at.rig.route(at.opened.enter_context(scripted(at.rig.workspace.tls, dateless)))
 
 
+def keys_have_changed(at: Situation) -> None:
+    """Twice, and the CAs between: documents 2 to 4."""
+    place = at.rig.workspace
+    rotation.rotate(place, None, secret=None, out=None)
+    handover.begin(place)
+    rotation.rotate(place, None, secret=None, out=None)
+
+
+def board_takes_no_documents(at: Situation) -> None:
+    keys_have_changed(at)
+    at.config["trust"] = False
+
+
+def document_is_kept_back(at: Situation) -> None:
+    keys_have_changed(at)
+    (trust.folder(at.rig.workspace) / "4.json").unlink()
+
+
+def document_is_forged(at: Situation) -> None:
+    keys_have_changed(at)
+    path, stranger = trust.folder(at.rig.workspace) / "3.json", rsa.generate_private_key(65537, 3072)
+    path.write_bytes(trust.sign(trust.read(path.read_bytes()), [stranger]))
+
+
 def board_of(**settings: object) -> Fault:
     return lambda at: at.settings.update(settings)
 
@@ -259,6 +284,9 @@ FAULTS: dict[str, tuple[Fault, str, str, str, int]] = {
     ),
     "a certificate of another CA": (certificate_of_another_ca, "TLS", "cert-untrusted", "curl ", 3),
     "a server with other files": (other_files, "HTTP", "http-status", "curl ", 3),
+    "keys that come by cable alone": (board_takes_no_documents, "signature", "unknown-key", "otactl deploy ", 1),
+    "a trust document that is kept back": (document_is_kept_back, "signature", "unknown-key", "curl ", 1),
+    "a forged trust document": (document_is_forged, "signature", "trust-signature", "otactl keys list ", 1),
     "a release of another product": (forged(product="toaster"), "target", "wrong-product", "otactl publish ", 1),
     "a release for another chip": (forged(target__chip="esp32s3"), "target", "no-target", "otactl publish ", 1),
 }  # fmt: skip
@@ -314,6 +342,27 @@ def test_the_fault_is_the_one_bad_row(at: Situation, names: tuple[str, ...]) -> 
         by_name = {row.name: row.finding for row in rows}
         assert [by_name[name].verdict for name in ("network", "signal", "name", "connection")] == [Verdict.OK] * 4
         assert by_name["TLS"].said == "agent first"
+
+
+def test_board_that_will_take_trust_documents_at_its_next_look_lacks_nothing(at: Situation) -> None:
+    """Its look is judged as the agent's will be, and brings it none."""
+    board = board_with(at, keys_have_changed)
+    held = trusted_by(board)
+    rows = examine(str(board.port), at.rig.workspace.root)
+    assert bad(rows) == []
+    by_name = {row.name: row.finding for row in rows}
+    assert "by trust document 4, which the board takes at its next look" in by_name["signature"].said
+    assert [by_name[name].verdict for name in ("target", "release")] == [Verdict.OK] * 2
+    assert by_name["keys"].verdict is by_name["CA"].verdict is Verdict.WARN
+    assert "at its next look" in by_name["keys"].said
+    assert "at its next look" in by_name["CA"].said
+    assert trusted_by(board) == held
+
+
+def trusted_by(board: Board) -> dict[str, bytes]:
+    """The files of /etc/ota, as they lie in flash."""
+    found = files(board.table, board.flash.read(0, board.flash.size))
+    return {path: data for path, data in found.items() if path.startswith("etc/ota/")}
 
 
 def test_a_healthy_board_has_nothing_bad_and_goes_on(at: Situation) -> None:

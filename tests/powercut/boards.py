@@ -6,8 +6,9 @@ from pathlib import Path
 import apps
 from otactl.board.deploy import deploy
 from otactl.release import publish
+from otactl.release.encrypted import Asked
 from otactl.release.resign import resign
-from otactl.workspace import keyfiles, keys, trust
+from otactl.workspace import device_key, keyfiles, keys, trust
 from otactl.workspace.workspace import Workspace
 from rig import CONFIG, make_workspace, repl
 from vboard.board import Board
@@ -31,11 +32,16 @@ TRIAL = {
 
 
 class Boards:
-    """Flashes of boards that are off, and the workspaces they look at; all in `folder`."""
+    """Flashes of boards that are off, and the workspaces they look at; all in `folder`.
 
-    def __init__(self, folder: Path) -> None:
+    `encrypted`: they have a device key, and take encrypted images alone.
+    """
+
+    def __init__(self, folder: Path, *, encrypted: bool = False) -> None:
         self._folder = folder
-        self._base = make_workspace(folder / "base", CONFIG | {"trial": TRIAL, "read_timeout_s": 5})
+        config = CONFIG | {"trial": TRIAL, "read_timeout_s": 5} | ({"encryption": {}} if encrypted else {})
+        self._base = make_workspace(folder / "base", config)
+        self._encryption = Asked(public=device_key.keep(self._base, None, "ecc256").public) if encrypted else None
         self._deployed: dict[str, tuple[bytes, Table]] = {}
         self._rested: dict[tuple[str, ...], bytes] = {}
 
@@ -52,7 +58,7 @@ class Boards:
                 continue
             file = folder / f"{version}.bin"
             file.write_bytes(IMAGES[version])
-            publish.publish(place, [file], version)
+            publish.publish(place, [file], version, encryption=self._encryption)
         return place
 
     def rotated(self, *versions: str) -> Workspace:

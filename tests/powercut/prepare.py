@@ -16,13 +16,22 @@ class Scenarios:
     """Makes them in `folder`; each needs a few boots of a board. `patch`: lines for a faulty agent."""
 
     def __init__(self, folder: Path, patch: str = "") -> None:
-        self._boards = Boards(folder)
+        self._folder = folder
+        self._boards: dict[bool, Boards] = {}  # whether their images are encrypted
         self._patch = patch
 
     def make(self, name: str) -> Scenario:
         """The scenario of that name, one of NAMES. Raises KeyError."""
-        made = _CASES[name].scenario(self._boards)
+        case = _CASES[name]
+        made = case.scenario(self._of(encrypted=case.encrypted))
         return replace(made, start=_patched(made, self._patch)) if self._patch else made
+
+    def _of(self, *, encrypted: bool) -> Boards:
+        if encrypted not in self._boards:
+            self._boards[encrypted] = Boards(
+                self._folder / ("encrypted" if encrypted else "plain"), encrypted=encrypted
+            )
+        return self._boards[encrypted]
 
 
 def _patched(scenario: Scenario, patch: str) -> bytes:

@@ -21,7 +21,8 @@ class Case:
     """A row of the table: what a Scenario is made of, when somebody asks for it.
 
     `start`: makes the flash to start from. `tried`: the releases that the board has been through by then, `new`: the
-    one published after them, None for a rollback. `rotated`: the key that signs has been exchanged with it. `weak`: a cell of `target` does not hold. The others are Scenario's.
+    one published after them, None for a rollback. `rotated`: the key that signs has been exchanged with it. `encrypted`: boards
+    take encrypted images alone. `weak`: a cell of `target` does not hold. The others are Scenario's.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Case:
     either: bool = False
     weak: bool = False
     rotated: bool = False
+    encrypted: bool = False
 
     @property
     def releases(self) -> tuple[str, ...]:
@@ -125,6 +127,9 @@ CASES = (
     Case("rotation",            OTA,     rested,  "1.0.0",             "1.1.0", "ota_1", "1.0.0", "1.1.0", "ota_1",
          "the key that signs is exchanged by a trust document, which brings CA certificates too; then an update",
          rotated=True),
+    Case("encrypted",           OTA,     rested,  "1.0.0",             "1.1.0", "ota_1", "1.0.0", "1.1.0", "ota_1",
+         "as `first`, and the image is encrypted; what lies in flash is plain",
+         encrypted=True),
     Case("both",                OTA,     rested,  "1.0.0 2.0.0",       "2.2.0", "ota_0", "2.0.0", "2.2.0", "ota_0",
          "a release of firmware and application, from one that has both"),
     Case("application",         OTA,     rested,  "1.0.0 2.0.0",       "2.1.0", "ota_0", "2.0.0", "2.1.0", "ota_0",

@@ -95,9 +95,16 @@ def _mpy(name: str, source: bytes) -> bytes:
 def cable() -> str:
     """The code that lets a board take an update from its cable, without its docstrings. Raises RigError."""
     try:
-        tree = ast.parse(_CABLE.read_text(encoding="utf-8"))
+        source = _CABLE.read_text(encoding="utf-8")
     except OSError:
         raise _missing() from None
+    with _one_thread:  # CPython 3.11 counts the depth of a syntax tree for all threads together, and raises SystemError
+        return _bare(source)
+
+
+@functools.lru_cache(maxsize=1)
+def _bare(source: str) -> str:
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
             del node.body[0]

@@ -13,7 +13,7 @@ from otactl.board import agent, hooks, settings, trusted
 from otactl.board.link import Link
 from otactl.board.snippets import HASH
 from otactl.errors import BoardError, OtactlError
-from otactl.release import channels, firmware
+from otactl.release import channels, firmware, targets
 from otactl.workspace import tls
 from otactl.workspace.workspace import Workspace
 
@@ -164,7 +164,7 @@ def _check_board(facts: dict[str, Any], workspace: Workspace) -> None:
     except OtactlError as error:
         raise type(error)(f"the workspace's newest release cannot be read: {error}") from None
     chip = firmware.CHIPS.get(facts["chip"])
-    for target in release["targets"]:
+    for target in targets.firmwares(release["targets"]):
         if target.get("chip") == chip and target["size"] > min(slots):
             raise BoardError(
                 f"too-big: release {release['version']} has {target['size']} bytes for {chip}, a "

@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 from shlex import quote
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from rich.table import Table
 
 from otactl.cli import display, signing_shown
 from otactl.release.resign import Signed
 from otactl.release.rotation import Changed
-from otactl.workspace import ceremony, keyring, keys, trust
+from otactl.workspace import ceremony, issuing, keyring, keys, trust
 from otactl.workspace.keyring import Held
 from otactl.workspace.trust import Role, Trust
 from otactl.workspace.workspace import Workspace
@@ -59,10 +60,17 @@ def by_cable(place: Workspace, keyid: str, text: str, as_json: bool) -> int:
     return 0
 
 
-def changed(place: Workspace, done: Changed, as_json: bool, *, key: Path | rsa.RSAPublicKey | None = None) -> int:
-    """A change of what boards trust. `key`: the one that it is about, for a script."""
+def changed(
+    place: Workspace,
+    done: Changed,
+    as_json: bool,
+    *,
+    key: Path | rsa.RSAPublicKey | None = None,
+    then: tuple[str, str] = ("serve", ""),
+) -> int:
+    """A change of what boards trust. `key`: the one that it is about, for a script. `then`: what to type next, and why."""
     if as_json:
-        print(json.dumps(_told(place, done) | _key(place, key)))
+        print(json.dumps(told(place, done) | _key(place, key)))
         return 0
     number = done.trust.version
     if done.missing:
@@ -76,16 +84,23 @@ def changed(place: Workspace, done: Changed, as_json: bool, *, key: Path | rsa.R
     if done.missing:
         _ask(done)
         return 0
-    display.show(f"  boards that are on get it at their next look, from releases/trust/{number}.json; nothing by cable")
+    if place.board.get("trust") is False:
+        display.show(
+            "  boards of this workspace take no trust documents (trust = false): `otactl deploy` to each, by cable"
+        )
+    else:
+        display.show(
+            f"  boards that are on get it at their next look, from releases/trust/{number}.json; nothing by cable"
+        )
     releases(place, done.releases)
-    display.follow_up("serve")
+    display.follow_up(*then)
     return 0
 
 
 def started_over(place: Workspace, done: Changed, as_json: bool) -> int:
     """All keys were replaced, by cable."""
     if as_json:
-        print(json.dumps(_told(place, done) | _key(place, done.made)))
+        print(json.dumps(told(place, done) | _key(place, done.made)))
         return 0
     display.done(f"{display.short(done.document)} is the only key that boards of this workspace are to trust")
     releases(place, done.releases)
@@ -105,7 +120,10 @@ def difference(before: Trust, after: Trust) -> list[str]:
     for role in trust.ROLES:
         if before.role(role).threshold != after.role(role).threshold:
             lines.append(f"{role}: {_threshold(after.role(role))}, before {before.role(role).threshold}")
-    return lines or ["no other keys than before"]
+    lines = lines or ["no other keys than before"]
+    if after.ca:
+        lines += ["the CAs that boards know servers by from then on, and no others:", *_authorities(after.ca)]
+    return lines
 
 
 def releases(place: Workspace, done: Signed) -> None:
@@ -120,8 +138,8 @@ def releases(place: Workspace, done: Signed) -> None:
         )
     if done.strange:
         display.warn(
-            f"{', '.join(_names(place, done.strange))}: under a sequence that this workspace has never given out; somebody "
-            "else has signed it, and it was not signed anew. Look at it, and publish a release of yours over it"
+            f"{', '.join(_names(place, done.strange))}: not what this workspace has published there (published.json), so it was "
+            "not signed anew: somebody else has signed it. Look at it, remove it, and publish a release of yours"
         )
 
 
@@ -157,7 +175,8 @@ def _advice(done: Changed, made: Path, place: Workspace) -> str:
     return "keep a copy of it on a second stick, and none on this machine"
 
 
-def _told(place: Workspace, done: Changed) -> dict[str, object]:
+def told(place: Workspace, done: Changed) -> dict[str, object]:
+    """A change of what boards trust, for a script."""
     missing = {name: {"keys": role.keyids, "count": role.threshold} for name, role in done.missing.items()}
     made = str(done.made) if done.made else None
     return {
@@ -183,6 +202,14 @@ def _names(place: Workspace, paths: tuple[Path, ...]) -> list[str]:
 
 def _roles(one: Trust, keyid: str) -> list[str]:
     return [role for role in trust.ROLES if keyid in one.role(role).keyids]
+
+
+def _authorities(pem: str) -> list[str]:
+    found = x509.load_pem_x509_certificates(pem.encode())
+    return [
+        f"  {issuing.fingerprint(one)[:_DIGITS]}  {issuing.common_name(one)}, until {one.not_valid_after_utc:%Y-%m-%d}"
+        for one in found
+    ]
 
 
 def _threshold(role: Role) -> str:

@@ -13,7 +13,9 @@ import otactl.cli.console_verbs
 import otactl.cli.doctor_verb
 import otactl.cli.hil_verb
 import otactl.cli.key_verbs
+import otactl.cli.new_verbs
 import otactl.cli.provision_verbs
+import otactl.cli.publish_verbs
 import otactl.cli.push_verb
 import otactl.cli.release_verbs
 import otactl.cli.roster_verbs

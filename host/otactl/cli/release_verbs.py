@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -25,7 +25,7 @@ def list_releases(*, workspace: Path, as_json: bool) -> int:
     from rich.table import Table
 
     from otactl.cli import display
-    from otactl.release import channels, pending
+    from otactl.release import channels, pending, targets
     from otactl.workspace.workspace import Workspace
 
     place = Workspace.find(workspace)
@@ -35,10 +35,9 @@ def list_releases(*, workspace: Path, as_json: bool) -> int:
         pendings = [{"version": one.version, "sequence": one.sequence} for one in waiting]
         print(json.dumps({"releases": [asdict(one) for one in found], "pending": pendings}))
         return 0
-    table = Table("version", "sequence", "chips", "published", "channels", box=None, pad_edge=False)
+    table = Table("version", "sequence", "parts", "published", "channels", box=None, pad_edge=False)
     for one in found:
-        chips = " ".join(target["chip"] for target in one.targets)
-        table.add_row(one.version, str(one.sequence), chips, one.published, _named(one))
+        table.add_row(one.version, str(one.sequence), targets.parts(one.targets), one.published, _named(one))
     display.show_table(table)
     for line in channels.expiring(place):
         display.warn(line)
@@ -59,7 +58,7 @@ def list_releases(*, workspace: Path, as_json: bool) -> int:
 @click.argument("version", help="As it was published.")
 @as_json
 def show_release(*, workspace: Path, version: str, as_json: bool) -> int:
-    """Show one release and its images."""
+    """Show one release and its parts."""
     from otactl.cli import display
     from otactl.release import channels
     from otactl.workspace.workspace import Workspace
@@ -76,7 +75,9 @@ def show_release(*, workspace: Path, version: str, as_json: bool) -> int:
     display.show(f"channels: {_named(found) or 'none'}")
     for target in found.targets:
         build = f"  build {target['build']}" if target.get("build") else ""
-        display.show(f"  {target['chip']}  {target['size']} bytes  {target['url']}{build}")
+        display.show(f"  {_part(target)}  {target['size']} bytes  {target['url']}{build}")
+        if "files" in target:
+            display.show(f"    {_unpacked(target)}")
         display.show(f"    sha256 {target['sha256']}")
         if "encryption" in target:
             display.show(f"    encrypted ({target['encryption']['scheme']}), {target['encryption']['size']} bytes")
@@ -152,6 +153,18 @@ def promote_release(*, workspace: Path, version: str, to: str, as_json: bool) ->
             "  it is older than what the channel named: it was signed anew, under a new sequence, so that they do"
         )
     return 0
+
+
+def _part(target: dict[str, Any]) -> str:
+    """What of a release it is, and for which chip."""
+    if "files" not in target:
+        return str(target["chip"])
+    return f"application for {target['chip']}" if "chip" in target else "application"
+
+
+def _unpacked(target: dict[str, Any]) -> str:
+    mpy = f", .mpy version {target['mpy']}" if target.get("mpy") is not None else ", no .mpy"
+    return f"{target['files']} files, {target['unpacked']} bytes on a board{mpy}"
 
 
 def _named(one: "Release") -> str:

@@ -11,10 +11,10 @@ from typing import Any
 
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import write_atomic
-from otactl.release import encrypted, envelope, expiry
+from otactl.release import encrypted, envelope, expiry, ledger
 from otactl.release.history import History
 from otactl.release.sequence import next_sequence, take_sequence
-from otactl.workspace import keyring, trust
+from otactl.workspace import dsse, keyring, trust
 from otactl.workspace.workspace import Workspace
 
 RELEASE = "release.json"
@@ -61,32 +61,17 @@ def now() -> str:
     return expiry.text(datetime.now(UTC))
 
 
-def read(place: Workspace, path: Path) -> dict[str, Any] | None:
-    """The payload of a signed release, None where there is no such file. Raises ReleaseError, UsageError."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    try:
-        return envelope.unseal(data, keyring.known(place))
-    except ReleaseError as error:
-        raise ReleaseError(
-            f"{path}: {error}; if its key's public half was removed from {place.trusted}, put that file back, and "
-            "`otactl keys resign`"
-        ) from None
-
-
 def strangers(place: Workspace) -> int:
     """How many releases there are that no key of this workspace has signed, or that are damaged: none of its own."""
     return sum(_ours(place, path) is None for path in place.releases.glob(f"*/{RELEASE}"))
 
 
 def current(place: Workspace) -> dict[str, Any] | None:
-    """The payload of the channel's newest release, its signature checked; None: none published.
+    """The payload of the channel's newest release, as ledger.vouched() has it; None: none published.
 
     Raises ReleaseError, UsageError.
     """
-    return read(place, place.channel_file)
+    return ledger.vouched(place, place.channel_file)
 
 
 def releases(place: Workspace) -> list[Release]:
@@ -212,6 +197,7 @@ def _move(
 def _apply(there: Workspace, move: Move, data: bytes, history: History) -> None:
     if move.again:
         take_sequence(there, move.sequence)
+        ledger.note(there, dsse.unwrap(data, envelope.PAYLOAD_TYPE, "release")[0])
     name(there, move.version, data, history)
 
 
@@ -225,7 +211,7 @@ def name(there: Workspace, version: str, sealed: bytes, history: History) -> Non
 def _payload(place: Workspace, version: str) -> dict[str, Any]:
     """Of a release with its images. Raises ReleaseError, UsageError."""
     release(place, version)  # says where there is none
-    found = read(place, place.releases / version / RELEASE) or {}
+    found = ledger.vouched(place, place.releases / version / RELEASE) or {}
     for target in found["targets"]:
         path = place.releases / target["url"]
         if not path.is_file() or path.stat().st_size != encrypted.served(target)[0]:
@@ -246,7 +232,7 @@ def _published(place: Workspace) -> list[dict[str, Any]]:
 
 def _ours(place: Workspace, path: Path) -> dict[str, Any] | None:
     try:
-        found = read(place, path)
+        found = ledger.vouched(place, path)
     except ReleaseError:
         return None
     return (

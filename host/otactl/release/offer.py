@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from otactl.errors import ReleaseError, UsageError
-from otactl.release import channels, encrypted, firmware
+from otactl.release import channels, encrypted, firmware, ledger, targets
 from otactl.release.publish import publish
 from otactl.workspace.workspace import Workspace
 
@@ -30,7 +30,7 @@ class Offer:
 
     def image_for(self, chip: str) -> bytes:
         """The first image for a chip; empty where there is none. Raises ReleaseError as `image`."""
-        fitting = [target for target in self.targets if target["chip"] == chip]
+        fitting = [target for target in targets.firmwares(self.targets) if target["chip"] == chip]
         return self._read(fitting[0]) if fitting else b""
 
     def _read(self, target: dict[str, Any]) -> bytes:
@@ -69,7 +69,7 @@ def _highest(place: Workspace) -> tuple[dict[str, Any], Path]:
     nothing was."""
     files = [place.releases / one.version / channels.RELEASE for one in channels.releases(place)]
     files += [place.on(name).channel_file for name in channels.named(place)]  # under a later sequence, perhaps
-    found = [(payload, path) for path in files if (payload := channels.read(place, path))]
+    found = [(payload, path) for path in files if (payload := ledger.vouched(place, path))]
     return max(found, key=lambda one: (int(one[0]["sequence"]), one[0]["published"]), default=({}, place.releases))
 
 

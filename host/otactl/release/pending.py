@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import read_named, write_atomic
-from otactl.release import channels, encrypted, envelope
+from otactl.release import channels, encrypted, envelope, ledger
 from otactl.workspace import keyring, keys
 from otactl.workspace.workspace import Workspace
 
@@ -108,6 +108,7 @@ def attach(
         found = of(place, version)
         if found is None:
             raise _waits_not(place, version)
+        ledger.require(place, json.loads(found.content), place.releases / version / PAYLOAD)
         role = keyring.release_role(place)
         fresh = envelope.sign(found.content, private)
         if signature:

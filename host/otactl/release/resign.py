@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import rsa
+
 from otactl.errors import ReleaseError
 from otactl.files import write_together
-from otactl.release import channels, envelope, sequence
+from otactl.release import envelope, ledger
 from otactl.workspace import dsse, keyring, trust
 from otactl.workspace.workspace import Workspace
 
@@ -14,7 +16,7 @@ from otactl.workspace.workspace import Workspace
 @dataclass(frozen=True, slots=True)
 class Signed:
     """Files of releases/. `anew`: signed anew; `left`: those that today's keys have to sign, and the private halves are not
-    here; `strange`: signed by a key of this workspace under a sequence that it never gave out. Those stay as they are.
+    here; `strange`: neither made here nor signed by as many keys as boards trust today. Those stay as they are.
     """
 
     anew: tuple[Path, ...] = ()
@@ -45,31 +47,34 @@ def resign(place: Workspace, more_keys: Sequence[Path] = ()) -> Signed:
 
 
 def published(place: Workspace) -> list[Path]:
-    """The signed files of this workspace's own: each release's, then each channel's. Raises UsageError."""
-    every = sorted(place.releases.glob(f"*/{channels.RELEASE}")) + sorted(place.releases.glob("*.json"))
-    return [path for path in every if _is_ours(place, path)]
+    """The files that a key of this workspace has signed: each release's, then each channel's. Raises UsageError."""
+    known = keyring.known(place)
+    return [path for path in ledger.signed_files(place) if _is_signed(path, known)]
 
 
 def _behind(place: Workspace) -> tuple[dict[Path, tuple[bytes, dict[str, bytes]]], tuple[Path, ...]]:
     """What is to be signed: the payload as it is to be, and the signatures that stay good; and what is strange."""
-    role, highest = keyring.release_role(place), sequence.given_out(place)
+    role = keyring.release_role(place)
     found, strange = {}, []
     for path in published(place):
-        payload = channels.read(place, path) or {}
+        try:
+            payload = ledger.vouched(place, path) or {}
+        except ReleaseError:  # a thief's, who had the key: it must not get a signature of the new one
+            strange.append(path)
+            continue
         payload.pop("trust", None)
         content = envelope.encoded(payload | trust.entry(place))
         before, signatures = dsse.unwrap(path.read_bytes(), envelope.PAYLOAD_TYPE, "release")
         good = dsse.signed_by(envelope.PAYLOAD_TYPE, content, signatures, role.keys)
         kept = {name: sig for name, sig in signatures if name in good}
-        if payload["sequence"] > highest:  # a thief's, who had the key: it must not get a signature of the new one
-            strange.append(path)
-        elif before != content or len(kept) < role.threshold or len(kept) < len(signatures):
+        if before != content or len(kept) < role.threshold or len(kept) < len(signatures):
             found[path] = content, kept
     return found, tuple(strange)
 
 
-def _is_ours(place: Workspace, path: Path) -> bool:
+def _is_signed(path: Path, known: list[rsa.RSAPublicKey]) -> bool:
     try:
-        return channels.read(place, path) is not None
-    except ReleaseError:
+        envelope.unseal(path.read_bytes(), known)
+    except (ReleaseError, OSError):
         return False
+    return True

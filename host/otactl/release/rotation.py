@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from otactl.errors import UsageError
-from otactl.release import resign
+from otactl.release import ledger, resign
 from otactl.release.resign import Signed
 from otactl.workspace import ceremony, keyfiles, keyring, keys, trust
 from otactl.workspace.trust import Role, Trust
@@ -48,6 +48,7 @@ def by_cable_only(place: Workspace, with_keys: Sequence[Path] = ()) -> bool:
 
 def add(place: Workspace, found: Sequence[rsa.RSAPublicKey], role: str, with_keys: Sequence[Path] = ()) -> Changed:
     """Give keys a role. Raises UsageError, and nothing has changed."""
+    ledger.begin(place)
     before = trust.current(place)
     after = before
     for key in found:
@@ -65,6 +66,7 @@ def new(
     The first root key of its own makes the others keys for releases alone: who steals one of them cannot say whom boards
     trust. `out`: where a root key is written to, a stick. Raises UsageError.
     """
+    ledger.begin(place)
     before = trust.current(place)
     made, key = _make(place, role, out, secret)
     after = _given(before, key, ROLES[role])
@@ -80,6 +82,7 @@ def rotate(
 
     Raises UsageError where it is not clear which one is meant.
     """
+    ledger.begin(place)
     before = trust.current(place)
     old = _replaceable(place, before, role, with_keys)
     return _replace(place, before, old, ROLES[role or "both"], secret=secret, out=out, with_keys=with_keys)
@@ -103,6 +106,7 @@ def revoke(
 
 def threshold(place: Workspace, role: str, number: int, with_keys: Sequence[Path] = ()) -> Changed:
     """How many keys of a role have to sign. Raises UsageError."""
+    ledger.begin(place)
     before = trust.current(place)
     held = before.role(role)
     if held.threshold == number:
@@ -125,14 +129,20 @@ def start_over(place: Workspace, secret: bytes | None) -> Changed:
 
 
 def change(
-    place: Workspace, before: Trust, wanted: Trust, with_keys: Sequence[Path] = (), *, made: Path | None = None
+    place: Workspace,
+    before: Trust,
+    wanted: Trust,
+    with_keys: Sequence[Path] = (),
+    *,
+    made: Path | None = None,
+    ca: str | None = None,
 ) -> Changed:
     """The document after `before` with the keys and roles of `wanted`, signed with the root keys at hand: finished, or kept
-    for the next signer. Raises UsageError.
+    for the next signer. `ca`: the certificates that boards are to have from then on, PEM. Raises UsageError.
     """
-    _require_nothing_waits(place)
+    require_nothing_waits(place)
     try:
-        after = before.next_version(keys=wanted.keys, root=wanted.root, release=wanted.release)
+        after = before.next_version(keys=wanted.keys, root=wanted.root, release=wanted.release, ca=ca)
         signers = keyring.private(place, ceremony.roots(after, before), [*with_keys, *([made] if made else [])])
         sealed = trust.sign(after, signers)
     except BaseException:
@@ -177,7 +187,8 @@ def _finish(
     return Changed(before, found, document, {}, made, resign.resign(place, with_keys))
 
 
-def _require_nothing_waits(place: Workspace) -> None:
+def require_nothing_waits(place: Workspace) -> None:
+    """Raises UsageError where a document waits for signatures: the next one would take its number."""
     if waits := ceremony.partial(place):
         raise UsageError(
             f"{waits} waits for signatures: `otactl keys sign {waits}`, or remove it, before the next change"
@@ -222,7 +233,7 @@ def _replace(
 
 def _make(place: Workspace, role: str, out: Path | None, secret: bytes | None) -> tuple[Path, rsa.RSAPublicKey]:
     """A new key that has no effect yet. Raises UsageError."""
-    _require_nothing_waits(place)  # before a key is made for nothing
+    require_nothing_waits(place)  # before a key is made for nothing
     if role != "root":
         return keyfiles.stage(place, secret)
     path = out or place.trusted / "root.pem"

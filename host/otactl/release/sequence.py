@@ -2,8 +2,7 @@
 
 from otactl.errors import OtactlError, UsageError
 from otactl.files import write_atomic
-from otactl.release import envelope
-from otactl.workspace import keyring
+from otactl.release import ledger
 from otactl.workspace.workspace import Workspace
 
 MAX_INT = 0x7FFFFFFF  # what a board's NVS holds
@@ -18,11 +17,6 @@ def next_sequence(workspace: Workspace) -> int:
     if found > MAX_INT:
         raise UsageError(f"{workspace.root / 'sequence'}: boards know numbers up to {MAX_INT}")
     return found
-
-
-def given_out(workspace: Workspace) -> int:
-    """The highest one that was given out here, as far as the workspace itself has noted. Raises UsageError."""
-    return _counter(workspace)
 
 
 def take_sequence(workspace: Workspace, number: int) -> None:
@@ -41,11 +35,10 @@ def _counter(workspace: Workspace) -> int:
 
 
 def _published(workspace: Workspace) -> list[int]:
-    public = keyring.known(workspace)
     found = []
-    for path in [*workspace.releases.glob("*.json"), *workspace.releases.glob("*/release.json")]:
+    for path in ledger.signed_files(workspace):
         try:
-            found.append(int(envelope.unseal(path.read_bytes(), public)["sequence"]))
+            found.append(int((ledger.vouched(workspace, path) or {})["sequence"]))
         except (OtactlError, OSError, ValueError, KeyError, TypeError):
-            continue  # another key's, or no release: it sets no bound here
+            continue  # another's, or no release: it sets no bound here
     return found

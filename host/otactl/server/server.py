@@ -15,6 +15,8 @@ from otactl.errors import RigError, UsageError
 from otactl.server.door import Door
 from otactl.server.files import Transfer, Watch, application
 
+_LONGEST_WAIT_S = 0.5
+
 
 def context(tls: Path, clients: bytes = b"") -> ssl.SSLContext:
     """`clients`: PEM of the CAs of which a client has to show a certificate; none: nobody is asked for one.
@@ -115,7 +117,8 @@ class Server:
             await self.start()
             started(self.port)
             try:
-                await asyncio.Event().wait()
+                while True:  # a signal that comes just before the loop begins to wait does not wake it
+                    await asyncio.sleep(_LONGEST_WAIT_S)
             finally:
                 await self.stop()
 

@@ -1,7 +1,8 @@
 """The certificate authorities of a workspace: by which ones boards know a server, and how they get from one to the next.
 
 All lie in tls/: `ca.pem`, which the server's certificate is from; `next/`, a new one that boards are to know before the
-server changes to it; `former/`, those that it has changed from; `roots/`, public ones, for servers of other people.
+server changes to it; `former/`, those that it has changed from; `bridges/`, what these vouch for (bridges.py); `roots/`,
+public ones, for servers of other people. A signed document brings boards a change of them (release/handover.py).
 """
 
 import re
@@ -13,7 +14,7 @@ from cryptography import x509
 
 from otactl.errors import UsageError
 from otactl.files import write_atomic, write_together
-from otactl.workspace import issuing, tls
+from otactl.workspace import bridges, issuing, tls
 from otactl.workspace.create import keep_secret
 from otactl.workspace.workspace import Workspace
 
@@ -60,9 +61,14 @@ def held(place: Workspace) -> list[Authority]:
     return list(found.values())
 
 
-def bundle(place: Workspace) -> bytes:
+def bundle(place: Workspace, without: Authority | None = None) -> bytes:
     """The ca.pem of boards; empty where there is no authority at all. Raises UsageError."""
-    return _joined(held(place))
+    return _joined([one for one in held(place) if one != without])
+
+
+def same(one: bytes, other: bytes) -> bool:
+    """Whether two bundles hold the same certificates, in whatever order. Raises ValueError where one holds none."""
+    return set(x509.load_pem_x509_certificates(one)) == set(x509.load_pem_x509_certificates(other))
 
 
 def own_bundle(place: Workspace) -> bytes:
@@ -81,8 +87,8 @@ def begin(place: Workspace) -> Authority:
         raise UsageError(
             f"{folder} holds a new CA already: `otactl ca switch` changes to it, `otactl ca remove next` drops it"
         )
-    tls.own_ca(place.tls)  # it is another server's, otherwise
-    made = issuing.authority(f"{place.product} releases", tls.CA_DAYS)
+    own = tls.own_ca(place.tls)  # it is another server's, otherwise
+    made = issuing.authority(own.certificate.subject, tls.CA_DAYS)
     _require_room(place, made.pem)
     folder.mkdir(exist_ok=True)
     keep_secret(place.root)
@@ -91,29 +97,46 @@ def begin(place: Workspace) -> Authority:
 
 
 def switch(place: Workspace) -> Authority:
-    """Change the server to a certificate of the new authority, for the names that it had. Boards go on trusting the former
-    one until it is removed. Returns the former one. Raises UsageError."""
+    """Change the server to a certificate of the new authority, for the names that it had, with its key where boards hold it
+    to that. The former authority vouches for the new one: boards that know only the former one still know the server.
+    Boards go on trusting the former one until it is removed. Returns the former one. Raises UsageError."""
     folder = _next(place)
-    if not (folder / "ca.pem").exists():
-        raise UsageError(f"there is no new CA in {folder}: `otactl ca new` makes one, boards get it, then switch")
-    new, old = issuing.read(folder / "ca.pem", folder / "ca.key"), tls.own_ca(place.tls)
+    new, old = _both(place)
     if new.certificate != old.certificate:  # the same: a run before this one was broken off at its end
         names = tls.server_names(place.tls)
         if not names:
             raise UsageError(f"{place.tls / 'server.pem'} tells no name: `otactl init --renew` first")
         _former(place).mkdir(exist_ok=True)
         kept = _former(place) / issuing.fingerprint(old.certificate)[:_SHORT]
+        if issuing.can_vouch(old.certificate, new.certificate):
+            bridges.folder(place.tls).mkdir(exist_ok=True)
+            write_atomic(*bridges.made(new, old, place.tls))  # first: server_files() takes it
+        key = tls.pinned_key(place.tls, place.board.get("pins") or ())
         write_together(
             {
                 kept.with_suffix(".key"): (old.key_pem, tls.PRIVATE),
                 kept.with_suffix(".pem"): (old.pem, tls.PUBLIC),
                 place.tls / "ca.key": (new.key_pem, tls.PRIVATE),
                 place.tls / "ca.pem": (new.pem, tls.PUBLIC),
-                **tls.server_files(place.tls, new, names),
+                **tls.server_files(place.tls, new, names, key=key),
             }
         )
     _drop(folder / "ca.pem")
     return next(one for one in reversed(held(place)) if one.kind == FORMER)
+
+
+def vouches(place: Workspace) -> bool:
+    """Whether boards that know only the authority of today still know the server after a switch(). Raises UsageError."""
+    new, old = _both(place)
+    return issuing.can_vouch(old.certificate, new.certificate)
+
+
+def _both(place: Workspace) -> tuple[issuing.Pair, issuing.Pair]:
+    """The new own authority, and the one of today."""
+    folder = _next(place)
+    if not (folder / "ca.pem").exists():
+        raise UsageError(f"there is no new CA in {folder}: `otactl ca new` makes one, boards get it, then switch")
+    return issuing.read(folder / "ca.pem", folder / "ca.key"), tls.own_ca(place.tls)
 
 
 def keep_root(place: Workspace, certificate: x509.Certificate) -> Authority:
@@ -132,12 +155,11 @@ def keep_root(place: Workspace, certificate: x509.Certificate) -> Authority:
     return Authority(path.stem, ROOT, path, certificate)
 
 
-def remove(place: Workspace, name: str) -> Authority:
-    """Let boards trust an authority no longer, from their next deploy on; with its key, if we have it. Raises UsageError."""
+def removable(place: Workspace, name: str) -> Authority:
+    """The authority of that name, if boards can do without it. Raises UsageError."""
     known = held(place)
     for one in known:
         if one.name == name and one.kind != OWN:
-            _drop(one.file)
             return one
     if name == OWN:
         raise UsageError(
@@ -145,6 +167,11 @@ def remove(place: Workspace, name: str) -> Authority:
         )
     names = ", ".join(one.name for one in known if one.kind != OWN)
     raise UsageError(f"there is no CA {name!r} here" + (f" (there are: {names})" if names else ""))
+
+
+def drop(one: Authority) -> None:
+    """Forget an authority, with its key, if we have it."""
+    _drop(one.file)
 
 
 def soon(place: Workspace, now: datetime) -> list[Authority]:

@@ -40,5 +40,15 @@ def any_of(place: Workspace) -> bool:
     return next(_folder(place).glob("*.pem"), None) is not None
 
 
+def issued_by(place: Workspace, authority: x509.Certificate) -> list[str]:
+    """The boards whose certificates are from that authority. Raises UsageError."""
+    found = []
+    for path in sorted(_folder(place).glob("*.pem")):
+        certificate = issuing.read(path, path.with_suffix(".key")).certificate
+        if issuing.is_from(certificate, authority):
+            found.append(path.stem)
+    return found
+
+
 def _folder(place: Workspace) -> Path:
     return place.tls / "clients"

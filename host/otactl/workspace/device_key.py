@@ -69,8 +69,10 @@ def load(path: Path) -> Private:
     """Raises UsageError where `path` has no private key that boards open images with."""
     try:
         key = serialization.load_pem_private_key(read_named(path), password=None)
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{path} is not an unencrypted PEM private key: {error}") from None
+    except (ValueError, TypeError):
+        raise UsageError(
+            f"{path} is not an unencrypted PEM private key: `otactl keys device` makes one, or takes one over, without a passphrase"
+        ) from None
     if not isinstance(key, Private):
         raise UsageError(_no_scheme(path))
     _require_scheme(path, key.public_key())

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -52,17 +53,37 @@ def read(certificate: Path, key: Path) -> Pair:
     return Pair(found, private)
 
 
-def authority(text: str, days: int) -> Pair:
-    """A certificate authority of that name, signed by itself."""
+def authority(called: x509.Name, days: int) -> Pair:
+    """A certificate authority of that name, signed by itself. The one authority that may follow it is its successor."""
     key = ec.generate_private_key(ec.SECP256R1())
     until = datetime.now(UTC) + timedelta(days=days)
     certificate = (
-        _builder(name(text), name(text), key, until)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        _builder(called, called, key, until)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
         .add_extension(_usage(sign_certificates=True), critical=True)
         .sign(key, hashes.SHA256())
     )
     return Pair(certificate, key)
+
+
+def can_vouch(old: x509.Certificate, new: x509.Certificate) -> bool:
+    """Whether boards that know `old` believe what it says of its successor. RFC 5280, 6.1.4 (l) counts no authority that has
+    the name of its signer; mbedTLS counts the last of them all the same, so the path must have room for one.
+    """
+    room = old.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
+    return new.subject == old.subject and (room is None or room > 0)
+
+
+def vouched(new: Pair, old: Pair) -> x509.Certificate:
+    """The authority `new` once more, signed by `old`, where it can vouch: good as long as both are."""
+    until = min(new.certificate.not_valid_after_utc, old.certificate.not_valid_after_utc)
+    return (
+        _builder(new.certificate.subject, old.certificate.subject, new.key, until)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
+        .add_extension(_usage(sign_certificates=True), critical=True)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(old.key.public_key()), critical=False)
+        .sign(old.key, hashes.SHA256())
+    )
 
 
 def server(by: Pair, names: list[str], days: int, key: ec.EllipticCurvePrivateKey | None = None) -> Pair:
@@ -141,6 +162,29 @@ def common_name(certificate: x509.Certificate) -> str:
 def fingerprint(certificate: x509.Certificate) -> str:
     """SHA-256 of its DER, hex."""
     return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def is_from(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    """Whether that authority has signed it."""
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def key_id(certificate: x509.Certificate) -> bytes:
+    """By which those that it signs name its key."""
+    return x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest
+
+
+def issuer_id(certificate: x509.Certificate) -> bytes:
+    """The key that signed it, as key_id() names that; empty where it does not say."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return b""
+    return found.key_identifier or b""
 
 
 def _general_names(text: str) -> list[x509.GeneralName]:

@@ -168,8 +168,10 @@ def public(path: Path) -> list[rsa.RSAPublicKey]:
             name: rsa.RSAPublicNumbers(EXPONENT, int(n, 16)).public_key()
             for name, n in json.loads(path.read_text()).items()
         }
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} is no public key file: {error}") from None
+    except (OSError, ValueError, TypeError, AttributeError):
+        raise UsageError(
+            f"{path} is no public key file: name a PEM, a *.pub.json of `otactl keys export`, or a board's keys.json"
+        ) from None
     for name, key in found.items():
         if key.key_size != BITS or keyid(key) != name:
             raise UsageError(f"{path}: the key does not belong to its keyid {name[:16]}…")

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from otactl.errors import UsageError
 from otactl.files import write_together
-from otactl.workspace import issuing
+from otactl.workspace import bridges, issuing
 
 CA_DAYS = 20 * 365  # on every board: to change it takes a deploy to each, or a signed document
 _SERVER_DAYS = 2 * 365
@@ -54,19 +54,19 @@ def _way_out() -> str | None:
 
 def make_ca(folder: Path, product: str) -> None:
     """ca.pem and ca.key. Raises FileExistsError."""
-    made = issuing.authority(f"{product} releases", CA_DAYS)
+    made = issuing.authority(issuing.name(f"{product} releases"), CA_DAYS)
     if (folder / "ca.key").exists():
         raise FileExistsError(errno.EEXIST, "a CA's key is never overwritten", str(folder / "ca.key"))
     write_together({folder / "ca.key": (made.key_pem, PRIVATE), folder / "ca.pem": (made.pem, PUBLIC)})
 
 
 def make_server(folder: Path, names: list[str], *, days: int = _SERVER_DAYS, pins: Sequence[str] = ()) -> bool:
-    """server.pem (with the CA's below) and server.key for `names`; replaces what was there, both or neither.
+    """server.pem (below it the ways back to former CAs, and the CA's) and server.key for `names`; replaces what was there, both or neither.
 
     The key stays where it is one of `pins` (SHA-256 of a SubjectPublicKeyInfo, hex), as boards would refuse another one.
     Returns whether it has stayed. Raises UsageError for a name that no certificate can carry, or without a usable CA.
     """
-    kept = _pinned_key(folder, pins)
+    kept = pinned_key(folder, pins)
     write_together(server_files(folder, own_ca(folder), names, days=days, key=kept))
     return kept is not None
 
@@ -81,10 +81,12 @@ def server_files(
 ) -> dict[Path, tuple[bytes, int]]:
     """What make_server() writes, for write_together()."""
     made = issuing.server(by, names, days, key)
-    return {folder / "server.key": (made.key_pem, PRIVATE), folder / "server.pem": (made.pem + by.pem, PUBLIC)}
+    chain = made.pem + bridges.chain(folder, by.certificate) + by.pem
+    return {folder / "server.key": (made.key_pem, PRIVATE), folder / "server.pem": (chain, PUBLIC)}
 
 
-def _pinned_key(folder: Path, pins: Sequence[str]) -> ec.EllipticCurvePrivateKey | None:
+def pinned_key(folder: Path, pins: Sequence[str]) -> ec.EllipticCurvePrivateKey | None:
+    """The server's key, where boards refuse another one: its SubjectPublicKeyInfo is one of `pins`."""
     if not pins or not (folder / "server.key").exists():
         return None
     try:

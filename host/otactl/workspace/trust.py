@@ -24,6 +24,7 @@ from otactl.workspace.workspace import Workspace
 
 PAYLOAD_TYPE = "application/vnd.micropython-ota.trust+json"
 MOST_KEYS = 8
+MAX_SIZE = dsse.MAX_SIZE  # bytes that boards read
 ROLES = ("root", "release")
 _KEPT = "trust.json"  # in the folder of the keys
 _SIZE = keys.BITS // 8
@@ -149,9 +150,9 @@ def missing(sealed: bytes, before: Trust) -> dict[str, Role]:
 
 def verify(sealed: bytes, before: Trust) -> Trust:
     """The document, if a board that has `before` would take it. Raises ReleaseError."""
-    if len(sealed) > dsse.MAX_SIZE:
+    if len(sealed) > MAX_SIZE:
         raise ReleaseError(
-            f"the trust document would have {len(sealed)} bytes, boards read {dsse.MAX_SIZE}: trust fewer keys"
+            f"the trust document would have {len(sealed)} bytes, boards read {MAX_SIZE}: trust fewer keys, or fewer CAs"
         )
     found = read(sealed)
     if found.version != before.version + 1:
@@ -187,6 +188,20 @@ def publish(place: Workspace, sealed: bytes, before: Trust | None = None) -> Tru
     write_atomic(folder(place) / f"{found.version}.json", sealed)
     write_atomic(kept(place), sealed)
     return found
+
+
+def newest_ca(place: Workspace) -> str | None:
+    """The CA certificates that boards have by a document, PEM: those of the last one that brought any. Raises ReleaseError."""
+    files = {int(path.stem): path for path in folder(place).glob("*.json") if path.stem.isdecimal()}
+    found = (read(files[number].read_bytes()).ca for number in sorted(files, reverse=True))
+    return next((ca for ca in found if ca), None)
+
+
+def size_with(trust: Trust, ca: str) -> int:
+    """The bytes of the next document where it brings these CA certificates, signed by as many as have to. Raises UsageError."""
+    after = trust.next_version(ca=ca)
+    signatures = {f"{number:064x}": bytes(_SIZE) for number in range(after.root.threshold)}
+    return len(dsse.wrap(PAYLOAD_TYPE, content(after), signatures))
 
 
 def entry(place: Workspace) -> dict[str, int]:
@@ -247,7 +262,9 @@ def _fault(trust: Trust) -> str:
         if set(role.keyids) - set(trust.keys) or len(set(role.keyids)) < len(role.keyids):
             return f"the role {name} names a key that is not there, or one twice"
         if not (type(role.threshold) is int and 1 <= role.threshold <= len(role.keyids)):
-            return f"{role.threshold} of {len(role.keyids)} keys cannot sign for the role {name}"
+            return (
+                f"{role.threshold} of {len(role.keyids)} keys cannot sign for the role {name}: give it more keys first"
+            )
     return _fault_of_ca(trust.ca) if trust.ca else ""
 
 

@@ -6,6 +6,7 @@ import ssl
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -175,14 +176,10 @@ def test_change_from_one_authority_to_the_next(place: Workspace) -> None:
     both = authorities.bundle(place)
     assert both.startswith(before)
     assert (serves(place, before), serves(place, both)) == (True, True)
-    assert ca(place, "switch") == 2  # what may be lost was not agreed to
-    assert serves(place, before)
     names = tls.server_names(place.tls)
-    assert ca(place, "switch", "--yes") == 0
-    assert (serves(place, before), serves(place, both)) == (
-        False,
-        True,
-    )  # a board that slept through it, one that did not
+    assert ca(place, "switch") == 0
+    assert (serves(place, before), serves(place, both)) == (True, True)
+    assert serves(place, (place.tls / "ca.pem").read_bytes())
     assert tls.server_names(place.tls) == names
     (former,) = [one for one in authorities.held(place) if one.kind == "former"]
     assert former.certificate.public_bytes(issuing.PEM) == before
@@ -190,6 +187,44 @@ def test_change_from_one_authority_to_the_next(place: Workspace) -> None:
     assert ca(place, "remove", former.name) == 0
     assert listed(place) == [("own", "own")]
     assert not list((place.tls / "former").iterdir())
+    tls.make_server(place.tls, names)  # `otactl init --renew`
+    assert serves(place, before)  # a board that slept through all of it
+
+
+def test_authority_of_before_cannot_vouch_for_the_next(place: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    chains.authority_of_before(place.tls, "lamp releases")
+    tls.make_server(place.tls, ["127.0.0.1"])
+    before = authorities.bundle(place)
+    assert ca(place, "new") == 0
+    both = authorities.bundle(place)
+    assert ca(place, "switch") == 2  # what may be lost was not agreed to
+    assert "cannot vouch for the new one" in " ".join(capsys.readouterr().err.split())
+    assert serves(place, before)
+    assert ca(place, "switch", "--yes") == 0
+    assert (serves(place, before), serves(place, both)) == (False, True)
+
+
+def test_vouching_goes_back_four_times_and_no_further_than_what_has_not_ended(
+    place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = []
+    for _ in range(5):
+        known.append((place.tls / "ca.pem").read_bytes())
+        authorities.begin(place)
+        authorities.drop(authorities.switch(place))
+    assert [serves(place, one) for one in known] == [False, True, True, True, True]
+    monkeypatch.setattr(tls, "CA_DAYS", -1)  # a CA that ends before the next one is there
+    authorities.begin(place)
+    authorities.switch(place)
+    assert [serves(place, one) for one in known] == [False] * 5
+
+
+def test_server_keeps_its_key_where_boards_hold_it_to_that(place: Workspace) -> None:
+    pin = tls.key_pin(tls.server(place.tls).public_key())  # type: ignore[union-attr]
+    pinned = replace(place, board={**place.board, "pins": [pin]})
+    authorities.begin(pinned)
+    authorities.switch(pinned)
+    assert tls.key_pin(tls.server(place.tls).public_key()) == pin  # type: ignore[union-attr]
 
 
 def test_change_that_was_broken_off_is_taken_up(place: Workspace) -> None:
@@ -294,12 +329,16 @@ def test_certificate_of_the_server_is_none_of_a_board(place: Workspace) -> None:
         assert told[0].startswith("its own certificate is refused here")
 
 
-def test_certificate_of_a_former_authority_is_taken_until_it_is_removed(place: Workspace) -> None:
+def test_certificate_of_a_former_authority_is_taken_until_it_is_removed(
+    place: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
     clients.make(place, "lamp-1")
     authorities.begin(place)
     former = authorities.switch(place)
     assert asked(place, "lamp-1")[0]
-    authorities.remove(place, former.name)
+    assert ca(place, "remove", former.name) == 2
+    assert "the certificates of lamp-1 are from" in " ".join(capsys.readouterr().err.split())
+    assert ca(place, "remove", former.name, "--yes") == 0
     assert not asked(place, "lamp-1")[0]
 
 

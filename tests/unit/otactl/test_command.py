@@ -156,7 +156,7 @@ def test_json_of_init_and_failure_of_a_board_with_its_code(tmp_path: Path) -> No
     [
         (["upate"], "'update'"),
         (["update", "--jsn"], "'--json'"),
-        (["publish"], "'FIRMWARE...'. See `otactl publish --help`."),
+        (["publish"], "'--version'. See `otactl publish --help`."),
         ([], "`otactl --help`"),
     ],
 )

@@ -11,7 +11,7 @@ from otactl.board.doctor.findings import Verdict
 from otactl.cli.boards import _heard
 from otactl.cli.main import main
 from otactl.errors import ReleaseError, UsageError
-from otactl.release import channels, envelope, expiry, offer
+from otactl.release import channels, envelope, expiry, ledger, offer
 from otactl.release.publish import publish
 from otactl.workspace import keys
 from otactl.workspace.workspace import Workspace
@@ -70,7 +70,7 @@ def channel(place: Workspace) -> dict[str, Any]:
 
 def age(place: Workspace, path: Any, days: int) -> None:
     """The release in a file was signed so long ago."""
-    payload = channels.read(place, path) or {}
+    payload = ledger.vouched(place, path) or {}
     for name in ("published", "expires"):
         moment = expiry.read(payload.get(name))
         if moment:

@@ -45,7 +45,7 @@ def test_wrong_words_are_2(capsys, words: list[str]) -> None:
 def test_the_list_of_releases_is_a_table(capsys, line: Workspace) -> None:
     code, out, _ = otactl(capsys, line, "releases", "list")
     rows = [row.split() for row in out.splitlines()]
-    assert (code, rows[0]) == (0, ["version", "sequence", "chips", "published", "channels"])
+    assert (code, rows[0]) == (0, ["version", "sequence", "parts", "published", "channels"])
     assert [(row[0], row[1], row[2], row[4:]) for row in rows[1:]] == [
         ("1.0.0", "1", "esp32", []),
         ("1.1.0", "2", "esp32", ["stable"]),

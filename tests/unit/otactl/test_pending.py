@@ -144,7 +144,7 @@ def newer_published_since(place: Workspace, hsm: Path, stranger: Path) -> Path:
         (with_a_long_salt, "a salt of 32 bytes"),
         (with_another_padding, "is no signature of 1.1.0"),
         (cut, "384 bytes as they are, or as base64; it has 383"),
-        (payload_altered_since, "is no signature of 1.1.0"),
+        (payload_altered_since, "not what was published here"),
         (image_altered_since, "not what 1.1.0 was prepared with"),
         (newer_published_since, r"stable names 1\.2\.0 .*publish the firmware of 1\.1\.0 again"),
     ],

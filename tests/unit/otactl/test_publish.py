@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from otactl.errors import ReleaseError, UsageError
-from otactl.release import channels, envelope, publish
+from otactl.release import channels, envelope, parts, publish
 from otactl.release.sequence import MAX_INT
 from otactl.workspace import keys
 from otactl.workspace.workspace import Workspace
@@ -151,7 +151,7 @@ def test_a_run_that_was_broken_off_can_be_repeated_under_a_new_sequence(
 def test_the_channel_is_written_last(place: Workspace, firmware_file, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[Path] = []
     whole = publish.write_atomic
-    for module in (publish, channels):
+    for module in (publish, parts, channels):
         monkeypatch.setattr(module, "write_atomic", lambda path, data: (written.append(path), whole(path, data)))
     publish.publish(place, [firmware_file("esp32"), firmware_file("esp32s3")], "1.0.0")
     names = [path.name for path in written]

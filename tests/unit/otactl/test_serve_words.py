@@ -13,13 +13,24 @@ import pytest
 from otactl.workspace.workspace import Workspace
 
 HOST = Path(__file__).resolve().parents[3] / "host"
+# The signal comes to another thread, so that no system call of the main one is interrupted: as where it comes just before
+# the main thread begins to wait.
+JUST_BEFORE_A_WAIT = """
+import signal, sys, threading
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
+from otactl.__main__ import main
+sys.exit(main())
+"""
 
 
 @contextmanager
-def serving(place: Workspace, *words: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+def serving(
+    place: Workspace, *words: str, program: tuple[str, ...] = ("-m", "otactl")
+) -> Iterator[tuple[int, subprocess.Popen[str]]]:
     """Its port, once it runs."""
     with subprocess.Popen(
-        [sys.executable, "-m", "otactl", "serve", "-w", place.root, "--host", "127.0.0.1", "--port", "0", *words],
+        [sys.executable, *program, "serve", "-w", place.root, "--host", "127.0.0.1", "--port", "0", *words],
         env={**os.environ, "PYTHONPATH": str(HOST), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         text=True,
@@ -70,3 +81,13 @@ def test_who_speaks_no_tls_is_a_line(place: Workspace) -> None:
             raw.recv(100)
         said = running.stdout.readline()
     assert said == "127.0.0.1: spoke plain HTTP to this TLS port: its address must begin with https://\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_a_signal_just_before_the_server_waits_ends_it(place: Workspace, number: int, code: int) -> None:
+    with serving(place, program=("-c", JUST_BEFORE_A_WAIT)) as (_, running):
+        assert running.stdout
+        running.stdout.readline()
+        running.send_signal(number)
+        running.communicate(timeout=30)
+    assert running.returncode == code

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 from otactl.errors import ReleaseError, UsageError
-from otactl.release import envelope
+from otactl.release import envelope, ledger
 from otactl.release.resign import resign
-from otactl.release.sequence import take_sequence
 from otactl.workspace import keyfiles, keys, trust
 from otactl.workspace.create import create
 from otactl.workspace.workspace import Workspace
@@ -56,7 +55,7 @@ def test_releases_are_signed_anew_under_their_sequence(place: Workspace, ring: R
     payload = {"schema": 1, "version": "1.0.0", "sequence": 7, "security_version": 0, "published": "x", "targets": []}
     folder = place.releases / "1.0.0"
     folder.mkdir()
-    take_sequence(place, 7)
+    ledger.note(place, envelope.encoded(payload))
     stranger = place.releases / "theirs.json"
     stranger.write_bytes(envelope.seal(payload, [ring["x"]]))
     for path in (folder / "release.json", place.channel_file):

@@ -1,6 +1,8 @@
 """No password in anything that the plugin writes or shows."""
 
+import base64
 import json
+import textwrap
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -28,6 +30,17 @@ def nothing_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("external:relay --password geheim1 --port 2", "external:relay --password *** --port 2"),
         ("BOARD_WIFI_PASSWORD=geheim1 pytest", "BOARD_WIFI_PASSWORD=*** pytest"),
         ("GET /on?token=geheim1&port=2", "GET /on?token=***&port=2"),
+        ("passphrase = b'geheim1'", "passphrase = b'***'"),
+        ("otactl publish --passphrase-file geheim1.txt", "otactl publish --passphrase-file ***"),
+        ('{"rsa3072": [' + "12" * 40 + ", " + "3" * 200 + "]}", '{"rsa3072": [***, ***]}'),
+        (
+            "-----BEGIN PRIVATE KEY-----\nMIGH\nAgEA\n-----END PRIVATE KEY-----",
+            "-----BEGIN PRIVATE KEY-----***-----END PRIVATE KEY-----",
+        ),
+        (
+            "-----BEGIN CERTIFICATE-----\nMIGH\n-----END CERTIFICATE-----",
+            "-----BEGIN CERTIFICATE-----\nMIGH\n-----END CERTIFICATE-----",
+        ),
         ("ssid = 'home'", "ssid = 'home'"),
         ("https://plug:8443/on and user@host", "https://plug:8443/on and user@host"),
         ("password wrong: 'check-wifi'", "password wrong: 'check-wifi'"),
@@ -46,6 +59,19 @@ def test_a_known_secret_is_hidden_wherever_it_stands() -> None:
 def test_the_secrets_of_a_configuration_are_known() -> None:
     redact.register_from({"wifi": {"networks": [{"ssid": "home", "password": "geheim1"}]}, "ddi": {"token": "abcdef"}})
     assert redact.clean("home geheim1 abcdef") == "home *** ***"
+
+
+def test_a_key_is_hidden_however_a_program_prints_it() -> None:
+    key = bytes(range(30, 168))
+    coded = base64.b64encode(key).decode()
+    redact.register_key(key)
+    for said in (repr(key), str(bytearray(key)), key.hex(), key.hex().upper(), coded, textwrap.fill(coded, 64)):
+        assert set(redact.clean(said)) <= set("bytearray(b'***')\n"), said
+
+
+def test_passphrases_of_the_environment_are_known_and_no_other_variable() -> None:
+    redact.register_environment({"OTACTL_KEY_PASSPHRASE": "geheim1", "OTACTL_LOG": "logfile", "MY_TOKEN": "theirs"})
+    assert redact.clean("geheim1 logfile theirs") == "*** logfile theirs"
 
 
 def test_a_short_secret_is_hidden_where_it_stands_alone_and_takes_no_word_apart() -> None:

@@ -6,7 +6,7 @@ from otactl.board.doctor.case import Case
 from otactl.board.doctor.findings import Finding, bad, ok, skipped, warn
 from otactl.board.slots_layout import ABORTED, NEW, PENDING, Entry, Part, active, named
 from otactl.errors import OtactlError
-from otactl.release import channels
+from otactl.release import channels, targets
 from otactl.release.firmware import CHIPS
 
 _OLDEST = (1, 23)
@@ -106,7 +106,8 @@ def slots(case: Case) -> Finding:
         release = channels.current(case.place)
     except OtactlError:
         return skipped("published first")
-    sizes = [target["size"] for target in (release or {}).get("targets", []) if target.get("chip") == chip(case)]
+    images = targets.firmwares((release or {}).get("targets", []))
+    sizes = [target["size"] for target in images if target.get("chip") == chip(case)]
     if not release or not sizes:
         return ok(f"an image may have {smallest} bytes; nothing is published for {chip(case)}")
     left = smallest - max(sizes)

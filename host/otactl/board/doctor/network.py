@@ -9,6 +9,8 @@ from typing import Any
 from otactl.board.codes import CODES, sentence
 from otactl.board.doctor.case import Case, Step
 from otactl.board.doctor.findings import Finding, Verdict, ok, skipped, waiting, warn
+from otactl.errors import UsageError
+from otactl.workspace import trust
 
 _SCAN = "import network; w = network.WLAN(network.STA_IF); w.active(True); print(w.scan())"
 _WEAK_DBM, _VERY_WEAK_DBM = -75, -85
@@ -81,6 +83,23 @@ def _renew_release(case: Case) -> str:
     return case.in_workspace("releases renew")
 
 
+def _keys(case: Case) -> str:
+    return case.in_workspace("keys list")
+
+
+def _no_document(case: Case) -> str:
+    # the row `keys` has seen that the board's are the workspace's, or older: the newer ones have not come
+    return case.deploy if case.config.get("trust") is False else _curl(case)
+
+
+def _unknown_key(case: Case) -> str:
+    try:
+        ahead = bool(case.place and trust.load(case.place))
+    except UsageError:
+        ahead = False
+    return _no_document(case) if ahead else _keys(case)
+
+
 def _update(case: Case) -> str:
     return case.on_board("update")
 
@@ -91,7 +110,9 @@ _THEN: dict[str, Then] = {  # code -> the next thing to type; the others: curl
     "http-not-allowed": _deploy, "dns": _deploy, "tls": _serve, "ca-missing": _deploy, "cert-untrusted": _stranger,
     "cert-host": _renew, "cert-expired": _renew, "cert-not-yet-valid": _curl, "agent-error": _deploy,
     "envelope-too-big": _publish, "envelope-not-json": _publish, "envelope-type": _deploy,
-    "keys-missing": _deploy, "keys-invalid": _deploy, "unknown-key": lambda case: case.in_workspace("keys list"),
+    "keys-missing": _deploy, "keys-invalid": _deploy, "unknown-key": _unknown_key,
+    "trust-behind": _no_document, "trust-signature": _keys, "trust-invalid": _keys,
+    "too-few-signatures": lambda case: case.in_workspace("keys resign"),
     "bad-signature": _publish, "schema": _deploy, "bad-release": _publish, "wrong-product": _other_product,
     "unknown-kind": _deploy, "no-target": _publish, "older": _publish, "failed-before": _publish, "too-big": _publish,
     "security-version": _raise_security, "replayed": _releases, "expired": _renew_release,
@@ -250,7 +271,9 @@ def signature(case: Case) -> Finding:
     step = _judged(case, "signature")
     if isinstance(step, Finding):
         return step
-    return ok(f"good: {step.value['version']}, sequence {step.value['sequence']}")
+    said = f"good: {step.value['version']}, sequence {step.value['sequence']}"
+    newest = step.value.get("trust")
+    return ok(f"{said}, by trust document {newest}, which the board takes at its next look" if newest else said)
 
 
 def target(case: Case) -> Finding:

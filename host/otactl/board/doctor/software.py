@@ -4,6 +4,8 @@ import json
 from base64 import b64decode
 from typing import Any
 
+from cryptography import x509
+
 from otactl.board import agent, hooks, trusted
 from otactl.board import settings as board_settings
 from otactl.board.codes import sentence
@@ -11,7 +13,8 @@ from otactl.board.doctor.case import Case
 from otactl.board.doctor.findings import Finding, bad, broken, ok, skipped, warn
 from otactl.board.doctor.questions import CA, CONFIG, KEYS
 from otactl.errors import OtactlError
-from otactl.workspace import authorities, trust
+from otactl.workspace import authorities, issuing, trust
+from otactl.workspace.workspace import Workspace
 
 _DECIDES = ("url", "product")  # a board with another one of these looks for somebody else's releases
 _LATER = ("config-", "not-installed")  # what agent.status() may say besides, and rows of their own judge
@@ -136,6 +139,8 @@ def keys(case: Case) -> Finding:
 
 def _other_version(case: Case, there: int, here: int) -> Finding:
     said = f"the board has trust document {there}, the workspace {here}"
+    if there < here and case.config.get("trust") is False:
+        return warn(f"{said}: it takes none but by cable (trust = false)", case.deploy)
     if there < here:
         return warn(f"{said}: it gets the newer one at its next look, or at once by cable", case.deploy)
     return bad(
@@ -160,11 +165,54 @@ def authority(case: Case) -> Finding:
         return broken(str(error), case.in_workspace("ca list"))
     if not here:
         return skipped("the workspace has no tls/ca.pem")
-    if raw != here:
+    return _bundle(case, case.place, raw, here)
+
+
+def _bundle(case: Case, place: Workspace, raw: bytes, here: bytes) -> Finding:
+    """The board's ca.pem beside the workspace's: what differs is a fault where the board then does not know the server."""
+    wanted = set(x509.load_pem_x509_certificates(here))
+    try:
+        there = set(x509.load_pem_x509_certificates(raw))
+    except ValueError:
+        there = set()
+    if not _knows_the_server(place, there):
         return bad(
             "the board's CA is not the workspace's, so it will not know the server", case.deploy, code="cert-untrusted"
         )
-    return ok("that of the workspace")
+    said = ", ".join(
+        [
+            *(f"{_called(one)} is missing" for one in wanted - there),
+            *(f"{_called(one)} is there too" for one in there - wanted),
+        ]
+    )
+    if not said:
+        return ok("that of the workspace")
+    if _comes_by_document(case, place, here):
+        return warn(f"{said}: the board gets the workspace's at its next look, or at once by cable", case.deploy)
+    return warn(f"{said}: the board gets the workspace's by cable, or `otactl ca publish`", case.deploy)
+
+
+def _called(one: x509.Certificate) -> str:
+    return f"{issuing.common_name(one)} ({issuing.fingerprint(one)[:16]})"
+
+
+def _knows_the_server(place: Workspace, there: set[x509.Certificate]) -> bool:
+    """Whether a board with these goes by one that has issued what the server shows; of another machine's, whether it has any."""
+    try:
+        shown = x509.load_pem_x509_certificates((place.tls / "server.pem").read_bytes())
+    except (OSError, ValueError):
+        return bool(there)
+    return shown[0] in there or any(issuing.is_from(one, ca) for one in shown for ca in there)
+
+
+def _comes_by_document(case: Case, place: Workspace, here: bytes) -> bool:
+    try:
+        version = trusted.parse(text(case, KEYS) or b"").version
+        newest = trust.newest_ca(place)
+        behind = version < trust.current(place).version and case.config.get("trust") is not False
+    except (ValueError, OtactlError):
+        return False
+    return behind and newest is not None and authorities.same(newest.encode(), here)
 
 
 def _known_place(case: Case) -> bool:

@@ -1,13 +1,14 @@
 """The board's way to its release, a step at a time, by the agent's own modules; without an agent by plain MicroPython.
 
 Each step prints one line; the first that fails is the last. A look changes nothing but the clock: what it proves of the
-date is not kept.
+date is not kept, nor are trust documents (ahead.py).
 """
 
 import json
 from typing import Any
 
 from otactl.board import panic
+from otactl.board.doctor import ahead
 from otactl.board.doctor.case import Step
 from otactl.board.link import Link
 
@@ -69,8 +70,14 @@ def _all():
         response = steps.run(link.fetch(c, c["url"]))
         at = said({"date": list(time.gmtime()[:6]), "secure": secure}, "signature")
         raw = steps.run(response.read(envelope.MOST + 1))
-        payload = envelope.open_envelope(raw, keys.load(c["keys"]))
-        at = said({"version": payload.get("version"), "sequence": payload.get("sequence")}, "target")
+        ahead = 0
+        try:
+            payload = envelope.open_envelope(raw, keys.load(c["keys"]))
+        except OtaError as e:
+            response.close()
+            response = raw = None  # TLS needs its memory for the next ones
+            payload, ahead = _ahead(c, e)
+        at = said({"version": payload.get("version"), "sequence": payload.get("sequence"), "trust": ahead}, "target")
         found, kept = slots.Slots(), record.load()
         build = getattr(sys.implementation, "_build", None)
         chip = image.chip(found.running)
@@ -154,7 +161,7 @@ def by_agent(link: Link, config: dict[str, Any]) -> tuple[dict[str, Step], str]:
     """
     limits = [config.get(name) for name in ("join_timeout_s", "connect_timeout_s", "read_timeout_s")]
     longest = max(float(limit) if isinstance(limit, (int, float)) else 20.0 for limit in limits)
-    return _run(link, _BY_AGENT, "release", longest + _SLACK_S)
+    return _run(link, _BY_AGENT, "release", longest + _SLACK_S, ahead.CODE)
 
 
 def plain(link: Link, config: dict[str, Any], host: str, port: int) -> tuple[dict[str, Step], str]:
@@ -168,11 +175,13 @@ def plain(link: Link, config: dict[str, Any], host: str, port: int) -> tuple[dic
     return _run(link, code, "connect", _JOIN_S + _SLACK_S)
 
 
-def _run(link: Link, code: str, last: str, silence_s: float) -> tuple[dict[str, Step], str]:
+def _run(link: Link, code: str, last: str, silence_s: float, before: str = "") -> tuple[dict[str, Step], str]:
     found: dict[str, Step] = {}
     recent: list[str] = []
     restarted = False
-    link.run(_WAYS)  # in two commands: the board compiles each in its own memory
+    for part in (_WAYS, before):  # in several commands: the board compiles each in its own memory
+        if part:
+            link.run(part)
     link.start(code)
     link.patience.begin(_WAIT, silence_s)
     while (left_s := link.patience.left_s) > 0:

@@ -13,7 +13,7 @@ from otactl.board import agent
 from otactl.board.doctor.case import Case
 from otactl.board.doctor.findings import Finding, bad, broken, ok, skipped, warn
 from otactl.errors import OtactlError
-from otactl.release import channels, encrypted, expiry
+from otactl.release import channels, encrypted, expiry, targets
 from otactl.workspace import keyring, tls
 from otactl.workspace.workspace import SETTINGS
 
@@ -68,8 +68,8 @@ def published(case: Case) -> Finding:
     if said := expiry.advice(release, case.now):
         renew = case.in_workspace("releases renew")
         return bad(said, renew, code="expired") if expiry.is_past(release, case.now) else warn(said, renew)
-    chips = ", ".join(str(target.get("chip")) for target in release["targets"])
-    return ok(f"{release['version']} (sequence {release['sequence']}) for {chips}, its files as signed")
+    parts = targets.parts(release["targets"]).replace(" ", ", ")
+    return ok(f"{release['version']} (sequence {release['sequence']}): {parts}, its files as signed")
 
 
 def _fault(path: Path, target: dict[str, Any]) -> str:

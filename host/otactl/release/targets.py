@@ -1,0 +1,24 @@
+"""The targets of a release, by what they are."""
+
+from collections.abc import Iterable
+from typing import Any
+
+FIRMWARE, APPLICATION = "firmware", "application"
+Target = dict[str, Any]
+
+
+def firmwares(targets: Iterable[Target]) -> list[Target]:
+    """Those with an image for a chip."""
+    return [target for target in targets if target["kind"] == FIRMWARE]
+
+
+def applications(targets: Iterable[Target]) -> list[Target]:
+    """Those with an archive of files. Several differ in the chip alone."""
+    return [target for target in targets if target["kind"] == APPLICATION]
+
+
+def parts(targets: Iterable[Target]) -> str:
+    """For a table: "esp32 esp32s3 app"."""
+    every = list(targets)
+    chips = [str(target["chip"]) for target in firmwares(every)]
+    return " ".join([*chips, *(["app"] if applications(every) else [])])
