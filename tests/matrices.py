@@ -12,6 +12,9 @@ SEED = 20261126
 FOLDERS = ("tests/board/", "tests/attacks/")  # of tests with a virtual board
 MANY = 4  # rows: of such tests with so many or more half are run, or as many as stand here
 KEPT = {
+    "tests/board/test_application.py::test_bad_archive": 3,
+    "tests/board/test_application.py::test_both_go_back_where_the_application": 2,
+    "tests/board/test_application.py::test_archive_comes_whole_though_it_is": 1,
     "tests/board/test_faults.py::test_fault": 14,
     "tests/board/test_refusals.py::test_release_is_refused": 7,
     "tests/board/test_chips.py::test_update_failed_trial_and_rollback": 3,

@@ -2,7 +2,7 @@
 
 import sys
 
-from . import boot, config
+from . import boot, config, install
 from .boot import record, slots
 from .errors import OtaError
 from .release import facts, image, keys
@@ -48,7 +48,15 @@ def _slot(found: slots.Slots, kept: record.Record, slot, chip: str) -> dict:
         holds = dict(facts.of(head, chip), release=_release(kept, slot))
     except OtaError:
         holds = None
-    return {"name": label, "size": size, "state": found.state(label), "image": holds}
+    application = _application(label) if install.applications() else None
+    return {"name": label, "size": size, "state": found.state(label), "image": holds, "application": application}
+
+
+def _application(label: str) -> "dict | None":
+    from .install import tree
+
+    sizes = [size for _, size in tree.walk(tree.FOLDER + label)]
+    return {"files": len(sizes), "bytes": sum(sizes)} if sizes else None
 
 
 def _release(kept: record.Record, slot) -> "str | None":

@@ -1,10 +1,15 @@
 """Releases that carry the application (P12), on virtual boards; judged by what lies in flash, file by file."""
 
+from pathlib import Path
+
 import apps
+import faultbench
 import pytest
 import rig as rigs
+from otactl.board.deploy import deploy
 from otactl.release import archive, publish
 from otactl.release.application import Asked
+from otactl.workspace.workspace import Workspace
 from rig import NEW, OLD, Rig, boots, slot_bytes, started
 from vboard.board import Board
 from vboard.flash.otadata import State
@@ -195,7 +200,10 @@ def test_bad_archive(rig: Rig, packed: bytes) -> None:
     apps.publish(rig, "1.1.0", {"a.py": b"A = 1\n", "b.py": b""}, packed=packed)
     assert rigs.update_code(board) == "bad-archive"
     assert boots(board)[0] == "ota_0"
-    assert set(apps.trees(board)) <= {"ota_1"}
+    trees = apps.trees(board)
+    assert set(trees) <= {"ota_1"}
+    written = trees.get("ota_1", {})  # never more than was signed
+    assert len(written) <= 2 and sum(len(data or b"") for data in written.values()) <= 6
     with rigs.repl(board) as link:
         assert link.run("print(open('/boot.py').read())") == before
 
@@ -217,14 +225,27 @@ def test_application_for_another_mpy_is_refused_unless_firmware_comes_with_it(ri
     goes_on(board, "1.2.0")
 
 
-def test_boot_py_that_would_start_another_program_is_named(rig: Rig) -> None:
+BOOT_BEFORE = b"""# Runs first on every boot: puts a new release on trial before anything else can hang.
+try:
+    import ota.boot
+
+    ota.boot.start()
+except Exception as e:  # the application comes first, whatever is wrong with the agent
+    print("ota: error", repr(e))
+"""
+
+
+def test_boot_py_of_before_is_named_and_deploy_replaces_it(rig: Rig) -> None:
     board = started(rig.board())
     with rigs.repl(board) as link:
-        link.put("/boot.py", b"import ota.boot\nota.boot.start()\n")
+        link.put("/boot.py", BOOT_BEFORE)
     before = len(board.flash.trace)
     apps.publish(rig, "1.1.0", ONE)
     assert rigs.update_code(board) == "app-path"
     assert not rigs.touched(board, "ota_1", before)
+    with rigs.repl(board) as link:
+        assert "/boot.py" in deploy(link, rig.workspace).written
+    goes_on(board, "1.1.0")
 
 
 def test_assets_and_version_are_those_of_what_runs(rig: Rig) -> None:
@@ -234,6 +255,37 @@ def test_assets_and_version_are_those_of_what_runs(rig: Rig) -> None:
     apps.publish(rig, "1.1.0", ONE)
     goes_on(board, "1.1.0")
     assert rigs.ask(board, code).split() == ["/app-ota_1/x.png", "1.1.0"]
+
+
+BROKEN = {
+    "cut in the middle of a file": ["cut:5000"],
+    "cut twice, in the first header too": ["cut:60", "reset:9000"],
+    "cut, and the server has no ranges": ["cut:5000", "no-range"],
+    "damaged on the way": ["garble:3000"],
+}
+
+
+@pytest.mark.parametrize("script", BROKEN.values(), ids=BROKEN)
+def test_archive_comes_whole_though_it_is(script: list[str], tmp_path: Path, place: Workspace, template: Path) -> None:
+    with faultbench.opened(tmp_path, place, template) as bench, rigs.repl(bench.board) as link:
+        link.run(faultbench.SETUP)
+        apps.publish(bench.rig, "2.0.0", ONE, NEW)
+        assert bench.run(link, script, "*.cpio")[0] == "installed"
+        assert apps.trees(bench.board)["ota_1"] == ONE
+        assert boots(bench.board)[0] == "ota_1"
+
+
+def test_archive_that_is_not_what_was_signed_is_not_switched_to(rig: Rig) -> None:
+    board = started(rig.board())
+    apps.publish(rig, "1.1.0", ONE)
+    file = rig.workspace.releases / "1.1.0" / apps.NAME
+    signed = file.read_bytes()
+    file.write_bytes(signed.replace(b"plain 1", b"plain 9"))
+    assert rigs.update_code(board) == "hash-mismatch"
+    assert boots(board)[0] == "ota_0"
+    file.write_bytes(signed)
+    goes_on(board, "1.1.0")  # it does not count as failed (P6)
+    assert apps.trees(board) == {"ota_1": ONE}
 
 
 def test_board_without_applications_loads_nothing_of_them(rig: Rig) -> None:

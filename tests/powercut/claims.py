@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import apps
+from otactl.release import archive
 from rig import recorded
 from vboard.flash.nor import Flash
 from vboard.flash.nvs import Nvs
@@ -66,7 +66,7 @@ def _installed(
         if (size, digest) != (len(image), sha256(image).hexdigest()):
             yield f"the record has a wrong size or hash of {version}"
         files = TREES.get(version)
-        if app != (sha256(apps.archive(files)).hexdigest()[:16] if files else ""):
+        if app != (sha256(archive.pack(files)).hexdigest()[:16] if files else ""):
             yield f"the record has a wrong hash of the application of {version}"
         part = row(scenario.table, label)
         there = flash[part.offset : part.offset + size]

@@ -198,7 +198,7 @@ class _Deployment:
             if digest == sha256(data).hexdigest():
                 self._done.unchanged += 1
             else:
-                self._put(path, data)
+                self._put_where_room_is(path, data, set(modules))
         self._remove_stale(set(modules))
         for name in ("boot.py", "main.py"):
             self._hook(name)
@@ -206,6 +206,25 @@ class _Deployment:
         if any(name.endswith(".py") for name in modules):
             self._require_memory()
         return self._done
+
+    def _put_where_room_is(self, path: str, data: bytes, modules: set[str]) -> None:
+        """Where the files of before and the new ones have no room side by side, as .py and .mpy, the twins of what is there
+        give way. Raises BoardError vfs-full."""
+        try:
+            self._put(path, data)
+        except BoardError as error:
+            if error.code != "vfs-full" or not self._remove_twins(modules):
+                raise
+            self._put(path, data)
+
+    def _remove_twins(self, modules: set[str]) -> int:
+        """Of modules that are on the board in both forms, the one that is not wanted. How many there were."""
+        there = set(self._link.value(f"_walk({AGENT!r})"))
+        twins = [n for n in there - modules if {n.replace(".mpy", ".py"), n.replace(".py", ".mpy")} & there & modules]
+        for name in twins:
+            self._link.run(f"os.remove({f'{AGENT}/{name}'!r})")
+            self._done.removed.append(f"{AGENT}/{name}")
+        return len(twins)
 
     def _require_memory(self) -> None:
         """A board compiles .py in its own memory. Raises BoardError where that is too small for it."""
