@@ -36,6 +36,8 @@ for name in ("source", "pipeline"):
 """
 # Parts that most boards have not, once: the names in them stay on the heap.
 PARTS = """
+from ota.entries import client, encryption, pins
+del client, encryption, pins
 from ota.install import decrypt
 from ota.net import guard
 from ota.release import encryption, p256
@@ -118,6 +120,7 @@ class Bench:
         link.run(SETUP)
         if self._parts:
             link.run(PARTS)
+        link.run(FORGET)
         link.put("/put", b"")  # as rows do: the names of that stay too
         for _ in range(2):  # then all modules are in, and have been in a second time
             link.run(LET_GO)
