@@ -24,8 +24,8 @@ _SHOWN = 160  # characters of an outcome that come back as they are; of a longer
 _HEAD = struct.Struct("<BH")  # of an input: number of its parser, bytes
 _INPUTS = "/inputs"
 # MicroPython's JSON takes more than CPython's, as line ends in strings: what CPython does not read is not compared.
-_JSON = ("envelope", "payload", "config", "keys", "record")
-_UNORDERED = ("config", "payload")  # of several mistakes another may come first: dicts have no order there
+_JSON = ("envelope", "payload", "config", "keys", "record", "trust")
+_UNORDERED = ("config", "payload", "trust")  # of several mistakes another may come first: dicts have no order there
 
 _SETUP = """
 import binascii, gc, json, sys
@@ -36,6 +36,7 @@ with open("/fuzz/trusted.json") as f:
 for keyid in trusted["release"]:
     parsers.RELEASE_KEYS[keyid] = int(trusted["release"][keyid], 16)
 parsers.IMAGE_KEYS.extend(trusted["image"])
+parsers.DEVICE.append(json.dumps(trusted["device"]).encode())
 del trusted, f
 NAMES = {names!r}
 def one(number, data):
