@@ -92,6 +92,7 @@ def load() -> ModuleType:
         with _standing_for({"ota": _module("ota", __path__=[str(AGENT)]), **_stubs()}):
             parsers = importlib.import_module("fuzz.parsers")
             importlib.import_module("fuzz.network")
+            importlib.import_module("fuzz.vouched")
             for path in sorted(AGENT.glob("*/*.py")):  # all at once, while what they import is there
                 if path.parent.name in _ROOMS:
                     importlib.import_module(f"ota.{path.parent.name}.{path.stem}".removesuffix(".__init__"))

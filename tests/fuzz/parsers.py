@@ -7,7 +7,6 @@ imports what it needs itself: a board has no room for all of them at once.
 import binascii
 import hashlib
 import io
-import json
 import sys
 
 from ota.errors import OtaError
@@ -49,7 +48,7 @@ class Slot:
             buf[i] = 0xFF
 
 
-class _File:
+class File:
     # Stands for open() in a module of the agent: the file has these bytes, whatever its name.
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -115,7 +114,7 @@ def parse_config(data: bytes):
     """/etc/ota/config.json."""
     from ota import config
 
-    config.open = _File(data)
+    config.open = File(data)
     return config.load()
 
 
@@ -123,86 +122,13 @@ def parse_keys(data: bytes):
     """/etc/ota/keys.json."""
     from ota.release import keys
 
-    keys.open = _File(data)
-    return [_role(keys.load("keys.json", role)) for role in ("release", "root")]
+    keys.open = File(data)
+    return [role_of(keys.load("keys.json", role)) for role in ("release", "root")]
 
 
-def _role(loaded: tuple) -> list:
+def role_of(loaded: tuple) -> list:
     version, trusted, threshold = loaded
     return [version, sorted(trusted), threshold]
-
-
-class _Written:
-    # Stands for open() of files that are written, and for os beside it: what each file has at the end.
-    def __init__(self) -> None:
-        self.files: dict = {}
-        self._path = ""
-
-    def __call__(self, path: str, mode: str = "r"):
-        self._path = path
-        return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_) -> None:
-        pass
-
-    def write(self, text: str) -> None:
-        self.files[self._path] = text + ""  # a text and nothing else, as a real one has it
-
-    def rename(self, old: str, new: str) -> None:
-        self.files[new] = self.files.pop(old)
-
-
-class _Vouched:
-    # Stands for envelope.py, where a document's keys have signed it.
-    def __init__(self, envelope) -> None:
-        self._payload, self.MOST = envelope._payload, envelope.MOST
-
-    def open_envelope(self, raw: bytes, trusted: tuple, kind: str) -> dict:
-        return self._payload(raw, 1)
-
-
-def parse_trust(data: bytes):
-    """A trust document's payload, once its keys have vouched for it. What is taken can be read by the next look."""
-    from ota.release import envelope, keys, trust
-
-    trust.open = trust.os = written = _Written()
-    load, trust.envelope = keys.load, _Vouched(envelope)
-    keys.load = lambda *_: (1, {}, 1)
-    try:
-        trust._take(data, 2, {"keys": "keys", "ca": "ca", "product": "demo"})
-    finally:
-        keys.load, trust.envelope = load, envelope
-    keys.open = _File(written.files["keys"].encode())
-    try:
-        return [_role(load("keys", role)) for role in ("release", "root")] + [written.files.get("ca")]
-    except OtaError as e:
-        raise AssertionError("taken, and not to be read again: " + str(e))
-
-
-def parse_encryption(data: bytes):
-    """A release's `encryption`. The first byte says what the others are: all of it, as JSON, or a header of one of the two
-    schemes, whose magic and size are put right where it says so."""
-    from ota.release import encryption
-
-    flags, raw = (data[0] if data else 0), bytearray(data[1:600])
-    if flags & 4:
-        try:
-            said = json.loads(data[1:])
-        except (ValueError, RuntimeError):  # no look gets so far
-            return None
-    else:
-        if flags & 2 and len(raw) >= 408:
-            raw[:4], raw[404:408] = b"\xcf\xb6\x88\x07", SPACE.to_bytes(4, "little")
-        said = {
-            "scheme": "ecc256" if flags & 1 else "rsa3072",
-            "header": binascii.b2a_base64(raw).decode(),
-        }
-    encryption.open = _File(DEVICE[0])
-    found = drive(encryption.opened({"required": True, "key": "device"}, {"size": SPACE, "encryption": said}))
-    return found and list(found)
 
 
 def parse_record(data: bytes):
@@ -290,8 +216,7 @@ def text_of(data: bytes) -> str:
 PARSERS = {
     "envelope": parse_envelope, "payload": parse_payload, "config": parse_config, "keys": parse_keys,
     "record": parse_record, "otadata": parse_otadata, "image": parse_image, "sector": parse_sector,
-    "signature": parse_signature, "p256": parse_p256, "glob": parse_glob, "trust": parse_trust,
-    "encryption": parse_encryption,
+    "signature": parse_signature, "p256": parse_p256, "glob": parse_glob,
 }  # fmt: skip
 
 

@@ -35,7 +35,7 @@ RUN = """
     import binascii, sys
     sys.path.append(args["tests"])
     sys.modules["esp32"] = type("", (), {"NVS": None, "Partition": None})  # a board's; no parser asks it for anything
-    import fuzz.network
+    import fuzz.network, fuzz.vouched
     from fuzz import parsers
     found = []
     for name, data in args["inputs"]:
