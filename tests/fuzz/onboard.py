@@ -162,6 +162,8 @@ def agree(name: str, data: bytes, here: str, there: str) -> bool:
         return name == "record" and "no-memory" in here
     if there.startswith("raised"):
         return False
+    if name == "encryption" and data[:1] and data[0] & 4 and not _is_json(data[1:]):
+        return True
     if name in _JSON and not all(_is_json(part) for part in data.split(b"\0")):
         return True
     if name in _UNORDERED and here.startswith("['code'"):
