@@ -108,7 +108,7 @@ class Bench:
         self._good = rig.workspace.channel_file.read_bytes()
         rigs.configure(self.board, pins=["ab" * 32], client={}, encryption={})  # brings what these take
         rigs.configure(
-            self.board, read_timeout_s=1, connect_timeout_s=2, tries=1, pins=None, client=None, encryption=None
+            self.board, read_timeout_s=2, connect_timeout_s=3, tries=1, pins=None, client=None, encryption=None
         )
         self._config = rigs.ask(self.board, "print(open('/etc/ota/config.json').read())").strip()
         self._version, self._parts = "1.0.0", False

@@ -104,7 +104,7 @@ HEADERS = {
         "bad-release", KNOWN, lambda b: _plain(b, target__encryption=False)
     ),
     "encrypted image: a scheme that there is not": _row("encryption", AGENT, lambda b: _scheme(b, "none")),
-    "encrypted image: a list of 300 lists for a scheme": _row("encryption", AGENT, lambda b: _scheme(b, [[]] * 300)),
+    "encrypted image: a list of 100 lists for a scheme": _row("encryption", AGENT, lambda b: _scheme(b, [[]] * 100)),
     "encrypted image: a line end in the scheme": _row(
         "encryption", "a line that `otactl` takes for the board's own", lambda b: _scheme(b, "\r\nota: x")
     ),
