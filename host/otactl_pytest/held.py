@@ -91,6 +91,7 @@ class Held:
         self.board.chip = found.chip
         if self.expected.mac != found.mac:  # the first look: what an agent that it has keeps secret, is kept so
             config = undo.settings_of(self.board)
+            redact.register_environment()
             redact.register_from(config)
             for key in undo.keys_of(self.board, config):
                 redact.register_key(key)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from otactl_pytest import outcome, redact, settings
+from otactl_pytest import outcome, settings
 
 if TYPE_CHECKING:
     from otactl.release.publish import Published
@@ -121,7 +121,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    redact.register_environment()
     for marker in settings.MARKERS:
         config.addinivalue_line("markers", marker)
     if not hasattr(config, "workerinput"):  # not in a worker of xdist: its reports come together elsewhere

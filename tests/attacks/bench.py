@@ -36,6 +36,8 @@ for name in ("source", "pipeline"):
 """
 # Parts that most boards have not, once: the names in them stay on the heap.
 PARTS = """
+from ota.entries import client, encryption, pins
+del client, encryption, pins
 from ota.install import decrypt
 from ota.net import guard
 from ota.release import encryption, p256
@@ -106,7 +108,7 @@ class Bench:
         self._good = rig.workspace.channel_file.read_bytes()
         rigs.configure(self.board, pins=["ab" * 32], client={}, encryption={})  # brings what these take
         rigs.configure(
-            self.board, read_timeout_s=1, connect_timeout_s=2, tries=1, pins=None, client=None, encryption=None
+            self.board, read_timeout_s=2, connect_timeout_s=3, tries=1, pins=None, client=None, encryption=None
         )
         self._config = rigs.ask(self.board, "print(open('/etc/ota/config.json').read())").strip()
         self._version, self._parts = "1.0.0", False
@@ -118,6 +120,7 @@ class Bench:
         link.run(SETUP)
         if self._parts:
             link.run(PARTS)
+        link.run(FORGET)
         link.put("/put", b"")  # as rows do: the names of that stay too
         for _ in range(2):  # then all modules are in, and have been in a second time
             link.run(LET_GO)

@@ -3,7 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from attacks import test_answers, test_demands, test_documents, test_releases, test_transport
+from attacks import (
+    test_answers,
+    test_demands,
+    test_documents,
+    test_encrypted,
+    test_freshness,
+    test_releases,
+    test_transport,
+)
 from attacks.bench import Row
 from attacks.elsewhere import ELSEWHERE
 
@@ -15,6 +23,8 @@ HERE: dict[str, dict[str, Row]] = {
     "attacks/test_transport.py::test_transport": test_transport.ROWS,
     "attacks/test_documents.py::test_document": test_documents.ROWS,
     "attacks/test_demands.py::test_demand": test_demands.ROWS,
+    "attacks/test_encrypted.py::test_encrypted": test_encrypted.ROWS,
+    "attacks/test_freshness.py::test_freshness": test_freshness.ROWS,
 }
 _REACHED = {"look": "", "file": " ¹", "slot": " ²"}
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from fuzz import loading
 
+ENTRIES = ("__init__", "client", "encryption", "ethernet", "image_signature", "pins", "trial")
 # what each parser is to reach: the agent's modules, whole, or the functions named
 CODE: dict[str, tuple[str, ...]] = {
     "envelope": ("release.envelope", "release.signature"),
     "payload": ("release.policy:choose check apply", "release.demand:__init__", "release.envelope:_payload"),
-    "config": ("config:load check _fill fits", "entries.trial", "entries.ethernet", "entries.image_signature"),
+    "config": ("config:load check _fill fits", *(f"entries.{name}" for name in ENTRIES)),
     "keys": ("release.keys",),
     "record": ("boot.store:__init__ save",),
     "otadata": ("boot.otadata:entries states",),
@@ -19,6 +20,8 @@ CODE: dict[str, tuple[str, ...]] = {
     "sector": ("release.sector", "release.p256", "release.signature"),
     "signature": ("release.signature",),
     "p256": ("release.p256",),
+    "trust": ("release.trust:_take _install _write _held _modulus", "release.keys"),
+    "encryption": ("release.encryption", "release.p256:combine"),
     "glob": ("release.policy:glob",),
     "http": ("net.http", "net.response:headers _read_line open fill _note _chunk read", "net.url"),
     "url": ("net.url",),

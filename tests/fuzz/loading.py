@@ -92,6 +92,7 @@ def load() -> ModuleType:
         with _standing_for({"ota": _module("ota", __path__=[str(AGENT)]), **_stubs()}):
             parsers = importlib.import_module("fuzz.parsers")
             importlib.import_module("fuzz.network")
+            importlib.import_module("fuzz.vouched")
             for path in sorted(AGENT.glob("*/*.py")):  # all at once, while what they import is there
                 if path.parent.name in _ROOMS:
                     importlib.import_module(f"ota.{path.parent.name}.{path.stem}".removesuffix(".__init__"))
@@ -120,7 +121,8 @@ def in_place() -> Iterator[ModuleType]:
 
 
 def _trust(parsers: Any) -> None:
-    # `envelope` and `sector` know the keys that signed their seeds.
+    # `envelope` and `sector` know the keys that signed their seeds, `encryption` the one that opens them.
     told = json.loads((CORPUS.parent / "trusted.json").read_text())
     parsers.RELEASE_KEYS.update({keyid: int(modulus, 16) for keyid, modulus in told["release"].items()})
     parsers.IMAGE_KEYS.extend(told["image"])
+    parsers.DEVICE.append(json.dumps(told["device"]).encode())

@@ -18,24 +18,25 @@ from vboard.board import Board
 from fuzz import loading
 
 HEAP_KIB = 160  # of a program, as a stock ESP32 has it
-_FILES = ("trusted.json", "__init__.py", "parsers.py", "network.py")
+_FILES = ("trusted.json", "__init__.py", "parsers.py", "network.py", "vouched.py")
 _BATCH = 40_000  # bytes of inputs that lie on the board at a time
 _SHOWN = 160  # characters of an outcome that come back as they are; of a longer one its CRC-32
 _HEAD = struct.Struct("<BH")  # of an input: number of its parser, bytes
 _INPUTS = "/inputs"
 # MicroPython's JSON takes more than CPython's, as line ends in strings: what CPython does not read is not compared.
-_JSON = ("envelope", "payload", "config", "keys", "record")
-_UNORDERED = ("config", "payload")  # of several mistakes another may come first: dicts have no order there
+_JSON = ("envelope", "payload", "config", "keys", "record", "trust")
+_UNORDERED = ("config", "payload", "trust")  # of several mistakes another may come first: dicts have no order there
 
 _SETUP = """
 import binascii, gc, json, sys
-import fuzz.network
+import fuzz.network, fuzz.vouched
 from fuzz import parsers
 with open("/fuzz/trusted.json") as f:
     trusted = json.load(f)
 for keyid in trusted["release"]:
     parsers.RELEASE_KEYS[keyid] = int(trusted["release"][keyid], 16)
 parsers.IMAGE_KEYS.extend(trusted["image"])
+parsers.DEVICE.append(json.dumps(trusted["device"]).encode())
 del trusted, f
 NAMES = {names!r}
 def one(number, data):
@@ -161,6 +162,8 @@ def agree(name: str, data: bytes, here: str, there: str) -> bool:
         return name == "record" and "no-memory" in here
     if there.startswith("raised"):
         return False
+    if name == "encryption" and data[:1] and data[0] & 4 and not _is_json(data[1:]):
+        return True
     if name in _JSON and not all(_is_json(part) for part in data.split(b"\0")):
         return True
     if name in _UNORDERED and here.startswith("['code'"):

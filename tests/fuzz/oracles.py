@@ -18,7 +18,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
+from devicekeys import hkdf
 from otactl.board.codes import CODES
+from otactl.workspace import keys
 from vboard.flash.otadata import Entry, State, slot_of
 
 from fuzz import loading
@@ -70,13 +72,13 @@ def envelope(data: bytes, outcome: list[Any]) -> None:
     """What opens has been signed, byte by byte, by a key that is trusted."""
     if outcome[0] != "ok":
         return
-    keys, found = loading.load().RELEASE_KEYS, json.loads(data)
+    trusted, found = loading.load().RELEASE_KEYS, json.loads(data)
     kind, body = found["payloadType"], base64.b64decode(found["payload"])
     message = b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(body), body)
     assert any(
-        _verifies_pss(keys[one["keyid"].lower()], _decoded(one["sig"]), message, hashes.SHA256())
+        _verifies_pss(trusted[one["keyid"].lower()], _decoded(one["sig"]), message, hashes.SHA256())
         for one in found["signatures"]
-        if one["keyid"].lower() in keys and isinstance(one["sig"], str)
+        if one["keyid"].lower() in trusted and isinstance(one["sig"], str)
     )
 
 
@@ -142,6 +144,44 @@ def p256(data: bytes, outcome: list[Any]) -> None:
     assert outcome[1] == _verifies_p256(*numbers, loading.load().DIGEST)
 
 
+def encryption(data: bytes, outcome: list[Any]) -> None:
+    """What opens is the key that the sender has wrapped; no point beside the curve opens anything."""
+    device, flags, header = (
+        json.loads(loading.load().DEVICE[0]),
+        (data[0] if data else 0),
+        data[1:600].ljust(512, b"\0"),
+    )
+    if flags & 4 or outcome[1] == "bad-release":
+        return
+    if flags & 1:
+        x, y = (int.from_bytes(header[at : at + 32], "big") for at in (4, 36))
+        try:
+            sender = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+        except ValueError:
+            assert outcome[:2] == ["code", "encryption-key"]
+            return
+        ours = ec.derive_private_key(device["ecc256"], ec.SECP256R1())
+        assert outcome == ["ok", [hkdf(ours.exchange(ec.ECDH(), sender), header[68:100]), header[388:404]]]
+    elif outcome[0] == "ok":
+        p, q, *_ = device["rsa3072"]
+        d = pow(65537, -1, (p - 1) * (q - 1))
+        block = pow(int.from_bytes(header[4:388], "big"), d, p * q).to_bytes(384, "big")
+        assert (block[:2], block[2:].index(0), block[352:]) == (b"\0\2", 349, outcome[1][0])
+
+
+def trust(data: bytes, outcome: list[Any]) -> None:
+    """What is taken has keys of the names that Secure Boot V2 gives them, and thresholds that these can meet."""
+    if outcome[0] != "ok":
+        return
+    found = json.loads(data)
+    for (version, named, threshold), role in zip(outcome[1], ("release", "root"), strict=False):
+        assert version == 2 == found["version"] and 1 <= threshold <= len(named) <= 8
+        assert set(named) == set(found[role]["keys"]) and found["product"] == "demo"
+        for keyid in named:
+            n = int.from_bytes(base64.b64decode(found["keys"][keyid]), "big")
+            assert keys.keyid(rsa.RSAPublicNumbers(65537, n).public_key()) == keyid
+
+
 def glob(data: bytes, outcome: list[Any]) -> None:
     pattern, _, text = data[:128].decode("latin-1").partition("\n")
     as_shell = pattern[:64].replace("[", "[[]")
@@ -193,5 +233,5 @@ def http(data: bytes, outcome: list[Any]) -> None:
 
 ORACLES: dict[str, Callable[[bytes, list[Any]], None]] = {
     "envelope": envelope, "config": config, "payload": payload, "otadata": otadata, "sector": sector,
-    "signature": signature, "p256": p256, "glob": glob, "url": url, "date": date, "dns": dns, "http": http,
+    "signature": signature, "p256": p256, "trust": trust, "encryption": encryption, "glob": glob, "url": url, "date": date, "dns": dns, "http": http,
 }  # fmt: skip

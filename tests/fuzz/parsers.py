@@ -16,6 +16,7 @@ DIGEST = hashlib.sha256(b"an image").digest()  # that the seeds of `sector` and 
 CRC_AT, BLOCK = 1196, 1216  # of a block of a signature sector
 IMAGE_KEYS: list = []  # digests that `sector` trusts
 RELEASE_KEYS: dict = {}  # keyid -> modulus that `envelope` trusts
+DEVICE: list = []  # the text of /etc/ota/device.json that `encryption` has
 # half of a surrogate pair, which JSON lets through, is three bytes in MicroPython
 _AS_IT_IS = () if sys.implementation.name == "micropython" else ("utf-8", "surrogatepass")
 STEPS = 5000  # of one input: more is a hang
@@ -47,7 +48,7 @@ class Slot:
             buf[i] = 0xFF
 
 
-class _File:
+class File:
     # Stands for open() in a module of the agent: the file has these bytes, whatever its name.
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -114,7 +115,7 @@ def parse_config(data: bytes):
     """/etc/ota/config.json."""
     from ota import config
 
-    config.open = _File(data)
+    config.open = File(data)
     return config.load()
 
 
@@ -122,8 +123,12 @@ def parse_keys(data: bytes):
     """/etc/ota/keys.json."""
     from ota.release import keys
 
-    keys.open = _File(data)
-    version, trusted, threshold = keys.load("keys.json")
+    keys.open = File(data)
+    return [role_of(keys.load("keys.json", role)) for role in ("release", "root")]
+
+
+def role_of(loaded: tuple) -> list:
+    version, trusted, threshold = loaded
     return [version, sorted(trusted), threshold]
 
 

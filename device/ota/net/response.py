@@ -80,7 +80,7 @@ class Response:
             if skip or not whole:  # longer than _LINE, as GitHub's security policy: not for us
                 skip = not whole
             elif not self.status:
-                require(line[:7] == b"HTTP/1.", "bad-response", "not HTTP")
+                require(line[:7] == b"HTTP/1." and line[9:12].isdigit(), "bad-response", "not HTTP")
                 self.status = int(line[9:12])
             elif line.strip():
                 name, _, value = line.partition(b":")

@@ -725,7 +725,7 @@ def test_interim_answers_are_passed_over(fetch: Run, serve: Serve) -> None:
         ("SSH-2.0-OpenSSH_9.2\r\n", "bad-response", "not HTTP"),
         ("\r\n\r\n", "bad-response", "not HTTP"),
         ("HTTP/2 200\r\n\r\n", "bad-response", "not HTTP"),
-        ("HTTP/1.1 abc\r\n\r\n", "bad-response", "headers"),
+        ("HTTP/1.1 abc\r\n\r\n", "bad-response", "not HTTP"),
         ("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "bad-response", "headers"),
         ("HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", "bad-response", "length"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", "bad-response",

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 NAMES = list(loading.load().PARSERS)
-SLOW = ("p256", "sector")  # thousands of multiplications each
+SLOW = ("encryption", "p256", "sector")  # thousands of multiplications each
 STEADY = settings(derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 # what breaks parsers, beside any bytes
 ODD = [
