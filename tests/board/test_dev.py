@@ -154,6 +154,7 @@ def test_board_on_trial_is_left_alone(rig: Rig, capfd: pytest.CaptureFixture[str
     seen = len(board.text)
     board.reset()
     board.wait_text("ota: trial 1.1.0", 40, since=seen)
+    board.wait_text("app: runs", 40, since=seen)
     folder = rig.root / "lesson"
     folder.mkdir()
     (folder / "app.py").write_text("print('lesson one')")
