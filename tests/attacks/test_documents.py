@@ -162,6 +162,14 @@ def _two_row(code: str, *named: tuple[str, str]) -> Row:
     return Row(code, FEWER, begin, config={"keys": VERSION_2})
 
 
+def _capitals(bench: Bench) -> None:
+    bench.put(VERSION_2, trust.for_board(bench.ring.document(2, "a", "ar", 1, 2)))
+    content = json.dumps(forgery.payload(bench.next())).encode()
+    message = pae(PAYLOAD_TYPE, content)
+    both = [forgery.signed(bench.key, message, name) for name in (bench.keyid, bench.keyid.upper())]
+    bench.channel(forgery.envelope(content, both))
+
+
 def _two_names(bench: Bench) -> None:
     """A file of keys that somebody has written by hand, where one key has two names."""
     (modulus,) = json.loads(keys.for_board([bench.key.public_key()])).values()
@@ -178,6 +186,9 @@ THRESHOLDS = {
     "threshold: one key's, and one under the other key's name": _two_row("bad-signature", ("a", "a"), ("a", "r")),
     "threshold: one key's, and that of a key that is not trusted": _two_row(
         "too-few-signatures", ("x", "x"), ("a", "a")
+    ),
+    "threshold: one key's, and its name in capitals": Row(
+        "too-few-signatures", FEWER, _capitals, config={"keys": VERSION_2}
     ),
     "threshold: two signatures of one key that has two names": Row(
         "too-few-signatures", FEWER, _two_names, config={"keys": TWO_NAMES}
