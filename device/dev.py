@@ -125,7 +125,7 @@ class _Memory:
 def begin(where: str, files: list, parcel: int, packed: bool, main: str) -> None:
     """Get and run an application. `where`: its place; `files`: (name, bytes) in the order of the parcel, of so many bytes;
     `main`: the file of the main module."""
-    if getattr(sys.modules.get("ota.boot"), "current", None):
+    if _on_trial():
         print("dev: trial")
         return
     stream = io.BytesIO(_received(parcel))
@@ -149,6 +149,16 @@ def begin(where: str, files: list, parcel: int, packed: bool, main: str) -> None
     except Exception as e:
         print("dev: raised")
         sys.print_exception(e)
+
+
+def _on_trial() -> bool:
+    # By otadata: Ctrl-C may have come before boot.py had begun the trial.
+    try:
+        from ota.boot import slots
+
+        return slots.unsure or slots.Slots().on_trial()
+    except Exception:  # no agent, or no slots: nothing can be on trial
+        return False
 
 
 def _received(size):

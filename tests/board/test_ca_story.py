@@ -10,9 +10,9 @@ from otactl.server.server import Server
 from otactl.workspace import authorities, bridges
 from otactl.workspace.workspace import Workspace
 from powercut.flash import files
-from rig import NEW, Rig, boots, slot_bytes, started, update_code
+from rig import NEW, Rig, started, update_code
+from stories import installs
 from vboard.board import Board
-from vboard.flash.otadata import State
 
 
 @contextmanager
@@ -34,14 +34,6 @@ def named(place: Workspace, kind: str) -> str:
 def knows(board: Board) -> bytes:
     """ca.pem, as it lies in flash."""
     return files(board.table, board.flash.read(0, board.flash.size))["etc/ota/ca.pem"]
-
-
-def installs(board: Board, version: str, data: bytes) -> None:
-    board.reset()
-    board.wait_text(f"ota: confirmed {version}", 40)
-    board.wait_text("app: runs", 40)
-    assert boots(board) == ("ota_1", State.VALID)
-    assert slot_bytes(board, "ota_1", len(data)) == data
 
 
 def test_new_ca_comes_at_the_next_look_and_the_former_one_goes_at_another(rig: Rig) -> None:

@@ -1,7 +1,7 @@
 """The date: who may tell it, what is proven, and that nobody on the network can shut a board out with it (P13, P8)."""
 
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -77,6 +77,20 @@ def test_clock_never_goes_behind_what_is_proven(rig: Rig) -> None:
 def test_deployment_is_proven(rig: Rig) -> None:
     board = rig.board()
     assert (datetime.now(UTC) - proven(board)).total_seconds() < 3600
+
+
+def test_release_dated_ahead_moves_no_floor_and_the_next_one_does_not_expire_by_it(rig: Rig) -> None:
+    board = started(rig.board())
+    board.wait_text("ota: up-to-date", 30)
+    rig.forge(published=from_now(300), target__size=0x1B0001)  # a slip, before the server's certificate ends
+    assert update_code(board) == "too-big"
+    rig.forge(published=from_now(0), expires=from_now(30), target__size=0x1B0001, sequence=9)
+    assert update_code(board) == "too-big"  # and not "expired"
+    assert proven(board) < datetime.now(UTC)
+
+
+def from_now(days: int) -> str:
+    return (datetime.now(UTC) + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @pytest.mark.parametrize("ntp", [True, False])

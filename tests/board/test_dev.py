@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from otactl.board.link import Link
 from otactl.cli.main import main
 from rig import NEW, TRIAL, Rig, boots, configure, started
 from vboard.board import Board
@@ -145,15 +146,29 @@ def _stop_after(boards: list[Board]) -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_board_on_trial_is_left_alone(rig: Rig, capfd: pytest.CaptureFixture[str]) -> None:
+def without_hooks(board: Board) -> None:
+    """The board updates, and what starts then is no agent."""
+    with Link(str(board.port)) as link:
+        link.enter_repl()
+        link.put("/boot.py", b"")
+        link.put("/main.py", b"import app")
+        link.start("from ota import agent\nagent.update(lambda *_: None)")
+        board.wait_text("ota: switch 1.1.0", 40)
+
+
+@pytest.mark.parametrize("hooks", [True, False], ids=["", "by otadata, where Ctrl-C came before boot.py had begun it"])
+def test_board_on_trial_is_left_alone(hooks: bool, rig: Rig, capfd: pytest.CaptureFixture[str]) -> None:
     board = started(rig.board())
     configure(
         board, trial={**TRIAL, "checks": [{"check": "healthy", "timeout_s": 30}], "deadline_s": 60, "watchdog_s": 90}
     )
     rig.publish("1.1.0", NEW)
     seen = len(board.text)
-    board.reset()
-    board.wait_text("ota: trial 1.1.0", 40, since=seen)
+    if hooks:
+        board.reset()
+        board.wait_text("ota: trial 1.1.0", 40, since=seen)
+    else:
+        without_hooks(board)
     board.wait_text("app: runs", 40, since=seen)
     folder = rig.root / "lesson"
     folder.mkdir()

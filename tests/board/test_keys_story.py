@@ -12,9 +12,9 @@ from otactl.errors import BoardError
 from otactl.release import rotation
 from otactl.workspace import keys, trust
 from otactl.workspace.workspace import Workspace
-from rig import NEW, Rig, boots, image, otadata, slot_bytes, started, touched, update_code
+from rig import NEW, Rig, image, otadata, started, touched, update_code
+from stories import installs
 from vboard.board import Board
-from vboard.flash.otadata import State
 
 
 def otactl(place: Workspace, *words: object) -> None:
@@ -33,14 +33,6 @@ def trusts(board: Board) -> tuple[int, list[str]]:
     """The version and the release keys of a board, as they lie in its file."""
     held = json.loads(kept(board))
     return held.get("version", 1), held["release"]["keys"] if "version" in held else list(held)
-
-
-def installs(board: Board, version: str, data: bytes) -> None:
-    board.reset()
-    board.wait_text(f"ota: confirmed {version}", 40)
-    board.wait_text("app: runs", 40)
-    assert boots(board) == ("ota_1", State.VALID)
-    assert slot_bytes(board, "ota_1", len(data)) == data
 
 
 def test_a_backup_key_a_rotation_and_a_release_reach_a_board_that_is_out(rig: Rig, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from bare import next_boot
+from otactl.board.link import Link
 from rig import ask
 from vboard.board import Board
 from vboard.chip.kept import HARD, WDT
@@ -51,6 +52,14 @@ def test_fed_watchdog_does_not_bite(board: Board) -> None:
         "import machine, time\nw = machine.WDT(timeout=400)\nfor _ in range(12):\n    time.sleep(0.1)\n    w.feed()",
     )
     assert len(board.boots) == 1
+
+
+def test_timer_that_fires_at_the_end_of_a_soft_reset_breaks_nothing(board: Board) -> None:
+    for _ in range(12):
+        with Link(str(board.port)) as link:
+            link.enter_repl()  # by a soft reset
+            link.run("from machine import Timer\nt = Timer(0)\nt.init(period=1, callback=lambda t: None)")
+    assert "Guru Meditation" not in board.text
 
 
 WAITS = {

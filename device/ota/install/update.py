@@ -36,8 +36,6 @@ class Update:
 
     def look(self):
         """Steps until `offer` is the newest release. Raises OtaError with why this board refuses it."""
-        from ..release import policy
-
         address, kept, running = self._config["url"], self._record, self._slots.running
         try:
             response, payload, signers = yield from self._channel()
@@ -48,6 +46,8 @@ class Update:
 
             yield from trust.newest(self._config, e)
             response, payload, signers = yield from self._channel()
+        from ..release import policy  # not before: while a connection opens, memory is scarce
+
         build = getattr(sys.implementation, "_build", None)
         targets = policy.choose(payload, self._config["product"], image.chip(running), build)
         firmware = targets.get("firmware")

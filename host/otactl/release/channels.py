@@ -17,7 +17,7 @@ from otactl.release.sequence import next_sequence, take_sequence
 from otactl.workspace import dsse, keyring, trust
 from otactl.workspace.workspace import Workspace
 
-RELEASE = "release.json"
+RELEASE = ledger.RELEASE
 
 
 @dataclass(frozen=True, slots=True)

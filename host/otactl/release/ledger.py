@@ -16,6 +16,7 @@ from otactl.release import envelope
 from otactl.workspace import dsse, keyring
 from otactl.workspace.workspace import Workspace
 
+RELEASE = "release.json"  # in the folder of each release
 _MAY_CHANGE = ("trust", "published", "expires")  # when the same release is signed once more
 
 
@@ -64,7 +65,7 @@ def vouched(place: Workspace, path: Path) -> dict[str, Any] | None:
 
 def signed_files(place: Workspace) -> list[Path]:
     """Where signed releases lie: each release's own, then each channel's."""
-    return sorted(place.releases.glob("*/release.json")) + sorted(place.releases.glob("*.json"))
+    return sorted(place.releases.glob(f"*/{RELEASE}")) + sorted(place.releases.glob("*.json"))
 
 
 def _by_role(place: Workspace, path: Path) -> dict[str, Any] | None:

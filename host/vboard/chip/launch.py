@@ -81,6 +81,9 @@ def main() -> None:
     handlers, clock = install_handlers(library), tlsclock.install(runner, library)
     show_stack_limit(library)
     run_main(["micropython", *sys.argv[5:]])
+    # Some may come until this process is gone, and the handlers' code is gone before.
+    for number in (TIMER, KEYBOARD_INTERRUPT):
+        signal.signal(number, signal.SIG_IGN)
     handlers.flush()
     del clock
 
