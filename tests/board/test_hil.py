@@ -247,17 +247,22 @@ def test_run_that_is_ended_leaves_the_board_in_order(tmp_path: Path, board: Boar
     before = _files(board)
     out = tmp_path / "out"
     line = [sys.executable, "-m", "otactl", "hil", str(board.port), "--out", str(out), "--address", "127.0.0.1"]
-    process = subprocess.Popen(line, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        line, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     _after_the_first(out, lambda: None, threading.Event())
     if how == "Ctrl-C":
         process.send_signal(signal.SIGINT)
-        assert process.wait(LIMIT_S) == 130
+        said, _ = process.communicate(timeout=LIMIT_S)
+        assert process.returncode == 130
+        assert "the board is as it was found" in said, said + next(out.glob("*/pytest.txt")).read_text()
     else:
         (suite,) = subprocess.run(
             ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True
         ).stdout.split()
         os.kill(int(suite), signal.SIGKILL)
-        assert process.wait(LIMIT_S) == 3
+        said, _ = process.communicate(timeout=LIMIT_S)
+        assert process.returncode == 3, said
         told = json.loads((out / "results.json").read_text())["boards"][str(board.port)]
         assert told["notes"] == [f"the board is NOT put back yet: `otactl hil {board.port} --only left` does it"]
         assert _files(board, at_prompt=False) != before

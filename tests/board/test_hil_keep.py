@@ -160,6 +160,23 @@ def test_a_run_that_ends_while_files_are_put_aside_puts_them_back(
     assert lies(held, board) == before
 
 
+@pytest.mark.parametrize("call", ["import time\nwhile True: time.sleep(1)", "import machine\nmachine.reset()"])
+def test_a_call_that_ctrl_c_broke_off_does_not_keep_a_board_from_being_put_back(
+    held: Held, board: Board, site: Site, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    before = lies(held, board)
+
+    def ends(*_: object, **__: object) -> None:
+        held.link._transport.exec_raw_no_follow(call)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("otactl.hil.site.deploy", ends)
+    with pytest.raises(KeyboardInterrupt):
+        site.set_up()
+    assert site.put_back() == []
+    assert lies(held, board) == before
+
+
 def test_what_is_not_put_back_at_once_is_put_back_at_the_second_try(held: Held, board: Board, site: Site) -> None:
     before = lies(held, board)
     with pytest.MonkeyPatch.context() as patched:

@@ -41,6 +41,7 @@ def _stage(
 def _put_back(stage: Stage, config: pytest.Config) -> None:
     """A board that is lost is told of once, by the test that lost it; what it was found with lies on it."""
     changed: list[str] = []
+    plugin.hear_no_ctrl_c()
     try:
         changed = stage.put_back()
         plugin.tell(config, put_back=not changed)

@@ -2,6 +2,8 @@
 
 import os
 import shlex
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if path and not hasattr(config, "workerinput"):
         seed, everything = config.getoption("--hil-seed"), config.getoption("--hil-all")
         config.pluginmanager.register(record.Recorder(path, seed=seed, everything=everything), record.NAME)
+
+
+def pytest_keyboard_interrupt() -> None:
+    hear_no_ctrl_c()
+
+
+def hear_no_ctrl_c() -> None:
+    """From here on the board is put back, which one more Ctrl-C would leave half done."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def tell(config: pytest.Config, **facts: object) -> None:

@@ -1,5 +1,6 @@
 """The suite, run on one board by a pytest of its own; what a person reads of it."""
 
+import contextlib
 import importlib.util
 import itertools
 import shlex
@@ -20,6 +21,7 @@ from otactl.workspace.roster import Entry
 _CARRIED = Path(__file__).resolve().parents[2] / "otactl_hil"  # a wheel has it (pyproject.toml), a checkout does not
 _CHECKOUT = Path(__file__).resolve().parents[3] / "tests" / "hil"
 _POLL_S = 0.2
+_ASK_S = 5.0
 _END_S = 60.0  # to put the board back, after Ctrl-C
 _RESTORE_S = 900.0  # and the other slot's content, over a cable
 _MADE = ("index.html", "results.json", "summary.txt")  # what lies beside the folders of boards
@@ -80,12 +82,9 @@ def run(board: Entry, wish: Wish, folder: Path, watch: Watch, going: Callable[[]
         try:
             _follow(process, record, watch, going)
         except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
             _end(process, board.slow * (_RESTORE_S if wish.setting.restore_slot else _END_S))
             raise KeyboardInterrupt(left(results.read(record, board.name), process.returncode)) from None
         finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
             _end(process, board.slow * _END_S)
     found = results.read(record, board.name)
     found.only = wish.only
@@ -141,11 +140,20 @@ def _follow(process: "subprocess.Popen[bytes]", record: Path, watch: Watch, goin
 
 
 def _end(process: "subprocess.Popen[bytes]", patience_s: float) -> None:
-    try:
-        process.wait(patience_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    """Have it put the board back and end.
+
+    It is asked more than once: a Ctrl-C that comes inside of a destructor or a callback is lost. From where it puts the
+    board back it hears none (otactl.hil.plugin).
+    """
+    until = time.monotonic() + patience_s
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_ASK_S)
+            return
+        if time.monotonic() > until:
+            process.kill()
+            process.wait()
 
 
 def left(found: Results, returned: int) -> str:

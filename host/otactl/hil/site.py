@@ -170,6 +170,8 @@ class Site:
         self._open.close()
         if not self._moved:
             return []
+        self.board.open()
+        self.board.link.let_go()  # a call that Ctrl-C broke off may run on: the prompt is where it is taken anew
         changed = self._restore()[1] if keep.broken_off(self.board) else []
         if slots.sketch(self.board, self.home) != self.home_sketch:
             changed.append(f"{self.home}, which runs, does not hold what it held")
