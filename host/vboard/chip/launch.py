@@ -9,7 +9,6 @@ import ctypes
 import fcntl
 import mmap
 import os
-import platform
 import signal
 import struct
 import sys
@@ -39,7 +38,7 @@ _HANDLERS = {
 
 def install_handlers(library: ctypes.CDLL) -> mmap.mmap:
     """Point both signals at the scheduler, and let them end blocking calls. Keep what this gives: it is the code."""
-    form, fields, slot = _HANDLERS[platform.machine()]
+    form, fields, slot = _HANDLERS[os.uname().machine]
     schedule = ctypes.cast(library.mp_sched_schedule, ctypes.c_void_p).value
     code = struct.pack(form, *(schedule if field is None else field for field in fields))
     page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)

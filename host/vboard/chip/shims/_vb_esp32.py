@@ -32,6 +32,7 @@ class Partition:
         row = call("partition", id)
         self.__row = row[0]
         self.__info = tuple(row[1])
+        self.__start, self.__size = self.__info[2:4]
         self.__bs = block_size & 0xFFFF  # the C struct keeps it in 16 bits
 
     @staticmethod
@@ -45,11 +46,16 @@ class Partition:
         return self.__info
 
     def readblocks(self, n, buf, offset=0):
+        # The file system reads 30,000 times in each boot: what is rare has a function of its own, so that this one has
+        # few variables and the VM keeps them on its stack, and not on the heap.
         at = n * self.__bs + offset
-        if 0 <= at and at + len(buf) <= self.__info[3]:
-            read_flash(self.__info[2] + at, _writable(buf))
+        if 0 <= at <= self.__size - len(buf):
+            read_flash(self.__start + at, buf)  # raises TypeError for what cannot be written to
         else:
-            request(READ, 0, self.__row, at, self.__bs, b"", b"", _writable(buf))
+            self.__read_beyond(at, buf)
+
+    def __read_beyond(self, at, buf):
+        request(READ, 0, self.__row, at, self.__bs, b"", b"", _writable(buf))
 
     def writeblocks(self, n, buf, offset=-1):
         if offset < 0:
