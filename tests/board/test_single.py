@@ -12,6 +12,7 @@ import singles
 from otactl.board import single
 from otactl.board.deploy import deploy
 from otactl.errors import UsageError
+from otactl.release import archive
 from powercut.oneslot import Base
 from rig import Rig
 from singles import APP
@@ -98,8 +99,11 @@ REFUSED: dict[str, tuple[str, dict[str, object]]] = {
     "for another MicroPython": ("app-mpy", {"mpy": 5}),
     "more than there is room for": ("no-space", {"unpacked": 1 << 23}),
     "more bytes than are said": ("bad-archive", {"unpacked": 9}),
-    "an archive that ends early": ("bad-archive", {"packed": apps.archive(ONE)[:-200]}),
-    "a name that leads out": ("bad-archive", {"packed": apps.archive({"../app.py": b"1"})}),
+    "an archive that ends early": ("bad-archive", {"packed": archive.pack(ONE)[:-200]}),
+    "a name that leads out": (
+        "bad-archive",
+        {"packed": apps.member("../app.py", b"1") + apps.member("TRAILER!!!", b"")},
+    ),
 }
 
 
