@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from littlefs import LittleFS
-from otactl.release import archive, envelope
+from otactl.release import archive, envelope, room
 from otactl.release.sequence import next_sequence, take_sequence
 from otactl.workspace import keys
 from otactl.workspace.workspace import Workspace
@@ -24,6 +24,12 @@ def member(name: str, data: bytes, **fields: int) -> bytes:
     return _padded(head.encode() + name.encode() + b"\0") + _padded(data)
 
 
+def packed(files: Mapping[str, bytes]) -> bytes:
+    """The archive of files that `publish` may refuse, in the right order."""
+    ordered = sorted(files, key=lambda name: name.split("/"))
+    return b"".join(member(name, files[name]) for name in ordered) + member("TRAILER!!!", b"")
+
+
 def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 4)
 
@@ -37,6 +43,7 @@ def target(url: str, packed: bytes, files: Mapping[str, bytes], **changes: Any) 
         "sha256": sha256(packed).hexdigest(),
         "files": len(files),
         "unpacked": sum(map(len, files.values())),
+        "blocks": room.blocks({name: len(data) for name, data in files.items()}),
     }
     return {key: value for key, value in (made | changes).items() if value is not None}
 

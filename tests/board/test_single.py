@@ -98,8 +98,8 @@ REFUSED: dict[str, tuple[str, dict[str, object]]] = {
     "for another MicroPython": ("app-mpy", {"mpy": 5}),
     "more than there is room for": ("no-space", {"unpacked": 1 << 23}),
     "more bytes than are said": ("bad-archive", {"unpacked": 9}),
-    "an archive that ends early": ("bad-archive", {"packed": apps.archive(ONE)[:-200]}),
-    "a name that leads out": ("bad-archive", {"packed": apps.archive({"../app.py": b"1"})}),
+    "an archive that ends early": ("bad-archive", {"packed": apps.packed(ONE)[:-200]}),
+    "a name that leads out": ("bad-archive", {"packed": apps.packed({"../app.py": b"1"})}),
 }
 
 

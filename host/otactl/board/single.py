@@ -12,7 +12,7 @@ _DOORS = {
 }
 _SHARED = {
     *("__init__.py", "console.py", "errors.py", "steps.py"),
-    *("install/__init__.py", "install/archive.py", "install/tree.py"),
+    *("install/__init__.py", "install/archive.py", "install/room.py", "install/tree.py"),
     *("net/__init__.py", "net/url.py"),
     *("release/__init__.py", "release/envelope.py", "release/keys.py", "release/policy.py", "release/signature.py"),
     *("single/__init__.py", "single/agent.py", "single/boot.py", "single/trial.py", "single/record.py"),
