@@ -14,6 +14,7 @@ from rig import Rig, forged
 from vboard.board import Board
 
 NAME = "app.cpio"
+_FOLDER = 2  # littlefs' LFS_TYPE_DIR
 
 
 def member(name: str, data: bytes, **fields: int) -> bytes:
@@ -100,7 +101,7 @@ def in_flash(vfs: bytes) -> dict[str, dict[str, bytes | None]]:
     mounted.mount()
     found: dict[str, dict[str, bytes | None]] = {}
     for name in mounted.listdir("/"):
-        if name.startswith("app-"):
+        if name.startswith("app-") and mounted.stat(f"/{name}").type == _FOLDER:
             found[name[4:]] = dict(_files(mounted, f"/{name}"))
     return found
 

@@ -20,7 +20,7 @@ def require_for(device, wanted: dict, *emptied: str) -> None:
         need = wanted["unpacked"] // tree.BLOCK + wanted["files"]
     need += _SPARE
     for root in emptied:
-        free += tree.blocks(root)
+        free += tree.blocks(root, 4)
     require(need <= free, "no-space", f"{need * tree.BLOCK} {free * tree.BLOCK}")
 
 
