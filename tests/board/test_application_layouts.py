@@ -12,7 +12,6 @@ from otactl.board.deploy import deploy
 from otactl.release import room
 from rig import NEW, OLD, Rig, boots, slot_bytes, started
 from vboard.board import Board
-from vboard.flash.table import LAYOUTS
 
 SPARE = 8  # blocks
 QUICK = {**rigs.TRIAL, "settle_s": 1, "checks": []}

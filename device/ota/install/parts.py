@@ -77,4 +77,3 @@ def _require_for_us(named: dict, running: str, with_firmware: bool) -> None:
     mpy = named.get("mpy")
     ours = getattr(sys.implementation, "_mpy", 0) & 0xFF
     require(with_firmware or mpy in (None, ours), "app-mpy", mpy)  # what comes with firmware is for that
-

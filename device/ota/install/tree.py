@@ -22,7 +22,7 @@ def walk(root: str, under: str = ""):
     """Name and size of each file, in the archive's order; of a directory too that no archive has: an empty one, one too deep.
     Nothing where there is no such directory."""
     entries, last = _after(root + under, ""), ""
-    if under and not entries or under.count("/") >= DEEPEST:
+    if (under and not entries) or under.count("/") >= DEEPEST:
         yield under[1:] + "/", 0
         return
     while entries:
