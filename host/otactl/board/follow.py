@@ -28,13 +28,16 @@ def _try(f, *a):
     except OtaError as e:
         return {"code": e.code, "detail": e.detail}
 def _before():
-    from ota import config
+    if hasattr(agent, "loop"):
+        from ota.config import load
+    else:  # a board without two slots
+        from ota.single.port import settings as load
     try:
         from ota.boot import record
         failed = record.load().state["failed"]
     except Exception:  # an agent of 0.1.0, or NVS that cannot be read
         failed = []
-    return {"deadline_s": config.load()["trial"]["deadline_s"], "id": _id(), "failed": failed,
+    return {"deadline_s": load()["trial"]["deadline_s"], "id": _id(), "failed": failed,
         "boot.py": _calls("/boot.py"), "main.py": _calls("/main.py")}
 def _told(f, *a):
     r = _try(f, *a)
