@@ -1,7 +1,9 @@
 """Releases with an application on boards of other layouts, file systems and contents (P14); judged by what lies in flash."""
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import apps
@@ -12,6 +14,7 @@ from otactl.board.deploy import deploy
 from otactl.release import room
 from rig import NEW, OLD, Rig, boots, slot_bytes, started
 from vboard.board import Board
+from vboard.flash.table import Table
 
 SPARE = 8  # blocks
 QUICK = {**rigs.TRIAL, "settle_s": 1, "checks": []}
@@ -27,16 +30,10 @@ def takes(rig: Rig, board: Board, version: str, files: dict[str, bytes] | None, 
     board.wait_text(f"ota: up-to-date {version}", 40, since=seen)
 
 
-# layout -> where the first release goes, where the second
-TURNS = {"three": ("ota_1", "ota_2"), "factory-ota": ("ota_0", "ota_1")}
-
-
-@pytest.mark.parametrize("layout", TURNS)
-def test_applications_take_turns_in(rig: Rig, templates: Template, layout: str) -> None:
+def applications_take_turns(layout: str, first: str, second: str, rig: Rig, templates: Template) -> None:
     """Each slot keeps the directory of its own release; a failed trial and a rollback go to where they came from."""
     board = started(rig.board(flash=templates(layout=layout)))
     rigs.configure(board, trial=QUICK)
-    first, second = TURNS[layout]
     takes(rig, board, "1.1.0", ONE)
     takes(rig, board, "1.2.0", TWO, NEW)
     assert apps.trees(board) == {first: ONE, second: TWO}
@@ -76,9 +73,8 @@ def on_fat(tmp_path: Path, layout: str) -> Iterator[tuple[Rig, Board]]:
         yield rig, board
 
 
-@pytest.mark.parametrize("layout", ["ota", "factory"])
-def test_fat_is_refused_before_anything_is_erased(tmp_path: Path, layout: str) -> None:
-    """It has no copy of a file that power cuts while it is written, and moves no directory at once."""
+def fat_is_refused(layout: str, tmp_path: Path) -> None:
+    """Before anything is erased: FAT has no copy of a file that power cuts, and moves no directory at once."""
     with on_fat(tmp_path, layout) as (rig, board):
         apps.publish(rig, "1.1.0", ONE)
         seen, before = len(board.text), len(board.flash.trace)
@@ -86,6 +82,31 @@ def test_fat_is_refused_before_anything_is_erased(tmp_path: Path, layout: str) -
         board.wait_text("ota: error filesystem", 20, since=seen)
         board.wait_text("app: own", 10, since=seen)
         assert not [op for op in board.flash.trace[before:] if op.actor in ("app", "vfs")]
+
+
+FACTORY_AND_ONE = """
+    nvs,      data, nvs,     0x9000, 0x4000
+    otadata,  data, ota,     0xd000, 0x2000
+    phy_init, data, phy,     0xf000, 0x1000
+    factory,  app,  factory, ,       0x100000
+    ota_0,    app,  ota_0,   ,       0x100000
+"""
+
+
+def factory_and_one_slot_take_applications_alone(tmp_path: Path) -> None:
+    with singles.served(tmp_path / "place") as rig:
+        settings = singles.KINDS["esp32"] | {"layout": Table.from_csv(FACTORY_AND_ONE), "network": rig.network}
+        with Board(tmp_path / "board", **settings) as board:
+            board.power_on()
+            board.wait_repl()
+            with rigs.repl(board) as link:
+                assert "no two OTA slots" in deploy(link, rig.workspace).advice[0]
+            before = len(board.flash.trace)
+            takes(rig, board, "1.1.0", ONE)
+            takes(rig, board, "1.2.0", TWO)
+            assert apps.trees(board) == {"a": ONE, "b": TWO}
+            assert board.slot == "factory"
+            assert not rigs.touched(board, "ota_0", before) and not rigs.touched(board, "otadata", before)
 
 
 HELPERS = """
@@ -113,7 +134,7 @@ keep("/app-ota_1", b"a file where the directory goes")
 """
 
 
-def test_room_to_the_block_and_what_is_the_users(rig: Rig) -> None:
+def room_to_the_block_and_what_is_the_users(rig: Rig) -> None:
     """A file system with as little room as the release takes, and one block less; with files of the user's by such names."""
     board = started(rig.board())
     rigs.configure(board, trial=QUICK)
@@ -133,3 +154,21 @@ def test_room_to_the_block_and_what_is_the_users(rig: Rig) -> None:
     takes(rig, board, "1.2.0", TWO)
     assert apps.trees(board) == {"ota_0": TWO, "ota_1": ONE, "ota_0x": {"app.py": b"mine"}}
     assert rigs.ask(board, "print(open('/app-notes').read(), open('/data/app.py').read())").split() == ["mine", "mine"]
+
+
+SITUATIONS: dict[str, Callable[..., None]] = {
+    "three slots": partial(applications_take_turns, "three", "ota_1", "ota_2"),
+    "factory and two slots": partial(applications_take_turns, "factory-ota", "ota_0", "ota_1"),
+    "factory and one slot": factory_and_one_slot_take_applications_alone,
+    "FAT and two slots": partial(fat_is_refused, "ota"),
+    "FAT and one slot": partial(fat_is_refused, "factory"),
+    "hardly any room, files of the user's": room_to_the_block_and_what_is_the_users,
+}
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_applications_with(situation: str, request: pytest.FixtureRequest) -> None:
+    """A seeded slice; `make matrices` runs all of them."""
+    run = SITUATIONS[situation]
+    asked = [name for name in inspect.signature(run).parameters if name in ("rig", "templates", "tmp_path")]
+    run(**{name: request.getfixturevalue(name) for name in asked})

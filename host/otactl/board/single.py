@@ -66,7 +66,8 @@ def _kind():
 _INSTEAD = "publish its application, and `otactl update {device}` brings it over the network"
 _CANNOT = {  # (what the board is, verb) -> what its person reads
     ("esp8266", "slots"): "an ESP8266 has no partition table: `otactl status {device}` tells which application runs",
-    ("esp8266", "dev"): "an ESP8266 has no memory for an application beside its own: copy it there by mpremote, or " + _INSTEAD,
+    ("esp8266", "dev"): "an ESP8266 has no memory for an application beside its own: copy it there by mpremote, or "
+    + _INSTEAD,
     ("esp8266", "push"): "push fills the other slot, and an ESP8266 has none: " + _INSTEAD,
     ("single", "push"): "push fills the other slot, and this board has none: " + _INSTEAD,
 }
