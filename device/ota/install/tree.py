@@ -14,7 +14,7 @@ from .archive import DEEPEST, TRAILER, header
 FOLDER = "/app-"  # then the slot's name
 BLOCK = 4096  # bytes, of littlefs on these chips
 _IS_FOLDER = const(0x4000)
-_FEW = const(16)
+_FEW = const(8)
 _INLINE = const(128)  # bytes: what littlefs keeps beside the name, on an ESP32
 
 

@@ -52,6 +52,15 @@ _ALONE = (
 )
 
 
+SETTINGS = """
+def _settings():
+    from ota import agent
+    if hasattr(agent, "loop"):
+        from ota.config import load
+    else:  # a board without two slots
+        from ota.single.port import settings as load
+    return load()
+"""
 _KIND = """
 def _kind():
     import sys
