@@ -15,6 +15,7 @@ KEPT = {  # a table of another folder is sliced where it stands here
     "tests/board/test_application.py::test_bad_archive": 3,
     "tests/board/test_application.py::test_both_go_back_where_the_application": 2,
     "tests/board/test_application.py::test_archive_comes_whole_though_it_is": 1,
+    "tests/board/test_application_layouts.py::test_applications_with": 2,
     "tests/board/test_faults.py::test_fault": 10,
     "tests/board/test_refusals.py::test_release_is_refused": 7,
     "tests/board/test_chips.py::test_update_failed_trial_and_rollback": 2,
@@ -26,6 +27,7 @@ KEPT = {  # a table of another folder is sliced where it stands here
     "tests/attacks/test_releases.py::test_release": 24,
     "tests/board/test_esptool.py::test_board_boots_what_esptool_wrote": 4,
     "tests/board/test_single.py::test_what_fails_its_trial_gives_way_to_what_was_confirmed": 2,
+    "tests/board/test_single_verbs.py::test_verbs": 1,
     "tests/board/test_esp8266.py::test_resets": 1,
     # thousands of pairs of cuts, and all a sample
     "tests/unit/device/test_record.py::test_record_holds_after_two_torn_writes": 4,

@@ -20,6 +20,8 @@ from vboard.board import Board
 
 ONE = {"app.py": APP % b"one", "lib/data.bin": bytes(range(256)) * 12, "lib/__init__.py": b""}
 TWO = {"app.py": APP % b"two"}
+DEEP = {"app.py": APP % b"deep", "/".join("d" * 24) + "/x": b"", "x": b""}
+MANY = {"app.py": APP % b"many"} | {f"many/{n:03}.bin": b"" for n in range(120)}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +88,7 @@ def test_what_fails_its_trial_gives_way_to_what_was_confirmed(rig: Rig, board: B
     takes(rig, board, "1.1.0", ONE)
     apps.publish(rig, "1.2.0", {"app.py": FAILS[reason]})
     said = boots(board, f"ota: rolled-back 1.2.0 {reason}", 60)
-    assert said.count("ota: trial 1.2.0") == (3 if reason == "trial-restarts" else 1)
+    assert said.count("ota: trial 1.2.0") == (8 if reason == "trial-restarts" else 1)
     board.wait_text("app: one", 10, since=len(board.text) - 200)
     assert apps.trees(board)["a"] == ONE
     assert "ota: error failed-before 1.2.0" in boots(board, "app: one")
@@ -99,7 +101,10 @@ REFUSED: dict[str, tuple[str, dict[str, object]]] = {
     "for another MicroPython": ("app-mpy", {"mpy": 5}),
     "more than there is room for": ("no-space", {"unpacked": 1 << 23}),
     "more bytes than are said": ("bad-archive", {"unpacked": 9}),
-    "an archive that ends early": ("bad-archive", {"packed": archive.pack(ONE)[:-200]}),
+    "an archive that ends early": ("bad-archive", {"packed": apps.packed(ONE)[:-200]}),
+    "more folders deep than a board can walk": ("bad-archive", {"packed": apps.packed(DEEP)}),
+    "more blocks than there are": ("no-space", {"blocks": 5000}),
+    "blocks that are no number": ("bad-release", {"blocks": "5"}),
     "a name that leads out": (
         "bad-archive",
         {"packed": apps.member("../app.py", b"1") + apps.member("TRAILER!!!", b"")},
@@ -117,7 +122,7 @@ def test_release_that_is_refused_changes_nothing(rig: Rig, board: Board) -> None
         assert "b" not in apps.trees(board), what
     rig.forge(rigs.NEW, version="1.3.0")
     assert "ota: error no-target" in boots(board, "app: one")
-    apps.publish(rig, "1.4.0", TWO)
+    apps.publish(rig, "1.4.0", MANY)
     envelope = rig.workspace.channel_file.read_bytes()
     rig.workspace.channel_file.write_bytes(
         envelope.replace(b'"sig":"', b'"sig":"AAAA').replace(b'"sig": "', b'"sig": "AAAA')
@@ -125,7 +130,7 @@ def test_release_that_is_refused_changes_nothing(rig: Rig, board: Board) -> None
     assert "ota: error bad-signature" in boots(board, "app: one")
     rig.workspace.channel_file.write_bytes(envelope)
     assert "ota: switch 1.4.0" in boots(board, "ota: up-to-date 1.4.0")
-    assert apps.trees(board) == {"a": ONE, "b": TWO}
+    assert apps.trees(board) == {"a": ONE, "b": MANY}
 
 
 def test_budgets_of_the_agent(bench: tuple[Rig, dict[str, Path]]) -> None:

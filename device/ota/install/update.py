@@ -88,7 +88,7 @@ class Update:
             from . import parts
 
             same = yield from parts.look(self._slots, self._record, targets, offer, address, self._view)
-            let_go("parts", "tree", "archive")
+            let_go("parts", "room", "tree", "archive")
         if not same or known not in (None, "", offer["sha256"]):
             return False
         return not firmware or (yield from self._runs(offer["size"], offer["sha256"]))

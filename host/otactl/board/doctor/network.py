@@ -138,7 +138,7 @@ def _judged(case: Case, name: str) -> Finding | Step:
     if not case.steps and not case.broke:
         return skipped(case.no_place or "the board has no configuration to go by")
     if case.plain and name not in _PLAIN:
-        return skipped("the agent is missing")
+        return skipped("the agent cannot be asked" if case.facts.get("agent") else "the agent is missing")
     way = _PLAIN if case.plain else _STEPS
     if case.broke and name != next(step for step in way if step not in case.steps):
         return skipped("the look broke off before")
