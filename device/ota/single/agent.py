@@ -52,7 +52,7 @@ def healthy() -> None:
 def confirm() -> None:
     """End a running trial well, by hand, and reset. Raises OtaError not-on-trial."""
     require(boot.current, "not-on-trial")
-    boot.current.confirm()
+    boot.current.confirm()  # type: ignore[union-attr]
 
 
 def update(progress=None, *, tries: "int | None" = None) -> None:
