@@ -195,7 +195,7 @@ PAYLOADS = {
     "not a number: a size of 1e5": _field_row("target__size", "1e5", PAST_POLICY),
     "negative: a security version of -1": _field_row("security_version", "-1", PAST_POLICY),
     "duplicate: two sequences, that of what is installed the last": Row(
-        "up-to-date", "one number checked, another kept", lambda b: _sequence_twice(b, str(b.next()), "1")
+        "older", "one number checked, another kept", lambda b: _sequence_twice(b, str(b.next()), "1")
     ),
     "duplicate: two sequences, a text the last": Row(
         "bad-release", "one number checked, another kept", lambda b: _sequence_twice(b, "1", '"1"')

@@ -306,7 +306,6 @@ def bad(rows: list[Row]) -> list[Row]:
 
 # Faults that are looked at together, as none of them hides the other: a look takes five starts of a board.
 TOGETHER = (
-    ("the table has one slot", "a release file that is not as signed"),
     ("no agent", "Wi-Fi has another password"),
     ("no configuration", "another key"),
     ("another url", "Wi-Fi is not there"),

@@ -98,8 +98,11 @@ REFUSED: dict[str, tuple[str, dict[str, object]]] = {
     "for another MicroPython": ("app-mpy", {"mpy": 5}),
     "more than there is room for": ("no-space", {"unpacked": 1 << 23}),
     "more bytes than are said": ("bad-archive", {"unpacked": 9}),
-    "an archive that ends early": ("bad-archive", {"packed": apps.archive(ONE)[:-200]}),
-    "a name that leads out": ("bad-archive", {"packed": apps.archive({"../app.py": b"1"})}),
+    "an archive that ends early": ("bad-archive", {"packed": apps.archive.pack(ONE)[:-200]}),
+    "a name that leads out": (
+        "bad-archive",
+        {"packed": apps.member("../app.py", b"1") + apps.member("TRAILER!!!", b"")},
+    ),
 }
 
 
@@ -122,6 +125,11 @@ def test_release_that_is_refused_changes_nothing(rig: Rig, board: Board) -> None
     rig.workspace.channel_file.write_bytes(envelope)
     assert "ota: switch 1.4.0" in boots(board, "ota: up-to-date 1.4.0")
     assert apps.trees(board) == {"a": ONE, "b": TWO}
+    counter = rig.workspace.root / "sequence"
+    counter.write_text(f"{int(counter.read_text()) - 1}\n")  # of an old backup, as releases/ is
+    rig.workspace.channel_file.unlink()
+    apps.publish(rig, "1.5.0", ONE)
+    assert "ota: error older twice" in boots(board, "app: two")
 
 
 def test_budgets_of_the_agent(bench: tuple[Rig, dict[str, Path]]) -> None:
