@@ -43,7 +43,7 @@ def _repeated(bench: Bench) -> None:
 
 
 def _hundred_names(bench: Bench) -> None:
-    _unsigned(bench, [{"keyid": bench.keyid, "sig": "AA"}] * 75)
+    _unsigned(bench, [{"keyid": bench.keyid, "sig": "AAAA"}] * 75)
 
 
 def _of_the_installed(bench: Bench) -> None:
