@@ -127,7 +127,7 @@ def _url_row(code: str, url: str, gains: str = REACH) -> Row:
 
 
 def _dotted(bench: Bench) -> None:
-    """As every resolver has it, the name with a dot is the same host; in the certificate it is another."""
+    """To a resolver it is the same host, in the certificate it is none; the agent's own question has no such name."""
     bench.network.hosts[HOST + "."] = ADDRESS
     bench.release(target__url=f"https://{HOST}.:8443/x")
 
@@ -145,7 +145,7 @@ URLS = {
     "url: port -1": _url_row("bad-url", "https://releases.test:-1/x"),
     "url: a line end and a header": _url_row("bad-url", "x HTTP/1.1\r\nHost: evil\r\n\r\n", SMUGGLED),
     "url: a NUL": _url_row("bad-url", "forged/esp32.bin\0.txt", "another file than the one named"),
-    "url: a host that ends in a dot": Row("cert-host", "a name past the certificate's check", _dotted, reaches="file"),
+    "url: a host that ends in a dot": Row("dns", "a name past the certificate's check", _dotted, reaches="file"),
     "url: plain http": _url_row("http-not-allowed", "http://releases.test:8443/x", "the transport"),
     "url: nothing but a fragment": _url_row("http-status", "#esp32.bin"),
     "url: a query to another address": _url_row("http-status", "?u=https://stranger.test/"),
