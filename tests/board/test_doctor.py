@@ -306,7 +306,6 @@ def bad(rows: list[Row]) -> list[Row]:
 
 # Faults that are looked at together, as none of them hides the other: a look takes five starts of a board.
 TOGETHER = (
-    ("the table has one slot", "a release file that is not as signed"),
     ("no agent", "Wi-Fi has another password"),
     ("no configuration", "another key"),
     ("another url", "Wi-Fi is not there"),
@@ -332,6 +331,7 @@ def test_the_fault_is_the_one_bad_row(at: Situation, names: tuple[str, ...]) -> 
         _, _, _, then, status = FAULTS[name]
         assert row.finding.then.startswith(then)
         assert exit_code([row]) == status
+        assert ("/trust/4.json" in row.finding.then) == (name == "a trust document that is kept back")
     assert exit_code(rows) == min(FAULTS[name][4] for name in names)
     for row in rows:
         typed.parses(row.finding.then)

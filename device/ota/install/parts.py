@@ -25,7 +25,7 @@ def look(found: slots.Slots, kept: record.Record, targets: dict, offer: dict, ad
     if named:
         _require_for_us(named, running, "firmware" in targets)
         wanted = {key: named.get(key) for key in ("size", "sha256", "files", "unpacked", "blocks")}
-        wanted.update(sha256=wanted["sha256"].lower(), url=url.join(address, named["url"]))
+        wanted["url"] = url.join(address, named["url"])
     now = yield from _compared(tree.read(running, view))
     if not named:
         wanted = {"size": now.size if now.files else 0, "sha256": now.sha256, "url": None,

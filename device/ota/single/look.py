@@ -42,11 +42,12 @@ def _chosen(payload: dict, product: str, kept: record.Record):
     build = getattr(sys.implementation, "_build", None)
     targets = policy.choose(payload, product, port.chip(), build)
     require("application" in targets, "no-target", "application")
-    target = targets["application"]
-    policy.apply(payload, None, kept.value, kept.value["release"].get("sequence", 0), 0)
+    target, now = targets["application"], kept.value["release"]
+    installed = {"sequence": now.get("sequence", 0), "app": now.get("sha256", "")}
+    policy.apply(payload, {"application": target}, kept.value, installed, 0)
     ours, mpy = sys.implementation._mpy & 0xFF, target.get("mpy")  # type: ignore
     require(mpy in (None, ours), "app-mpy", mpy)
     policy.check(target, _SAID)
     release = {key: payload[key] for key in ("version", "sequence", "security_version")}
-    release["sha256"] = target["sha256"].lower()
+    release["sha256"] = target["sha256"]
     return release, {key: target.get(key) for key in ("url", "size", "files", "unpacked", "blocks")}

@@ -83,7 +83,12 @@ class Case:
     @property
     def curl(self) -> str:
         """The release's file fetched by another program."""
+        return self.curl_of("")
+
+    def curl_of(self, beside: str) -> str:
+        """The same of a file that lies beside it; the release's where that is empty."""
         url = self.config.get("url") or (self.place.channel_url if self.place else "")
+        url = url.rpartition("/")[0] + "/" + beside if beside else url
         ca = f"--cacert {shlex.quote(str(self.place.tls / 'ca.pem'))} " if self.place else ""
         return f"curl -v {ca}{shlex.quote(url)}"
 

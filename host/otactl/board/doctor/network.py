@@ -89,15 +89,23 @@ def _keys(case: Case) -> str:
 
 def _no_document(case: Case) -> str:
     # the row `keys` has seen that the board's are the workspace's, or older: the newer ones have not come
-    return case.deploy if case.config.get("trust") is False else _curl(case)
+    if case.config.get("trust") is False:
+        return case.deploy
+    newest = _newest_document(case)
+    return case.curl_of(f"trust/{newest}.json") if newest else case.curl
+
+
+def _newest_document(case: Case) -> int:
+    """Its number by the workspace, 0 where there is none."""
+    try:
+        newest = trust.load(case.place) if case.place else None
+    except UsageError:
+        newest = None
+    return newest.version if newest else 0
 
 
 def _unknown_key(case: Case) -> str:
-    try:
-        ahead = bool(case.place and trust.load(case.place))
-    except UsageError:
-        ahead = False
-    return _no_document(case) if ahead else _keys(case)
+    return _no_document(case) if _newest_document(case) else _keys(case)
 
 
 def _update(case: Case) -> str:

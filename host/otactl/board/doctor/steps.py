@@ -81,7 +81,9 @@ def _all():
         found, kept = slots.Slots(), record.load()
         build = getattr(sys.implementation, "_build", None)
         chip = image.chip(found.running)
-        target = policy.choose(payload, c["product"], chip, build)
+        chosen = policy.choose(payload, c["product"], chip, build)
+        alone = "url" in chosen  # an agent from before applications gives the one target
+        target = chosen if alone else chosen.get("firmware") or chosen["application"]
         at = said({"chip": chip, "build": build, "size": target["size"],
             "security": kept.state["floor_security"]}, "release")
         class Noted:
@@ -90,7 +92,8 @@ def _all():
         if fresh:
             fresh.hear(payload, Noted, c["url"])
         installed = kept.release_in(found.running) or {}
-        policy.apply(payload, target, kept.state, installed.get("sequence", 0), found.next.info()[3])
+        policy.apply(payload, chosen, kept.state, installed.get("sequence", 0) if alone else installed,
+            found.next.info()[3])
         said({"held": kept.state["held"] if (kept.state["held"] or [0])[0] == payload["sequence"] else None}, "")
     except OtaError as e:
         _say(at, None, e.code, e.detail)
