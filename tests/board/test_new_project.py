@@ -31,8 +31,9 @@ def test_project_passes_its_tests_and_its_release_runs(rig: Rig, capfd: pytest.C
     )
     assert run.returncode == 0 and re.search("2 passed", run.stdout), run.stdout + run.stderr
 
-    assert main(["publish", "-w", str(lamp), "--app", str(lamp), "--version", "1.0.0"]) == 0
-    packed = archive.unpack((lamp / "releases" / "1.0.0" / "app.cpio").read_bytes())
+    for version in ("1.0.0", "1.0.1"):  # the second one from a workspace that has published
+        assert main(["publish", "-w", str(lamp), "--app", str(lamp), "--version", version]) == 0
+    packed = archive.unpack((lamp / "releases" / "1.0.1" / "app.cpio").read_bytes())
     assert sorted(packed) == ["app/__init__.mpy", "app/pattern.mpy"]  # no key, no test, no settings
     board = cable.cabled(rig)
     place = _without_network(lamp)

@@ -20,7 +20,7 @@ _FILES = {  # of the skeleton -> where it comes to lie
     "README.md": "README.md",
     "github/workflow.yml": ".github/workflows/test.yml",
 }
-_CHECK = {"check": "call", "function": "app:check", "timeout_s": 10}
+_CHECK = 'check = { check = "call", function = "app:check", timeout_s = 10 }'
 
 
 def make(root: Path, *, names: list[str], port: int, wifi: dict[str, str] | None) -> Workspace:
@@ -43,6 +43,6 @@ def make(root: Path, *, names: list[str], port: int, wifi: dict[str, str] | None
     made = create(root, product=name, names=names, port=port, wifi=wifi)
     settings = root / SETTINGS
     told = tomlkit.parse(settings.read_text(encoding="utf-8"))
-    told["board"]["trial"]["checks"].append(_CHECK)
+    told["board"]["trial"]["checks"].append(tomlkit.parse(_CHECK)["check"])
     write_atomic(settings, tomlkit.dumps(told).encode(), 0o600)
     return Workspace.find(made.root)
