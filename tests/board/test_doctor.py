@@ -280,7 +280,7 @@ FAULTS: dict[str, tuple[Fault, str, str, str, int]] = {
     "a file of the user's in place of it": (put("ota.py", b"x = 1"), "agent", "", "mpremote ", 1),
     "a main.py that does not call it": (put("main.py", b"print('mine')"), "main.py", "", "otactl deploy ", 1),
     "a boot.py from before applications": (boot_py_of_before, "boot.py", "app-path", "otactl deploy ", 1),
-    "an application that is not as installed": (application_is_other, "application", "", "otactl update ", 1),
+    "an application that is not as installed": (application_is_other, "application", "", "otactl publish ", 1),
     "a module before the application": (module_before_the_application, "leftovers", "", "mpremote ", 1),
     "no configuration": (
         put("etc/ota/config.json", None), "config", "config-missing", "otactl deploy ", 1,

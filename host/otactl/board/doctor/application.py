@@ -44,8 +44,9 @@ def tree(case: Case) -> Finding:
     if was and not found["sha256"].startswith(was):
         how = "differs from" if found["names"] else "is gone, it was"
         return bad(
-            f"{place} {how} what was installed with {found['version']}: the next update brings it whole, to the other slot",
-            case.on_board("update"),
+            f"{place} {how} what was installed with {found['version']}: the board takes no release twice, so publish the folder "
+            "under the next version",
+            case.in_workspace("publish --app FOLDER --version NEXT"),
         )
     if not found["names"]:
         return ok("none: the program lies in /")
