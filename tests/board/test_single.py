@@ -1,5 +1,6 @@
 """The agent of boards without two slots: a stock ESP32 with one app, and an ESP8266. Judged by the files in flash and by what runs."""
 
+import os
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,8 +12,11 @@ import rig as rigs
 import singles
 from otactl.board import single
 from otactl.board.deploy import deploy
+from otactl.board.link import Link
+from otactl.board.moving import over
 from otactl.errors import UsageError
 from otactl.release import archive
+from otactl.release.application import Asked
 from powercut.oneslot import Base
 from rig import Rig
 from singles import APP
@@ -207,3 +211,23 @@ def test_agent_that_unpacks_in_place_is_caught(tmp_path: Path) -> None:
         base = Base("esp32", tmp_path, opened, patch=b"from ota.single import record\nrecord.NEW = '/app-b'\n")
         found = [fault for cut in base.cuts(1) for fault in base.at(cut)]
     assert any("no whole tree" in fault for fault in found)
+
+
+@pytest.mark.parametrize("board", list(singles.KINDS)[0 if os.environ.get("MATRICES") == "all" else 1 :], indirect=True)
+def test_applications_come_by_cable(rig: Rig, board: Board, tmp_path: Path) -> None:
+    """`deploy --app`: the record is the switch, so that it may be done again."""
+    (tmp_path / "app.py").write_bytes(APP % b"first")
+    boots(board, "app: own")
+    with Link(str(board.port)) as link:
+        assert over.move(link, rig.workspace, Asked(tmp_path)).place == "/app-a"
+    assert "app: first" in boots(board, "app: ")
+    (tmp_path / "app.py").write_bytes(APP % b"second")
+    with Link(str(board.port)) as link:
+        assert over.move(link, rig.workspace, Asked(tmp_path)).place == "/app-b"
+    assert "app: second" in boots(board, "app: ")
+    assert set(apps.trees(board)) == {"a", "b"}
+    with Link(str(board.port)) as link:
+        assert over.undo(link) == "/app-b"
+    assert "app: own" in boots(board, "app: ")
+    takes(rig, board, "1.1.0", ONE)
+    assert apps.trees(board) == {"a": ONE}

@@ -289,7 +289,8 @@ def target(case: Case) -> Finding:
     if isinstance(step, Finding):
         return step
     build = f", build {step.value['build']}" if step.value["build"] else ""
-    return ok(f"for {step.value['chip']}{build}: {step.value['size']} bytes")
+    sizes = " and ".join(f"{kind} of {size} bytes" for kind, size in sorted(step.value["sizes"].items(), reverse=True))
+    return ok(f"for {step.value['chip']}{build}: {sizes}")
 
 
 def release(case: Case) -> Finding:
