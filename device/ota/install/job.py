@@ -9,6 +9,7 @@ from ..net import link
 from .firmware import Firmware
 from .pipeline import pump
 from .retry import passing, patiently
+from .source import HttpSource
 
 _SPOILED = 3  # times that flash did not hold an image before its release counts as failed
 _BY_FLASH = ("flash-write", "read-back", "set-boot")  # the board's own fault (P6)
@@ -22,8 +23,9 @@ class Job:
         self._config, self._slots, self._record, self._view = config, found, kept, view
         self._demand = demand
 
-    def steps(self, offer: dict, source):
-        """Install the offer of update.Update. `source(config, url, size)` makes the source of the image. Raises OtaError."""
+    def steps(self, offer: dict, source, data: "tuple | None"):
+        """Install the offer of update.Update. `source(config, url, size)` makes the source of the image; `data`: as data.look()
+        returns it. Raises OtaError."""
         kept, config = self._record, self._config
         self._take_up(kept.job, offer, self._slots.next.info()[4])
         job = kept.job
@@ -33,7 +35,7 @@ class Job:
         application = offer.get("application")
         offer.clear()  # the job has it all: nothing twice while memory is scarce
         try:
-            yield from self._transfer(parts, application)
+            yield from self._transfer(parts, application, data)
         except OtaError as e:
             self._broke(e)
             raise
@@ -54,11 +56,9 @@ class Job:
             from . import carried
 
             return carried.RunningSlot(found.running), carried.Copied(found, kept, job["size"], job["sha256"])
-        if not source:
-            from .source import HttpSource
-
-            source = HttpSource
-        return source(self._config, address, job["size"]), Firmware(found, kept, job["size"], job["sha256"])
+        return (source or HttpSource)(self._config, address, job["size"]), Firmware(
+            found, kept, job["size"], job["sha256"]
+        )
 
     def _take_up(self, job: dict, offer: dict, slot: str) -> None:
         # Go on with the job that is there, if it is of this content; else begin one.
@@ -79,7 +79,7 @@ class Job:
             job.update({key: offer[key] for key in ("version", "sequence", "security_version")})
         kept.set_home(self._slots.running)
 
-    def _transfer(self, parts: list, wanted: "dict | None"):
+    def _transfer(self, parts: list, wanted: "dict | None", data: "tuple | None"):
         kept, view = self._record, self._view
         job = kept.job
         yield from self._fill(*parts[0])
@@ -88,6 +88,11 @@ class Job:
 
             parts.append(application.part(self._config, job["slot"], kept, self._slots.label, wanted))
             yield from self._fill(*parts[1])
+        job["data"] = None
+        if data:
+            address, place, job["data"] = data
+            parts.append((HttpSource(self._config, address, place.size), place))
+            yield from self._fill(*parts[-1])
         firmware = parts[0][1]
         if self._demand:
             yield from self._demand.verify(self._slots.next, firmware.size, firmware.sha256, view)

@@ -30,6 +30,10 @@ class Update:
         self._slots = slots.Slots()
         self._slots.require_confirmed()
         self._record = record.load()
+        if self._record.job.get("data"):  # of a release that is confirmed: before anything else takes its place
+            from . import data
+
+            data.place(self._slots, self._record, self._view)
         self._demand = None  # a demand.Demand, where an image has to carry a signature of its own
         self._source = None  # what makes a source of the image, where that is no HttpSource
         self.offer: dict = {}
@@ -49,7 +53,7 @@ class Update:
         from ..release import policy  # not before: while a connection opens, memory is scarce
 
         build = getattr(sys.implementation, "_build", None)
-        targets = policy.choose(payload, self._config["product"], image.chip(running), build)
+        targets = policy.choose(payload, self._config["product"], image.chip(running), build, self._config["data"])
         firmware = targets.get("firmware")
         if hasattr(response, "url"):  # by cable no channel speaks, and who pushes has the board in his hands
             from ..release import fresh
@@ -82,12 +86,19 @@ class Update:
 
                 self._demand = demand.Demand(self._config["image_signature"], firmware)  # type: ignore
         same = True  # the application, where there is one
-        if "application" in targets or applications():
+        if not firmware or "application" in targets or applications():
             from . import parts
 
             same = yield from parts.look(self._slots, self._record, targets, offer, address, self._view)
             let_go("parts", "room", "tree", "archive")
-        if not same or known not in (None, "", offer["sha256"]):
+        self._data = None
+        target = targets.get("data")
+        if target:
+            from . import data
+
+            target["url"] = url.join(address, target["url"])
+            self._data = yield from data.look(self._config, self._slots.next, target, offer["size"], self._runs)
+        if not same or self._data or known not in (None, "", offer["sha256"]):
             return False
         return not firmware or (yield from self._runs(offer["size"], offer["sha256"]))
 
@@ -113,12 +124,12 @@ class Update:
         trusted = keys.load(self._config["keys"])
         return response, envelope.open_envelope(raw, trusted), f" {trusted[2]} {sorted(trusted[1])}"
 
-    def _runs(self, size: int, sha256: str):
-        # Steps that return whether the running slot holds that very image.
-        running, digest = self._slots.running, hashlib.sha256()
-        if size > running.info()[3]:
+    def _runs(self, size: int, sha256: str, slot=None):
+        # Steps that return whether the running slot, or another partition, holds that very image.
+        slot, digest = slot or self._slots.running, hashlib.sha256()
+        if size > slot.info()[3]:
             return False
-        for done in slots.read_slot(running, size, self._view, digest):
+        for done in slots.read_slot(slot, size, self._view, digest):
             yield steps.progress("compare", done, size)
         return digest.digest().hex() == sha256
 
@@ -144,7 +155,7 @@ class Update:
         from . import job
 
         found = job.Job(self._config, self._slots, self._record, self._view, self._demand)
-        yield from found.steps(self.offer, self._source)
+        yield from found.steps(self.offer, self._source, self._data)
 
 
 def line(step) -> None:

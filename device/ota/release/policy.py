@@ -12,28 +12,31 @@ _RELEASE = {
     "targets": ((list,), 0, MOST), "expires": ((str, None), 1, 40),
 }  # fmt: skip
 _ANY_TARGET = {"kind": ((str,), 1, 32), "build": ((str, None), 1, 64)}
-_KINDS = ("firmware", "application")
+_KINDS = ("data", "firmware", "application")  # the first where the configuration names partitions
 _TARGET = {
     "chip": ((str,), 1, 16), "url": ((str,), 1, 512), "sha256": ((str,), 64, 64),
     "size": ((int,), 1, 0x1000000),  # no app image is larger than 16 MiB
 }  # fmt: skip
 
 
-def choose(payload: dict, product: str, chip: str, build: "str | None") -> "dict[str, dict]":
+def choose(payload: dict, product: str, chip: str, build: "str | None", data: object = None) -> "dict[str, dict]":
     """The first target of each kind for this board, its fields checked and its hash in small letters. `build` is
-    sys.implementation._build, None before 1.25: then only targets that name none match. Raises OtaError: wrong-product,
-    no-target, unknown-kind, bad-release."""
+    sys.implementation._build, None before 1.25: then only targets that name none match. `data`: whether the board takes
+    any. Raises OtaError: wrong-product, no-target, unknown-kind, bad-release."""
     check(payload, _RELEASE)
     require(all(32 < ord(c) < 127 for c in payload["version"]), "bad-release", "version")  # one word
     require(payload["product"] == product, "wrong-product", payload["product"])
     chosen: dict = {}
+    kinds = _KINDS if data else _KINDS[1:]
     for target in payload["targets"]:
         check(target, _ANY_TARGET)
         if target.get("chip", chip) != chip or not glob(target.get("build") or "*", build or ""):
             continue
         kind = target["kind"]
-        require(kind in _KINDS or target.get("optional") is True, "unknown-kind", kind)
-        if kind in _KINDS and kind not in chosen:
+        require(kind in kinds or target.get("optional") is True, "unknown-kind", kind)
+        if kind in chosen:
+            require(kind != "data", "bad-release", kind)  # a board takes one
+        elif kind in kinds:
             chosen[kind] = target if kind == "firmware" else dict(target, chip=chip)  # files are for any chip
     require(chosen, "no-target", chip + " " + (build or ""))
     for target in chosen.values():

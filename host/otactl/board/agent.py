@@ -33,6 +33,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "entries/encryption.py": ("encryption",),
     "release/encryption.py": ("encryption",),
     "install/decrypt.py": ("encryption",),
+    "install/data.py": ("data",),
 }  # module -> the entries that ask for it
 SINGLE = "single/"  # the room of the agent of boards without two slots
 _DEFAULT_CHECKS = [{"check": "wifi"}, {"check": "server"}]

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 @in_workspace
 @click.argument("firmware", nargs=-1, type=FILE, help="App image or full-flash file, one for each chip.")
 @click.option("--app", type=FILE, metavar="FOLDER", help="Your program: app.py and all beside it, with it or alone.")
+@click.option("--data", metavar="NAME=FILE", help="What is to lie in a data partition that boards allow, or alone.")
+@click.option("--unsafe", is_flag=True, help="A board with no room for a second copy of --data writes it in place.")
 @click.option("--version", required=True, help="The name for people.")
 @click.option("--source", is_flag=True, help="Leave .py files as they are; boards compile them in their memory.")
-@click.option("--chip", "chips", multiple=True, metavar="CHIP", help="An --app without firmware: only for this one.")
+@click.option(
+    "--chip", "chips", multiple=True, metavar="CHIP", help="An --app or --data without firmware: only for this one."
+)
 @click.option("--force-names", is_flag=True, help="Also files with the names of MicroPython's own modules.")
 @click.option(
     "--mpy", type=int, metavar="NUMBER", help="What boards read (default: as their firmware; MicroPython 1.19+: 6)."
@@ -49,6 +53,8 @@ def publish(
     workspace: Path,
     firmware: tuple[Path, ...],
     app: Path | None,
+    data: str | None,
+    unsafe: bool,
     source: bool,
     chips: tuple[str, ...],
     force_names: bool,
@@ -71,14 +77,19 @@ def publish(
     from otactl.cli import display, signing_shown
     from otactl.release.application import Asked as AskedApplication
     from otactl.release.channels import expiring
+    from otactl.release.data import Asked as AskedData
     from otactl.release.encrypted import Asked
     from otactl.release.publish import publish as sign
     from otactl.workspace.workspace import Workspace
 
     found = Workspace.find(workspace)
     there = found.on(channel) if channel else found
-    if app is None and (source or chips or force_names or mpy is not None):
-        raise UsageError("--source, --chip, --force-names and --mpy are for an application: name its folder with --app")
+    if app is None and (source or force_names or mpy is not None):
+        raise UsageError("--source, --force-names and --mpy are for an application: name its folder with --app")
+    if chips and not (app or data):
+        raise UsageError("--chip is for an application or data: name them with --app or --data")
+    if unsafe and not data:
+        raise UsageError("--unsafe is for a data partition: name it with --data NAME=FILE")
     done = sign(
         there,
         firmware,
@@ -87,6 +98,7 @@ def publish(
         security_version=security_version,
         sequence=sequence,
         app=AskedApplication(app, source, force_names, mpy, chips) if app else None,
+        partition=AskedData.parse(data, unsafe=unsafe, chips=chips) if data else None,
         image_key=image_key,
         expires=expires,
         encryption=Asked(encrypt, encrypted, device_key) if encrypt or encrypted or device_key else None,
@@ -132,6 +144,8 @@ def _show_parts(done: "Published") -> None:
         display.done(f"{what}, application{of}: {programs[0]['files']} files, {programs[0]['size']} bytes packed")
         for line in done.lines:
             display.show(f"  {line}")
+    for target in targets.datas(done.targets)[:1]:
+        display.done(f"{what}, data for partition {target['partition']}: {target['size']} bytes")
 
 
 @verb(WORKSPACE, "attach-signature 1.1.0 1.1.0.sig")

@@ -157,9 +157,14 @@ def promote_release(*, workspace: Path, version: str, to: str, as_json: bool) ->
 
 def _part(target: dict[str, Any]) -> str:
     """What of a release it is, and for which chip."""
-    if "files" not in target:
+    from otactl.release import targets
+
+    if target["kind"] == targets.FIRMWARE:
         return str(target["chip"])
-    return f"application for {target['chip']}" if "chip" in target else "application"
+    what = "application"
+    if target["kind"] == targets.DATA:
+        what = f"data of partition {target['partition']}" + (", unsafe" if target.get("unsafe") else "")
+    return f"{what} for {target['chip']}" if "chip" in target else what
 
 
 def _unpacked(target: dict[str, Any]) -> str:

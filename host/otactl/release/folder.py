@@ -9,7 +9,7 @@ from otactl.errors import ReleaseError, UsageError
 from otactl.files import read_named
 from otactl.release import archive, ignored
 
-_SECRET = b"PRIVATE KEY-----"
+SECRET = b"PRIVATE KEY-----"
 
 
 def read(root: Path) -> dict[str, bytes]:
@@ -23,7 +23,7 @@ def read(root: Path) -> dict[str, bytes]:
     rules = ignored.of(root)
     found = dict(_walk(root, "", rules))
     for name, data in found.items():
-        if _SECRET in data and not rules.ask_for(name):
+        if SECRET in data and not rules.ask_for(name):
             raise ReleaseError(
                 f"{root / name} is a private key, and whoever can fetch the release can read it: leave it out by a line "
                 f"{name} in {ignored.FILE}, or take it all the same by !{name}"

@@ -1,4 +1,4 @@
-"""What a release is made of: firmware for chips, and an application, both checked, as boards get them."""
+"""What a release is made of: firmware for chips, an application, a data partition, all checked, as boards get them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,9 @@ from typing import Any
 
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import write_atomic
-from otactl.release import application, channels, encrypted, firmware, reads, targets
+from otactl.release import application, channels, data, encrypted, firmware, reads, targets
 from otactl.release.application import Application
+from otactl.release.data import Data
 from otactl.release.firmware import Firmware
 from otactl.workspace import device_key
 from otactl.workspace.workspace import SETTINGS, Workspace
@@ -23,18 +24,23 @@ class Parts:
     loaded: Sequence[Firmware]
     images: Sequence[encrypted.Encrypted]
     program: Application | None
+    data: Data | None
 
     def targets(self, version: str, build: str | None) -> list[dict[str, Any]]:
         """Of a release: firmware first."""
         found = [_target(one, hidden, version, build) for one, hidden in self._shown()]
-        return found + (self.program.targets(version, build) if self.program else [])
+        for part in (self.program, self.data):
+            found += part.targets(version, build) if part else []
+        return found
 
     def write(self, releases: Path, made: Sequence[dict[str, Any]]) -> None:
         """The files of the targets `made`."""
         for target, (one, hidden) in zip(made, self._shown(), strict=False):
             write_atomic(releases / target["url"], hidden.file if hidden else one.app)
         if self.program:
-            write_atomic(releases / made[-1]["url"], self.program.packed)
+            write_atomic(releases / targets.applications(made)[0]["url"], self.program.packed)
+        if self.data:
+            write_atomic(releases / targets.datas(made)[0]["url"], self.data.content)
 
     def notes(self, workspace: Workspace) -> list[str]:
         """What a person should know of them before boards get them."""
@@ -48,6 +54,10 @@ class Parts:
             found += self.program.notes
         if self.program and self.images:
             found.append("the application is not encrypted: whoever can fetch the release can read it")
+        if self.data:
+            found += self.data.notes(workspace)
+        if self.data and self.images:
+            found.append("the data is not encrypted: whoever can fetch the release can read it")
         return found + _of_encrypted(workspace, self.images) + _below(workspace, self.files, self.loaded)
 
     def _shown(self) -> list[tuple[Firmware, encrypted.Encrypted | None]]:
@@ -60,12 +70,15 @@ def load(
     files: Sequence[Path],
     app: application.Asked | None,
     *,
+    partition: data.Asked | None = None,
     image_key: Path | None = None,
     encryption: encrypted.Asked | None = None,
 ) -> Parts:
     """All that boards of this workspace would refuse is refused. Raises ReleaseError, UsageError, RigError."""
-    if not files and app is None:
-        raise UsageError("nothing to publish: name a firmware file, or the folder of an application with --app")
+    if not files and app is None and partition is None:
+        raise UsageError(
+            "nothing to publish: name a firmware file, the folder of an application with --app, or --data NAME=FILE"
+        )
     loaded = [firmware.for_agent(path, image_key) for path in files]
     chips = [one.chip for one in loaded]
     if len(set(chips)) < len(chips):
@@ -74,7 +87,8 @@ def load(
         _require_image_key(workspace, path, one)
     images = _encrypted(workspace, loaded, encryption)
     program = application.make(app, reads.known(workspace, loaded, app.mpy), chips) if app else None
-    return Parts(files, loaded, images, program)
+    held = data.make(partition, chips) if partition else None
+    return Parts(files, loaded, images, program, held)
 
 
 def _target(one: Firmware, hidden: encrypted.Encrypted | None, version: str, build: str | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import write_atomic
-from otactl.release import application, channels, encrypted, envelope, expiry, ledger, parts, pending
+from otactl.release import application, channels, data, encrypted, envelope, expiry, ledger, parts, pending
 from otactl.release.channels import RELEASE, current
 from otactl.release.sequence import MAX_INT, next_sequence, take_sequence
 from otactl.workspace import keyring, trust
@@ -44,6 +44,7 @@ def publish(
     security_version: int | None = None,
     sequence: int | None = None,
     app: application.Asked | None = None,
+    partition: data.Asked | None = None,
     image_key: Path | None = None,
     expires: str | None = None,
     encryption: encrypted.Asked | None = None,
@@ -51,7 +52,7 @@ def publish(
     payload_only: bool = False,
     more_keys: Sequence[Path] = (),
 ) -> Published:
-    """One target a file, each for another chip, and one of the folder `app`; `build` is a glob on sys.implementation._build;
+    """One target a file, each for another chip, one of the folder `app`, and one of the data `partition`; `build` is a glob on sys.implementation._build;
     `image_key` a PEM to sign the images themselves with; `expires` as expiry.asked(); `encryption` how boards get them
     encrypted. What is not encrypted does not come into releases/ then.
 
@@ -67,7 +68,7 @@ def publish(
         raise UsageError(f"build {build!r}: 1 to {_MOST_BUILD} characters")
     at = datetime.now(UTC)
     until = expiry.asked(expires, at) if expires else None
-    made_of = parts.load(workspace, files, app, image_key=image_key, encryption=encryption)
+    made_of = parts.load(workspace, files, app, partition=partition, image_key=image_key, encryption=encryption)
     keyring.require_may_sign(workspace, more_keys)
     needed = keyring.release_role(workspace).threshold
     signers = [] if payload_only else keyring.signers(workspace, more_keys, enough=not named)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-FIRMWARE, APPLICATION = "firmware", "application"
+FIRMWARE, APPLICATION, DATA = "firmware", "application", "data"
 Target = dict[str, Any]
 
 
@@ -17,8 +17,13 @@ def applications(targets: Iterable[Target]) -> list[Target]:
     return [target for target in targets if target["kind"] == APPLICATION]
 
 
+def datas(targets: Iterable[Target]) -> list[Target]:
+    """Those with the bytes of a data partition. Several differ in the chip alone."""
+    return [target for target in targets if target["kind"] == DATA]
+
+
 def parts(targets: Iterable[Target]) -> str:
-    """For a table: "esp32 esp32s3 app"."""
+    """For a table: "esp32 esp32s3 app data"."""
     every = list(targets)
     chips = [str(target["chip"]) for target in firmwares(every)]
-    return " ".join([*chips, *(["app"] if applications(every) else [])])
+    return " ".join([*chips, *(["app"] if applications(every) else []), *(["data"] if datas(every) else [])])

@@ -1,0 +1,173 @@
+"""Data partitions over the air: what a release may write, and what lies there at each moment, judged by what is in flash."""
+
+import re
+from binascii import crc32
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rig as rigs
+from otactl.release.data import Asked
+from otactl.workspace.workspace import Workspace
+from rig import NEW, OLD, Rig, boots, slot_bytes, started, touched
+from vboard.board import Board
+from vboard.flash.otadata import State
+from vboard.flash.table import Table
+
+KIB = 1024
+TABLE = Table.from_csv("""
+    nvs,      data, nvs,   0x9000, 0x4000
+    otadata,  data, ota,   0xd000, 0x2000
+    phy_init, data, phy,   0xf000, 0x1000
+    ota_0,    app,  ota_0, ,       0x40000
+    ota_1,    app,  ota_1, ,       0x40000
+    model,    data, 0x40,  ,       0x30000
+    little,   data, 0x40,  ,       0x1000
+    other,    data, 0x40,  ,       0x1000
+""")  # a slot has 160 KiB behind an image
+NAMES = ["model", "little", "gone", "nvs", "otadata", "phy_init", "ota_0", "ota_1", "vfs"]
+FIRST, SECOND = bytes(range(256)) * 100, bytes(range(255, -1, -1)) * 90 + b"end"
+SEEN = 20480  # bytes of it that the program reads
+APP = f"""
+import binascii
+from esp32 import Partition
+buf = bytearray({SEEN})
+Partition.find(Partition.TYPE_DATA, label="model")[0].readblocks(0, buf)
+print("app: sees", binascii.crc32(buf))
+"""
+TRIAL = {**rigs.TRIAL, "settle_s": 1, "checks": []}
+
+
+@pytest.fixture(scope="module")
+def flash(tmp_path_factory: pytest.TempPathFactory, place: Workspace) -> Path:
+    """Of a board that allows more than it ever may, with FIRST in `model`."""
+    folder = tmp_path_factory.mktemp("data")
+    path = rigs.make_template(folder / "board", place, layout=TABLE)
+    with Board(folder / "board") as board:
+        board.power_on()
+        board.wait_text("ota: ", 20)
+        rigs.configure(board, data=NAMES, trial=TRIAL)
+        with rigs.repl(board) as link:
+            link.put("/app.py", APP.encode())
+        board.power_off()
+        row = board.table.find("model")
+        assert row
+        board.flash.program(row.offset, FIRST, actor="host")
+    return path
+
+
+@pytest.fixture
+def board(rig: Rig, flash: Path) -> Board:
+    return started(rig.board(flash=flash))
+
+
+def publish(rig: Rig, version: str, data: bytes, firmware: bytes | None = NEW, *, unsafe: bool = False) -> None:
+    file, image = rig.root / "data.bin", rig.root / f"{version}.bin"
+    file.write_bytes(data)
+    image.write_bytes(firmware or b"")
+    rigs.publish.publish(rig.workspace, [image] if firmware else [], version, partition=Asked("model", file, unsafe))
+
+
+def holds(board: Board, data: bytes) -> bool:
+    return slot_bytes(board, "model", len(data)) == data
+
+
+def test_data_stays_until_the_release_is_confirmed_and_is_there_before_the_program_runs_again(
+    rig: Rig, board: Board
+) -> None:
+    publish(rig, "1.1.0", SECOND)
+    board.reset()
+    board.wait_text("ota: up-to-date 1.1.0", 60)
+    board.wait_text(f"app: sees {crc32(SECOND[:SEEN])}", 20)
+    assert boots(board) == ("ota_1", State.VALID)
+    assert holds(board, SECOND)
+    on_trial = board.text[board.text.index("ota: trial 1.1.0") : board.text.index("ota: confirmed 1.1.0")]
+    assert f"app: sees {crc32(FIRST[:SEEN])}" in on_trial
+    assert len(set(re.findall(r"app: sees (\d+)", board.text))) == 2
+    before = len(board.flash.trace)
+    publish(rig, "1.2.0", SECOND, None)  # nothing of it is new
+    assert rigs.update_code(board) == "up-to-date"
+    assert not touched(board, "model", before)
+
+
+def test_failed_trial_leaves_the_data_of_before(rig: Rig, board: Board) -> None:
+    rigs.configure(board, trial={**TRIAL, "checks": [{"check": "call", "function": "nowhere:f"}]})
+    before = len(board.flash.trace)
+    publish(rig, "1.1.0", SECOND, None)
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ota: rolled-back 1.1.0 check-call", 60, since=seen)
+    board.wait_text("app: sees", 20, since=board.text.rindex("ota: rolled-back"))
+    assert boots(board) == ("ota_0", State.VALID)
+    assert holds(board, FIRST) and not touched(board, "model", before)
+
+
+def test_staged_data_that_is_spoilt_is_not_copied(rig: Rig, board: Board) -> None:
+    publish(rig, "1.1.0", SECOND)
+    board.reset()
+    board.wait_text("ota: trial 1.1.0", 60)
+    row = board.table.find("ota_1")
+    assert row
+    board.flash.program(row.offset + len(NEW) + 10, b"\0" * 20, actor="host")
+    board.wait_text("ota: error hash-mismatch", 60)
+    board.wait_text("ota: up-to-date 1.1.0", 40)
+    assert holds(board, FIRST)
+    assert rigs.status(board)["job"]["reason"] == "hash-mismatch"
+
+
+def test_what_has_no_room_beside_the_image_is_written_in_place_where_the_release_says_so(
+    rig: Rig, board: Board
+) -> None:
+    large = bytes(range(251)) * 760  # 186 KiB
+    publish(rig, "1.1.0", large)
+    before = len(board.flash.trace)
+    assert rigs.update_code(board) == "data-room"
+    assert not touched(board, "ota_1", before) and holds(board, FIRST)
+    publish(rig, "1.2.0", large, unsafe=True)
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ota: up-to-date 1.2.0", 60, since=seen)
+    assert holds(board, large) and boots(board) == ("ota_1", State.VALID)
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "nvs": ({"partition": "nvs"}, "partition"),
+    "otadata": ({"partition": "otadata"}, "partition"),
+    "phy_init": ({"partition": "phy_init"}, "partition"),
+    "the slot that runs": ({"partition": "ota_0"}, "partition"),
+    "the other slot": ({"partition": "ota_1"}, "partition"),
+    "where the files are": ({"partition": "vfs"}, "partition"),
+    "one that is not there": ({"partition": "gone"}, "partition"),
+    "one that the configuration does not name": ({"partition": "other"}, "partition"),
+    "no name": ({"partition": None}, "partition"),
+    "a list": ({"partition": ["model"]}, "partition"),
+    "one that is too small": ({"partition": "little", "size": 4097}, "data-size"),
+    "no room to stage it": ({"size": 161 * KIB}, "data-room"),
+    "two of them": ({}, "bad-release"),
+}
+
+
+def test_refusals_come_before_anything_is_erased(rig: Rig, board: Board) -> None:
+    before = len(board.flash.trace)
+    for name, (changes, code) in REFUSED.items():
+        one = {
+            "kind": "data",
+            "partition": "model",
+            "url": "x",
+            "size": 5,
+            "sha256": sha256(b"x").hexdigest(),
+        } | changes
+        firmware = rig.forge()["targets"][0]
+        rig.forge(targets=[firmware, one, one] if name == "two of them" else [firmware, one])
+        assert rigs.update_code(board) == code, name
+    for label in ("ota_1", "model", "little", "other", "phy_init", "otadata"):
+        assert not touched(board, label, before), label
+    assert slot_bytes(board, "ota_0", len(OLD)) == OLD
+
+
+def test_board_that_is_not_configured_for_it_takes_no_release_with_data(rig: Rig) -> None:
+    board = started(rig.board())
+    assert "install/data.py" not in rigs.agent.sources(rigs.CONFIG)
+    publish(rig, "1.1.0", SECOND)
+    assert rigs.update_code(board) == "unknown-kind"
