@@ -14,8 +14,6 @@ from .boot import record, slots
 from .console import say
 from .errors import OtaError, coded, require
 
-_PLENTY = const(300000)  # free heap at which a 64 KiB block, which erases faster, is no burden
-_LARGE = const(65536)
 _HOUR_MS = const(3600000)
 _LONGEST_MS = 24 * _HOUR_MS
 _WASTED = (
@@ -176,12 +174,7 @@ def _update(tries: "int | None"):
 
 
 def _block() -> bytearray:
-    """What blocks of an image pass through."""
-    if gc.mem_free() > _PLENTY:
-        try:
-            return bytearray(_LARGE)
-        except MemoryError:  # free, but in fragments
-            pass
+    """What an image passes through."""
     return bytearray(slots.SECTOR)
 
 

@@ -122,12 +122,13 @@ def careless():
 boot.start = careless
 """
 NOTES_THE_OFFSET_BEFORE_IT_WRITES = """
-from ota.boot import slots, record
-write = slots.Slots.write
-def ahead(self, block, buf):
-    record.load().progress(block * 4096 + len(buf))
-    write(self, block, buf)
-slots.Slots.write = ahead
+from ota.boot import record
+from ota.install import sectors
+write = sectors.Sectors.write
+def ahead(self, at, view):
+    record.load().progress(at + len(view))
+    write(self, at, view)
+sectors.Sectors.write = ahead
 """
 TRUSTS_WHAT_IS_IN_FLASH = """
 from ota.boot import slots

@@ -1,6 +1,7 @@
 """`esp32` as the port's C module offers it: Partition and NVS. Their rules live in vboard/chip/idf.py and vboard/flash/nvs.py."""
 
 from _vb_link import (
+    FROM_NOWHERE,
     GET_BLOB,
     IOCTL,
     READ,
@@ -14,6 +15,7 @@ from _vb_link import (
     read_flash,
     request,
 )
+from uctypes import addressof
 
 
 def _writable(buf):
@@ -51,11 +53,12 @@ class Partition:
         else:
             request(READ, 0, self.__row, at, self.__bs, b"", b"", _writable(buf))
 
-    def writeblocks(self, n, buf, offset=-1):
-        if offset < 0:
-            request(WRITE, 1, self.__row, n * self.__bs, self.__bs, b"", buf, None)
+    def writeblocks(self, n, buf, offset=None):
+        at, erases = n * self.__bs + (offset or 0), offset is None
+        if len(buf) and not addressof(buf):  # what IDF refuses, once the erase is done
+            request(WRITE, erases | FROM_NOWHERE, self.__row, at, self.__bs, b"", b"", buf)
         else:
-            request(WRITE, 0, self.__row, n * self.__bs + offset, self.__bs, b"", buf, None)
+            request(WRITE, erases, self.__row, at, self.__bs, b"", buf, None)
 
     def ioctl(self, cmd, arg=0):
         if cmd in (1, 2, 3):
