@@ -167,15 +167,10 @@ def status() -> dict:
 
 def _update(tries: "int | None"):
     gc.collect()
-    block = _block()  # before anything else: where the heap is whole
+    block = bytearray(slots.SECTOR)  # before anything else: where the heap is whole
     from .install import update  # a board on trial, or one that only confirms, never needs it
 
     return update.Update(tries, block)
-
-
-def _block() -> bytearray:
-    """What an image passes through."""
-    return bytearray(slots.SECTOR)
 
 
 def _driven(tries: "int | None", progress):

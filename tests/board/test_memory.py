@@ -14,7 +14,7 @@ import gc, json
 from ota import agent, steps
 from ota.install import job, pipeline, source, update
 agent.check()  # names that a look leaves behind are there for good
-block = agent._block()
+block = bytearray(4096)
 gc.collect()
 base = gc.mem_alloc() - len(block)
 most = {"download": 0, "verify": 0}
@@ -28,7 +28,7 @@ LOCKED = """
 import gc, micropython
 from ota import agent
 from ota.install import update
-steps = update.Update(None, agent._block()).steps()
+steps = update.Update(None, bytearray(4096)).steps()
 def go(phase, until):
     while True:
         step = next(steps)

@@ -34,7 +34,9 @@ class Firmware:
         yield from slots.read_slot(self._slot, kept.offset, view, self._hash)
         self.offset = at = kept.offset
         # Notes are made every _JOURNAL bytes: power went before the next. Without one it may have been anywhere.
-        self._sectors = Sectors(self._slot, self.size, at, (at + _JOURNAL if at else self.size) if self._torn else 0)
+        mended = (at + _JOURNAL if at else self.size) if self._torn else 0
+        self._sectors = Sectors(self._slot, self.size, view, at, mended)
+        self.wear = self._sectors.wear  # what the slot took of it, as Sectors says
 
     def rewind(self) -> None:
         """Begin again: the bytes that come are not the rest of what is in flash."""
@@ -58,7 +60,7 @@ class Firmware:
         self._hash.update(view if n == SECTOR else view[:n])
         for i in range(n, SECTOR):
             view[i] = 0xFF
-        self._sectors.write(self.offset, view)
+        self._sectors.write(self.offset)
         self.offset += n
         self._record.offset = self.offset
         if self.offset % _JOURNAL == 0 or self.offset == self.size:
@@ -71,10 +73,6 @@ class Firmware:
     def commit(self, view: memoryview):
         """Read back and switch (P3): a generator of the bytes read. Raises OtaError unconfirmed, read-back, set-boot."""
         yield from self._slots.switch(self._slot, self.size, self.sha256, view)
-
-    def wear(self) -> "list[int]":
-        """What the slot took of it: sectors left as they were, sectors erased, blocks of 64 KiB erased."""
-        return self._sectors.wear
 
     def close(self) -> None:
         pass

@@ -93,9 +93,8 @@ class Job:
         firmware = parts[0][1]
         if self._demand:
             yield from self._demand.verify(self._slots.next, firmware.size, firmware.sha256, view)
-        job["phase"], job["mark"], job["wear"] = "ready", firmware.mark(), firmware.wear()
-        if any(job["wear"]):
-            say("wear", job["wear"][0], "sectors kept,", job["wear"][1], "erased,", job["wear"][2], "blocks erased")
+        job["phase"], job["mark"], job["wear"] = "ready", firmware.mark(), firmware.wear
+        say("wear", *firmware.wear)
         job["switches"] += 1
         kept.save("job")
         for pair in reversed(parts):  # the slot last: with it comes the switch
