@@ -34,7 +34,7 @@ class Firmware:
         yield from slots.read_slot(self._slot, kept.offset, view, self._hash)
         self.offset = at = kept.offset
         # Notes are made every _JOURNAL bytes: power went before the next. Without one it may have been anywhere.
-        mended = (at + _JOURNAL if at else self.size) if self._torn else 0
+        mended = self._torn and (at + _JOURNAL if at else self.size)
         self._sectors = Sectors(self._slot, self.size, view, at, mended)
         self.wear = self._sectors.wear  # what the slot took of it, as Sectors says
 

@@ -13,7 +13,8 @@ from ..errors import OtaError
 
 _BLOCK = const(65536)
 _PIECE = const(512)  # bytes that are compared at a time
-_REFUSED = const(-258)  # ESP_ERR_INVALID_ARG
+_VERSION = const(48)  # where it is in an app image, with 32 bytes (esp_app_desc.h)
+_TO = const(80)
 # Sectors of one block that had to change, from which on the next is erased as a whole: 150 ms and 16 programs of 8 ms
 # against 53 ms for each sector that changes.
 _MANY = const(6)
@@ -35,16 +36,18 @@ class Sectors:
 
     def write(self, at: int) -> None:
         """Have the view in the sector at byte `at`. Sectors come one after the other. Raises OtaError flash-write."""
-        slot, many = self._slot, False
+        slot, before = self._slot, 0
         if at % _BLOCK == 0:
-            many = self._changed >= _MANY and at + _BLOCK <= self._size
+            before = self._changed
             self._changed = self._erased = 0
         try:
             if at >= self._erased:
                 if not self._torn <= at < self._mended and self._holds(at):
                     self.wear[0] += 1
                     return
-                if many:
+                if not at and self._piece[_VERSION:_TO] != self._view[_VERSION:_TO]:
+                    before = _MANY  # no build of the same source: all of it moves
+                if before >= _MANY and self._size - at >= _MANY * SECTOR:
                     self._erase(at)
             self._changed += 1
             if at < self._erased:
@@ -64,12 +67,11 @@ class Sectors:
         return True
 
     def _erase(self, at: int) -> None:
-        # The block at `at`. Where that does not take, its sectors are erased one by one.
+        # The block at `at`. Where that does not take, as a slot ends within it, its sectors are erased one by one.
         try:
             self._slot.writeblocks(at // SECTOR, bytearray_at(0, _BLOCK))
-        except OSError as e:
-            if e.args[0] != _REFUSED:
-                raise
+        except OSError:  # what comes after the erase: ESP_ERR_INVALID_ARG
+            pass
         self._slot.readblocks(0, self._piece, at)
         if min(self._piece) == 0xFF:
             self._erased = at + _BLOCK

@@ -62,7 +62,7 @@ class Link:
             return 0, soc.storage.read(soc.rows(row), x, wanted)
         if op == _WRITE:
             if flag & _FROM_NOWHERE:
-                soc.storage.write_from_nowhere(soc.rows(row), x, wanted, erases=bool(flag & 1))
+                soc.app.write_from_nowhere(soc.rows(row), x, wanted, erases=bool(flag & 1))
             write = soc.storage.write_blocks if flag else soc.storage.program
             write(soc.rows(row), x, data, *([y] if flag else []))
             return 0, b""
