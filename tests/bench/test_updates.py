@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from rig import Rig
+from rig import Rig, image
 
 from bench import page
 from bench.cases import CASES, Images
@@ -17,6 +17,7 @@ FIRMWARE = ROOT.parent / "shared" / "firmware"
 
 def test_updates_beside_a_plain_one(rig: Rig, templates: Callable[..., Path]) -> None:
     images, template = Images(FIRMWARE), templates(chip=CHIP)
+    rig.publish("1.0.1", image(1, CHIP))  # what the boards run
     measured = [measure(rig, rig.board(flash=template, chip=CHIP), case, images) for case in CASES]
     print("\n" + page.text(measured))
     (ROOT / "results").mkdir(exist_ok=True)
