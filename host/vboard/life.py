@@ -172,7 +172,7 @@ class Life(Wired):
         soc.friendly = not raw
         process = Process.start(self.settings.heap_kib, self.flash.path, port=self.chip.port)
         self._process = process
-        self._link = Link(process.wire, soc)
+        self._link = Link(process.wire, soc, process.interrupt)
         typed = ringed(process.type, process.unread) if self.settings.baud else process.type
         self._console = Console(soc.firmware.banner, raw, typed, process.interrupt)
         soc.on_boot = self._console.release

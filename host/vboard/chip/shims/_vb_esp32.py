@@ -1,5 +1,6 @@
 """`esp32` as the port's C module offers it: Partition and NVS. Their rules live in vboard/chip/idf.py and vboard/flash/nvs.py."""
 
+import micropython
 from _vb_link import (
     FROM_NOWHERE,
     GET_BLOB,
@@ -10,6 +11,7 @@ from _vb_link import (
     WRITE,
     Missing,
     call,
+    in_c,
     missing,
     program_holds,
     read_flash,
@@ -46,21 +48,34 @@ class Partition:
     def info(self):
         return self.__info
 
+    # So small that the VM keeps their frames on its stack: larger ones are on the heap, and garbage is collected for them.
     def readblocks(self, n, buf, offset=0):
+        micropython.heap_lock()
+        return in_c(Partition.__read, self, n, buf, offset)
+
+    def writeblocks(self, n, buf, offset=None):
+        micropython.heap_lock()
+        return in_c(Partition.__write, self, n, buf, offset)
+
+    def ioctl(self, cmd, arg=0):
+        micropython.heap_lock()
+        return in_c(Partition.__ioctl, self, cmd, arg, 0)
+
+    def __read(self, n, buf, offset):
         at = n * self.__bs + offset
         if 0 <= at and at + len(buf) <= self.__info[3]:
             read_flash(self.__info[2] + at, _writable(buf))
         else:
             request(READ, 0, self.__row, at, self.__bs, b"", b"", _writable(buf))
 
-    def writeblocks(self, n, buf, offset=None):
+    def __write(self, n, buf, offset):
         at, erases = n * self.__bs + (offset or 0), offset is None
         if len(buf) and not addressof(buf):  # what IDF refuses, once the erase is done
             request(WRITE, erases | FROM_NOWHERE, self.__row, at, self.__bs, b"", b"", buf)
         else:
             request(WRITE, erases, self.__row, at, self.__bs, b"", buf, None)
 
-    def ioctl(self, cmd, arg=0):
+    def __ioctl(self, cmd, arg, _):
         if cmd in (1, 2, 3):
             return 0
         if cmd == 4:

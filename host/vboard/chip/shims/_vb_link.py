@@ -8,11 +8,13 @@ one JSON call.
 
 On the chip such a call is C: neither Ctrl-C nor a timer's callback comes in between. Here the VM may do either at a
 jump or in a blocking read. So a request goes out in a straight line; callbacks wait while `busy()`; and what is left
-of an exchange that Ctrl-C broke off is thrown away before the next.
+of an exchange that Ctrl-C broke off is thrown away before the next. A file system calls for its blocks in the middle of
+littlefs, which an exception must not leave, and which a file that is collected must not be closed in: see `in_c`.
 """
 
 import gc
 import json
+import micropython
 import select
 import struct
 import time
@@ -27,6 +29,8 @@ _raises = {"OSError": OSError, "ValueError": ValueError, "TypeError": TypeError}
 _busy = False
 _read_kib_us = 0
 _stale = False
+_in_c = False
+_CTRL_C = struct.pack("<BBHiiII", 8, 0, 0, 0, 0, 0, 0)
 
 READ = const(1)
 WRITE = const(2)
@@ -86,11 +90,36 @@ def request(op, flag, row, x, y, key, data, into):
 
 def _raise(length):
     global _stale
+    if _in_c:
+        micropython.heap_unlock()
     buf = bytearray(length)
     _fill(buf, length)
     _stale = False
     kind, args = json.loads(buf)
-    raise _raises[kind](*args)
+    error = _raises[kind](*args)
+    if _in_c:
+        micropython.heap_lock()
+    raise error
+
+
+def in_c(work, one, two, three, four):
+    """What `work` gives; the heap, which the caller has locked, is unlocked in the end.
+
+    A Ctrl-C that comes meanwhile is asked for once more, for when the VM has gone on.
+    """
+    global _in_c
+    _in_c, again = True, False
+    try:
+        while True:
+            try:
+                return work(one, two, three, four)
+            except KeyboardInterrupt:
+                again = True
+    finally:
+        _in_c = False
+        micropython.heap_unlock()
+        if again:
+            _wire.write(_CTRL_C)  # nothing is answered: it would come while the answer is waited for
 
 
 def reads_take(kib_us):
