@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 import rig as rigs
-from rig import NEW, Rig, boots, image, slot_bytes, started, status, touched
+from rig import NEW, Rig, boots, slot_bytes, started, status, touched
 from vboard.board import Board
 from vboard.chip.idf import IdfError
 from vboard.flash.otadata import State
@@ -103,12 +103,14 @@ def test_block_whose_erase_does_not_take_goes_sector_by_sector(rig: Rig, monkeyp
 
 def test_image_that_the_slot_holds_already_costs_no_erase(rig: Rig) -> None:
     board = started(rig.board())
-    for version, data in (("1.1.0", NEW), ("1.2.0", image(3)), ("1.3.0", NEW)):
-        rig.publish(version, data)
-        begun, seen = len(board.flash.trace), len(board.text)
-        board.reset()
-        board.wait_text(f"ota: up-to-date {version}", 40, since=seen)
+    slot = board.table.find("ota_1")
+    assert slot
+    board.flash.force(slot.offset, NEW)
+    rig.publish("1.1.0", NEW)
+    begun, seen = len(board.flash.trace), len(board.text)
+    board.reset()
+    board.wait_text("ota: up-to-date 1.1.0", 40, since=seen)
     assert boots(board) == ("ota_1", State.VALID)
     assert not touched(board, "ota_1", since=begun)
     assert status(board)["job"]["wear"] == [len(NEW) // SECTOR + 1, 0, 0]
-    assert [t.path for t in rig.transfers if t.path.endswith(".bin")][-1] == "1.3.0/esp32.bin"
+    assert [t.path for t in rig.transfers if t.path.endswith(".bin")] == ["1.1.0/esp32.bin"]
