@@ -27,6 +27,7 @@ from otactl.workspace.create import create
 from otactl.workspace.workspace import Workspace
 from vboard.board import Board
 from vboard.flash import images
+from vboard.flash.appimage import measure
 from vboard.flash.nvs import Nvs, NvsError
 from vboard.flash.otadata import Entry, State, active, read_entries, slot_of
 from vboard.link.wlan import Network
@@ -64,6 +65,16 @@ for size in (1000, 200, 32):
 def image(seed: int, chip: str = "esp32", size: int = SIZE, **behaviour: Any) -> bytes:
     """A small sound app image; `behaviour` is what its firmware does on the virtual board."""
     return images.with_behaviour(images.build_app(chip, size=size, seed=seed), **behaviour)
+
+
+def rebuilt(data: bytes, *sectors: int) -> bytes:
+    """The same app image with two bytes changed in each of these sectors, as sound: its checksum holds, its hash is made anew."""
+    end = measure(data) - 32
+    body = bytearray(data[:end])
+    for sector in sectors:
+        for at in (1000, 3000):  # the same bits in both: the checksum is what all bytes come to by XOR
+            body[sector * 4096 + at] ^= 0x55
+    return bytes(body) + sha256(body).digest() + data[end + 32 :]
 
 
 OLD = image(1)

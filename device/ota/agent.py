@@ -14,8 +14,6 @@ from .boot import record, slots
 from .console import say
 from .errors import OtaError, coded, require
 
-_PLENTY = const(300000)  # free heap at which a 64 KiB block, which erases faster, is no burden
-_LARGE = const(65536)
 _HOUR_MS = const(3600000)
 _LONGEST_MS = 24 * _HOUR_MS
 _WASTED = (
@@ -169,20 +167,10 @@ def status() -> dict:
 
 def _update(tries: "int | None"):
     gc.collect()
-    block = _block()  # before anything else: where the heap is whole
+    block = bytearray(slots.SECTOR)  # before anything else: where the heap is whole
     from .install import update  # a board on trial, or one that only confirms, never needs it
 
     return update.Update(tries, block)
-
-
-def _block() -> bytearray:
-    """What blocks of an image pass through."""
-    if gc.mem_free() > _PLENTY:
-        try:
-            return bytearray(_LARGE)
-        except MemoryError:  # free, but in fragments
-            pass
-    return bytearray(slots.SECTOR)
 
 
 def _driven(tries: "int | None", progress):

@@ -15,24 +15,6 @@ from rig import Rig, image, started
 SIZE = 1 << 20
 
 
-def test_flash_time_of_large_blocks(rig: Rig) -> None:
-    """What a chip's flash would be busy for, with 4 KiB and with 64 KiB blocks (datasheet times)."""
-    busy = {}
-    for heap_kib in (160, 600):
-        board = started(rig.board(heap_kib=heap_kib))
-        rig.publish(f"2.0.{heap_kib}", image(9, size=SIZE))
-        before, writes = board.flash.busy_us, len(board.flash.trace)
-        seen = len(board.text)
-        board.reset()
-        board.wait_text("ota: switch", 60, since=seen)
-        busy[heap_kib] = board.flash.busy_us - before
-        nvs = sum(op.actor == "nvs" for op in board.flash.trace[writes:])
-        erased = sum(op.actor == "nvs" and op.kind == "erase" for op in board.flash.trace[writes:])
-        print(f"\n{heap_kib} KiB heap: flash busy {busy[heap_kib] / 1e6:.1f} s for 1 MiB, {nvs} NVS operations, "
-              f"{erased} of them erases")  # fmt: skip
-    print(f"64 KiB blocks need {busy[600] / busy[160]:.2f} of the flash time of 4 KiB blocks")
-
-
 def test_price_of_the_signature(rig: Rig) -> None:
     """RSA-3072 verification in pure Python against hashing 1 MiB, both in the same VM."""
     board = started(rig.board())

@@ -122,12 +122,13 @@ def careless():
 boot.start = careless
 """
 NOTES_THE_OFFSET_BEFORE_IT_WRITES = """
-from ota.boot import slots, record
-write = slots.Slots.write
-def ahead(self, block, buf):
-    record.load().progress(block * 4096 + len(buf))
-    write(self, block, buf)
-slots.Slots.write = ahead
+from ota.boot import record
+from ota.install import sectors
+write = sectors.Sectors.write
+def ahead(self, at):
+    record.load().progress(at + 4096)
+    write(self, at)
+sectors.Sectors.write = ahead
 """
 TRUSTS_WHAT_IS_IN_FLASH = """
 from ota.boot import slots
@@ -141,6 +142,13 @@ def begin():
     kept.begin(kept.release_in(found.running), found.next, found.running, "ready", rollback=True)
     found.set_boot(found.next)
 rollback.begin = begin
+"""
+COMPARES_THE_FIRST_BYTES_ALONE = """
+from ota.install import sectors
+def holds(self, at):
+    self._slot.readblocks(0, self._piece, at)
+    return self._piece == self._parts[0]
+sectors.Sectors._holds = holds
 """
 LEAVES_THE_FILES_OF_BEFORE = """
 from ota.install import application
@@ -176,6 +184,7 @@ install.let_go = lambda *names: None
             ("notes the offset before it writes", NOTES_THE_OFFSET_BEFORE_IT_WRITES, "first", "ends on 1.0.0"),
             ("does not read back", TRUSTS_WHAT_IS_IN_FLASH, "weak", "P3: otadata names ota_1"),
             ("forgets the record of a factory app", FORGETS_THE_RECORD, "factory-failing", "it never settles"),
+            ("compares the first bytes alone", COMPARES_THE_FIRST_BYTES_ALONE, "rebuild", "ends on 1.1.0"),
             ("leaves the files of before", LEAVES_THE_FILES_OF_BEFORE, "both", "P3: otadata names ota_0"),
             ("forgets the application", FORGETS_THE_APPLICATION, "application", "P3: otadata names ota_0"),
             ("rolls back to the next slot", ROLLS_BACK_TO_THE_NEXT_SLOT, "three-rollback-past", "ota_2 boots with"),

@@ -203,13 +203,13 @@ def on_trial(event: Event) -> None:
 
 
 STOPPED_IN_A_WRITE = """
-from ota.boot import slots
-_write = slots.Slots.write
-def _stopped(self, block, buf):
-    _write(self, block, buf)
-    if block * 4096 >= 150000:
+from ota.install import sectors
+_write = sectors.Sectors.write
+def _stopped(self, at):
+    _write(self, at)
+    if at >= 150000:
         raise KeyboardInterrupt
-slots.Slots.write = _stopped
+sectors.Sectors.write = _stopped
 """
 
 

@@ -38,7 +38,7 @@ AGENTS: dict[str, tuple[Change, ...]] = {
         Change(
             "install/pipeline.py",
             "            target.accept(",
-            "            target._slots.write(0, view[:want])\n            target.accept(",
+            "            target._slot.writeblocks(0, view[:want])\n            target.accept(",
         ),
     ),
     "begins each download anew": (

@@ -189,6 +189,8 @@ def refetched(scenario: Scenario, run: Run) -> int:
             there = 0
             while there < len(image) and _same(run.start, slot.offset + there, image, there):
                 there += SECTOR
+            while there and _same(scenario.start, slot.offset + there - SECTOR, image, there - SECTOR):
+                there -= SECTOR  # it lay there before the update came to it
             if 0 < there < len(image):  # a prefix: it is being written
                 most = max(most, there - run.fetched[0][0])
     return most

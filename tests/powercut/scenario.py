@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from otactl.workspace.workspace import Workspace
-from rig import image
+from rig import image, rebuilt
 from vboard.flash.nor import Flash, Operation
 from vboard.flash.table import Row, Table
 
@@ -18,6 +18,8 @@ IMAGES = {
 }
 IMAGES["2.0.0"] = IMAGES["2.1.0"] = image(6, size=SIZE, build="GOOD")  # with applications: program.TREES
 IMAGES["2.2.0"] = image(7, size=SIZE, build="GOOD")
+# 1.0.0 built anew: 25 of its sectors are as they were
+IMAGES["1.0.1"] = rebuilt(IMAGES["1.0.0"], 1, 2, 3, 4, 5, 6, *range(16, 22), 33)
 # A byte after what ROM and IDF check of an image: only the signed SHA-256 covers it.
 WEAK_CELL = len(IMAGES["1.1.0"]) - 3
 

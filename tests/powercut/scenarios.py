@@ -118,6 +118,8 @@ CASES = (
          "the first update of a board, from ota_0 to ota_1; its self-test passes"),
     Case("again",               OTA,     crowded, "1.0.0 1.1.0",       "1.2.0", "ota_0", "1.1.0", "1.2.0", "ota_0",
          "the next update, back to ota_0, with an NVS so full that a page of it is reclaimed on the way"),
+    Case("rebuild",             OTA,     rested,  "1.0.0 1.1.0",       "1.0.1", "ota_0", "1.1.0", "1.0.1", "ota_0",
+         "the next update, which changes a third of what its slot holds: of one block sectors, one block as a whole"),
     Case("failing",             OTA,     rested,  "1.0.0",             "6.6.6", "ota_1", "6.6.6", "1.0.0", "ota_0",
          "a release whose self-test fails: the board goes back and does not try it again",
          failed=((2,),)),

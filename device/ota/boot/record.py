@@ -20,6 +20,7 @@ _NO_JOB = {
     "back": None,  # the slot that a failed trial went back to by hand
     "etag": None,  # of the file that the bytes in flash came from
     "switches": 0, "restarts": 0,  # tries of set_boot(); soft resets of a trial
+    "wear": None,  # of the slot, as install/sectors.py counts it
     "spoiled": 0,  # times that flash did not hold what was written of this image
     "reason": None, "detail": None, "told": True, "remember": False,
 }  # fmt: skip

@@ -65,13 +65,6 @@ class Slots:
         """P2: while the running image is on trial, the slot it came from is the only way back."""
         require(not (unsure or self.on_trial()), "unconfirmed", self.label)
 
-    def write(self, block: int, buf: "bytearray | memoryview") -> None:
-        """Erase and write sectors of the next slot. Allocates nothing. Raises OtaError flash-write."""
-        try:
-            self.next.writeblocks(block, buf)  # type: ignore[arg-type]
-        except OSError as e:
-            raise OtaError("flash-write", e.args[0])
-
     def switch(self, slot, size: int, sha256: str, buf: memoryview):
         """Make `slot` the one to boot: a generator of the bytes read back so far. P3: its first `size` bytes are held
         against `sha256` (hex) first. Raises OtaError unconfirmed, read-back, set-boot."""

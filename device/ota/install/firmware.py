@@ -6,20 +6,23 @@ import hashlib
 from ..boot import record, slots
 from ..errors import clean, require
 from ..release import image
+from .sectors import Sectors
 
 _JOURNAL = 65536  # bytes between two notes of the offset: the most that is fetched twice
 SECTOR = slots.SECTOR
 
 
 class Firmware:
-    """`size` (bytes) and `sha256` (hex) are the signed ones. `view`: a memoryview of whole sectors to work with."""
+    """`size` (bytes) and `sha256` (hex) are the signed ones; `torn`: power may have gone while the slot was written. `view`: a
+    memoryview of one sector to work with."""
 
-    def __init__(self, found: slots.Slots, kept: record.Record, size: int, sha256: str) -> None:
+    def __init__(self, found: slots.Slots, kept: record.Record, size: int, sha256: str, torn: bool) -> None:
         self._slots, self._record, self._slot = found, kept, found.next
         self.size, self.sha256 = size, sha256
         self.offset = 0  # bytes that are in flash, and hashed
         self.etag = kept.job["etag"]  # of the file that they are from
         self._hash = hashlib.sha256()
+        self._torn = torn
 
     def prepare(self, view: memoryview):
         """What an earlier run left in flash is hashed again: a damaged prefix cannot get through. A generator of the bytes
@@ -29,7 +32,11 @@ class Firmware:
             kept.offset -= kept.offset % SECTOR
         self._hash = hashlib.sha256()
         yield from slots.read_slot(self._slot, kept.offset, view, self._hash)
-        self.offset = kept.offset
+        self.offset = at = kept.offset
+        # Notes are made every _JOURNAL bytes: power went before the next. Without one it may have been anywhere.
+        mended = self._torn and (at + _JOURNAL if at else self.size)
+        self._sectors = Sectors(self._slot, self.size, view, at, mended)
+        self.wear = self._sectors.wear  # what the slot took of it, as Sectors says
 
     def rewind(self) -> None:
         """Begin again: the bytes that come are not the rest of what is in flash."""
@@ -48,13 +55,12 @@ class Firmware:
         self._record.forget(self.describe())  # not before: a server that has no image takes no rollback from a board
 
     def write(self, view: memoryview, n: int) -> None:
-        """The next `n` bytes, the first of `view`; the rest of their last sector is filled up. Allocates nothing for whole
-        sectors. Raises OtaError flash-write, record."""
-        whole = -(-n // SECTOR) * SECTOR
-        self._hash.update(view if n == len(view) else view[:n])
-        for i in range(n, whole):
+        """The next `n` bytes, the first of `view`; the rest of the sector is filled up. Allocates nothing for a whole one.
+        Raises OtaError flash-write, record."""
+        self._hash.update(view if n == SECTOR else view[:n])
+        for i in range(n, SECTOR):
             view[i] = 0xFF
-        self._slots.write(self.offset // SECTOR, view if whole == len(view) else view[:whole])
+        self._sectors.write(self.offset)
         self.offset += n
         self._record.offset = self.offset
         if self.offset % _JOURNAL == 0 or self.offset == self.size:

@@ -52,18 +52,22 @@ class Job:
     def _firmware(self, address: "str | None", source):
         # Source and target of the image: from an address, or what runs.
         found, kept, job = self._slots, self._record, self._record.job
+        facts = job["size"], job["sha256"], self._torn
         if address is None:
             from . import carried
 
-            return carried.RunningSlot(found.running), carried.Copied(found, kept, job["size"], job["sha256"])
-        return (source or HttpSource)(self._config, address, job["size"]), Firmware(
-            found, kept, job["size"], job["sha256"]
-        )
+            return carried.RunningSlot(found.running), carried.Copied(found, kept, *facts)
+        if not source:
+            from .source import HttpSource
+
+            source = HttpSource
+        return source(self._config, address, job["size"]), Firmware(found, kept, *facts)
 
     def _take_up(self, job: dict, offer: dict, slot: str) -> None:
         # Go on with the job that is there, if it is of this content; else begin one.
         kept = self._record
         held = kept.state["held"]
+        self._torn = job["phase"] == "writing"
         # In "trial" power took its otadata entry; in "failed" a network that was down ended it: the slot is whole.
         whole = job["phase"] == "failed" and job["mark"] and held and held[0] == offer["sequence"]
         same = [job["sha256"], job["app"], job["slot"]] == [offer["sha256"], offer["app"], slot]
@@ -96,7 +100,8 @@ class Job:
         firmware = parts[0][1]
         if self._demand:
             yield from self._demand.verify(self._slots.next, firmware.size, firmware.sha256, view)
-        job["phase"], job["mark"] = "ready", firmware.mark()
+        job["phase"], job["mark"], job["wear"] = "ready", firmware.mark(), firmware.wear
+        say("wear", *firmware.wear)
         job["switches"] += 1
         kept.save("job")
         for pair in reversed(parts):  # the slot last: with it comes the switch

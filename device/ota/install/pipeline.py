@@ -7,8 +7,8 @@ _POLL_MS = 5
 
 
 def pump(source, target, view: memoryview):
-    """Steps until the target has all its bytes. `view` is the block; it keeps to a grid of its own size, where the chip
-    erases 64 KiB at once. Raises OtaError: what the two raise, dropped."""
+    """Steps until the target has all its bytes. `view` is the block; it keeps to a grid of its own size. Raises OtaError:
+    what the two raise, dropped."""
     block = len(view)
     while target.offset < target.size:
         want = min(block - target.offset % block, target.size - target.offset)

@@ -45,13 +45,24 @@ class BoardWatch:
         if event.name in _WAITING:
             self._bars.wait(_WAITING[event.name])
         if event.name not in _ENDINGS:
-            line = " ".join([event.name, *event.facts])
+            line = _line(event)
             if event.name == "error":
                 self._bars.note(line, False)
             elif event.name == "check" and event.facts[-1:] == ["ok"]:
                 self._bars.note(line, True)
             else:
                 self._bars.note(f"  {line}")
+
+
+def _line(event: "Event") -> str:
+    if event.name == "wear" and len(event.facts) == 3 and all(fact.isdecimal() for fact in event.facts):
+        return _worn(*map(int, event.facts))
+    return " ".join([event.name, *event.facts])
+
+
+def _worn(left: int, erased: int, blocks: int) -> str:
+    """What the slot took of an image, in the order in which the agent counts."""
+    return f"slot: {left} sectors were right already, {erased} erased one by one, {blocks} blocks of 16 at once"
 
 
 class ServeLog:
@@ -102,6 +113,8 @@ def show_status(found: dict[str, Any]) -> None:
         display.show(_heard(found, heard, datetime.now(UTC)))
     if job["phase"] == "writing":
         display.show(f"  {job['offset']} of {job['size']} bytes are in flash")
+    if job.get("wear"):  # an older agent does not count
+        display.show(f"  {_worn(*job['wear'])}")
     if job["reason"]:
         display.failed(sentence(job["reason"], job["detail"] or ""))
     if found["trial"]:

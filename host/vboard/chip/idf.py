@@ -5,6 +5,7 @@ app_update/esp_ota_ops.c; MicroPython ports/esp32/esp32_partition.c, mphalport.c
 """
 
 from dataclasses import replace
+from typing import NoReturn
 
 from vboard.chip.panic import Abort
 from vboard.chips import Chip
@@ -119,6 +120,15 @@ class App:
             for start in range(offset - offset % SECTOR, end, SECTOR):
                 self._erase_around(row, start, offset, end)
         self.program(row, offset, data)
+
+    def write_from_nowhere(self, row: Row, offset: int, size: int, *, erases: bool) -> NoReturn:
+        """writeblocks() of `size` bytes at address 0 (uctypes.bytearray_at): what it erases is erased, then IDF refuses.
+
+        Raises IdfError as `erase` does, or INVALID_ARG.
+        """
+        if erases:
+            self.erase(row, offset & _U32, size)
+        raise _error("ESP_ERR_INVALID_ARG")
 
     def _erase_around(self, row: Row, start: int, keep_to: int, keep_from: int) -> None:
         """Erase the sector at `start`; restore what is before `keep_to` or from `keep_from` on."""

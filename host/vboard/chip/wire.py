@@ -12,6 +12,7 @@ from vboard.flash.nvs import NvsError
 _HEAD = struct.Struct("<BBHiiII")
 _ANSWER = struct.Struct("<iI")
 _READ, _WRITE, _ERASE, _FEED, _GET_BLOB, _SET_BLOB, _SET_I32, _CALL = 1, 2, 3, 4, 5, 6, 7, 9
+_FROM_NOWHERE = 2  # of a write
 
 
 def _arguments(error: IdfError | NvsError) -> list[Any]:
@@ -60,6 +61,8 @@ class Link:
                 return 0, soc.flash.read(x, wanted)
             return 0, soc.storage.read(soc.rows(row), x, wanted)
         if op == _WRITE:
+            if flag & _FROM_NOWHERE:
+                soc.app.write_from_nowhere(soc.rows(row), x, wanted, erases=bool(flag & 1))
             write = soc.storage.write_blocks if flag else soc.storage.program
             write(soc.rows(row), x, data, *([y] if flag else []))
             return 0, b""

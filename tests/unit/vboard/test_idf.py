@@ -154,6 +154,23 @@ class TestWriting:
         running.write_blocks(OTA_1, 0, bytes(65536), 4096)
         assert [(o.kind, o.size) for o in flash.trace] == [("erase", 65536), ("program", 65536)]
 
+    def test_from_address_0_a_block_is_erased_and_nothing_written(self, running, flash):
+        running.program(OTA_1, 65536, bytes(65536))
+        flash.trace.clear()
+        assert answer(lambda: running.write_from_nowhere(OTA_1, 65536, 65536, erases=True)) == INVALID_ARG
+        assert running.read(OTA_1, 65536, 65536) == b"\xff" * 65536
+        assert [(o.kind, o.size) for o in flash.trace] == [("erase", 65536)]
+
+    def test_from_address_0_without_an_erase_nothing_is_done(self, running, flash):
+        assert answer(lambda: running.write_from_nowhere(OTA_1, 0, 65536, erases=False)) == INVALID_ARG
+        assert not flash.trace
+
+    def test_from_address_0_the_running_app_is_guarded_and_an_end_refused(self, running):
+        with pytest.raises(Abort):
+            running.write_from_nowhere(OTA_0, 0, 65536, erases=True)
+        end = OTA_1.size - 4096
+        assert answer(lambda: running.write_from_nowhere(OTA_1, end, 65536, erases=True)) == INVALID_SIZE
+
     @pytest.mark.parametrize(
         ("offset", "size", "sectors"),
         [

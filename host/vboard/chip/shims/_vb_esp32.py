@@ -2,6 +2,7 @@
 
 import micropython
 from _vb_link import (
+    FROM_NOWHERE,
     GET_BLOB,
     IOCTL,
     READ,
@@ -16,6 +17,7 @@ from _vb_link import (
     read_flash,
     request,
 )
+from uctypes import addressof
 
 
 def _writable(buf):
@@ -66,7 +68,7 @@ class Partition:
         n = n * self.__bs + offset
         _READS[(n >= 0) & (n <= self.__size - len(buf))](self.__start, n, buf, self.__row)
 
-    def writeblocks(self, n, buf, offset=-1):
+    def writeblocks(self, n, buf, offset=None):
         micropython.heap_lock()
         return in_c(Partition.__write, self, n, buf, offset)
 
@@ -75,10 +77,11 @@ class Partition:
         return in_c(Partition.__ioctl, self, cmd, arg, 0)
 
     def __write(self, n, buf, offset):
-        if offset < 0:
-            request(WRITE, 1, self.__row, n * self.__bs, self.__bs, b"", buf, None)
+        at, erases = n * self.__bs + (offset or 0), offset is None
+        if len(buf) and not addressof(buf):  # what IDF refuses, once the erase is done
+            request(WRITE, erases | FROM_NOWHERE, self.__row, at, self.__bs, b"", b"", buf)
         else:
-            request(WRITE, 0, self.__row, n * self.__bs + offset, self.__bs, b"", buf, None)
+            request(WRITE, erases, self.__row, at, self.__bs, b"", buf, None)
 
     def __ioctl(self, cmd, arg, _):
         if cmd in (1, 2, 3):

@@ -49,6 +49,8 @@ SET_BLOB = const(6)
 SET_I32 = const(7)
 CALL = const(9)
 
+FROM_NOWHERE = const(2)  # of WRITE: the buffer is at address 0
+
 
 def busy():
     """Whether an exchange is under way in the code that a callback has interrupted."""

@@ -1,0 +1,1 @@
+"""`make bench`: what an update costs, in ratios measured in one run."""
