@@ -14,7 +14,7 @@ _DELTA = {
 }  # fmt: skip
 
 
-def source(deltas, known: "str | None", runs, address: str, slot):
+def nearest(deltas, known: "str | None", runs, address: str, slot):
     """Steps that return what makes a source of the image, as HttpSource is one, by the delta whose base is in the running
     `slot`; None where there is none. `known`: the hash of that image, where the record has it; `runs(size, sha256)`: steps
     that return whether it is that very image; `address`: the channel's. Raises OtaError bad-release."""

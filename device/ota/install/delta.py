@@ -38,7 +38,7 @@ class Delta:
         self._begin = self._mark = 0, 0, found["chain"]  # place in the file, offset, hash of the record there
         self._raw = memoryview(bytearray(_HEAD + _CAP))  # a record that comes; then copies, or corrections, of a sector
         self._packed = io.BytesIO(_CAP)  # type: ignore[arg-type]  # that much room, as MicroPython has it
-        self._inflate = None  # type: ignore
+        self._inflate: "deflate.DeflateIO" = None  # type: ignore[assignment]
         self.offset = 0
 
     @property
@@ -47,8 +47,8 @@ class Delta:
 
     def whole(self, e: OtaError):
         """The source of the whole image, after `e` has ended this one. Raises `e` where that would fare no better."""
-        unfit = e.code in ("http-status", "bad-range")
-        if passing(e) and not unfit or e.code in ("flash-write", "record"):
+        of_file = e.code in ("http-status", "bad-range")  # not of all that the server has
+        if (passing(e) and not of_file) or e.code in ("flash-write", "record"):
             raise e
         self.close()
         self._raw = self._packed = self._inflate = None  # type: ignore  # their memory

@@ -105,10 +105,10 @@ class Update:
         else:
             require(not firmware.get("encryption"), "encryption")
             if firmware.get("deltas") and self._config["deltas"]:
-                from .base import source
+                from .base import nearest
 
                 found = firmware["deltas"], known, self._runs, self._config["url"], self._slots.running
-                self._source = yield from source(*found)
+                self._source = yield from nearest(*found)
 
     def _channel(self):
         # Steps that return the server's response, the payload of what the channel names, and who may sign there. A generator
