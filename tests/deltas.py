@@ -36,32 +36,36 @@ def apply(delta: bytes, base: bytes, chain: bytes) -> bytes:
 
 def record_made(raw: bytes, sectors: int, base: bytes, start: int, size: int) -> bytes:
     made, at, displacement = bytearray(), 0, 0
+
+    def take(n: int) -> bytes:
+        nonlocal at
+        if at + n > len(raw):
+            raise Damaged("short")
+        at += n
+        return raw[at - n : at]
+
     for _ in range(sectors):
         length = min(4096, size - start - len(made))
-        copies, corrections = struct.unpack_from("<HH", raw, at)
-        if length <= 0 or copies > 512 or corrections > 2048:
-            raise Damaged("counts")
-        literals_at = at + 4 + 8 * copies
+        copies, corrections = struct.unpack("<HH", take(4))
         sector = bytearray()
-        for n in range(copies):
-            literal, copied, change = struct.unpack_from("<HHi", raw, at + 4 + 8 * n)
-            sector += raw[literals_at : literals_at + literal]
-            literals_at += literal
+        for _ in range(copies):
+            literal, copied, change = struct.unpack("<HHi", take(8))
+            sector += take(literal)
             displacement += change
             source = start + len(made) + len(sector) + displacement
             if source < 0 or source + copied > len(base):
                 raise Damaged("source")
             sector += base[source : source + copied]
-        rest = length - len(sector)
-        if rest < 0:
+        if length <= 0 or len(sector) > length:
             raise Damaged("length")
-        sector += raw[literals_at : literals_at + rest]
-        at = literals_at + rest
+        sector += take(length - len(sector))
         place = 0
-        for gap, add in zip(raw[at : at + corrections], raw[at + corrections : at + 2 * corrections], strict=True):
-            place += gap
-            sector[place] = (sector[place] + add) % 256
-        at += 2 * corrections
+        while corrections:
+            group = min(corrections, 256)
+            for gap, add in zip(take(group), take(group), strict=True):
+                place += gap
+                sector[place] = (sector[place] + add) % 256
+            corrections -= group
         made += sector
     if at != len(raw):
         raise Damaged("rest")

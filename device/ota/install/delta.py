@@ -10,19 +10,37 @@ import hashlib
 import io
 import struct
 
-import deflate  # type: ignore[import-not-found]
+import deflate
 from micropython import const
 
 from ..console import say
 from ..errors import OtaError, require
-from .retry import passing
 
 _SECTOR = const(4096)
 _BLOCK = const(65536)
 _HEADER, _HEAD = const(16), const(20)  # bytes of the file's, and of a record's
 _CAP = const(4128)  # bytes of deflate in a record
 _BITS = const(10)
-_MOST_COPIES, _MOST_CORRECTIONS = const(512), const(2048)  # of a sector
+_GROUP = const(256)  # corrections at a time
+# What the whole image would meet as well.
+_LASTING = ("flash-write", "record", "connect", "dns", "wifi-not-found", "wifi-failed", "ethernet-failed")
+
+
+def by_delta(found: dict, slot):
+    """What makes a source of an image, as HttpSource is one, by the delta that base.nearest() has found. `slot` holds its
+    base."""
+
+    def made(config: dict, image: str, size: int):
+        from .source import HttpSource
+
+        whole = HttpSource(config, image, size)
+        try:
+            return Delta(HttpSource(config, found["url"], found["size"]), whole, found, slot)
+        except MemoryError:  # it takes 7 KB more than the whole image does
+            say("delta", "no-memory")
+            return whole
+
+    return made
 
 
 class Delta:
@@ -34,12 +52,15 @@ class Delta:
     def __init__(self, file, image, found: dict, slot) -> None:
         self._file, self._image, self._slot, self.close = file, image, slot, file.close
         self._size, self._base = image.size, found["base_size"]
-        self._header = struct.pack("<4sBBHII", b"OTAd", 1, _BITS, _CAP, self._size, self._base)
         self._begin = self._mark = 0, 0, found["chain"]  # place in the file, offset, hash of the record there
-        self._raw = memoryview(bytearray(_HEAD + _CAP))  # a record that comes; then copies, or corrections, of a sector
-        self._packed = io.BytesIO(_CAP)  # type: ignore[arg-type]  # that much room, as MicroPython has it
+        self._packed = io.BytesIO(_CAP)  # type: ignore[arg-type]  # a record; that much room, as MicroPython has it
+        self._raw = memoryview(bytearray(2 * _GROUP))  # what is read at a time
         self._inflate: "deflate.DeflateIO" = None  # type: ignore[assignment]
-        self.offset = 0
+        self.offset = self._at = 0  # bytes that it has given; before the next sector that a record makes
+        self._have = self._want = 0  # bytes of a head; none wanted: nothing has come of this connection
+        self._left = 0  # bytes of the record that are to come
+        self._hash: "hashlib.sha256" = None  # type: ignore[assignment]
+        self._sectors = self._moved = 0  # to come of the record at hand; where it copies from, less where to
 
     @property
     def ended(self) -> bool:
@@ -47,8 +68,7 @@ class Delta:
 
     def whole(self, e: OtaError):
         """The source of the whole image, after `e` has ended this one. Raises `e` where that would fare no better."""
-        of_file = e.code in ("http-status", "bad-range")  # not of all that the server has
-        if (passing(e) and not of_file) or e.code in ("flash-write", "record"):
+        if e.code in _LASTING:
             raise e
         self.close()
         self._raw = self._packed = self._inflate = None  # type: ignore  # their memory
@@ -57,18 +77,12 @@ class Delta:
 
     def open(self, offset: int, etag: "str | None"):
         """As HttpSource.open(), but that what comes always begins at `offset`."""
-        file, mark = self._file, self._mark
-        if mark[1] > offset:
-            mark = self._begin
-        yield from file.open(mark[0], file.etag)
-        if file.offset != mark[0]:  # no Range here, or another file
-            mark = self._begin
-        self._mark = mark
-        _, self._at, self._next = mark  # bytes of the image before the next sector; hash of the next record
-        self._have, self._want = 0, _HEAD if file.offset else _HEADER  # of `_raw`
-        self._sectors = 0  # to come of the record at hand
-        self._moved = 0  # where in the base that copies from, less where in the image
+        if self._mark[1] > offset:
+            self._mark = self._begin
         self.offset = offset
+        self._want = self._left = self._sectors = 0
+        self._hash = None  # type: ignore[assignment]
+        return self._file.open(self._mark[0], self._file.etag)
 
     def fill(self, buf: memoryview, have: int, want: int) -> int:
         """As HttpSource.fill(): whole sectors. Raises OtaError bad-delta, no-memory as well."""
@@ -87,77 +101,103 @@ class Delta:
             raise OtaError("no-memory", "delta")
         return have
 
-    def _gather(self) -> bool:
-        # Whether there is a record to make sectors of.
-        file, raw = self._file, self._raw
-        while True:
-            have = self._have = file.fill(raw, self._have, self._want)
-            if have < self._want:
-                require(file.offset < file.size, "bad-delta", "short")
-                return False
-            if have == _HEADER:
-                require(raw[:have] == self._header, "bad-delta", "header")
-                self._have, self._want = 0, _HEAD
-            elif have == _HEAD:
-                if self._at and not self._at % _BLOCK:
-                    self._mark = file.offset - _HEAD, self._at, self._next
-                self._want += raw[0] | raw[1] << 8
-                require(_HEAD < self._want <= len(raw), "bad-delta", "record")
-            elif self._opened(raw[:have], raw[2]):
-                return True
-            elif not file.ended:  # a step ends: other tasks want their turn
-                return False
+    # --- records --------------------------------------------------------------------------------------------------
 
-    def _opened(self, record: memoryview, sectors: int) -> bool:
+    def _gather(self) -> bool:
+        # Whether there is a record to make sectors of: takes what has come of the next one.
+        file = self._file
+        if not self._want:
+            if file.offset != self._mark[0]:  # no Range here, or another file
+                self._mark = self._begin
+            _, self._at, self._next = self._mark
+            self._have, self._want = 0, _HEAD if self._at else _HEADER
+        while self._take():
+            if self._hash and not self._left:
+                if self._opened():
+                    return True
+                if not file.ended:  # a step ends: other tasks want their turn
+                    return False
+        require(file.offset < file.size, "bad-delta", "short")
+        return False
+
+    def _take(self) -> bool:
+        # Whether something whole has come: a piece of a record, its head, or the file's.
+        file, raw = self._file, self._raw
+        if self._left:
+            n = file.fill(raw, 0, min(len(raw), self._left))
+            self._hash.update(raw[:n])
+            self._packed.write(raw[:n])
+            self._left -= n
+            return n > 0
+        self._have = file.fill(raw, self._have, self._want)
+        if self._have < self._want:
+            return False
+        self._have = 0
+        if self._want == _HEAD:
+            self._head(raw[:_HEAD])
+        else:
+            header = struct.pack("<4sBBHII", b"OTAd", 1, _BITS, _CAP, self._size, self._base)
+            require(raw[:_HEADER] == header, "bad-delta", "header")
+            self._want = _HEAD
+        return True
+
+    def _head(self, head: memoryview) -> None:
+        if self._at and not self._at % _BLOCK:
+            self._mark = self._file.offset - _HEAD, self._at, self._next
+            gc.collect()
+        self._left, self._count, self._flags = head[0] | head[1] << 8, head[2], head[3]
+        require(0 < self._left <= _CAP, "bad-delta", "record")
+        self._follows = bytes(head[4:]).hex()
+        self._hash = hashlib.sha256(head)
+        self._packed.seek(0)
+
+    def _opened(self) -> bool:
         # Whether the record that has come goes beyond `offset`: it is ready then.
-        require(hashlib.sha256(record).digest()[:16].hex() == self._next, "bad-delta", "chain")
-        last = self._at + (sectors - 1) * _SECTOR
-        good = sectors and not record[3] and last < self._size and self._at // _BLOCK == last // _BLOCK
-        require(good, "bad-delta", "record")
-        self._next = bytes(record[4:_HEAD]).hex()
-        self._have, self._want = 0, _HEAD
+        require(self._hash.digest()[:16].hex() == self._next, "bad-delta", "chain")
+        self._hash, self._next = None, self._follows  # type: ignore[assignment]
+        last = self._at + (self._count - 1) * _SECTOR
+        fits = self._count and last < self._size and self._at // _BLOCK == last // _BLOCK
+        require(fits and not self._flags, "bad-delta", "record")
         if last < self.offset:
             self._at = last + _SECTOR
             return False
-        if not self._at % _BLOCK:
-            gc.collect()
-        self._packed.seek(0)
-        self._packed.write(record[_HEAD:])
         self._packed.seek(0)
         self._inflate = deflate.DeflateIO(self._packed, deflate.RAW, _BITS)
-        self._sectors, self._moved = sectors, 0
+        self._sectors, self._moved = self._count, 0
         return True
+
+    # --- sectors --------------------------------------------------------------------------------------------------
 
     def _read(self, view: memoryview) -> None:
         require(self._inflate.readinto(view) == len(view), "bad-delta", "record")
 
     def _make(self, out: memoryview, n: int) -> None:
-        # The next sector, of `n` bytes. An operation allocates two views and a tuple; a correction nothing.
-        raw, base, moved = self._raw, self._base, self._moved
-        self._read(raw[:4])
-        copies, corrections = struct.unpack_from("<HH", raw)
-        require(copies <= _MOST_COPIES and corrections <= _MOST_CORRECTIONS, "bad-delta", "record")
-        self._read(raw[: 8 * copies])
+        # The next sector, of `n` bytes. A copy allocates two views and a tuple; a correction nothing.
+        raw, head, base = self._raw, self._raw[:8], self._base
+        self._read(head[:4])
+        copies, corrections = struct.unpack_from("<HH", head)
         at = 0
-        for i in range(0, 8 * copies, 8):
-            literal, size, further = struct.unpack_from("<HHi", raw, i)
+        for _ in range(copies):
+            self._read(head)
+            literal, size, further = struct.unpack_from("<HHi", head)
+            self._moved += further
             literal += at
-            moved += further
-            origin = self._at + literal + moved
+            origin = self._at + literal + self._moved
             require(literal + size <= n and 0 <= origin <= base - size, "bad-delta", "record")
             if literal > at:
                 self._read(out[at:literal])
             at = literal + size
             self._slot.readblocks(0, out[literal:at], origin)
-        self._moved = moved
         if at < n:
             self._read(out[at:])
-        if corrections:
-            gaps, adds = raw[:corrections], raw[corrections : 2 * corrections]
+        at = 0
+        while corrections:
+            group = min(corrections, _GROUP)
+            gaps, adds = raw[:group], raw[group : 2 * group]
             self._read(gaps)
             self._read(adds)
-            require(sum(gaps) < n, "bad-delta", "record")
-            at = 0
-            for i in range(corrections):
+            require(at + sum(gaps) < n, "bad-delta", "record")
+            for i in range(group):
                 at += gaps[i]
                 out[at] = out[at] + adds[i] & 255
+            corrections -= group

@@ -82,7 +82,11 @@ class Job:
     def _transfer(self, parts: list, wanted: "dict | None"):
         kept, view = self._record, self._view
         job = kept.job
-        yield from self._image(parts)
+        try:
+            yield from self._fill(*parts[0])
+        except OtaError as e:
+            self._instead(parts, e)
+            yield from self._fill(*parts[0])
         if wanted:  # loaded now, and not while the image comes
             from . import application
 
@@ -98,18 +102,14 @@ class Job:
             for done in pair[1].commit(view):
                 yield steps.progress("verify", done, pair[1].size)
 
-    def _image(self, parts: list):
-        # Steps until the image is there: by a delta where one serves, else whole, in the same pass.
+    def _instead(self, parts: list, e: OtaError) -> None:
+        # A delta was no good: the whole image, in the same pass. Raises `e` where there is no such way.
         source, target = parts[0]
-        try:
-            yield from self._fill(source, target)
-        except OtaError as e:
-            if not hasattr(source, "whole"):
-                raise
-            parts[0] = source.whole(e), target
-            target.rewind()  # whatever was wrong, none of it stays
-            self._record.job.update(reason=e.code, detail=e.detail)
-            yield from self._fill(*parts[0])
+        if not hasattr(source, "whole"):
+            raise e
+        parts[0] = source.whole(e), target
+        target.rewind()  # whatever was wrong, none of it stays
+        self._record.job.update(reason=e.code, detail=e.detail)
 
     def _fill(self, source, target):
         # Steps until a target has all that was signed.

@@ -107,8 +107,12 @@ class Update:
             if firmware.get("deltas") and self._config["deltas"]:
                 from .base import nearest
 
-                found = firmware["deltas"], known, self._runs, self._config["url"], self._slots.running
-                self._source = yield from nearest(*found)
+                found = yield from nearest(firmware["deltas"], known, self._runs, self._config["url"])
+                let_go("base")
+                if found:
+                    from .delta import by_delta
+
+                    self._source = by_delta(found, self._slots.running)
 
     def _channel(self):
         # Steps that return the server's response, the payload of what the channel names, and who may sign there. A generator

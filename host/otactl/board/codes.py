@@ -176,6 +176,14 @@ CODES: dict[str, tuple[str, str]] = {
         "The file is not the one that was signed.",
         "Publish again; check the server's copy.",
     ),
+    "bad-delta": (
+        "The delta is damaged, or not the one that was signed; the whole image was fetched in its place.",
+        "Publish again; check the server's copy.",
+    ),
+    "wrong-base": (
+        "The image that runs is no longer the one that was installed; no delta is made from it, the whole image was fetched.",
+        "Look at the board's flash if it comes again.",
+    ),
     "not-an-image": ("The file is no ESP32 image.", "Publish it again with `otactl publish`."),
     "full-flash": (
         "The file is a full-flash image.",

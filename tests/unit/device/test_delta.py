@@ -187,9 +187,10 @@ WRONG_RECORDS = {
     "across 64 KiB": vouched(PLAIN * 17, sectors=17, size=17 * 4096),
     "a flag": vouched(PLAIN, flags=1),
     "it ends early": vouched(PLAIN[:-1]),
-    "too many copies": vouched(COUNTS.pack(513, 0) + bytes(8192)),
-    "too many corrections": vouched(COUNTS.pack(0, 2049) + bytes(9000)),
+    "more copies than bytes": vouched(COUNTS.pack(513, 0) + (COPY.pack(4, 4, 0) + bytes(4)) * 513),
+    "it ends among the corrections": vouched(COUNTS.pack(0, 300) + bytes(4096 + 512 + 87)),
     "more than a sector": vouched(COUNTS.pack(1, 0) + COPY.pack(4000, 97, 0) + bytes(4096)),
+    "more than a record": vouched(random.Random(9).randbytes(4096) * 2, sectors=2, size=8192),
     "before the base": vouched(COUNTS.pack(1, 0) + COPY.pack(0, 100, -1) + bytes(4096)),
     "beyond the base": vouched(COUNTS.pack(1, 0) + COPY.pack(0, 100, len(BASE) - 99) + bytes(4096)),
     "a correction beyond the sector": vouched(COUNTS.pack(0, 17) + bytes(4096) + b"\xff" * 17 + bytes(17)),
@@ -204,9 +205,9 @@ def test_record_that_makes_no_sense_is_refused(mpy: Run, tmp_path: Path, name: s
 
 
 def test_record_at_the_limits_is_good(mpy: Run, tmp_path: Path) -> None:
-    """The same table, one step back: a correction of the last byte, and the last bytes of the base."""
-    copy = COUNTS.pack(1, 17) + COPY.pack(0, 100, len(BASE) - 100) + bytes(3996)
-    made = vouched(copy + b"\xff" * 16 + b"\x0f" + bytes(16) + b"\x05")
+    """The same table, one step back: a correction of the last byte, of one byte 256 times, and the last bytes of the base."""
+    copy = COUNTS.pack(1, 17 + 256) + COPY.pack(0, 100, len(BASE) - 100) + bytes(3996)
+    made = vouched(copy + bytes(512) + b"\xff" * 16 + b"\x0f" + bytes(16) + b"\x05")
     image = BASE[-100:] + bytes(3995) + b"\x05"
     assert deltas.apply(made.file, BASE, made.chain) == image
     assert decoded(mpy, tmp_path, BASE, image, made)["ok"]["sha256"] == sha256(image).hexdigest()

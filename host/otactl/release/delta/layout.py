@@ -11,13 +11,12 @@ MOST_SECTORS = 16  # of a record
 ROOMY = 4096  # bytes of deflate that a record of several sectors may have
 CAP = ROOMY + 32  # that one of a single sector may have, which deflate makes no smaller
 LEAST_COPY = 24  # bytes: a shorter one costs a board more than it saves
-MOST_COPIES = SECTOR // 8  # of a sector: what fits a board's buffer, as of the next
-MOST_CORRECTIONS = SECTOR // 2
+GROUP = 256  # corrections: half of a board's buffer
 
 HEADER = struct.Struct("<4sBBHII")  # magic, version, window bits, cap, bytes of the image, bytes of the base
 HEAD = struct.Struct("<HBB16s")  # of a record: bytes of deflate, sectors, 0, the beginning of the next one's SHA-256
 COUNTS = struct.Struct("<HH")  # of a sector: copies, corrections
-COPY = struct.Struct("<HHi")  # bytes as they are, then bytes of the base; by how much further from them than before
+COPY = struct.Struct("<HHi")  # bytes that follow as they are, then bytes of the base; how much further on than before
 HASH = 16  # bytes of a SHA-256
 
 

@@ -4,36 +4,32 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from otactl.release.delta.layout import COPY, COUNTS, LEAST_COPY, MOST_COPIES, MOST_CORRECTIONS
+from otactl.release.delta.layout import COPY, COUNTS, GROUP, LEAST_COPY
 from otactl.release.delta.matches import Match
 
 _FARTHEST = 255  # from one correction to the next: a byte
 
 
 @dataclass(frozen=True, slots=True)
-class _Copy:
-    """A match, and where in it the two differ: (place in the sector, what to add)."""
-
-    match: Match
-    wrong: list[tuple[int, int]]
-
-
-@dataclass(frozen=True, slots=True)
 class Sector:
-    """`copies`: (literal bytes before it, its size, its displacement: where in the base less where in the image)."""
+    """`copies`: (bytes before it as they are, its size, its displacement: where in the base less where in the image);
+    `rest`: bytes after the last of them; `wrong`: (place, what to add there) of what the copies have otherwise."""
 
-    copies: list[tuple[int, int, int]]
-    literals: bytes
-    gaps: bytes
-    adds: bytes
+    copies: list[tuple[bytes, int, int]]
+    rest: bytes
+    wrong: list[tuple[int, int]]
 
     def encoded(self, displacement: int) -> tuple[bytes, int]:
         """Its bytes, after a sector that ended with `displacement`, and with which it ends itself."""
-        out = [COUNTS.pack(len(self.copies), len(self.gaps))]
+        gaps, adds = _listed(self.wrong)
+        out = [COUNTS.pack(len(self.copies), len(gaps))]
         for literal, size, own in self.copies:
-            out.append(COPY.pack(literal, size, own - displacement))
+            out += [COPY.pack(len(literal), size, own - displacement), literal]
             displacement = own
-        return b"".join([*out, self.literals, self.gaps, self.adds]), displacement
+        out.append(self.rest)
+        for at in range(0, len(gaps), GROUP):
+            out += [gaps[at : at + GROUP], adds[at : at + GROUP]]
+        return b"".join(out), displacement
 
 
 def cut(base: bytes, image: bytes, matches: Sequence[Match], size: int) -> list[Sector]:
@@ -50,17 +46,14 @@ def cut(base: bytes, image: bytes, matches: Sequence[Match], size: int) -> list[
 
 
 def _sector(base: bytes, image: bytes, start: int, end: int, inside: Sequence[Match]) -> Sector:
-    copies = [_Copy(one, _wrong(base, image, start, one)) for one in inside]
-    copies = _within_limits([one for one in copies if 2 * len(one.wrong) <= one.match.size])
-    ops, literals, at = [], bytearray(), start
-    for copy in copies:
-        one = copy.match
-        literals += image[at : one.at]
-        ops.append((one.at - at, one.size, one.source - one.at))
-        at = one.end
-    literals += image[at:end]
-    gaps, adds = _listed([place for copy in copies for place in copy.wrong])
-    return Sector(ops, bytes(literals), gaps, adds)
+    copies, wrong, at = [], [], start
+    for one in inside:
+        differs = _wrong(base, image, start, one)
+        if 2 * len(differs) <= one.size:  # else it is shorter as it is
+            copies.append((image[at : one.at], one.size, one.source - one.at))
+            wrong += differs
+            at = one.end
+    return Sector(copies, image[at:end], wrong)
 
 
 def _wrong(base: bytes, image: bytes, start: int, one: Match) -> list[tuple[int, int]]:
@@ -69,14 +62,6 @@ def _wrong(base: bytes, image: bytes, start: int, one: Match) -> list[tuple[int,
         return []
     there = one.at - start
     return [(there + i, (b - a) % 256) for i, (a, b) in enumerate(zip(old, new, strict=True)) if a != b]
-
-
-def _within_limits(copies: list[_Copy]) -> list[_Copy]:
-    # What a board's buffers hold: the worst copies become literals.
-    while len(copies) > MOST_COPIES or len(_listed([p for one in copies for p in one.wrong])[0]) > MOST_CORRECTIONS:
-        worst = min(copies, key=lambda one: one.match.size - 2 * len(one.wrong))
-        copies = [one for one in copies if one is not worst]
-    return copies
 
 
 def _listed(wrong: Sequence[tuple[int, int]]) -> tuple[bytes, bytes]:
