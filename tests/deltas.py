@@ -11,7 +11,7 @@ class Damaged(Exception):
 
 def apply(delta: bytes, base: bytes, chain: bytes) -> bytes:
     """The image that `delta` makes of `base`. Raises Damaged."""
-    magic, version, bits, cap, size, base_size = struct.unpack("<4sBBHII", delta[:16])
+    magic, version, bits, room, size, base_size = struct.unpack("<4sBBHII", delta[:16])
     if (magic, version, bits, base_size) != (b"OTAd", 1, 10, len(base)):
         raise Damaged("header")
     image, at, expected = bytearray(), 16, chain
@@ -20,7 +20,7 @@ def apply(delta: bytes, base: bytes, chain: bytes) -> bytes:
         record = delta[at : at + 20 + packed]
         if sha256(record).digest()[:16] != expected:
             raise Damaged("chain")
-        if not (packed <= cap and 1 <= sectors <= 16 and zero == 0):
+        if not (packed <= room and 1 <= sectors <= 16 and zero == 0):
             raise Damaged("record")
         if len(image) // 65536 != (len(image) + sectors * 4096 - 1) // 65536:
             raise Damaged("boundary")

@@ -8,6 +8,7 @@ from ..net import url
 _DELTA = {
     "base": ((str,), 64, 64), "base_size": ((int,), 1, 0x1000000),  # of the image that it is made from: SHA-256, bytes
     "url": ((str,), 1, 512), "size": ((int,), 1, 0x1000000), "chain": ((str,), 32, 32),
+    "room": ((int,), 1, 4128),  # bytes of its largest record
 }  # fmt: skip
 
 

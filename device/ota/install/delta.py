@@ -19,7 +19,6 @@ from ..errors import OtaError, require
 _SECTOR = const(4096)
 _BLOCK = const(65536)
 _HEADER, _HEAD = const(16), const(20)  # bytes of the file's, and of a record's
-_CAP = const(4128)  # bytes of deflate in a record
 _BITS = const(10)
 _GROUP = const(256)  # corrections at a time
 # What the whole image would meet as well.
@@ -36,7 +35,7 @@ def by_delta(found: dict, slot):
         whole = HttpSource(config, image, size)
         try:
             return Delta(HttpSource(config, found["url"], found["size"]), whole, found, slot)
-        except MemoryError:  # it takes 7 KB more than the whole image does
+        except MemoryError:  # it takes 6 KB more than the whole image does
             say("delta", "no-memory")
             return whole
 
@@ -48,12 +47,14 @@ class Delta:
     in flash hangs on the file's etag: each record is known by its hash."""
 
     etag = None
+    tries = 2  # in a row that may get no further, before the whole image is tried
 
     def __init__(self, file, image, found: dict, slot) -> None:
         self._file, self._image, self._slot, self.close = file, image, slot, file.close
         self._size, self._base = image.size, found["base_size"]
         self._begin = self._mark = 0, 0, found["chain"]  # place in the file, offset, hash of the record there
-        self._packed = io.BytesIO(_CAP)  # type: ignore[arg-type]  # a record; that much room, as MicroPython has it
+        self._room = found["room"]  # bytes of deflate in a record
+        self._packed = io.BytesIO(self._room)  # type: ignore[arg-type]  # one; that much room, as MicroPython has it
         self._raw = memoryview(bytearray(2 * _GROUP))  # what is read at a time
         self._inflate: "deflate.DeflateIO" = None  # type: ignore[assignment]
         self.offset = self._at = 0  # bytes that it has given; before the next sector that a record makes
@@ -81,7 +82,7 @@ class Delta:
             self._mark = self._begin
         self.offset = offset
         self._want = self._left = self._sectors = 0
-        self._hash = None  # type: ignore[assignment]
+        self._hash = self._inflate = None  # type: ignore[assignment]  # the handshake needs their memory
         return self._file.open(self._mark[0], self._file.etag)
 
     def fill(self, buf: memoryview, have: int, want: int) -> int:
@@ -136,7 +137,7 @@ class Delta:
         if self._want == _HEAD:
             self._head(raw[:_HEAD])
         else:
-            header = struct.pack("<4sBBHII", b"OTAd", 1, _BITS, _CAP, self._size, self._base)
+            header = struct.pack("<4sBBHII", b"OTAd", 1, _BITS, self._room, self._size, self._base)
             require(raw[:_HEADER] == header, "bad-delta", "header")
             self._want = _HEAD
         return True
@@ -146,7 +147,7 @@ class Delta:
             self._mark = self._file.offset - _HEAD, self._at, self._next
             gc.collect()
         self._left, self._count, self._flags = head[0] | head[1] << 8, head[2], head[3]
-        require(0 < self._left <= _CAP, "bad-delta", "record")
+        require(0 < self._left <= self._room, "bad-delta", "record")
         self._follows = bytes(head[4:]).hex()
         self._hash = hashlib.sha256(head)
         self._packed.seek(0)

@@ -113,7 +113,7 @@ class Job:
 
     def _fill(self, source, target):
         # Steps until a target has all that was signed.
-        view, tries = self._view, self._config["tries"]
+        view, tries = self._view, getattr(source, "tries", self._config["tries"])
         for done in target.prepare(view):
             yield steps.progress("download", done, target.size)
         if target.offset < target.size:

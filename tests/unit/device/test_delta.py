@@ -82,6 +82,7 @@ def decoded(mpy: Run, folder: Path, base: bytes, image: bytes, made: encode.Delt
     asked: dict[str, Any] = {
         "size": len(image),
         "base_size": len(base),
+        "room": made.room,
         "file": len(made.file),
         "chain": made.chain.hex(),
         "piece": 1460,
@@ -157,7 +158,7 @@ def test_after_a_reset_what_is_in_flash_is_passed_over(mpy: Run, tmp_path: Path,
     (tmp_path / "base").write_bytes(BASE)
     (tmp_path / "delta").write_bytes(MADE.file)
     found = mpy(
-        AFTER_RESET, heap=HEAP, size=len(IMAGE), base_size=len(BASE), file=len(MADE.file), chain=MADE.chain.hex(),
+        AFTER_RESET, heap=HEAP, size=len(IMAGE), base_size=len(BASE), room=MADE.room, file=len(MADE.file), chain=MADE.chain.hex(),
         piece=1460, block=4096, ranges=True, stops=[len(IMAGE)], done=done,
     )["ok"]  # fmt: skip
     assert found["sha256"] == sha256(IMAGE[done:]).hexdigest()
@@ -177,7 +178,7 @@ def vouched(raw: bytes, sectors: int = 1, size: int = 4096, flags: int = 0) -> e
     way = zlib.compressobj(9, zlib.DEFLATED, -WINDOW_BITS)
     data = way.compress(raw) + way.flush()
     record = HEAD.pack(len(data), sectors, flags, bytes(16)) + data
-    return encode.Delta(header(size, len(BASE)) + record, sha256(record).digest()[:16], 1)
+    return encode.Delta(header(len(data), size, len(BASE)) + record, sha256(record).digest()[:16], 1, len(data))
 
 
 PLAIN = COUNTS.pack(0, 0) + bytes(4096)
@@ -244,5 +245,5 @@ def test_damaged_delta_is_refused(mpy: Run, tmp_path: Path, name: str) -> None:
 
 
 def test_another_chain_than_the_signed_one_is_refused(mpy: Run, tmp_path: Path) -> None:
-    made = encode.Delta(MADE.file, bytes(16), 1)
+    made = encode.Delta(MADE.file, bytes(16), 1, MADE.room)
     assert decoded(mpy, tmp_path, BASE, IMAGE, made) == {"code": "bad-delta", "detail": "chain"}

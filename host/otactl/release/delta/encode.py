@@ -12,11 +12,13 @@ from otactl.release.delta.sectors import Sector
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """`chain`: the hash of its first record (HASH bytes), by which a signed release vouches for all of it."""
+    """`chain`: the hash of its first record (HASH bytes), by which a signed release vouches for all of it; `room`: bytes of
+    deflate in its largest record."""
 
     file: bytes
     chain: bytes
     records: int
+    room: int
 
 
 def make(base: bytes, image: bytes) -> Delta:
@@ -28,7 +30,8 @@ def make(base: bytes, image: bytes) -> Delta:
         record = HEAD.pack(len(data), count, 0, following) + data
         following = sha256(record).digest()[:HASH]
         records.append(record)
-    return Delta(header(len(image), len(base)) + b"".join(reversed(records)), following, len(records))
+    room = max((len(data) for _, data in packed), default=0)
+    return Delta(header(room, len(image), len(base)) + b"".join(reversed(records)), following, len(records), room)
 
 
 def _packed(every: Sequence[Sector]) -> list[tuple[int, bytes]]:

@@ -108,6 +108,7 @@ def _try(offer: Offer, base: Base, image: Firmware, target: dict[str, Any], vers
         "url": address,
         "size": len(delta.file),
         "chain": delta.chain.hex(),
+        "room": delta.room,
     }
     target.setdefault("deltas", []).append(entry)
     offer.files[address] = delta.file
