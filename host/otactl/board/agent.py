@@ -33,12 +33,9 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "entries/encryption.py": ("encryption",),
     "release/encryption.py": ("encryption",),
     "install/decrypt.py": ("encryption",),
+    "install/base.py": ("deltas",),
+    "install/delta.py": ("deltas",),
 }  # module -> the entries that ask for it
-_UNLESS = {
-    "release/trust.py": "trust",
-    "install/base.py": "deltas",
-    "install/delta.py": "deltas",
-}  # module -> the entry that does without it where it is false
 SINGLE = "single/"  # the room of the agent of boards without two slots
 _DEFAULT_CHECKS = [{"check": "wifi"}, {"check": "server"}]
 _PACKAGE = "_otactl_agent"  # a name of its own: `ota` may be something else on this machine
@@ -73,9 +70,9 @@ def every_source() -> dict[str, bytes]:
 def _needed(name: str, config: dict[str, Any]) -> bool:
     """Whether a board with that configuration ever imports a module: what is not configured is not installed."""
     if name in _PARTS:
-        return any(config.get(entry) not in (None, []) for entry in _PARTS[name])  # {}: with its defaults
-    if name in _UNLESS:
-        return bool(config.get(_UNLESS[name], True))
+        return any(config.get(entry) not in (None, False, []) for entry in _PARTS[name])  # {}: with its defaults
+    if name == "release/trust.py":
+        return bool(config.get("trust", True))
     if name.startswith("checks/") and name != "checks/__init__.py":
         asked = config.get("trial", {}).get("checks", _DEFAULT_CHECKS)
         _rules()

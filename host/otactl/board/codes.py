@@ -4,6 +4,7 @@ docs/errors.md is made from this table.
 """
 
 from otactl.board.codes_application import APPLICATION
+from otactl.board.codes_delta import DELTAS
 from otactl.board.codes_tls import CERTIFICATES
 from otactl.board.codes_trust import TRUST
 
@@ -176,14 +177,7 @@ CODES: dict[str, tuple[str, str]] = {
         "The file is not the one that was signed.",
         "Publish again; check the server's copy.",
     ),
-    "bad-delta": (
-        "The delta is damaged, or not the one that was signed; the whole image was fetched in its place.",
-        "Publish again; check the server's copy.",
-    ),
-    "wrong-base": (
-        "The image that runs is no longer the one that was installed; no delta is made from it, the whole image was fetched.",
-        "Look at the board's flash if it comes again.",
-    ),
+    **DELTAS,
     "not-an-image": ("The file is no ESP32 image.", "Publish it again with `otactl publish`."),
     "full-flash": (
         "The file is a full-flash image.",

@@ -75,9 +75,9 @@ def add(
     for path, one in named:
         if one.chip not in {image.chip for image in loaded}:
             raise ReleaseError(f"--from {path}: an image for {one.chip}, which the release has none for")
-    if workspace.board.get("deltas") is False:
+    if not workspace.board.get("deltas"):
         if named:
-            offer.notes.append(f"no deltas: boards of this workspace take none (deltas = false in {SETTINGS})")
+            offer.notes.append(f"no deltas: boards of this workspace take none; `deltas = true` in {SETTINGS}, [board]")
         return offer
     for image, target in zip(loaded, made, strict=False):
         if "encryption" in target:
