@@ -164,7 +164,7 @@ def test_reset_in_mid_delta_goes_on_where_it_was(rig: Rig) -> None:
     rig.network.bytes_per_s = 60_000
     seen = len(board.text)
     board.reset()
-    board.wait_text("ota: download 2", 40, since=seen)  # 200,000 bytes and more
+    board.wait_text("ota: download 208896", 40, since=seen)
     board.power_off()
     before = len(board.flash.trace)
     rig.network.bytes_per_s = None
