@@ -77,7 +77,7 @@ print(json.dumps(attempt(decode, args["stops"])))
 
 def decoded(mpy: Run, folder: Path, base: bytes, image: bytes, made: encode.Delta, **changes: Any) -> Any:
     """What the board's decoder makes of a delta. `stops`: offsets at which the connection breaks, and is opened again."""
-    (folder / "base").write_bytes(base)
+    (folder / "base").write_bytes(base + bytes(8192))  # a slot is larger
     (folder / "delta").write_bytes(changes.pop("data", made.file))
     asked: dict[str, Any] = {
         "size": len(image),
