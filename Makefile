@@ -38,6 +38,9 @@ $(BESIDE): $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(VENV)/beside/embedded pytest-embedded-serial
 	@touch $@
 
+# Each of hundreds of processes would compile the whole again where an environment forbids to keep what was compiled.
+test matrices soak hil-self: export PYTHONDONTWRITEBYTECODE =
+
 test: $(READY) ## all tests
 	@$(MAKE) --no-print-directory $(BESIDE) || echo "no $(BESIDE): the tests beside other plugins are skipped" >&2
 	@$(BIN)/python -m pytest -n 6 --dist worksteal $(ARGS)
@@ -53,14 +56,14 @@ $(VENV)/fuzz: $(READY)
 	@touch $@
 
 soak: $(READY) ## 200 random sequences of network faults (SEED=7 to choose them, ONLY=17 for one)
-	@SOAK=200 SEED="$(or $(SEED),$$(date +%s))" ONLY="$(ONLY)" \
+	@MATRICES=all SOAK=200 SEED="$(or $(SEED),$$(date +%s))" ONLY="$(ONLY)" \
 	    $(BIN)/python -m pytest -n 2 tests/board/test_soak.py $(ARGS)
 
 hil: $(READY) ## the suite on a board, which is left as it was: make hil BOARD=/dev/ttyUSB0 (ARGS=--all)
 	@$(OTACTL) hil "$(or $(BOARD),virtual)" $(ARGS)
 
 hil-self: $(READY) ## what the suite says of boards, agents and rigs with a fault each (20 minutes)
-	@HIL_SELF=1 $(BIN)/python -m pytest -n 2 tests/board/test_hil.py $(ARGS)
+	@MATRICES=all HIL_SELF=1 $(BIN)/python -m pytest -n 2 tests/board/test_hil.py $(ARGS)
 
 lint: $(READY) typings/ready ## ruff and mypy, for the host and for the device
 	@$(BIN)/ruff check .

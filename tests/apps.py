@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from littlefs import LittleFS
-from otactl.release import archive, envelope
+from otactl.release import archive, envelope, room
 from otactl.release.sequence import next_sequence, take_sequence
 from otactl.workspace import keys
 from otactl.workspace.workspace import Workspace
@@ -14,6 +14,7 @@ from rig import Rig, forged
 from vboard.board import Board
 
 NAME = "app.cpio"
+_FOLDER = 2  # littlefs' LFS_TYPE_DIR
 
 
 def member(name: str, data: bytes, **fields: int) -> bytes:
@@ -22,6 +23,12 @@ def member(name: str, data: bytes, **fields: int) -> bytes:
     names = "ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check"
     head = "070701" + "".join(f"{said.get(field, 0):08X}" for field in names.split())
     return _padded(head.encode() + name.encode() + b"\0") + _padded(data)
+
+
+def packed(files: Mapping[str, bytes]) -> bytes:
+    """The archive of files that `publish` may refuse, in the right order."""
+    ordered = sorted(files, key=lambda name: name.split("/"))
+    return b"".join(member(name, files[name]) for name in ordered) + member("TRAILER!!!", b"")
 
 
 def _padded(data: bytes) -> bytes:
@@ -37,7 +44,10 @@ def target(url: str, packed: bytes, files: Mapping[str, bytes], **changes: Any) 
         "sha256": sha256(packed).hexdigest(),
         "files": len(files),
         "unpacked": sum(map(len, files.values())),
+        "blocks": room.blocks({name: len(data) for name, data in files.items()}),
     }
+    if "unpacked" in changes:
+        del made["blocks"]  # as a release of before: what it takes is reckoned from the bytes
     return {key: value for key, value in (made | changes).items() if value is not None}
 
 
@@ -93,7 +103,7 @@ def in_flash(vfs: bytes) -> dict[str, dict[str, bytes | None]]:
     mounted.mount()
     found: dict[str, dict[str, bytes | None]] = {}
     for name in mounted.listdir("/"):
-        if name.startswith("app-"):
+        if name.startswith("app-") and mounted.stat(f"/{name}").type == _FOLDER:
             found[name[4:]] = dict(_files(mounted, f"/{name}"))
     return found
 

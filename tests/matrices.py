@@ -11,21 +11,27 @@ import pytest
 SEED = 20261126
 FOLDERS = ("tests/board/", "tests/attacks/")  # of tests with a virtual board
 MANY = 4  # rows: of such tests with so many or more half are run, or as many as stand here
-KEPT = {
+KEPT = {  # a table of another folder is sliced where it stands here
     "tests/board/test_application.py::test_bad_archive": 3,
     "tests/board/test_application.py::test_both_go_back_where_the_application": 2,
     "tests/board/test_application.py::test_archive_comes_whole_though_it_is": 1,
-    "tests/board/test_faults.py::test_fault": 14,
+    "tests/board/test_application_layouts.py::test_applications_with": 2,
+    "tests/board/test_faults.py::test_fault": 10,
     "tests/board/test_refusals.py::test_release_is_refused": 7,
-    "tests/board/test_chips.py::test_update_failed_trial_and_rollback": 3,
-    "tests/board/test_powercut.py::test_agent_with_a_known_fault_is_caught": 3,
+    "tests/board/test_chips.py::test_update_failed_trial_and_rollback": 2,
+    "tests/board/test_powercut.py::test_agent_with_a_known_fault_is_caught": 2,
+    "tests/board/test_encrypted.py::test_download_goes_on_where_it_broke": 2,
+    "tests/board/test_hangs.py::test_trial_that_goes_wrong_ends_in_the_old_release": 2,
     "tests/attacks/test_answers.py::test_answer": 18,
     "tests/attacks/test_page.py::test_attack_of_another_file_is_there": 99,  # a board has no part in it
     "tests/attacks/test_releases.py::test_release": 24,
     "tests/board/test_delta.py::test_delta_that_breaks": 2,
     "tests/board/test_esptool.py::test_board_boots_what_esptool_wrote": 4,
     "tests/board/test_single.py::test_what_fails_its_trial_gives_way_to_what_was_confirmed": 2,
+    "tests/board/test_single_verbs.py::test_verbs": 1,
     "tests/board/test_esp8266.py::test_resets": 1,
+    # thousands of pairs of cuts, and all a sample
+    "tests/unit/device/test_record.py::test_record_holds_after_two_torn_writes": 4,
 }
 
 
@@ -41,7 +47,7 @@ def sliced(items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Ite
     """What is run, and what is left out; the same in every process of a session."""
     tables: dict[str, list[str]] = {}
     for item in items:
-        if item.nodeid.startswith(FOLDERS):
+        if item.nodeid.startswith(FOLDERS) or _name(item) in KEPT:
             tables.setdefault(_name(item), []).append(item.nodeid)
     left_out: set[str] = set()
     for name, rows in tables.items():
@@ -53,4 +59,4 @@ def sliced(items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Ite
 
 def told() -> str:
     """What a person is told of it, where a session ran slices."""
-    return f"of the longer tables of tests/board and tests/attacks a slice is run (seed {SEED}): make matrices runs all rows"
+    return f"of the longer tables, most of tests/board and tests/attacks, a slice is run (seed {SEED}): make matrices runs all rows"

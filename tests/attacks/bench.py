@@ -31,7 +31,7 @@ for room, name in ((net, "guard"), (install, "decrypt")):
     sys.modules.pop(room.__name__ + "." + name, None)
     if hasattr(room, name):
         delattr(room, name)
-for name in ("source", "pipeline"):
+for name in ("source", "pipeline", "job"):
     __import__("ota.install." + name)
 """
 # Parts that most boards have not: the names in them stay on the heap.

@@ -98,6 +98,12 @@ ELSEWHERE = [
         _REFUSALS + "test_full_flash_file_is_named_as_such",
         reaches="file",
     ),
+    Elsewhere(
+        "replay: the sequence of what runs, with another image, well signed",
+        "older",
+        "a mend that boards take for installed",
+        _REFUSALS + "test_release_is_refused[with the sequence of what is installed, and another image]",
+    ),
     Elsewhere("replay: an older channel file", "older", _OLDER, _REFUSALS + "test_older_release_is_refused"),
     Elsewhere(
         "replay: a lower security version, well signed",

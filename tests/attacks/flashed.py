@@ -12,7 +12,7 @@ from vboard.flash.nor import BLOCK, Flash
 from vboard.flash.nvs import Nvs, NvsError
 
 # What a look may end in that has heard its release: one that is signed, for this board, and news.
-_HEARD = ("up-to-date", "bad-release", "too-big", "encryption", "encryption-key")
+_HEARD = ("up-to-date", "older", "bad-release", "too-big", "encryption", "encryption-key")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Encrypted images: what a release says of its header, and what a server gives as the file, to a board with a device key."""
 
 import base64
+import json
 from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
@@ -23,6 +24,7 @@ SECRET = "what the device key is, from points that are not on the curve"
 WEAR = "the slot that does not run, again and again"
 KNOWN = "an image in clear, for whoever listens"
 SIZE_AT, IV_AT, SALT_AT, POINT_AT = 404, 388, 68, 4  # of the header
+WRAPPED, RSA_BITS = slice(4, 388), 3072
 
 
 @cache
@@ -94,6 +96,31 @@ def _without_a_key(bench: Bench) -> None:
     _plain(bench, target__encryption={"scheme": "ecc256", "header": "AAAA"})
 
 
+_PRIME = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF  # of P-256's field: SP 800-186, 3.2.1.3
+_B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+
+
+def _beyond_the_field() -> bytes:
+    """To the arithmetic it is the point with the smallest x."""
+    for x in range(100):
+        square = (x**3 - 3 * x + _B) % _PRIME
+        y = pow(square, (_PRIME + 1) // 4, _PRIME)
+        if y * y % _PRIME == square:
+            return (x + _PRIME).to_bytes(32) + y.to_bytes(32)
+    raise AssertionError("no point")
+
+
+def _plus_the_modulus(bench: Bench) -> None:
+    """To the arithmetic it is the same number."""
+    p, q, *_ = json.loads(_key("rsa3072").file)["rsa3072"]
+    file, number = b"", 1 << RSA_BITS
+    while number >> RSA_BITS:  # as many as there are bytes for
+        file = _key("rsa3072").encrypt(NEW)
+        number = int.from_bytes(file[WRAPPED]) + p * q
+    header = file[: WRAPPED.start] + number.to_bytes(384) + file[WRAPPED.stop : HEADER]
+    _offered(bench, header, file, "rsa3072")
+
+
 HEADERS = {
     "encrypted image: `encryption` taken out, where the board requires it": _row("encryption", KNOWN, _plain),
     "encrypted image: `encryption` null, where the board requires it": _row(
@@ -121,8 +148,8 @@ HEADERS = {
     "encrypted header: a point of zeros": _header_row(
         "encryption-key", SECRET, lambda h: h[:POINT_AT] + bytes(64) + h[POINT_AT + 64 :]
     ),
-    "encrypted header: a point beyond the field": _header_row(
-        "encryption-key", SECRET, lambda h: h[:POINT_AT] + b"\xff" * 64 + h[POINT_AT + 64 :]
+    "encrypted header: a point of the curve, the field's prime added to its x": _header_row(
+        "encryption-key", SECRET, lambda h: h[:POINT_AT] + _beyond_the_field() + h[POINT_AT + 64 :]
     ),
     "encrypted header: a byte of the wrapped key, RSA": _header_row(
         "encryption-key", READER, lambda h: _flipped(h, 200), "rsa3072"
@@ -130,8 +157,8 @@ HEADERS = {
     "encrypted header: a wrapped key of zeros, RSA": _header_row(
         "encryption-key", READER, lambda h: h[:4] + bytes(384) + h[388:], "rsa3072"
     ),
-    "encrypted header: a wrapped key beyond the modulus, RSA": _header_row(
-        "encryption-key", READER, lambda h: h[:4] + b"\xff" * 384 + h[388:], "rsa3072"
+    "encrypted header: a wrapped key, and the modulus added to it, RSA": _row(
+        "encryption-key", "two headers out of one", _plus_the_modulus
     ),
     "encrypted header: for another device's key, RSA": _header_row(
         "encryption-key", READER, lambda _: _key("rsa3072", "other").encrypt(NEW)[:HEADER], "rsa3072"

@@ -43,7 +43,7 @@ def _repeated(bench: Bench) -> None:
 
 
 def _hundred_names(bench: Bench) -> None:
-    _unsigned(bench, [{"keyid": bench.keyid, "sig": "AA"}] * 75)
+    _unsigned(bench, [{"keyid": bench.keyid, "sig": "AAAA"}] * 75)
 
 
 def _of_the_installed(bench: Bench) -> None:
@@ -150,7 +150,9 @@ UNSIGNED = {
     "nesting: 8,000 lists that never end": Row("envelope-not-json", AGENT, lambda b: b.channel(b"[" * 8000)),
     "nesting: 1,300 objects that never end": Row("envelope-not-json", AGENT, lambda b: b.channel(b'{"a":' * 1300)),
     "oversize: a text of 1 MB": Row("envelope-too-big", MEMORY, lambda b: _type(b, '"' + "x" * (1 << 20) + '"')),
-    "oversize: a number of 8,000 digits": Row("envelope-type", AGENT, lambda b: _type(b, "9" * 7800)),
+    "oversize: a signer's name that is a number of 7,800 digits": Row(
+        "envelope-not-json", AGENT, lambda b: _named(b, "9" * 7800)
+    ),
     "not JSON: UTF-16": Row("envelope-not-json", AGENT, lambda b: b.channel("{}".encode("utf-16"))),
     "not JSON: bytes that are no text": Row(
         "envelope-not-json", AGENT, lambda b: b.channel(b'{"payloadType": "\xff\xfe\x80"}')
@@ -195,7 +197,7 @@ PAYLOADS = {
     "not a number: a size of 1e5": _field_row("target__size", "1e5", PAST_POLICY),
     "negative: a security version of -1": _field_row("security_version", "-1", PAST_POLICY),
     "duplicate: two sequences, that of what is installed the last": Row(
-        "up-to-date", "one number checked, another kept", lambda b: _sequence_twice(b, str(b.next()), "1")
+        "older", "one number checked, another kept", lambda b: _sequence_twice(b, str(b.next()), "1")
     ),
     "duplicate: two sequences, a text the last": Row(
         "bad-release", "one number checked, another kept", lambda b: _sequence_twice(b, "1", '"1"')

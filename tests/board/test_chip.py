@@ -10,7 +10,7 @@ import pytest
 import rig as rigs
 from bare import begin, next_boot
 from otactl.errors import BoardError
-from rig import ask
+from rig import ask, repl
 from vboard.board import Board
 from vboard.chip.kept import DEEPSLEEP, HARD, PWRON, SOFT, WDT
 from vboard.chips import CHIPS
@@ -301,3 +301,52 @@ for mode in range(1, 8):
 def test_aes_has_ecb_and_cbc_and_no_counter_mode(board: Board) -> None:
     """Facts 6.10: 6 would be CTR, which stock firmware leaves out."""
     assert ask(board, MODES).split() == ["1", "2"]
+
+
+COLLECTED = """
+import gc, os
+from esp32 import Partition
+vfs, buf = Partition.find(Partition.TYPE_DATA, label="vfs")[0], bytearray(128)
+held = bytearray(40000)
+gc.collect()
+held = None
+before = gc.mem_alloc()
+gc.threshold(1)
+{}
+gc.threshold(-1)
+print(before - gc.mem_alloc() < 20000)
+"""
+
+
+@pytest.mark.parametrize("call", ["vfs.readblocks(1, buf, 0)", "vfs.ioctl(6, 20)", "vfs.writeblocks(20, buf, 0)"])
+def test_no_garbage_is_collected_in_the_middle_of_a_block_of_the_file_system(board: Board, call: str) -> None:
+    """In C the chip does that; a file that is collected would be closed in the middle of littlefs's remove(), which then
+    goes round in circles."""
+    assert ask(board, COLLECTED.format(call)).strip() == "True"
+
+
+READING = """
+from esp32 import Partition
+app, buf, begun, ended = Partition("ota_1"), bytearray(65536), 0, 0
+print("reads")
+try:
+    while True:
+        begun += 1
+        app.readblocks(0, buf)
+        ended += 1
+except KeyboardInterrupt:
+    print("stopped", begun == ended)
+"""
+
+
+def test_ctrl_c_comes_after_a_block_of_flash_and_not_in_the_middle_of_it(tmp_path: Path) -> None:
+    """What littlefs has begun, an exception from its block device would leave half done."""
+    with Board(tmp_path / "board", real_time=True) as board:  # most of the loop is spent in the read
+        board.power_on()
+        board.wait_repl()
+        for _ in range(3):
+            with repl(board) as link:
+                link.start(READING)
+                assert link.line(5) == "reads"
+                link.send(b"\x03")
+                assert link.line(5) == "stopped True"

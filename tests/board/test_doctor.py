@@ -247,6 +247,31 @@ def no_agent(at: Situation) -> None:
     at.remove("lib/ota/")
 
 
+def boot_py_of_before(at: Situation) -> None:
+    """As deploy wrote it before there were applications; one lies there."""
+    at.files["boot.py"] = b"try:\n    import ota.boot\n    ota.boot.start()\nexcept Exception as e:\n    print(e)\n"
+    at.files["app-ota_0/app.py"] = b"print('app: runs')\n"
+
+
+def application_is_other(at: Situation) -> Callable[[Board], None]:
+    """Than the record says."""
+    at.files["app-ota_0/app.py"] = b"print('app: runs')\n"
+    return lambda board: rigs.ask(board, INSTALLED) and None
+
+
+INSTALLED = """
+from ota.boot import record, slots
+r = {"version": "1.1.0", "sequence": 1, "security_version": 0, "size": 4096, "sha256": "", "app": "0123456789abcdef"}
+record.load().installed(r, slots.Slots().running)
+"""
+
+
+def module_before_the_application(at: Situation) -> None:
+    at.files["boot.py"] = agent.hook("boot.py").encode() + b"sys.path.insert(0, '/lib')\n"
+    at.files["app-ota_0/app.py"] = b"import drivers\n"
+    at.files["app-ota_0/drivers.py"] = at.files["lib/drivers.py"] = b""
+
+
 # what is wrong: (the fault, the bad row, its code, how its command begins, the exit code)
 FAULTS: dict[str, tuple[Fault, str, str, str, int]] = {
     "MicroPython 1.22": (board_of(deployed=False, micropython="1.22.2"), "MicroPython", "", "otactl slots backup ", 1),
@@ -254,6 +279,9 @@ FAULTS: dict[str, tuple[Fault, str, str, str, int]] = {
     "an agent that does not load": (put("lib/ota/net/link.mpy", b"M\x01\x00\x1f"), "agent", "", "otactl deploy ", 1),
     "a file of the user's in place of it": (put("ota.py", b"x = 1"), "agent", "", "mpremote ", 1),
     "a main.py that does not call it": (put("main.py", b"print('mine')"), "main.py", "", "otactl deploy ", 1),
+    "a boot.py from before applications": (boot_py_of_before, "boot.py", "app-path", "otactl deploy ", 1),
+    "an application that is not as installed": (application_is_other, "application", "", "otactl publish ", 1),
+    "a module before the application": (module_before_the_application, "leftovers", "", "mpremote ", 1),
     "no configuration": (
         put("etc/ota/config.json", None), "config", "config-missing", "otactl deploy ", 1,
     ),
@@ -306,10 +334,14 @@ def bad(rows: list[Row]) -> list[Row]:
 
 # Faults that are looked at together, as none of them hides the other: a look takes five starts of a board.
 TOGETHER = (
-    ("the table has one slot", "a release file that is not as signed"),
     ("no agent", "Wi-Fi has another password"),
-    ("no configuration", "another key"),
-    ("another url", "Wi-Fi is not there"),
+    ("a module before the application", "no configuration", "another key"),
+    (
+        "a boot.py from before applications",
+        "an application that is not as installed",
+        "another url",
+        "Wi-Fi is not there",
+    ),
     (
         "a release that is larger than the slot",
         "a main.py that does not call it",
@@ -332,6 +364,7 @@ def test_the_fault_is_the_one_bad_row(at: Situation, names: tuple[str, ...]) -> 
         _, _, _, then, status = FAULTS[name]
         assert row.finding.then.startswith(then)
         assert exit_code([row]) == status
+        assert ("/trust/4.json" in row.finding.then) == (name == "a trust document that is kept back")
     assert exit_code(rows) == min(FAULTS[name][4] for name in names)
     for row in rows:
         typed.parses(row.finding.then)

@@ -136,12 +136,12 @@ TRIALS = {
     },
     "crashes": {
         "raises in main()": ("def main():\n    1 / 0", "app-crashed"),
-        "raises at import": ("import no_such_module", "app-crashed"),
+        "lacks a module": ("import no_such_module", "app-import"),
         "raises in asyncio.run()": (
             "import asyncio\nasync def main():\n    1 / 0\nasyncio.run(main())",
             "app-crashed",
         ),
-        "is no Python": ("def main(:", "app-crashed"),
+        "is no Python": ("def main(:", "app-import"),
         "fills the heap": ("kept = []\nwhile True: kept.append(bytearray(100))", "app-crashed"),
         "calls machine.reset()": (RESETS, "trial-crash"),
         "writes to the slot that runs": (

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import apps
 import cable
 import pytest
 import rig as rigs
@@ -16,6 +17,7 @@ from otactl.board.link import Link
 from otactl.board.push import push
 from otactl.cli.main import main
 from otactl.errors import ReleaseError
+from otactl.release import archive
 from otactl.release.offer import Offer
 from otactl.workspace.roster import Entry, Roster
 from rig import NEW, OLD, Rig, boots, image, slot_bytes
@@ -232,3 +234,29 @@ def test_command_says_why_a_release_is_refused(rig: Rig, cabled: Board, capsys: 
     rig.publish("1.1.0", NEW, build="SOMETHING_ELSE")
     assert main(["push", "-w", str(rig.workspace.root), str(cabled.port)]) == 1
     assert "no-target (esp32 ESP32_GENERIC): The release has nothing for this chip" in capsys.readouterr().out
+
+
+def test_application_comes_by_cable_alone_and_with_firmware(
+    rig: Rig, cabled: Board, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A release made of a folder goes the way of any other: trial, and the way back."""
+    lesson = rig.root / "lesson"
+    lesson.mkdir()
+    words = ["push", "-w", str(rig.workspace.root), "--app", str(lesson), "--json", str(cabled.port)]
+    for text, version, firmware, slot in (
+        ("print('app: one')", "push-2", None, "ota_1"),
+        ("print('app: two')", "push-3", NEW, "ota_0"),
+        ("1 / 0", "push-4", None, "ota_0"),
+    ):
+        (lesson / "app.py").write_text(text)
+        (rig.root / "new.bin").write_bytes(firmware or b"")
+        code = main([*words, *([str(rig.root / "new.bin")] if firmware else [])])
+        told = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert (code, told["version"], told["reason"]) == (
+            (0, version, "") if text != "1 / 0" else (1, version, "app-crashed")
+        )
+        assert boots(cabled) == (slot, State.VALID)
+    assert slot_bytes(cabled, "ota_0", len(NEW)) == NEW
+    packed = {n: archive.unpack((rig.workspace.releases / f"push-{n}" / "app.cpio").read_bytes()) for n in (2, 3, 4)}
+    assert apps.trees(cabled) == {"ota_0": packed[3], "ota_1": packed[4]}
+    assert not rig.transfers

@@ -48,7 +48,7 @@ RELEASES: dict[str, tuple[dict[str, Any], str]] = {
     "with a target of an unknown kind": ({"target__kind": "bootloader"}, "unknown-kind"),
     "without a size": ({"target__size": None}, "bad-release"),
     "with a sequence that is text": ({"sequence": "7"}, "bad-release"),
-    "with the sequence of what is installed": ({"sequence": 1}, "up-to-date"),
+    "with the sequence of what is installed, and another image": ({"sequence": 1}, "older"),
     "larger than the slot": ({"target__size": 0x1B0001}, "too-big"),
     "larger than it says": ({"target__size": len(NEW) - 4096}, "size-mismatch"),
     "smaller than it says": ({"target__size": len(NEW) + 4096}, "size-mismatch"),

@@ -1,5 +1,6 @@
 """The agent of boards without two slots: a stock ESP32 with one app, and an ESP8266. Judged by the files in flash and by what runs."""
 
+import os
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,7 +12,11 @@ import rig as rigs
 import singles
 from otactl.board import single
 from otactl.board.deploy import deploy
+from otactl.board.link import Link
+from otactl.board.moving import over
 from otactl.errors import UsageError
+from otactl.release import archive
+from otactl.release.application import Asked
 from powercut.oneslot import Base
 from rig import Rig
 from singles import APP
@@ -19,6 +24,8 @@ from vboard.board import Board
 
 ONE = {"app.py": APP % b"one", "lib/data.bin": bytes(range(256)) * 12, "lib/__init__.py": b""}
 TWO = {"app.py": APP % b"two"}
+DEEP = {"app.py": APP % b"deep", "/".join("d" * 24) + "/x": b"", "x": b""}
+MANY = {"app.py": APP % b"many"} | {f"many/{n:03}.bin": b"" for n in range(120)}
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +92,7 @@ def test_what_fails_its_trial_gives_way_to_what_was_confirmed(rig: Rig, board: B
     takes(rig, board, "1.1.0", ONE)
     apps.publish(rig, "1.2.0", {"app.py": FAILS[reason]})
     said = boots(board, f"ota: rolled-back 1.2.0 {reason}", 60)
-    assert said.count("ota: trial 1.2.0") == (3 if reason == "trial-restarts" else 1)
+    assert said.count("ota: trial 1.2.0") == (8 if reason == "trial-restarts" else 1)
     board.wait_text("app: one", 10, since=len(board.text) - 200)
     assert apps.trees(board)["a"] == ONE
     assert "ota: error failed-before 1.2.0" in boots(board, "app: one")
@@ -98,8 +105,14 @@ REFUSED: dict[str, tuple[str, dict[str, object]]] = {
     "for another MicroPython": ("app-mpy", {"mpy": 5}),
     "more than there is room for": ("no-space", {"unpacked": 1 << 23}),
     "more bytes than are said": ("bad-archive", {"unpacked": 9}),
-    "an archive that ends early": ("bad-archive", {"packed": apps.archive(ONE)[:-200]}),
-    "a name that leads out": ("bad-archive", {"packed": apps.archive({"../app.py": b"1"})}),
+    "an archive that ends early": ("bad-archive", {"packed": apps.packed(ONE)[:-200]}),
+    "more folders deep than a board can walk": ("bad-archive", {"packed": apps.packed(DEEP)}),
+    "more blocks than there are": ("no-space", {"blocks": 5000}),
+    "blocks that are no number": ("bad-release", {"blocks": "5"}),
+    "a name that leads out": (
+        "bad-archive",
+        {"packed": apps.member("../app.py", b"1") + apps.member("TRAILER!!!", b"")},
+    ),
 }
 
 
@@ -113,7 +126,7 @@ def test_release_that_is_refused_changes_nothing(rig: Rig, board: Board) -> None
         assert "b" not in apps.trees(board), what
     rig.forge(rigs.NEW, version="1.3.0")
     assert "ota: error no-target" in boots(board, "app: one")
-    apps.publish(rig, "1.4.0", TWO)
+    apps.publish(rig, "1.4.0", MANY)
     envelope = rig.workspace.channel_file.read_bytes()
     rig.workspace.channel_file.write_bytes(
         envelope.replace(b'"sig":"', b'"sig":"AAAA').replace(b'"sig": "', b'"sig": "AAAA')
@@ -121,7 +134,7 @@ def test_release_that_is_refused_changes_nothing(rig: Rig, board: Board) -> None
     assert "ota: error bad-signature" in boots(board, "app: one")
     rig.workspace.channel_file.write_bytes(envelope)
     assert "ota: switch 1.4.0" in boots(board, "ota: up-to-date 1.4.0")
-    assert apps.trees(board) == {"a": ONE, "b": TWO}
+    assert apps.trees(board) == {"a": ONE, "b": MANY}
 
 
 def test_budgets_of_the_agent(bench: tuple[Rig, dict[str, Path]]) -> None:
@@ -198,3 +211,23 @@ def test_agent_that_unpacks_in_place_is_caught(tmp_path: Path) -> None:
         base = Base("esp32", tmp_path, opened, patch=b"from ota.single import record\nrecord.NEW = '/app-b'\n")
         found = [fault for cut in base.cuts(1) for fault in base.at(cut)]
     assert any("no whole tree" in fault for fault in found)
+
+
+@pytest.mark.parametrize("board", list(singles.KINDS)[0 if os.environ.get("MATRICES") == "all" else 1 :], indirect=True)
+def test_applications_come_by_cable(rig: Rig, board: Board, tmp_path: Path) -> None:
+    """`deploy --app`: the record is the switch, so that it may be done again."""
+    (tmp_path / "app.py").write_bytes(APP % b"first")
+    boots(board, "app: own")
+    with Link(str(board.port)) as link:
+        assert over.move(link, rig.workspace, Asked(tmp_path)).place == "/app-a"
+    assert "app: first" in boots(board, "app: ")
+    (tmp_path / "app.py").write_bytes(APP % b"second")
+    with Link(str(board.port)) as link:
+        assert over.move(link, rig.workspace, Asked(tmp_path)).place == "/app-b"
+    assert "app: second" in boots(board, "app: ")
+    assert set(apps.trees(board)) == {"a", "b"}
+    with Link(str(board.port)) as link:
+        assert over.undo(link) == "/app-b"
+    assert "app: own" in boots(board, "app: ")
+    takes(rig, board, "1.1.0", ONE)
+    assert apps.trees(board) == {"a": ONE}

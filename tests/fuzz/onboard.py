@@ -18,7 +18,7 @@ from vboard.board import Board
 from fuzz import loading
 
 HEAP_KIB = 160  # of a program, as a stock ESP32 has it
-_FILES = ("trusted.json", "__init__.py", "parsers.py", "network.py", "vouched.py")
+_FILES = ("throwaway.json", "__init__.py", "parsers.py", "network.py", "vouched.py")
 _BATCH = 40_000  # bytes of inputs that lie on the board at a time
 _SHOWN = 160  # characters of an outcome that come back as they are; of a longer one its CRC-32
 _HEAD = struct.Struct("<BH")  # of an input: number of its parser, bytes
@@ -31,7 +31,7 @@ _SETUP = """
 import binascii, gc, json, sys
 import fuzz.network, fuzz.vouched
 from fuzz import parsers
-with open("/fuzz/trusted.json") as f:
+with open("/fuzz/throwaway.json") as f:
     trusted = json.load(f)
 for keyid in trusted["release"]:
     parsers.RELEASE_KEYS[keyid] = int(trusted["release"][keyid], 16)

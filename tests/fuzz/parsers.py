@@ -105,7 +105,7 @@ def parse_payload(data: bytes):
     payload = envelope._payload(data, 1)
     targets = policy.choose(payload, "demo", "esp32", "ESP32_GENERIC")
     target = targets.get("firmware") or targets["application"]
-    policy.apply(payload, target, _state(), 2, SPACE)
+    policy.apply(payload, targets, _state(), {"sequence": 2, "sha256": "ab" * 32, "app": "ab" * 8}, SPACE)
     demand.Demand({"required": False, "keys": ["ab" * 32], "verify": "board"}, target)
     picked = [payload[name] for name in ("version", "published", "sequence", "security_version")]
     return picked + [target[name] for name in ("chip", "url", "size", "sha256")]

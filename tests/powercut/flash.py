@@ -60,6 +60,8 @@ def with_files(table: Table, flash: bytes, changes: Mapping[str, bytes | None]) 
         if data is None:
             vfs.remove(path)
             continue
+        if "/" in path:
+            vfs.makedirs(path.rpartition("/")[0], exist_ok=True)
         with vfs.open(path, "wb") as file:
             file.write(data)
     return flash[: at.offset] + bytes(vfs.context.buffer) + flash[at.end :]

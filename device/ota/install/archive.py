@@ -12,6 +12,7 @@ TRAILER = "TRAILER!!!"
 _FIXED = const(110)  # bytes of a header before the name
 _SIZE, _NAMED = const(54), const(94)  # where it has the length of the data, and of the name with its NUL: 8 digits each
 _LONGEST = const(255)  # bytes of a name
+DEEPEST = 12  # parts of a name: each takes C stack where the files are walked, and an ESP8266 has little
 
 
 def header(name: str, size: int) -> bytes:
@@ -26,7 +27,7 @@ def _good(name: str, before: str) -> bool:
     parts = name.split("/")
     odd = [part for part in parts if part in ("", ".", "..")]
     in_order = not before or (parts > before.split("/") and not name.startswith(before + "/"))
-    return not odd and "\\" not in name and "\0" not in name and in_order
+    return not odd and len(parts) <= DEEPEST and "\\" not in name and "\0" not in name and in_order
 
 
 class Reader:

@@ -1,11 +1,9 @@
 """A look at a release where applications are: whether its application fits, and what it does not name, which stays as it is
 and is copied from the slot that runs. Loaded only where a release names an application, or a slot has one."""
 
-import os
 import sys
 
 from esp32 import Partition
-from micropython import const
 
 from .. import steps
 from ..boot import record, slots
@@ -13,8 +11,10 @@ from ..errors import require
 from ..net import url
 from . import tree
 
-_SPARE = const(8)  # blocks: directories, and what littlefs itself needs to write
-_SAID = {"files": ((int,), 1, 10000), "unpacked": ((int,), 0, 0x1000000), "mpy": ((int, None), 0, 255)}
+_SAID = {
+    "files": ((int,), 1, 10000), "unpacked": ((int,), 0, 0x1000000), "blocks": ((int, None), 0, 0x10000),
+    "mpy": ((int, None), 0, 255),
+}  # fmt: skip
 
 
 def look(found: slots.Slots, kept: record.Record, targets: dict, offer: dict, address: str, view: memoryview):
@@ -24,14 +24,17 @@ def look(found: slots.Slots, kept: record.Record, targets: dict, offer: dict, ad
     named, running = targets.get("application"), tree.FOLDER + found.label
     if named:
         _require_for_us(named, running, "firmware" in targets)
-        wanted = {key: named[key] for key in ("size", "sha256", "files", "unpacked")}
-        wanted.update(sha256=wanted["sha256"].lower(), url=url.join(address, named["url"]))
+        wanted = {key: named.get(key) for key in ("size", "sha256", "files", "unpacked", "blocks")}
+        wanted["url"] = url.join(address, named["url"])
     now = yield from _compared(tree.read(running, view))
     if not named:
         wanted = {"size": now.size if now.files else 0, "sha256": now.sha256, "url": None,
-                  "files": now.files, "unpacked": now.unpacked}  # fmt: skip
+                  "files": now.files, "unpacked": now.unpacked, "blocks": tree.blocks(running)}  # fmt: skip
     if wanted["size"]:
-        _require_room(wanted, tree.FOLDER + found.next.info()[4])
+        from . import room
+
+        device = Partition.find(Partition.TYPE_DATA, label="vfs")
+        room.require_for(device and device[0], wanted, tree.FOLDER + found.next.info()[4])
     if "firmware" not in targets:
         release = kept.release_in(found.running) or {}
         size, sha256 = release.get("size"), release.get("sha256")
@@ -74,22 +77,3 @@ def _require_for_us(named: dict, running: str, with_firmware: bool) -> None:
     mpy = named.get("mpy")
     ours = getattr(sys.implementation, "_mpy", 0) & 0xFF
     require(with_firmware or mpy in (None, ours), "app-mpy", mpy)  # what comes with firmware is for that
-
-
-def _require_room(wanted: dict, other: str) -> None:
-    # P1: before the other directory is emptied. FAT has no copy of a file that power cuts while it is written.
-    require(any(_is_littlefs(vfs) for vfs in Partition.find(Partition.TYPE_DATA, label="vfs")), "filesystem")
-    block, _, _, free = os.statvfs("/")[:4]
-    need = wanted["unpacked"] // block + wanted["files"] + _SPARE
-    free += tree.blocks(other, block)
-    require(need <= free, "no-space", f"{need * block} {free * block}")
-
-
-def _is_littlefs(vfs) -> bool:
-    # Its superblock lies in the first two sectors; power may have gone while one was written.
-    head = bytearray(16)
-    for block in range(2):
-        vfs.readblocks(block, head, 0)
-        if head[8:] == b"littlefs":
-            return True
-    return False

@@ -9,28 +9,45 @@ import os
 from micropython import const
 
 from ..errors import require
-from .archive import TRAILER, header
+from .archive import DEEPEST, TRAILER, header
 
 FOLDER = "/app-"  # then the slot's name
+BLOCK = 4096  # bytes, of littlefs on these chips
 _IS_FOLDER = const(0x4000)
+_FEW = const(8)
 _INLINE = const(128)  # bytes: what littlefs keeps beside the name, on an ESP32
 
 
 def walk(root: str, under: str = ""):
-    """Name and size of each file, in the archive's order; of an empty directory too, which no archive has. Nothing where
-    there is no such directory."""
-    try:
-        entries = sorted(os.ilistdir(root + under))
-    except OSError:
-        return
-    if under and not entries:
+    """Name and size of each file, in the archive's order; of a directory too that no archive has: an empty one, one too deep.
+    Nothing where there is no such directory."""
+    entries, last = _after(root + under, ""), ""
+    if (under and not entries) or under.count("/") >= DEEPEST:
         yield under[1:] + "/", 0
-    for entry in entries:
-        name = under + "/" + entry[0]
-        if entry[1] & _IS_FOLDER:
-            yield from walk(root, name)
-        else:
-            yield name[1:], entry[3]  # type: ignore[misc]
+        return
+    while entries:
+        for entry in entries:
+            last = entry[0]
+            name = under + "/" + last
+            if entry[1] & _IS_FOLDER:
+                yield from walk(root, name)
+            else:
+                yield name[1:], entry[3]
+        entries = _after(root + under, last)
+
+
+def _after(path: str, last: str) -> list:
+    # The first few entries of a directory whose names come after `last`: one of hundreds of files has no room in memory.
+    found: list = []
+    try:
+        for entry in os.ilistdir(path):
+            if entry[0] > last:
+                found.append(entry)
+                if len(found) == 2 * _FEW:
+                    found = sorted(found)[:_FEW]
+    except OSError:
+        pass  # there is none
+    return sorted(found)[:_FEW]
 
 
 class Tree:
@@ -77,8 +94,9 @@ class Tree:
         # To the next file, to the end of the archive after the last one, or past that.
         self.close()
         self.ended = self._last
-        name, size = next(self._members, (TRAILER, 0))
-        self._last = name == TRAILER
+        member = next(self._members, None)
+        self._last = member is None
+        name, size = member or (TRAILER, 0)
         self._head = bytes(self._pad) + header(name, size)
         self._left, self._pad = size, -size % 4
         if not self._last:
@@ -119,20 +137,39 @@ def holds(label: str, app: str) -> bool:
 
 
 def remove(root: str) -> None:
-    """A directory with all that is in it, if it is there."""
+    """A directory with all that is in it, however deep, or a file of that name; if it is there."""
     try:
-        entries = list(os.ilistdir(root))
-    except OSError:
+        os.remove(root)  # a file, or an empty directory
         return
-    for entry in entries:
-        path = root + "/" + entry[0]
-        if entry[1] & _IS_FOLDER:
-            remove(path)
-        else:
-            os.remove(path)
-    os.rmdir(root)
+    except OSError:
+        path = root if root[1:] in os.listdir("/") else ""
+    while path:
+        entries = _after(path, "")
+        for entry in entries:
+            name = path + "/" + entry[0]
+            if entry[1] & _IS_FOLDER:
+                path = name
+                break
+            os.remove(name)
+        if not entries:
+            os.rmdir(path)
+            path = path[: path.rfind("/")] if path != root else ""
 
 
-def blocks(root: str, block: int) -> int:
-    """How many blocks of so many bytes the files of a directory take, at the least."""
-    return sum(-(-size // block) for _, size in walk(root) if size > _INLINE)
+def blocks(root: str, folder: int = 2) -> int:
+    """How many blocks the files of a directory take, and it itself, at the least; nothing where there is no such directory.
+    `folder`: of each directory; 4 to know what statvfs() counts more once it is gone: littlefs shows it each twice."""
+    found, folders = 0, [root]
+    while folders:
+        path = folders.pop()
+        try:
+            entries = os.ilistdir(path)
+        except OSError:
+            continue
+        found += folder
+        for entry in entries:
+            if entry[1] & _IS_FOLDER:
+                folders.append(path + "/" + entry[0])
+            elif entry[3] > _INLINE:  # type: ignore[misc]
+                found += -(-entry[3] // BLOCK)  # type: ignore[misc]
+    return found

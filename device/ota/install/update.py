@@ -58,7 +58,7 @@ class Update:
         if response.valid_to is not None:
             clock.prove(dates.parse(payload["published"]), response.valid_to)
         installed = kept.release_in(running) or {}
-        policy.apply(payload, firmware, kept.state, installed.get("sequence", 0), self._slots.next.info()[3])
+        policy.apply(payload, targets, kept.state, installed, self._slots.next.info()[3])
         offer = {key: payload[key] for key in ("version", "sequence", "security_version")}
         if (yield from self._there(offer, targets, installed.get("sha256"))):
             # It came by cable, the record was lost, or it is the same under a newer release: not once more.
@@ -76,9 +76,7 @@ class Update:
         firmware, address = targets.get("firmware"), self._config["url"]
         offer["app"] = ""  # the hash of its application
         if firmware:
-            offer.update(
-                size=firmware["size"], sha256=firmware["sha256"].lower(), url=url.join(address, firmware["url"])
-            )
+            offer.update(size=firmware["size"], sha256=firmware["sha256"], url=url.join(address, firmware["url"]))
             if self._config["image_signature"]:
                 from ..release import demand
 
@@ -88,7 +86,7 @@ class Update:
             from . import parts
 
             same = yield from parts.look(self._slots, self._record, targets, offer, address, self._view)
-            let_go("parts", "tree", "archive")
+            let_go("parts", "room", "tree", "archive")
         if not same or known not in (None, "", offer["sha256"]):
             return False
         return not firmware or (yield from self._runs(offer["size"], offer["sha256"]))

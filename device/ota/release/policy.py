@@ -20,8 +20,9 @@ _TARGET = {
 
 
 def choose(payload: dict, product: str, chip: str, build: "str | None") -> "dict[str, dict]":
-    """The first target of each kind for this board, its fields checked. `build` is sys.implementation._build, None before
-    1.25: then only targets that name none match. Raises OtaError: wrong-product, no-target, unknown-kind, bad-release."""
+    """The first target of each kind for this board, its fields checked and its hash in small letters. `build` is
+    sys.implementation._build, None before 1.25: then only targets that name none match. Raises OtaError: wrong-product,
+    no-target, unknown-kind, bad-release."""
     check(payload, _RELEASE)
     require(all(32 < ord(c) < 127 for c in payload["version"]), "bad-release", "version")  # one word
     require(payload["product"] == product, "wrong-product", payload["product"])
@@ -37,7 +38,8 @@ def choose(payload: dict, product: str, chip: str, build: "str | None") -> "dict
     require(chosen, "no-target", chip + " " + (build or ""))
     for target in chosen.values():
         check(target, _TARGET)
-        require(not target["sha256"].strip("0123456789abcdefABCDEF"), "bad-release", "sha256")
+        target["sha256"] = target["sha256"].lower()
+        require(not target["sha256"].strip("0123456789abcdef"), "bad-release", "sha256")
     return chosen
 
 
@@ -48,15 +50,21 @@ def check(fields, table: dict) -> None:
         require(fits(fields.get(name), kinds, least, most), "bad-release", name)
 
 
-def apply(payload: dict, firmware: "dict | None", state: dict, installed: int, slot_size: int) -> None:
-    """Whether a board with this record.state, that runs sequence `installed` (0: unknown), may take the release: sequence
-    and security version only rise (P7). The sequence of the floor itself may be installed again, where what runs is
-    something else: its image was damaged. Raises OtaError: up-to-date, older, failed-before, security-version, too-big."""
-    sequence, security = payload["sequence"], payload["security_version"]
-    require(sequence != installed, "up-to-date", payload["version"])
+def apply(payload: dict, targets: dict, state: dict, installed: dict, slot_size: int) -> None:
+    """Whether a board with this record.state may take the release, of which it would take `targets`, as choose() gives them:
+    sequence and security version only rise (P7). `installed`: the `sequence` of what runs, and the hashes of its image,
+    `sha256`, and of its application, `app`, or how that begins; each may be missing. The sequence of the floor itself may be
+    installed again, where what runs is something else: its image was damaged. Raises OtaError: up-to-date, older,
+    failed-before, security-version, too-big."""
+    sequence, security, now = payload["sequence"], payload["security_version"], installed.get("sequence", 0)
+    for kind, target in targets.items() if sequence == now else ():
+        known = installed.get("sha256" if kind == "firmware" else "app", "")
+        require(target["sha256"].startswith(known), "older", "twice")  # given out so: by an old backup
+    require(sequence != now, "up-to-date", payload["version"])
     require(sequence not in [f[0] for f in state["failed"]], "failed-before", payload["version"])  # P6
-    require(sequence >= state["floor_sequence"] and sequence > installed, "older", sequence)
+    require(sequence >= state["floor_sequence"] and sequence > now, "older", sequence)
     require(security >= state["floor_security"], "security-version", security)
+    firmware = targets.get("firmware")
     if firmware:
         require(firmware["size"] <= slot_size, "too-big", firmware["size"])
 

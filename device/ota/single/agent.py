@@ -49,19 +49,26 @@ def healthy() -> None:
         boot.current.confirm_if_due()
 
 
-def update() -> None:
-    """Install the newest release and reset into it. Raises OtaError, up-to-date where there is none."""
+def confirm() -> None:
+    """End a running trial well, by hand, and reset. Raises OtaError not-on-trial."""
+    require(boot.current, "not-on-trial")
+    boot.current.confirm()  # type: ignore[union-attr]
+
+
+def update(progress=None, *, tries: "int | None" = None) -> None:
+    """Install the newest release and reset into it. Raises OtaError, up-to-date where there is none. `progress`, `tries`: as
+    the agent of two slots has them."""
     keep()
     try:
         require(not boot.current, "unconfirmed")  # P2
-        _update()
+        _update(tries=tries, progress=progress)
     except Exception as e:
         raise coded(e)
     finally:
         let_go()
 
 
-def _update(once: bool = False) -> None:
+def _update(once: bool = False, tries: "int | None" = None, progress=None) -> None:
     # Does not come back where there is something new. Why there was no update outlives a reset (P10).
     from .. import steps
     from . import port
@@ -70,15 +77,24 @@ def _update(once: bool = False) -> None:
     try:
         settings = port.settings()
         limit_ms = None
+        if tries:
+            settings["tries"] = tries
         if once:  # the program does not wait for a server that is down
             settings["tries"], limit_ms = 1, settings["start_timeout_s"] * 1000
-        steps.run(_steps(settings, kept), limit_ms)
+        steps.run(_told(_steps(settings, kept), progress), limit_ms)
         require(kept.value["trying"], "start-timeout")
     except Exception as e:
         why = coded(e)
         kept.note("refused", None if why.code == "up-to-date" else [why.code, why.detail[:40]])
         raise why
     machine.reset()
+
+
+def _told(generator, progress):
+    for step in generator:
+        if progress and step.phase in ("download", "verify") and not step.wait_ms:
+            progress(step.phase, step.done, step.total)
+        yield step
 
 
 def _steps(settings: dict, kept: record.Record):

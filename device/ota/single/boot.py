@@ -8,7 +8,7 @@ from ..console import say
 from ..errors import OtaError
 from . import record
 
-_STARTS = const(3)  # of a release that is tried, without a confirmation
+_STARTS = const(8)  # of a release that is tried, without a confirmation: each look at it by cable is two
 current = None  # type: ignore  # the Trial of this boot, while one runs
 _done = False
 

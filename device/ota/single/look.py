@@ -8,6 +8,7 @@ from micropython import const
 from ..errors import require
 from . import let_go, port, record
 
+_SAID = {"files": ((int,), 1, 10000), "unpacked": ((int,), 0, 0x1000000), "blocks": ((int, None), 0, 0x10000)}
 _MOST = const(8193)  # bytes of an envelope, and one
 
 
@@ -41,12 +42,12 @@ def _chosen(payload: dict, product: str, kept: record.Record):
     build = getattr(sys.implementation, "_build", None)
     targets = policy.choose(payload, product, port.chip(), build)
     require("application" in targets, "no-target", "application")
-    target = targets["application"]
-    policy.apply(payload, None, kept.value, kept.value["release"].get("sequence", 0), 0)
+    target, now = targets["application"], kept.value["release"]
+    installed = {"sequence": now.get("sequence", 0), "app": now.get("sha256", "")}
+    policy.apply(payload, {"application": target}, kept.value, installed, 0)
     ours, mpy = sys.implementation._mpy & 0xFF, target.get("mpy")  # type: ignore
     require(mpy in (None, ours), "app-mpy", mpy)
-    for name in ("files", "unpacked"):
-        require(type(target.get(name)) is int and target[name] >= 0, "bad-release", name)
+    policy.check(target, _SAID)
     release = {key: payload[key] for key in ("version", "sequence", "security_version")}
-    release["sha256"] = target["sha256"].lower()
-    return release, {key: target[key] for key in ("url", "size", "files", "unpacked")}
+    release["sha256"] = target["sha256"]
+    return release, {key: target.get(key) for key in ("url", "size", "files", "unpacked", "blocks")}

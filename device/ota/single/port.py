@@ -18,6 +18,13 @@ def chip() -> str:
     return image.chip(Partition(Partition.RUNNING))  # type: ignore[arg-type]
 
 
+def device():
+    """Where the files lie, or None."""
+    from esp32 import Partition
+
+    return (Partition.find(Partition.TYPE_DATA, label="vfs") or [None])[0]
+
+
 def feeder(watchdog_s: int, tick):
     """A feeder.Feeder."""
     from ..boot import feeder

@@ -39,6 +39,13 @@ def chip() -> str:
     return "esp8266"
 
 
+def device():
+    """Where the files lie, or None."""
+    from flashbdev import bdev
+
+    return bdev
+
+
 def feeder(watchdog_s: int, tick):
     """As boot/feeder.Feeder; the time of the watchdog is the SDK's."""
     from . import watch

@@ -13,7 +13,6 @@ from ..errors import OtaError, require
 from . import let_go, port, record
 
 _BLOCK = const(512)
-_SPARE = const(8)  # blocks: directories, and what littlefs itself needs to write
 _NO_SPACE, _EXISTS = const(28), const(17)
 _PASSING = ("stalled", "dropped", "connect", "dns")
 
@@ -57,12 +56,9 @@ def _hash(root: str, view: memoryview):
 
 def _make_room(place: str, target: dict, kept: record.Record) -> None:
     # P1: whether it fits is known before anything is removed. What is called a or b stays whole: it loses its name first.
-    from ..install import tree
+    from ..install import room, tree
 
-    block, _, _, free = os.statvfs("/")[:4]
-    free += tree.blocks(place, block) + tree.blocks(record.NEW, block)
-    need = target["unpacked"] // block + target["files"] + _SPARE
-    require(need <= free, "no-space", f"{need * block} {free * block}")
+    room.require_for(port.device(), target, place, record.NEW)
     tree.remove(record.NEW)
     if kept.value["before"]:
         kept.set(before={})

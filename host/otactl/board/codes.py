@@ -144,8 +144,8 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "up-to-date": ("The board has the newest release.", ""),
     "older": (
-        "The release is older than what the board has had.",
-        "Publish a new one: sequences only rise.",
+        "The release is older than what the board has had, or its sequence was given out twice.",
+        "Publish a new one: sequences only rise; after an old backup was restored, with --sequence.",
     ),
     "replayed": (
         "The channel's file is older than what this channel has named to the board before.",

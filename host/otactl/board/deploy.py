@@ -22,13 +22,6 @@ CONFIG = settings.FOLDER
 _OLDEST = (1, 23)
 _DOORS = ("boot/__init__", "trial", "agent")
 _HASHING_S = 10  # one file of the agent, on the board
-_PORTS_OWN = "on every boot"  # in the first line of the boot.py that a new board has; other comments are the user's
-_OURS_BEFORE = (  # SHA-256 of the hooks of 0.1.0, which caught too little: they give way
-    "674b13f3acd25af339b79b20229c6c7eac0cc344fffdc52a3d7de47aa5600223",
-    "68503d7c03cd07f1e38861e1cb63e5e5eb525cffedacde096c59e08849dbc5b0",
-    "493d73f23753cbc711af2686fcb4fcc4e110f4d7f93896f33f14b1953ee3a682",  # boot.py without applications
-)
-
 _LOADING_S = 60
 _LOAD = """
 import gc, sys
@@ -122,12 +115,12 @@ def deploy(
     what to do; RigError.
     """
     files = settings.files(workspace, name)
-    facts = _facts(link)
-    _check_board(facts, workspace)
+    found = facts(link)
+    _check_board(found, workspace)
     if not replace_keys:
         trusted.require_not_ahead(link, workspace)
-    single.require_way(facts, json.loads(files[f"{CONFIG}/config.json"]))
-    return _Deployment(link, say).run(facts, files, as_py, tls.expires(workspace.tls))
+    single.require_way(found, json.loads(files[f"{CONFIG}/config.json"]))
+    return _Deployment(link, say).run(found, files, as_py, tls.expires(workspace.tls))
 
 
 def check(workspace: Workspace) -> None:
@@ -135,7 +128,8 @@ def check(workspace: Workspace) -> None:
     settings.files(workspace, "")
 
 
-def _facts(link: Link) -> dict[str, Any]:
+def facts(link: Link) -> dict[str, Any]:
+    """What a board is: version, mpy, platform, chip, slots, otadata. FILES is there afterwards. Raises BoardError, RigError."""
     try:
         found: dict[str, Any] = link.value("_facts()", _ASK)
     except BoardError as error:
@@ -270,17 +264,14 @@ class _Deployment:
         ours = single.BOOT if self._single and name == "boot.py" else agent.hook(name)
         coded = self._link.value(f"_text('/{name}')") or ""
         present = b64decode(coded).decode(errors="replace")  # MicroPython runs what is no UTF-8 too
-        code = [line for line in present.splitlines() if line.strip() and line[:1] != "#"]
-        if sha256(present.encode()).hexdigest() in _OURS_BEFORE:
+        if hooks.gives_way(present):
             self._put(f"/{name}", ours.encode())
         elif present == ours or self._link.value(f"_calls('/{name}')"):
             self._done.unchanged += 1
-            if any(line.strip().startswith("except ImportError") for line in code):
+            if any(line.strip().startswith("except ImportError") for line in hooks.code(present)):
                 self._done.advice.append(
                     f"your {name} catches ImportError only: write `except Exception as e:`, or a damaged agent stops it"
                 )
-        elif not present.strip() or (not code and _PORTS_OWN in present.splitlines()[0]):
-            self._put(f"/{name}", ours.encode())
         else:
             self._done.advice.append(hooks.advice(name))
 

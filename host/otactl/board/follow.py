@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from otactl.board import hooks, panic
+from otactl.board import hooks, panic, single
 from otactl.board.codes import sentence
 from otactl.board.link import Link
 from otactl.errors import BoardError, RigError
@@ -28,13 +28,12 @@ def _try(f, *a):
     except OtaError as e:
         return {"code": e.code, "detail": e.detail}
 def _before():
-    from ota import config
     try:
         from ota.boot import record
         failed = record.load().state["failed"]
     except Exception:  # an agent of 0.1.0, or NVS that cannot be read
         failed = []
-    return {"deadline_s": config.load()["trial"]["deadline_s"], "id": _id(), "failed": failed,
+    return {"deadline_s": _settings()["trial"]["deadline_s"], "id": _id(), "failed": failed,
         "boot.py": _calls("/boot.py"), "main.py": _calls("/main.py")}
 def _told(f, *a):
     r = _try(f, *a)
@@ -42,6 +41,7 @@ def _told(f, *a):
         print("ota: refused", r["code"], r["detail"])
 """
     + hooks.CALLS
+    + single.SETTINGS
     + _ID
 )
 _UPDATE = """

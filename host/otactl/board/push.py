@@ -4,7 +4,7 @@ import contextlib
 import time
 from dataclasses import dataclass
 
-from otactl.board import agent, follow
+from otactl.board import agent, follow, single
 from otactl.board.follow import Event, Outcome, Watch
 from otactl.board.frames import Frames
 from otactl.board.link import Link
@@ -75,6 +75,7 @@ def push(link: Link, offer: Offer, watch: Watch, *, raw: bool = False, anyway: b
     A trial that runs already is followed to its end first. Raises as follow.update, ReleaseError where the image in the
     workspace is not the signed one.
     """
+    single.require_can(link, "push")
     if link.value("_offline()", _DOUBT):
         watch(Event("warning", [_OFFLINE]))
     pushed = _pushed(link, offer, watch, raw=raw, anyway=anyway)

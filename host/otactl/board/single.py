@@ -1,9 +1,11 @@
 """The agent of a board without two slots (device/ota/single): which modules such a board gets, and in whose place they lie."""
 
+import shlex
 from typing import Any
 
 from otactl.board import agent
-from otactl.errors import UsageError
+from otactl.board.link import Link
+from otactl.errors import BoardError, UsageError
 
 # Its public face and what boot.py calls lie where the other agent's do: main.py and boot.py are the same on each board.
 _DOORS = {
@@ -12,7 +14,7 @@ _DOORS = {
 }
 _SHARED = {
     *("__init__.py", "console.py", "errors.py", "steps.py"),
-    *("install/__init__.py", "install/archive.py", "install/tree.py"),
+    *("install/__init__.py", "install/archive.py", "install/room.py", "install/tree.py"),
     *("net/__init__.py", "net/url.py"),
     *("release/__init__.py", "release/envelope.py", "release/keys.py", "release/policy.py", "release/signature.py"),
     *("single/__init__.py", "single/agent.py", "single/boot.py", "single/trial.py", "single/record.py"),
@@ -48,6 +50,43 @@ _ALONE = (
     "no two OTA slots: this board takes application releases alone, and what is weaker about them is in "
     "docs/applications.md; for MicroPython itself flash a table with two slots once by cable (docs/install.md)"
 )
+
+
+SETTINGS = """
+def _settings():
+    from ota import agent
+    if hasattr(agent, "loop"):
+        from ota.config import load
+    else:  # a board without two slots
+        from ota.single.port import settings as load
+    return load()
+"""
+_KIND = """
+def _kind():
+    import sys
+    if sys.platform == "esp8266":
+        return sys.platform
+    try:
+        from ota import agent
+    except Exception:  # the verb itself says it better
+        return ""
+    return "" if hasattr(agent, "loop") else "single"
+"""
+_INSTEAD = "publish its application, and `otactl update {device}` brings it over the network"
+_CANNOT = {  # (what the board is, verb) -> what its person reads
+    ("esp8266", "slots"): "an ESP8266 has no partition table: `otactl status {device}` tells which application runs",
+    ("esp8266", "dev"): "an ESP8266 has no memory for an application beside its own: copy it there by mpremote, or "
+    + _INSTEAD,
+    ("esp8266", "push"): "push fills the other slot, and an ESP8266 has none: " + _INSTEAD,
+    ("single", "push"): "push fills the other slot, and this board has none: " + _INSTEAD,
+}
+
+
+def require_can(link: Link, verb: str) -> None:
+    """Raises BoardError where a board without two slots cannot do what `verb` is for, with what to do instead."""
+    told = _CANNOT.get((link.value("_kind()", _KIND), verb))
+    if told:
+        raise BoardError(told.format(device=shlex.quote(link.device)), code="no-ota-slots")
 
 
 def is_single(facts: dict[str, Any]) -> bool:

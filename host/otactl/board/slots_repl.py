@@ -3,7 +3,7 @@
 import base64
 import contextlib
 
-from otactl.board import follow
+from otactl.board import follow, single
 from otactl.board.link import Link
 from otactl.board.slots_layout import APP, DATA, SECTOR, Part
 from otactl.errors import BoardError
@@ -37,6 +37,7 @@ class ReplSource:
 
     def __init__(self, link: Link) -> None:
         """Raises BoardError, RigError."""
+        single.require_can(link, "slots")
         self._link = link
         self.releases = self._known()
         link.run(_SETUP)

@@ -1,4 +1,4 @@
-"""The verbs that speak with boards, one or many: deploy, update, confirm, rollback, status."""
+"""The verbs that speak with boards, one or many: update, confirm, rollback, status."""
 
 import contextlib
 import functools
@@ -9,66 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from otactl.cli.options import BOARD, FILE, as_json, in_workspace, on_boards, verb
+from otactl.cli.options import BOARD, FILE, as_json, on_boards, verb
 from otactl.errors import OtactlError
 
 if TYPE_CHECKING:
-    from otactl.board.deploy import Deployed
     from otactl.board.follow import Outcome
     from otactl.cli.chosen import Boards
     from otactl.cli.many import Ending
     from otactl.cli.rows import Row
-    from otactl.cli.shown import Shown
     from otactl.workspace.roster import Entry
 
 _WELL = ("confirmed", "up-to-date")  # outcomes that were asked for
-_CUT = "stopped: the board starts its program; what was written stays, and `otactl deploy` writes the rest"
-
-
-@verb(BOARD, "deploy /dev/ttyUSB0")
-@in_workspace
-@on_boards
-@click.option("--py", is_flag=True, help="Install .py instead of .mpy.")
-@click.option("--replace-keys", is_flag=True, help="Also where a board has a newer trust document than this workspace.")
-@as_json
-def deploy(*, workspace: Path, boards: "Boards", py: bool, replace_keys: bool, as_json: bool) -> int:
-    """Install the agent, its configuration and keys on boards."""
-    from otactl.board.deploy import deploy as install
-    from otactl.cli import display, many
-    from otactl.cli.reach import reached
-    from otactl.workspace.workspace import Workspace
-
-    found = Workspace.find(workspace)
-
-    def installed(entry: "Entry", bars: "Shown") -> "Deployed":
-        with reached(entry.device, entry.slow, bars) as link:
-            say = bars.wait if bars.moves else bars.note  # on a terminal the spinner says which file it is
-            try:
-                return install(link, found, name=entry.name, as_py=py, replace_keys=replace_keys, say=say)
-            except KeyboardInterrupt:
-                raise KeyboardInterrupt(_CUT) from None
-
-    def one(entry: "Entry", row: "Row") -> many.Ending:
-        done = installed(entry, row)
-        for advice in done.advice:
-            row.say(f"! {advice}")
-        counts = f"{len(done.written)} written, {done.unchanged} unchanged, {len(done.removed)} removed"
-        return many.Ending(True, "deployed", why=counts, told=_as_told(done))
-
-    if boards.several:
-        return many.run(boards.entries, one, as_json=as_json)
-    (entry,) = boards.entries
-    with display.Bars(quiet=as_json) as bars:
-        done = installed(entry, bars)
-    if as_json:
-        print(json.dumps(_as_told(done)))
-        return 0
-    display.done(f"deployed: {len(done.written)} written, {done.unchanged} unchanged, {len(done.removed)} removed")
-    for advice in done.advice:
-        display.warn(advice)
-    if not done.advice:  # what is to be mended comes first
-        display.follow_up("update", "or wait for the board's next look")
-    return 0
 
 
 @verb(BOARD, "update /dev/ttyUSB0")
@@ -242,10 +193,6 @@ def _tell_of(log: Path | None) -> None:
         from otactl.cli import display
 
         display.show(f"what the board said is in {display.short(log)}")
-
-
-def _as_told(done: "Deployed") -> dict[str, Any]:
-    return {"written": done.written, "unchanged": done.unchanged, "removed": done.removed, "advice": done.advice}
 
 
 def _as_json(outcome: "Outcome") -> dict[str, Any]:

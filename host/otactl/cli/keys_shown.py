@@ -132,9 +132,13 @@ def releases(place: Workspace, done: Signed) -> None:
         names = _names(place, done.anew)
         display.show(f"  signed anew, under the sequences that they had: {', '.join(names)}")
     if done.left:
+        lying = keyring.lying(place)
+        enough = lying and keyring.can_sign(place, lying)
+        where = "lie here under other names" if enough else "are not here"
+        named = "".join(f" --with {quote(str(path))}" for path in lying) + ("" if enough else " --with KEY")
         display.warn(
-            f"boards with the new document refuse {', '.join(_names(place, done.left))}, as the keys that sign are not here: "
-            "`otactl keys resign --with KEY`, or publish the next release"
+            f"boards with the new document refuse {', '.join(_names(place, done.left))}, as the keys that sign {where}: "
+            f"`otactl keys resign{named}`, or publish the next release"
         )
     if done.strange:
         display.warn(

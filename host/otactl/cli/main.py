@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
+import otactl.cli.board_deploy
 import otactl.cli.board_verbs
 import otactl.cli.ca_verbs
 import otactl.cli.console_verbs

@@ -1,4 +1,4 @@
-"""The verb that begins a workspace: init."""
+"""The verbs that begin something: init, a workspace; new, a project."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from otactl.cli.options import PORT, WORKSPACE, as_json, in_workspace, verb, with_passphrase
+from otactl.cli.options import FILE, PORT, WORKSPACE, as_json, in_workspace, verb, with_passphrase
 from otactl.errors import UsageError
 
 _WPA_PASSWORD = re.compile(rb".{8,63}|[0-9A-Fa-f]{64}")  # IEEE 802.11-2020, J.4.1: a passphrase, or the key itself
@@ -70,6 +70,33 @@ def init(
         if passphrase and not keys.is_encrypted(made.key_file):
             display.warn(f"the key was there already, without a passphrase: `otactl keys passphrase {made.key_file}`")
         display.follow_up("publish FIRMWARE.bin --version 1.0.0")
+    return 0
+
+
+@verb(WORKSPACE, "new lamp --ssid Home --password secret42")
+@click.argument("folder", metavar="NAME", type=FILE, help="Of the project; a folder of that name is made.")
+@click.option("--host", "names", multiple=True, metavar="NAME", help="By which boards call this machine; repeatable.")
+@click.option("--port", type=PORT, metavar="NUMBER", default=8443, help="Of the server (default: 8443).")
+@click.option("--ssid", help="Wi-Fi network for the boards.")
+@click.option("--password", help="Its password (or OTACTL_WIFI_PASSWORD in the environment).")
+@as_json
+def new(
+    *, folder: Path, names: tuple[str, ...], port: int, ssid: str | None, password: str | None, as_json: bool
+) -> int:
+    """Make a project: a program with its check and tests, a workspace, an example for CI."""
+    from otactl.cli import display
+    from otactl.workspace import project
+
+    made = project.make(folder, names=list(names) or _default_names(), port=port, wifi=_wifi(ssid, password))
+    if as_json:
+        print(json.dumps({"project": str(made.root), "product": made.product, "url": made.channel_url}))
+        return 0
+    display.done(
+        f"project {made.product!r} in {display.short(made.root)}: app/, tests/, a workspace; its README says what next"
+    )
+    display.show(f"  boards will look at {made.channel_url}")
+    display.show(f"  keep {display.short(made.key_file)} safe: boards trust what it signs, and nothing else")
+    display.follow_up(f"deploy -w {folder} --app {folder} /dev/ttyUSB0", "or `pytest` in it first, without a board")
     return 0
 
 

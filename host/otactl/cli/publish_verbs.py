@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--build", help="Only for boards whose sys.implementation._build matches this glob.")
 @click.option("--channel", metavar="NAME", help="That names it then (default: that of otactl.toml).")
 @click.option("--security-version", type=int, help="Never goes down (default: as before).")
+@click.option("--sequence", type=int, metavar="NUMBER", help="At least that one: after an old backup was restored.")
 @click.option("--image-key", type=FILE, metavar="PEM", help="Sign the images themselves too, as espsecure does.")
 @click.option("--expires", metavar="TIME", help="Boards refuse it afterwards: 30d, 12h, 8w, a date (default: never).")
 @click.option(
@@ -60,6 +61,7 @@ def publish(
     build: str | None,
     channel: str | None,
     security_version: int | None,
+    sequence: int | None,
     image_key: Path | None,
     expires: str | None,
     encrypt: Path | None,
@@ -92,6 +94,7 @@ def publish(
         version,
         build=build,
         security_version=security_version,
+        sequence=sequence,
         app=AskedApplication(app, source, force_names, mpy, chips) if app else None,
         image_key=image_key,
         expires=expires,

@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 from otactl.cli.board_verbs import follow_in_row, tell, telling_of
 from otactl.cli.options import (
     BOARD,
+    FILE,
     as_json,
     complete_boards,
     in_workspace,
@@ -62,6 +63,9 @@ def _boards_and_files(ctx: click.Context, param: click.Parameter, incomplete: st
 )
 @with_tags
 @slow_link
+@click.option(
+    "--app", type=FILE, metavar="FOLDER", help="Your program: app.py and all beside it, with firmware or alone."
+)
 @click.option("--version", help="A name for the release that is made of it (default: push-SEQUENCE).")
 @click.option("--raw", is_flag=True, help="Send it as it is, not compressed.")
 @click.option("--compare", is_flag=True, help="Before that, measure `mpremote cp` with the same bytes.")
@@ -75,6 +79,7 @@ def push(
     tags: tuple[str, ...],
     slow: float,
     firmware: Path | None,
+    app: Path | None,
     version: str | None,
     raw: bool,
     compare: bool,
@@ -83,7 +88,7 @@ def push(
 ) -> int:
     """Update boards by their cables, signed and on trial as over Wi-Fi.
 
-    A file that is no release yet is made one, which no channel names.
+    A file or a folder that is no release yet is made one, which no channel names.
     """
     from otactl.board.push import push as send
     from otactl.cli import chosen, display, many
@@ -93,12 +98,12 @@ def push(
     from otactl.workspace.workspace import Workspace
 
     place = Workspace.find(workspace)
-    if version and firmware is None:
-        raise UsageError("--version names a release that is made of a file: name that file too")
+    if version and firmware is None and app is None:
+        raise UsageError("--version names a release that is made of a file or a folder: name that too")
     meant = chosen.boards(boards, tags, workspace, slow)
-    if firmware:
+    if firmware or app:
         keyring.unlock(place)
-    offers = _Offers(place, firmware, version)
+    offers = _Offers(place, firmware, app, version)
 
     def in_row(entry: "Entry", row: "Row") -> "Ending":
         done: list[Pushed] = []
@@ -135,22 +140,29 @@ def push(
 class _Offers:
     """What is sent: made once, with the first board at hand, so that boards that are not there cost no sequence."""
 
-    def __init__(self, place: "Workspace", firmware: Path | None, version: str | None) -> None:
-        self._place, self._firmware, self._version = place, firmware, version
+    def __init__(self, place: "Workspace", firmware: Path | None, app: Path | None, version: str | None) -> None:
+        self._place, self._firmware, self._app, self._version = place, firmware, app, version
         self._made: Offer | None = None
         self._one_thread = threading.Lock()
 
     def get(self, shown: "Shown") -> "Offer":
         """Raises as release.offer."""
-        from otactl.release import offer
-
         with self._one_thread:
             if self._made is None:
-                file = self._firmware
-                self._made = offer.of_file(self._place, file, self._version) if file else offer.newest(self._place)
+                self._made = self._make()
                 for note in self._made.notes:
                     shown.note(f"warning: {note}")
             return self._made
+
+    def _make(self) -> "Offer":
+        from otactl.release import offer
+        from otactl.release.application import Asked
+
+        if self._app:
+            return offer.of_folder(self._place, Asked(self._app), self._firmware, self._version)
+        if self._firmware:
+            return offer.of_file(self._place, self._firmware, self._version)
+        return offer.newest(self._place)
 
 
 def _copied(link: "Link", offered: "Offer", bars: "Bars") -> "Copied | None":

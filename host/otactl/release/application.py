@@ -56,6 +56,7 @@ class Application:
             "sha256": sha256(self.packed).hexdigest(),
             "files": len(self.files),
             "unpacked": self.unpacked,
+            "blocks": self.blocks,
         }
         common |= {"mpy": self.mpy} if self.mpy is not None else {}
         common |= {"build": build} if build else {}

@@ -14,6 +14,7 @@ _FIELDS = 13  # of 8 hex digits each, behind the magic
 _HEAD = len(_MAGIC) + 8 * _FIELDS
 _FILESIZE, _NAMESIZE = 6, 11  # which of the fields
 _TRAILER = "TRAILER!!!"
+_DEEPEST = 12  # parts of a name: what a board has C stack to walk
 _LONGEST = 255  # bytes of a name with its directories; littlefs holds as much for each part of it
 
 
@@ -66,6 +67,8 @@ def fault_of(name: str) -> str:
         return "not a path below the application's folder"
     if len(coded) > _LONGEST:
         return f"a name of more than {_LONGEST} bytes, which boards do not take"
+    if coded.count(b"/") >= _DEEPEST:
+        return f"more than {_DEEPEST - 1} folders deep, which boards do not take"
     return ""
 
 

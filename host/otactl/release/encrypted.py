@@ -68,6 +68,11 @@ class Asked:
                 raise UsageError("--encrypt encrypts the images: leave out --encrypted and --device-key")
             public = device_key.load_public(self.public)
             return [encrypt(app, public) for app in apps]
+        if not self.files:
+            raise UsageError(
+                "--device-key opens what another tool has encrypted: name those files with --encrypted, or have the images "
+                "encrypted here with --encrypt encryption/device.pub.pem"
+            )
         if len(self.files) != len(apps):
             raise UsageError(
                 f"--encrypted: {len(self.files)} for {len(apps)} images; give one for each, in their order"

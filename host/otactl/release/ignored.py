@@ -32,12 +32,14 @@ IN_A_WORKSPACE = (
     f"/{SETTINGS}",
     "/boards.toml",
     "/channels.json",
+    "/published.json",
     "/sequence",
     "/keys/",
     "/tls/",
     "/encryption/",
     "/releases/",
     "/board-logs/",
+    "/hil-results/",
 )  # where the folder is one itself: the release key is no part of a release
 
 

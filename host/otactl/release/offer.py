@@ -1,4 +1,4 @@
-"""One release for one board: its signed envelope, and the image that the board asks for."""
+"""One release for one board: its signed envelope, and the files that the board asks for."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from otactl.errors import ReleaseError, UsageError
-from otactl.release import channels, encrypted, firmware, ledger, targets
-from otactl.release.publish import publish
+from otactl.release import channels, encrypted, firmware, ledger, parts, targets
+from otactl.release.application import Asked
+from otactl.release.publish import Published, publish
 from otactl.workspace.workspace import Workspace
 
 
@@ -59,9 +60,19 @@ def of_file(place: Workspace, path: Path, version: str | None = None) -> Offer:
     payload, sealed = _highest(place)
     if version in (None, payload.get("version")) and digest in [one["sha256"] for one in payload.get("targets", [])]:
         return _offer(place, payload, sealed)
-    made = publish(place, [path], version, named=False)
-    sealed = place.releases / made.version / channels.RELEASE
-    return Offer(made.version, sealed.read_bytes(), made.targets, place.releases, tuple(made.notes))
+    return _made(place, publish(place, [path], version, named=False))
+
+
+def of_folder(place: Workspace, asked: Asked, path: Path | None, version: str | None = None) -> Offer:
+    """The same with the application that `asked` names, and with the firmware in `path`, where that is given. Raises
+    ReleaseError, UsageError, RigError."""
+    files = [path] if path else []
+    made_of = parts.load(place, files, asked)
+    wanted = {target["sha256"] for target in made_of.targets("", None)}
+    payload, sealed = _highest(place)
+    if version in (None, payload.get("version")) and wanted == {one["sha256"] for one in payload.get("targets", [])}:
+        return _offer(place, payload, sealed)
+    return _made(place, publish(place, files, version, app=asked, named=False))
 
 
 def _highest(place: Workspace) -> tuple[dict[str, Any], Path]:
@@ -71,6 +82,11 @@ def _highest(place: Workspace) -> tuple[dict[str, Any], Path]:
     files += [place.on(name).channel_file for name in channels.named(place)]  # under a later sequence, perhaps
     found = [(payload, path) for path in files if (payload := ledger.vouched(place, path))]
     return max(found, key=lambda one: (int(one[0]["sequence"]), one[0]["published"]), default=({}, place.releases))
+
+
+def _made(place: Workspace, made: Published) -> Offer:
+    sealed = place.releases / made.version / channels.RELEASE
+    return Offer(made.version, sealed.read_bytes(), made.targets, place.releases, tuple(made.notes))
 
 
 def _offer(place: Workspace, payload: dict[str, Any], sealed: Path) -> Offer:

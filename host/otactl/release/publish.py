@@ -44,6 +44,7 @@ def publish(
     *,
     build: str | None = None,
     security_version: int | None = None,
+    sequence: int | None = None,
     app: application.Asked | None = None,
     image_key: Path | None = None,
     expires: str | None = None,
@@ -60,7 +61,7 @@ def publish(
 
     Into the channel of `workspace` (see Workspace.on), or, unless `named`, into no channel. `version`: None makes it
     push-SEQUENCE. The security version is that of the release before unless given, and never lower; in a new channel the
-    highest of any. `payload_only`: nothing is signed here, the release waits for its signatures (pending.attach), as it does
+    highest of any. The sequence is the next one, and not below `sequence`. `payload_only`: nothing is signed here, the release waits for its signatures (pending.attach), as it does
     where the key of this workspace and `more_keys` are fewer than boards ask for. Nothing is written before everything has
     been checked. Raises ReleaseError, UsageError, RigError.
     """
@@ -76,7 +77,7 @@ def publish(
     signers = [] if payload_only else keyring.signers(workspace, more_keys, enough=not named)
     with workspace.publishing():
         ledger.begin(workspace)
-        sequence = next_sequence(workspace)
+        sequence = next_sequence(workspace, sequence)
         version = version or f"push-{sequence}"
         folder = workspace.releases / version
         if (folder / RELEASE).exists():

@@ -122,7 +122,7 @@ def start_over(place: Workspace, secret: bytes | None) -> Changed:
     before = trust.current(place)
     with place.publishing():
         keyfiles.retire_all(place)
-        trust.kept(place).unlink(missing_ok=True)
+        trust.forget(place)
         shutil.rmtree(trust.folder(place), ignore_errors=True)
         keys.generate(place.key_file, secret)
     done = resign.resign(place)

@@ -8,12 +8,15 @@ from otactl.workspace.workspace import Workspace
 MAX_INT = 0x7FFFFFFF  # what a board's NVS holds
 
 
-def next_sequence(workspace: Workspace) -> int:
-    """One more than any that was given out here, also by a copy of this workspace.
+def next_sequence(workspace: Workspace, least: int | None = None) -> int:
+    """One more than any that was given out here, also by a copy of this workspace, and not below `least`: an old backup does
+    not know what was given out after it.
 
-    Raises UsageError where the numbers that a board can keep are used up.
+    Raises UsageError where `least` is no such number, or the numbers that a board can keep are used up.
     """
-    found = max([_counter(workspace), *_published(workspace)]) + 1
+    if least is not None and not 0 < least <= MAX_INT:
+        raise UsageError(f"--sequence {least}: a number from 1 to {MAX_INT}")
+    found = max(max([_counter(workspace), *_published(workspace)]) + 1, least or 0)
     if found > MAX_INT:
         raise UsageError(f"{workspace.root / 'sequence'}: boards know numbers up to {MAX_INT}")
     return found

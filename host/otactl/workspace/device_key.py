@@ -86,8 +86,10 @@ def load_public(path: Path) -> Public:
         return load(path).public_key()
     try:
         key = serialization.load_pem_public_key(data)
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{path} is no PEM public key: {error}") from None
+    except (ValueError, TypeError):
+        raise UsageError(
+            f"{path} is no PEM public key: `otactl keys device` makes encryption/device.pub.pem, which is one"
+        ) from None
     return _require_scheme(path, key)
 
 

@@ -137,6 +137,12 @@ def can_sign(place: Workspace, more: Sequence[Path] = ()) -> bool:
     return len(found & set(role.keys)) >= role.threshold
 
 
+def lying(place: Workspace) -> list[Path]:
+    """The private keys in keys/ that may sign releases, but for the one that does. Raises UsageError."""
+    role = release_role(place).keys
+    return [path for name, path in here(place).items() if name in role and path != place.key_file]
+
+
 def private(
     place: Workspace, wanted: Mapping[str, rsa.RSAPublicKey], more: Sequence[Path] = ()
 ) -> list[rsa.RSAPrivateKey]:
@@ -182,8 +188,10 @@ def read(file: Path) -> list[rsa.RSAPublicKey]:
         return found
     try:
         key = serialization.load_pem_public_key(data)
-    except ValueError as error:
-        raise UsageError(f"{file} is not a PEM public key: {error}") from None
+    except ValueError:
+        raise UsageError(
+            f"{file} is not a PEM public key: `openssl pkey -in KEY.pem -pubout` writes that of a private one"
+        ) from None
     if not isinstance(key, rsa.RSAPublicKey) or key.key_size != keys.BITS:
         raise UsageError(f"{file} is not an RSA-{keys.BITS} key; boards verify no other kind")
     if key.public_numbers().e != keys.EXPONENT:

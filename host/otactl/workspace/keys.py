@@ -115,15 +115,21 @@ def load(path: Path) -> rsa.RSAPrivateKey:
     secret = passphrase.of(path) if is_encrypted(path) else None
     try:
         key = _parsed(data, secret)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError):
         if secret:  # OpenSSL does not tell a wrong passphrase from a damaged file
             raise passphrase.wrong(path) from None
-        raise UsageError(f"{path} is not a PEM private key: {error}") from None
+        raise UsageError(f"{path} is not a PEM private key: {_instead(data)}") from None
     if not isinstance(key, rsa.RSAPrivateKey) or key.key_size != BITS:
         raise UsageError(f"{path} is not an RSA-{BITS} key; boards verify no other kind")
     if key.public_key().public_numbers().e != EXPONENT:
         raise UsageError(f"{path} has a public exponent other than {EXPONENT}: boards refuse it")
     return key
+
+
+def _instead(data: bytes) -> str:
+    if b"PUBLIC KEY" in data:
+        return "it is a public one; name the file that signs"
+    return "`otactl keys list` shows those of a workspace"
 
 
 @functools.lru_cache(maxsize=16)

@@ -197,18 +197,37 @@ def publish(place: Workspace, sealed: bytes, before: Trust | None = None) -> Tru
 
     Raises ReleaseError where they would refuse it, UsageError; then nothing has changed.
     """
-    found = verify(sealed, before or current(place))
+    found, ca = verify(sealed, before or current(place)), newest_ca(place)
     folder(place).mkdir(parents=True, exist_ok=True)
     write_atomic(folder(place) / f"{found.version}.json", sealed)
+    if found.ca or ca:
+        write_atomic(_kept_ca(place), (found.ca or ca or "").encode())
     write_atomic(kept(place), sealed)
     return found
 
 
 def newest_ca(place: Workspace) -> str | None:
-    """The CA certificates that boards have by a document, PEM: those of the last one that brought any. Raises ReleaseError."""
-    files = {int(path.stem): path for path in folder(place).glob("*.json") if path.stem.isdecimal()}
-    found = (read(files[number].read_bytes()).ca for number in sorted(files, reverse=True))
-    return next((ca for ca in found if ca), None)
+    """The CA certificates that boards have by a document, PEM: those of the last one that brought any, as this workspace has
+    kept them. What else lies among the documents counts for nothing: who has the server can put any there. None: none did,
+    or it was before these were kept. Raises UsageError.
+    """
+    newest = load(place)
+    if newest and newest.ca:
+        return newest.ca
+    try:
+        return _kept_ca(place).read_text() if newest else None
+    except FileNotFoundError:
+        return None
+
+
+def forget(place: Workspace) -> None:
+    """There is no document any more: what boards trust is for the folder keys/ to say."""
+    for path in (kept(place), _kept_ca(place)):
+        path.unlink(missing_ok=True)
+
+
+def _kept_ca(place: Workspace) -> Path:
+    return place.trusted / "trust-ca.crt"
 
 
 def size_with(trust: Trust, ca: str) -> int:

@@ -25,8 +25,8 @@ _SHIMS = Path(__file__).parent / "shims"
 _START = "_vb_start.py"
 
 # What the shims take of the heap before the program starts: added, so that the program has what it was promised.
-SHIM_HEAP_KIB = 86
-SHIM_HEAP_8266_KIB = 256  # and more: what is over is taken away again, to the byte (shims/_vb_boot.py)
+SHIM_HEAP = (86 << 10) + 1760
+SHIM_HEAP_8266 = 256 << 10  # and more: what is over is taken away again, to the byte (shims/_vb_boot.py)
 
 
 def compiled_shims() -> Path:
@@ -81,7 +81,7 @@ class Process:
         shims = compiled_shims()
         arguments = [
             "-X",
-            f"heapsize={heap_kib + (SHIM_HEAP_8266_KIB if port == 'esp8266' else SHIM_HEAP_KIB)}k",
+            f"heapsize={(heap_kib << 10) + (SHIM_HEAP_8266 if port == 'esp8266' else SHIM_HEAP)}",
             "-i",
             str(shims / _START),
         ]

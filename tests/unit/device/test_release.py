@@ -262,6 +262,11 @@ def test_a_target_s_missing_field_is_named(name: str, mpy: Run) -> None:
         ({"floor_security": 1}, None),
         ({"failed": [5, 6]}, None),
         ({"installed": 7}, "up-to-date"),
+        ({"installed": 7, "sha256": TARGET["sha256"], "app": "cd" * 8}, "up-to-date"),
+        ({"installed": 7, "sha256": "99" * 32}, "older"),  # the number was given out twice: nothing of it runs here
+        ({"installed": 7, "sha256": TARGET["sha256"], "app": "99" * 8}, "older"),
+        ({"installed": 7, "sha256": "99" * 32, "names": ["application"]}, "up-to-date"),  # names no image
+        ({"installed": 7, "sha256": TARGET["sha256"], "app": "99" * 8, "names": ["firmware"]}, "up-to-date"),
         ({"installed": 8}, "older"),
         ({"floor_sequence": 8}, "older"),  # went back: what was newer before is refused still
         ({"floor_sequence": 7}, None),  # its image was damaged, and the bootloader went back: again, then
@@ -277,15 +282,18 @@ def test_policy(board: dict[str, Any], code: str | None, mpy: Run) -> None:
         from ota.release import policy
         payload = args["payload"]
         print(json.dumps(attempt(
-            policy.apply, payload, payload["targets"][0], args["state"], args["installed"], args["slot_size"]
+            policy.apply, payload, args["targets"], args["state"], args["installed"], args["slot_size"]
         )))
     """
     told = {"installed": 6, "floor_sequence": 6, "floor_security": 0, "failed": [], **board}
     slot_size = told.pop("slot_size", 1769472)
-    installed = told.pop("installed")
+    installed = {"sequence": told.pop("installed"), "sha256": told.pop("sha256", ""), "app": told.pop("app", "")}
+    targets = {"firmware": TARGET, "application": {"sha256": "cd" * 32}}
+    targets = {kind: targets[kind] for kind in told.pop("names", targets)}
     told["failed"] = [[sequence, "check-wifi"] for sequence in told["failed"]]
-    got = mpy(script, payload=PAYLOAD, state=told, installed=installed, slot_size=slot_size)
+    got = mpy(script, payload=PAYLOAD, targets=targets, state=told, installed=installed, slot_size=slot_size)
     assert got.get("code") == code
+    assert ("twice" in str(got.get("detail"))) == bool({"sha256", "app"} & set(board) and code == "older")
 
 
 GLOBS = [

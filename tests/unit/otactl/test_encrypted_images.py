@@ -132,17 +132,17 @@ def test_file_that_boards_would_refuse_is_not_published(why: str, scheme: str, p
 
 def test_what_does_not_go_together_is_wrong_usage(place: Workspace, file, keys) -> None:
     app, made, key = file("a.bin", APP), file("a.enc", keys["ecc256"].encrypt(APP)), keys["ecc256"]
-    for asked in (
-        Asked(public=key.public, files=[made]),
-        Asked(public=key.public, key=key.path),
-        Asked(files=[made, made]),
-        Asked(key=key.path),
-        Asked(public=place.root / "no.pem"),
-        Asked(public=app),
-        Asked(public=place.trusted / "release.pub.json"),
-        Asked(files=[made], key=key.public),
+    for asked, then in (
+        (Asked(public=key.public, files=[made]), "leave out --encrypted"),
+        (Asked(public=key.public, key=key.path), "leave out --encrypted and --device-key"),
+        (Asked(files=[made, made]), "give one for each"),
+        (Asked(key=key.path), r"name those files with --encrypted, or .* --encrypt encryption/device\.pub\.pem"),
+        (Asked(public=place.root / "no.pem"), r"no\.pem"),
+        (Asked(public=app), r"a\.bin is no PEM public key: `otactl keys device` makes [^:]*$"),
+        (Asked(public=place.trusted / "release.pub.json"), "`otactl keys device` makes [^:]*$"),
+        (Asked(files=[made], key=key.public), "`otactl keys device` makes one"),
     ):
-        with pytest.raises(UsageError):
+        with pytest.raises(UsageError, match=then):
             publish.publish(place, [app], "1.0.0", encryption=asked)
 
 

@@ -81,6 +81,19 @@ def test_documents_of_keys_in_between_do_not_hide_what_boards_have(place: Worksp
     assert handover.publish(place) == handover.Handed()
 
 
+def test_what_somebody_has_put_among_the_documents_is_not_what_boards_have(place: Workspace) -> None:
+    """Who has the server and no key must not bring it about that a new CA reaches no board."""
+    assert ca(place, "publish") == 0
+    had = trust.current(place).ca
+    authorities.begin(place)  # as `ca new` that was broken off
+    forged = replace(trust.current(place), version=9, ca=authorities.bundle(place).decode())
+    (trust.folder(place) / "9.json").write_bytes(trust.sign(forged, []))
+    (trust.folder(place) / "2.json").unlink()  # what it has brought is kept here
+    assert trust.newest_ca(place) == had
+    assert ca(place, "publish") == 0
+    assert (trust.current(place).version, brought(place)) == (3, held(place))
+
+
 def without_keys(place: Workspace) -> Workspace:
     for path in place.trusted.iterdir():
         path.unlink()

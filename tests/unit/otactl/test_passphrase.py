@@ -117,6 +117,26 @@ def test_a_passphrase_is_set_changed_and_removed(
     assert keys.keyid(keys.load(place.key_file).public_key()) == name
 
 
+NO_KEYS = {
+    "a text": (b"notes\n", "`otactl keys list` shows"),
+    "a public key": (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "it is a public one"),
+    "a damaged key": (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "`otactl keys list` shows"),
+}
+
+
+@pytest.mark.parametrize(("data", "then"), NO_KEYS.values(), ids=NO_KEYS)
+def test_what_is_no_key_gets_no_passphrase_and_one_line_says_what_to_name(
+    data: bytes, then: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.pem"
+    path.write_bytes(data)
+    assert main(["keys", "passphrase", str(path)]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"{path} is not a PEM private key: {then}" in said
+    assert "OpenSSL" not in said and "http" not in said  # the library's own words are no next step
+    assert path.read_bytes() == data
+
+
 def test_a_wrong_passphrase_changes_none(locked: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = locked.key_file.read_bytes()
     monkeypatch.setenv(passphrase.VARIABLE, OTHER)

@@ -73,6 +73,19 @@ def test_the_channel_always_points_at_the_newest(place: Workspace, firmware_file
         assert (channel(place)["version"], channel(place)["sequence"]) == (version, number)
 
 
+def test_a_sequence_is_at_least_what_was_asked_for_and_the_next_ones_go_on_from_there(
+    place: Workspace, firmware_file
+) -> None:
+    asked = {"1.0.0": None, "1.1.0": 40, "1.2.0": 7, "1.3.0": None}
+    got = [publish.publish(place, [firmware_file()], name, sequence=at).sequence for name, at in asked.items()]
+    assert got == [1, 40, 41, 42]
+    assert channel(place)["sequence"] == 42
+    for wrong in (0, -1, MAX_INT + 1):
+        with pytest.raises(UsageError, match="--sequence"):
+            publish.publish(place, [firmware_file()], "2.0.0", sequence=wrong)
+    assert channel(place)["version"] == "1.3.0"
+
+
 def test_a_build_glob_goes_into_each_target(place: Workspace, firmware_file) -> None:
     publish.publish(place, [firmware_file()], "1.0.0", build="ESP32_GENERIC*")
     assert channel(place)["targets"][0]["build"] == "ESP32_GENERIC*"

@@ -1,12 +1,14 @@
 """Changes of what boards trust, as the host makes them: the documents, who signs them, and what becomes of releases."""
 
 import json
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from otactl.cli.main import main
 from otactl.errors import ReleaseError, UsageError
 from otactl.release import channels, envelope, pending, resign, rotation
 from otactl.release.publish import publish
@@ -286,6 +288,26 @@ def test_a_new_key_is_not_left_behind_where_the_change_fails(
 def locked(path: Path) -> Path:
     keys.encrypt(path, b"secret")
     return path
+
+
+def test_keys_that_sign_and_lie_here_under_another_name_are_named(
+    apart: Workspace, pem: Pem, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rotation.add(apart, [keys.load(pem("colleague")).public_key()], "release", [pem("root")])
+    rotation.threshold(apart, "release", 2, [pem("root")])
+    where = ["-w", str(apart.root)]
+
+    def advised() -> list[str]:
+        capsys.readouterr()
+        assert main(["keys", "resign", *where]) == 0
+        told = " ".join(capsys.readouterr().out.split())
+        return shlex.split(told.partition("`otactl ")[2].partition("`")[0])
+
+    assert advised() == ["keys", "resign", "--with", "KEY", *where]
+    other = Path(shutil.copy(pem("colleague"), apart.trusted / "colleague.pem"))
+    assert (told := advised()) == ["keys", "resign", "--with", str(other), *where]
+    assert main(told) == 0
+    assert payload_for_boards(apart)["trust"] == 4
 
 
 def test_a_change_that_was_broken_off_behind_the_document_is_ended_by_resign(

@@ -5,7 +5,7 @@ import math
 import time
 from dataclasses import dataclass
 
-from otactl.board import agent
+from otactl.board import agent, single
 from otactl.board.dev.build import built
 from otactl.board.dev.folder import MAIN
 from otactl.board.dev.parcel import Parcel
@@ -81,6 +81,7 @@ class Bench(Link):
         first line; RigError.
         """
         if self._about is None:
+            single.require_can(self, "dev")
             where, mpy, packed = self.value("_about()", _ABOUT)
             self._about = where, mpy, packed
         where, mpy, packed = self._about

@@ -40,7 +40,7 @@ class Case:
     """`name`: of the board, as the person has it. `folder`: the workspace's, likewise. `no_place`: why there is no
     workspace. `port`, `silence`: why the port does not open, why the board does not answer; empty where all is well.
     `facts`: what questions.py asks. `config`: the board's, as it lies there; empty where it cannot be read. `status`:
-    agent.status(), with `code` and `detail` where that fails. `plain`: the steps went without the agent. `steps`: by
+    agent.status(), with `code` and `detail` where that fails. `application`: what application.py asks. `plain`: the steps went without the agent. `steps`: by
     name, as far as the board came; `broke`: why it came no further without a code. `now`: aware.
     """
 
@@ -55,6 +55,7 @@ class Case:
     facts: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     status: dict[str, Any] = field(default_factory=dict)
+    application: dict[str, Any] | None = None
     plain: bool = False
     steps: dict[str, Step] = field(default_factory=dict)
     broke: str = ""
@@ -83,7 +84,12 @@ class Case:
     @property
     def curl(self) -> str:
         """The release's file fetched by another program."""
+        return self.curl_of("")
+
+    def curl_of(self, beside: str) -> str:
+        """The same of a file that lies beside it; the release's where that is empty."""
         url = self.config.get("url") or (self.place.channel_url if self.place else "")
+        url = url.rpartition("/")[0] + "/" + beside if beside else url
         ca = f"--cacert {shlex.quote(str(self.place.tls / 'ca.pem'))} " if self.place else ""
         return f"curl -v {ca}{shlex.quote(url)}"
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from otactl.board.doctor import machine, questions, software, steps, table
+from otactl.board.doctor import application, machine, questions, software, steps, table
 from otactl.board.doctor.case import Case
 from otactl.board.link import Link
 from otactl.board.timed import Stop, Tell
@@ -87,6 +87,7 @@ def _ask(case: Case, link: Link, say: Say) -> None:
         say("the agent on the board")
         link.enter_repl()
         case.status = _status(link)
+        case.application = _application(case, link)
     if case.status.get("trial"):  # what the board would wait for could last longer than the trial may, and fail it
         return
     say("the board's way to its server")
@@ -106,6 +107,17 @@ def _status(link: Link) -> dict[str, Any]:
     if _NO_MEMORY in found.get("broken", ""):
         return {"code": "no-memory", "detail": ""}
     return found
+
+
+def _application(case: Case, link: Link) -> dict[str, Any] | None:
+    """None where the agent, its record or the board's memory are not fit to tell: rows of their own say so."""
+    if {"broken", "code"} & case.status.keys():
+        return None
+    link.enter_repl()
+    try:
+        return application.ask(link)
+    except BoardError:
+        return None
 
 
 def _compare(case: Case, link: Link) -> None:

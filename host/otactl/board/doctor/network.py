@@ -89,15 +89,23 @@ def _keys(case: Case) -> str:
 
 def _no_document(case: Case) -> str:
     # the row `keys` has seen that the board's are the workspace's, or older: the newer ones have not come
-    return case.deploy if case.config.get("trust") is False else _curl(case)
+    if case.config.get("trust") is False:
+        return case.deploy
+    newest = _newest_document(case)
+    return case.curl_of(f"trust/{newest}.json") if newest else case.curl
+
+
+def _newest_document(case: Case) -> int:
+    """Its number by the workspace, 0 where there is none."""
+    try:
+        newest = trust.load(case.place) if case.place else None
+    except UsageError:
+        newest = None
+    return newest.version if newest else 0
 
 
 def _unknown_key(case: Case) -> str:
-    try:
-        ahead = bool(case.place and trust.load(case.place))
-    except UsageError:
-        ahead = False
-    return _no_document(case) if ahead else _keys(case)
+    return _no_document(case) if _newest_document(case) else _keys(case)
 
 
 def _update(case: Case) -> str:
@@ -138,7 +146,7 @@ def _judged(case: Case, name: str) -> Finding | Step:
     if not case.steps and not case.broke:
         return skipped(case.no_place or "the board has no configuration to go by")
     if case.plain and name not in _PLAIN:
-        return skipped("the agent is missing")
+        return skipped("the agent cannot be asked" if case.facts.get("agent") else "the agent is missing")
     way = _PLAIN if case.plain else _STEPS
     if case.broke and name != next(step for step in way if step not in case.steps):
         return skipped("the look broke off before")
@@ -281,7 +289,8 @@ def target(case: Case) -> Finding:
     if isinstance(step, Finding):
         return step
     build = f", build {step.value['build']}" if step.value["build"] else ""
-    return ok(f"for {step.value['chip']}{build}: {step.value['size']} bytes")
+    sizes = " and ".join(f"{kind} of {size} bytes" for kind, size in sorted(step.value["sizes"].items(), reverse=True))
+    return ok(f"for {step.value['chip']}{build}: {sizes}")
 
 
 def release(case: Case) -> Finding:

@@ -50,12 +50,16 @@ def _parts():
 def _size():
     import esp
     return esp.flash_size()
+def _little():
+    from esp32 import Partition as P
+    return any([_read(p, i, 16)[16:] == _hex(b"littlefs") for p in P.find(P.TYPE_DATA) if p.info()[4] in ("vfs", "ffat")
+        for i in range(2)])
 def _facts():
     gc.collect()
     impl, room = sys.implementation, _try(os.statvfs, "/")
     return {"platform": sys.platform, "version": list(impl[1][:3]), "machine": getattr(impl, "_machine", ""),
         "mpy": getattr(impl, "_mpy", 0) & 0xFF, "build": getattr(impl, "_build", None), "date": list(time.gmtime()[:6]),
-        "heap": gc.mem_free(), "idf_heap": _try(_heap), "room": room and room[0] * room[3], "flash_size": _try(_size),
+        "heap": gc.mem_free(), "idf_heap": _try(_heap), "room": room and room[0] * room[3], "path": sys.path, "littlefs": _try(_little), "flash_size": _try(_size),
         "bootloader": [_try(_flash, at, 96) for at in (0, 0x1000, 0x2000)], "parts": _try(_parts),
         "agent": _walk("/lib/ota"), "root": _names("/"),
         "boot.py": _calls("/boot.py"), "main.py": _calls("/main.py")}

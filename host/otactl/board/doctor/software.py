@@ -10,7 +10,7 @@ from otactl.board import agent, hooks, trusted
 from otactl.board import settings as board_settings
 from otactl.board.codes import sentence
 from otactl.board.doctor.case import Case
-from otactl.board.doctor.findings import Finding, bad, broken, ok, skipped, warn
+from otactl.board.doctor.findings import Finding, Verdict, bad, broken, ok, skipped, warn
 from otactl.board.doctor.questions import CA, CONFIG, KEYS
 from otactl.errors import OtactlError
 from otactl.workspace import authorities, issuing, trust
@@ -82,7 +82,14 @@ def _hook(case: Case, name: str) -> Finding:
 
 
 def boot_hook(case: Case) -> Finding:
-    return _hook(case, "boot.py")
+    found = _hook(case, "boot.py")
+    if found.verdict is not Verdict.OK or any(folder.startswith("/app-") for folder in case.facts["path"]):
+        return found
+    running = (case.facts["parts"] or {}).get("running")
+    said = f"it does not put /app-{running} at the head of sys.path: a release with an application is refused with app-path"
+    if f"app-{running}" in case.facts["root"]:
+        return bad("there is an application, which it does not start: " + said, case.deploy, code="app-path")
+    return warn(said, case.deploy, code="app-path")
 
 
 def main_hook(case: Case) -> Finding:

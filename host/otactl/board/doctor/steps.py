@@ -81,8 +81,10 @@ def _all():
         found, kept = slots.Slots(), record.load()
         build = getattr(sys.implementation, "_build", None)
         chip = image.chip(found.running)
-        target = policy.choose(payload, c["product"], chip, build)
-        at = said({"chip": chip, "build": build, "size": target["size"],
+        targets = policy.choose(payload, c["product"], chip, build)
+        alone = "url" in targets  # an agent from before applications gives the one target
+        parts = {targets["kind"]: targets} if alone else targets
+        at = said({"chip": chip, "build": build, "sizes": {k: t["size"] for k, t in parts.items()},
             "security": kept.state["floor_security"]}, "release")
         class Noted:
             state = kept.state
@@ -90,7 +92,8 @@ def _all():
         if fresh:
             fresh.hear(payload, Noted, c["url"])
         installed = kept.release_in(found.running) or {}
-        policy.apply(payload, target, kept.state, installed.get("sequence", 0), found.next.info()[3])
+        policy.apply(payload, targets, kept.state, installed.get("sequence", 0) if alone else installed,
+            found.next.info()[3])
         said({"held": kept.state["held"] if (kept.state["held"] or [0])[0] == payload["sequence"] else None}, "")
     except OtaError as e:
         _say(at, None, e.code, e.detail)

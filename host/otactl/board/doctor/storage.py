@@ -45,6 +45,13 @@ def files(case: Case) -> Finding:
         )
     if room < _DEPLOYMENT:
         return warn(f"{room} bytes are free, a deployment may not fit; delete files of yours", then)
+    if case.facts.get("littlefs") is False:
+        return warn(
+            f"{room >> 10} KiB are free on FAT, which cannot hold an application: power that goes while a file is written "
+            "spoils it; provision makes a littlefs",
+            case.on_board("provision --keep-files"),
+            code="filesystem",
+        )
     return ok(f"{room >> 10} KiB are free")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
-from otactl.board.doctor import board, history, machine, network, port, software, storage, workspace
+from otactl.board.doctor import application, board, history, machine, network, port, software, storage, workspace
 from otactl.board.doctor.case import Case
 from otactl.board.doctor.findings import Finding, Verdict, waiting
 
@@ -44,15 +44,17 @@ CHECKS = (
     Check("agent", "it is installed, whole, and loads", software.agent_loads, ("table",)),
     Check("mpy", "the board reads the .mpy files that this machine writes", software.mpy, ("MicroPython",)),
     Check("version", "the agent's files are those of this otactl", software.version, ("agent",)),
-    Check("boot.py", "it calls the agent", software.boot_hook, ("agent",)),
+    Check("boot.py", "it calls the agent, and puts the application first", software.boot_hook, ("agent",)),
     Check("main.py", "it calls the agent", software.main_hook, ("agent",)),
+    Check("application", "its files are those that were installed", application.tree, ("agent",)),
+    Check("leftovers", "no other module is found before the application's", application.alone, ("agent", "boot.py")),
     Check("config", "the board's configuration is there and right", software.config, ("agent",)),
     Check("settings", "it is that of the workspace", software.settings, ("config", "workspace")),
     Check("keys", "the board trusts the keys of the workspace", software.keys, ("agent", "workspace")),
     Check("CA", "the board has the workspace's CA", software.authority, ("agent", "workspace")),
     # what the board has room for
     Check("NVS", "the agent's record can be read, and has room", storage.nvs, ("table",)),
-    Check("files", "room on the filesystem", storage.files, ("prompt",)),
+    Check("files", "room on the filesystem, and whether it can hold an application", storage.files, ("prompt",)),
     Check("memory", "what TLS needs is free", storage.memory, ("prompt",)),
     # this machine
     Check("workspace", "otactl.toml and what it tells boards", workspace.settings),

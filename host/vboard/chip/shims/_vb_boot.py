@@ -94,9 +94,10 @@ def _make_room_for_names():
     in one piece: by 640 names, then by 1,280 (15 KB). It grows now, while the heap is whole, and not in the middle of
     the program's, which has some 700 names of its own."""
     holder = type("", (), {})
-    for n in range(2000):
+    for n in range(0, 2000, 16):  # a few at a time: to count what is on the heap takes longer than they do
         before = gc.mem_alloc()
-        getattr(holder, "_vb%d" % n, None)
+        for k in range(n, n + 16):
+            getattr(holder, "_vb%d" % k, None)
         if gc.mem_alloc() - before > 10000:
             return
 
@@ -117,24 +118,30 @@ def _take_what_is_too_much():
 
 def _mount():
     vfs.umount("/")  # the host's own files
+    bdev, fat = _vb_esp8266.flashbdev.bdev if _8266 else None, False
+    if not _8266:  # modules/flashbdev.py: the port's own table has "vfs", TinyUF2's "ffat"
+        found, find = [], _vb_esp32.Partition.find
+        for label, block_size in ("vfs", 4096), ("ffat", 512):
+            found = found or find(_vb_esp32.Partition.TYPE_DATA, label=label, block_size=block_size)
+        if not found:
+            return
+        bdev = found[0]
+        fat = bdev.info()[4] == "ffat"
     try:
-        bdev = _vb_esp8266.flashbdev.bdev if _8266 else _vb_esp32.Partition("vfs")
-    except OSError:
-        return
-    try:
-        vfs.mount(vfs.VfsLfs2(bdev), "/")
+        vfs.mount(bdev, "/")  # littlefs, or FAT: what lies there
         return
     except OSError:
         pass
-    head = bytearray(4096)
+    head = bytearray(bdev.ioctl(5, 0))
     bdev.readblocks(0, head)
-    if head != b"\xff" * 4096:
+    if head != b"\xff" * len(head):
         while True:
             print("The filesystem appears to be corrupted. Erase the flash and program it again.")
             _vb_system.time.sleep(3)
     print("Performing initial setup")
-    vfs.VfsLfs2.mkfs(bdev)
-    vfs.mount(vfs.VfsLfs2(bdev), "/")
+    kind = vfs.VfsFat if fat else vfs.VfsLfs2
+    kind.mkfs(bdev)
+    vfs.mount(kind(bdev), "/")
     with open("boot.py", "w") as f:
         # as long as the one that the port writes: it takes a block of its own
         f.write("# boot.py: runs on every boot, before main.py\n" + "# (nothing yet)\n" * 8)

@@ -8,17 +8,22 @@ one JSON call.
 
 On the chip such a call is C: neither Ctrl-C nor a timer's callback comes in between. Here the VM may do either at a
 jump or in a blocking read. So a request goes out in a straight line; callbacks wait while `busy()`; and what is left
-of an exchange that Ctrl-C broke off is thrown away before the next.
+of an exchange that Ctrl-C broke off is thrown away before the next. A file system calls for its blocks in the middle of
+littlefs, which an exception must not leave, and which a file that is collected must not be closed in: see `in_c`.
 """
 
 import gc
 import json
+import micropython
+import os
 import select
 import struct
 import time
+import uctypes
 
 _wire = open(3, "r+b")
 _flash = open(4, "rb")
+_seek, _readinto = _flash.seek, _flash.readinto
 _poll = select.poll()
 _poll.register(_wire, select.POLLIN)
 _head = bytearray(20)
@@ -27,6 +32,13 @@ _raises = {"OSError": OSError, "ValueError": ValueError, "TypeError": TypeError}
 _busy = False
 _read_kib_us = 0
 _stale = False
+_in_c = False
+_after_read = len
+_vm = None  # the word of the VM's state for a Ctrl-C that has come (vboard/chip/launch.py), where it can be reached
+_keyboard_interrupt = 0
+if os.getenv("VBOARD_CTRL_C"):
+    _place, _keyboard_interrupt = map(int, os.getenv("VBOARD_CTRL_C").split())
+    _vm = uctypes.struct(_place, {"pending": uctypes.UINT64})
 
 READ = const(1)
 WRITE = const(2)
@@ -84,30 +96,79 @@ def request(op, flag, row, x, y, key, data, into):
 
 def _raise(length):
     global _stale
+    if _in_c:
+        micropython.heap_unlock()
     buf = bytearray(length)
     _fill(buf, length)
     _stale = False
     kind, args = json.loads(buf)
-    raise _raises[kind](*args)
+    error = _raises[kind](*args)
+    if _in_c:
+        micropython.heap_lock()
+    raise error
+
+
+def in_c(work, one, two, three, four):
+    """What `work` gives; the heap, which the caller has locked, is unlocked in the end. The VM hears a Ctrl-C that comes
+    meanwhile once it goes on."""
+    global _in_c
+    came, done, _in_c = False, False, True
+    try:
+        while True:
+            try:
+                while not done:
+                    got = work(one, two, three, four)
+                    done = True
+                return got  # in a straight line from here to the caller's caller: at a jump the VM hears Ctrl-C
+            except KeyboardInterrupt:
+                came = True
+    finally:
+        _in_c = False
+        micropython.heap_unlock()
+        _hear[came]()
+
+
+def _nothing():
+    pass
+
+
+def _interrupt():
+    raise KeyboardInterrupt
+
+
+def _say_that_it_came():
+    _vm.pending = _keyboard_interrupt
+
+
+_hear = (_nothing, _say_that_it_came if _vm else _interrupt)
 
 
 def reads_take(kib_us):
     """How long a KiB takes to read, in microseconds; 0 for as fast as it goes."""
-    global _read_kib_us
-    _read_kib_us = kib_us
+    global _read_kib_us, _after_read
+    _read_kib_us, _after_read = kib_us, _spend if kib_us else len
 
 
 def read_flash(address, buf):
-    """Fill `buf` from the flash, straight from its file: a read changes nothing that the supervisor must know of."""
+    """Fill `buf` from the flash, straight from its file: a read changes nothing that the supervisor must know of. In a
+    straight line, which nothing breaks off, and with few variables: more would be kept on the heap for each read."""
+    _seek(address)
+    _readinto(buf)
+    _after_read(buf)
+
+
+def _spend(buf):
+    micropython.heap_lock()
+    in_c(_sleep, len(buf) * _read_kib_us >> 10, 0, 0, 0)
+
+
+def _sleep(us, _, __, ___):
     global _busy
-    _busy = True
+    was, _busy = _busy, True
     try:
-        _flash.seek(address)
-        _flash.readinto(buf)
-        if _read_kib_us:
-            time.sleep_us(len(buf) * _read_kib_us >> 10)
+        time.sleep_us(us)
     finally:
-        _busy = False
+        _busy = was
 
 
 def call(name, *args):
