@@ -15,7 +15,6 @@ from otactl.board.deploy import deploy
 from otactl.board.link import Link
 from otactl.board.moving import over
 from otactl.errors import UsageError
-from otactl.release import archive
 from otactl.release.application import Asked
 from powercut.oneslot import Base
 from rig import Rig
