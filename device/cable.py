@@ -204,7 +204,9 @@ def push(envelope: bytes, how: str, progress, slow: float = 1.0) -> None:
 
     def fetch(config: dict, url: str, start: int = 0, size: "int | None" = None, **more):
         if size is None:
-            config["trust"] = False  # nobody at the cable has trust documents
+            config["trust"] = config["deltas"] = (
+                False  # nobody at the cable has trust documents, or more files than one
+            )
             return told
         cable.open(url, start)
         return cable

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,26 @@ CORPUS = Path(__file__).parent / "corpus"
 _NTP = ROOT / "host" / "vboard" / "chip" / "shims" / "_vb_ntp.py"
 _SINCE_2000 = 946684800  # an ESP32 counts from there
 _ROOMS = ("boot", "entries", "net", "release")
+_ALONE = ("install.delta",)  # of other rooms
 _agent: dict[str, ModuleType] = {}
+
+
+class _DeflateIO:
+    """MicroPython's, of raw deflate, as far as the agent uses it."""
+
+    def __init__(self, stream: Any, form: int, bits: int) -> None:
+        self._way, self._left = zlib.decompressobj(-bits), stream.read()
+
+    def readinto(self, view: memoryview) -> int:
+        done = 0
+        while done < len(view):
+            part = self._way.decompress(self._left, len(view) - done)
+            self._left = self._way.unconsumed_tail
+            if not part:
+                break
+            view[done : done + len(part)] = part
+            done += len(part)
+        return done
 
 
 def _mktime(parts: tuple[int, ...]) -> int:
@@ -54,6 +74,7 @@ def _stubs() -> dict[str, ModuleType]:
     stubs = {
         "micropython": _module("micropython", const=_const),
         "machine": machine,
+        "deflate": _module("deflate", DeflateIO=_DeflateIO, RAW=1),
         "network": _module("network"),
         "tls": _module("tls"),
         "esp32": _module("esp32", NVS=SimpleNamespace, Partition=SimpleNamespace),
@@ -96,6 +117,8 @@ def load() -> ModuleType:
             for path in sorted(AGENT.glob("*/*.py")):  # all at once, while what they import is there
                 if path.parent.name in _ROOMS:
                     importlib.import_module(f"ota.{path.parent.name}.{path.stem}".removesuffix(".__init__"))
+            for name in _ALONE:
+                importlib.import_module("ota." + name)
             _agent.update({name: module for name, module in sys.modules.items() if name.split(".")[0] == "ota"})
         for name in _agent:
             sys.modules.pop(name, None)

@@ -6,6 +6,7 @@ from pathlib import Path
 import apps
 from otactl.board.deploy import deploy
 from otactl.release import publish
+from otactl.release.delta import offer
 from otactl.release.encrypted import Asked
 from otactl.release.resign import resign
 from otactl.workspace import device_key, keyfiles, keys, trust
@@ -34,14 +35,16 @@ TRIAL = {
 class Boards:
     """Flashes of boards that are off, and the workspaces they look at; all in `folder`.
 
-    `encrypted`: they have a device key, and take encrypted images alone.
+    `encrypted`: they have a device key, and take encrypted images alone. `deltas`: they take deltas, and get them.
     """
 
-    def __init__(self, folder: Path, *, encrypted: bool = False) -> None:
+    def __init__(self, folder: Path, *, encrypted: bool = False, deltas: bool = False) -> None:
         self._folder = folder
         config = CONFIG | {"trial": TRIAL, "read_timeout_s": 5} | ({"encryption": {}} if encrypted else {})
+        config |= {"deltas": True} if deltas else {}
         self._base = make_workspace(folder / "base", config)
         self._encryption = Asked(public=device_key.keep(self._base, None, "ecc256").public) if encrypted else None
+        self._deltas = offer.Asked() if deltas else None
         self._deployed: dict[str, tuple[bytes, Table]] = {}
         self._rested: dict[tuple[str, ...], bytes] = {}
 
@@ -58,7 +61,7 @@ class Boards:
                 continue
             file = folder / f"{version}.bin"
             file.write_bytes(IMAGES[version])
-            publish.publish(place, [file], version, encryption=self._encryption)
+            publish.publish(place, [file], version, encryption=self._encryption, deltas=self._deltas)
         return place
 
     def rotated(self, *versions: str) -> Workspace:

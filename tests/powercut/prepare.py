@@ -17,21 +17,19 @@ class Scenarios:
 
     def __init__(self, folder: Path, patch: str = "") -> None:
         self._folder = folder
-        self._boards: dict[bool, Boards] = {}  # whether their images are encrypted
+        self._boards: dict[str, Boards] = {}  # by how they get their images
         self._patch = patch
 
     def make(self, name: str) -> Scenario:
         """The scenario of that name, one of NAMES. Raises KeyError."""
         case = _CASES[name]
-        made = case.scenario(self._of(encrypted=case.encrypted))
+        made = case.scenario(self._of("encrypted" if case.encrypted else "deltas" if case.deltas else "plain"))
         return replace(made, start=_patched(made, self._patch)) if self._patch else made
 
-    def _of(self, *, encrypted: bool) -> Boards:
-        if encrypted not in self._boards:
-            self._boards[encrypted] = Boards(
-                self._folder / ("encrypted" if encrypted else "plain"), encrypted=encrypted
-            )
-        return self._boards[encrypted]
+    def _of(self, how: str) -> Boards:
+        if how not in self._boards:
+            self._boards[how] = Boards(self._folder / how, encrypted=how == "encrypted", deltas=how == "deltas")
+        return self._boards[how]
 
 
 def _patched(scenario: Scenario, patch: str) -> bytes:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from near import near
 from otactl.workspace.workspace import Workspace
 from rig import image, rebuilt
 from vboard.flash.nor import Flash, Operation
@@ -16,6 +17,7 @@ IMAGES = {
     "1.3.0": image(5, size=SIZE, build="GOOD"),
     "6.6.6": image(4, size=SIZE, build="BAD"),
 }
+IMAGES["1.0.1"] = near(IMAGES["1.0.0"], 1, changes=3000)
 IMAGES["2.0.0"] = IMAGES["2.1.0"] = image(6, size=SIZE, build="GOOD")  # with applications: program.TREES
 IMAGES["2.2.0"] = image(7, size=SIZE, build="GOOD")
 # 1.0.0 built anew: 25 of its sectors are as they were

@@ -22,7 +22,7 @@ class Case:
 
     `start`: makes the flash to start from. `tried`: the releases that the board has been through by then, `new`: the
     one published after them, None for a rollback. `rotated`: the key that signs has been exchanged with it. `encrypted`: boards
-    take encrypted images alone. `weak`: a cell of `target` does not hold. The others are Scenario's.
+    take encrypted images alone. `deltas`: they take deltas. `weak`: a cell of `target` does not hold. The others are Scenario's.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Case:
     weak: bool = False
     rotated: bool = False
     encrypted: bool = False
+    deltas: bool = False
 
     @property
     def releases(self) -> tuple[str, ...]:
@@ -132,6 +133,9 @@ CASES = (
     Case("encrypted",           OTA,     rested,  "1.0.0",             "1.1.0", "ota_1", "1.0.0", "1.1.0", "ota_1",
          "as `first`, and the image is encrypted; what lies in flash is plain",
          encrypted=True),
+    Case("delta",               OTA,     rested,  "1.0.0",             "1.0.1", "ota_1", "1.0.0", "1.0.1", "ota_1",
+         "as `first`, and the image comes as a delta from the one that runs",
+         deltas=True),
     Case("both",                OTA,     rested,  "1.0.0 2.0.0",       "2.2.0", "ota_0", "2.0.0", "2.2.0", "ota_0",
          "a release of firmware and application, from one that has both"),
     Case("application",         OTA,     rested,  "1.0.0 2.0.0",       "2.1.0", "ota_0", "2.0.0", "2.1.0", "ota_0",

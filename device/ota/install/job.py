@@ -86,7 +86,11 @@ class Job:
     def _transfer(self, parts: list, wanted: "dict | None", data: "tuple | None"):
         kept, view = self._record, self._view
         job = kept.job
-        yield from self._fill(*parts[0])
+        try:
+            yield from self._fill(*parts[0])
+        except OtaError as e:
+            self._instead(parts, e)
+            yield from self._fill(*parts[0])
         if wanted:  # loaded now, and not while the image comes
             from . import application
 
@@ -108,9 +112,18 @@ class Job:
             for done in pair[1].commit(view):
                 yield steps.progress("verify", done, pair[1].size)
 
+    def _instead(self, parts: list, e: OtaError) -> None:
+        # A delta was no good: the whole image, in the same pass. Raises `e` where there is no such way.
+        source, target = parts[0]
+        if not hasattr(source, "whole"):
+            raise e
+        parts[0] = source.whole(e), target
+        target.rewind()  # whatever was wrong, none of it stays
+        self._record.job.update(reason=e.code, detail=e.detail)
+
     def _fill(self, source, target):
         # Steps until a target has all that was signed.
-        view, tries = self._view, self._config["tries"]
+        view, tries = self._view, getattr(source, "tries", self._config["tries"])
         for done in target.prepare(view):
             yield steps.progress("download", done, target.size)
         if target.offset < target.size:

@@ -70,7 +70,7 @@ class Update:
             raise OtaError("up-to-date", payload["version"])
         self._not_held(payload["sequence"])
         if firmware:
-            yield from self._open(firmware)
+            yield from self._open(firmware, installed.get("sha256"))
         self.offer = offer
         release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy")
 
@@ -102,8 +102,9 @@ class Update:
             return False
         return not firmware or (yield from self._runs(offer["size"], offer["sha256"]))
 
-    def _open(self, firmware: dict):
-        # Steps that find the way into an encrypted image, where the configuration says that images are.
+    def _open(self, firmware: dict, known: "str | None"):
+        # Steps that find the way into an encrypted image, where the configuration says that images are; else a shorter one to
+        # a plain image. `known`: as for _there().
         wanted = self._config["encryption"]
         if wanted:
             from .decrypt import source
@@ -112,6 +113,15 @@ class Update:
             gc.collect()
         else:
             require(not firmware.get("encryption"), "encryption")
+            if firmware.get("deltas") and self._config["deltas"]:
+                from .base import nearest
+
+                found = yield from nearest(firmware["deltas"], known, self._runs, self._config["url"])
+                let_go("base")
+                if found:
+                    from .delta import by_delta
+
+                    self._source = by_delta(found, self._slots.running)
 
     def _channel(self):
         # Steps that return the server's response, the payload of what the channel names, and who may sign there. A generator

@@ -34,6 +34,8 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "release/encryption.py": ("encryption",),
     "install/decrypt.py": ("encryption",),
     "install/data.py": ("data",),
+    "install/base.py": ("deltas",),
+    "install/delta.py": ("deltas",),
 }  # module -> the entries that ask for it
 SINGLE = "single/"  # the room of the agent of boards without two slots
 _DEFAULT_CHECKS = [{"check": "wifi"}, {"check": "server"}]
@@ -69,7 +71,7 @@ def every_source() -> dict[str, bytes]:
 def _needed(name: str, config: dict[str, Any]) -> bool:
     """Whether a board with that configuration ever imports a module: what is not configured is not installed."""
     if name in _PARTS:
-        return any(config.get(entry) not in (None, []) for entry in _PARTS[name])  # {}: with its defaults
+        return any(config.get(entry) not in (None, False, []) for entry in _PARTS[name])  # {}: with its defaults
     if name == "release/trust.py":
         return bool(config.get("trust", True))
     if name.startswith("checks/") and name != "checks/__init__.py":

@@ -4,6 +4,7 @@ docs/errors.md is made from this table.
 """
 
 from otactl.board.codes_application import APPLICATION
+from otactl.board.codes_delta import DELTAS
 from otactl.board.codes_tls import CERTIFICATES
 from otactl.board.codes_trust import TRUST
 
@@ -176,6 +177,7 @@ CODES: dict[str, tuple[str, str]] = {
         "The file is not the one that was signed.",
         "Publish again; check the server's copy.",
     ),
+    **DELTAS,
     "not-an-image": ("The file is no ESP32 image.", "Publish it again with `otactl publish`."),
     "full-flash": (
         "The file is a full-flash image.",

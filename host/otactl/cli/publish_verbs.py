@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 )
 @click.option("--device-key", type=FILE, metavar="PEM", help="Check that file: the private key that opens it.")
 @click.option(
+    "--from", "bases", type=FILE, multiple=True, help="An image that boards run: they get a delta from it too."
+)
+@click.option("--no-deltas", is_flag=True, help="None from the last releases either.")
+@click.option(
     "--payload-only", is_flag=True, help="Sign nothing: the key is elsewhere (HSM, CI); see attach-signature."
 )
 @more_keys
@@ -69,6 +73,8 @@ def publish(
     encrypt: Path | None,
     encrypted: tuple[Path, ...],
     device_key: Path | None,
+    bases: tuple[Path, ...],
+    no_deltas: bool,
     payload_only: bool,
     more_keys: tuple[Path, ...],
     as_json: bool,
@@ -78,6 +84,7 @@ def publish(
     from otactl.release.application import Asked as AskedApplication
     from otactl.release.channels import expiring
     from otactl.release.data import Asked as AskedData
+    from otactl.release.delta.offer import Asked as AskedDeltas
     from otactl.release.encrypted import Asked
     from otactl.release.publish import publish as sign
     from otactl.workspace.workspace import Workspace
@@ -90,6 +97,8 @@ def publish(
         raise UsageError("--chip is for an application or data: name them with --app or --data")
     if unsafe and not data:
         raise UsageError("--unsafe is for a data partition: name it with --data NAME=FILE")
+    if no_deltas and bases:
+        raise UsageError("--from asks for deltas, --no-deltas for none: leave out one of them")
     done = sign(
         there,
         firmware,
@@ -104,6 +113,7 @@ def publish(
         encryption=Asked(encrypt, encrypted, device_key) if encrypt or encrypted or device_key else None,
         payload_only=payload_only,
         more_keys=more_keys,
+        deltas=None if no_deltas else AskedDeltas(bases),
     )
     if as_json:
         release = {
@@ -137,6 +147,8 @@ def _show_parts(done: "Published") -> None:
             display.show(f"  the image itself is signed by {digest[:16]}")
         if "encryption" in target:
             display.show(f"  encrypted ({target['encryption']['scheme']}): {target['url']}")
+    for line in done.deltas:
+        display.show(f"  {line}")
     programs = targets.applications(done.targets)
     if programs:
         chips = " ".join(target["chip"] for target in programs if "chip" in target)

@@ -31,6 +31,10 @@ class History:
                 return one
         return None
 
+    def last(self, channel: str, count: int) -> list[str]:
+        """What the channel has named last, the newest first: boards may run withdrawn ones still."""
+        return self._channels.get(channel, [])[-count:][::-1]
+
     def names(self, channel: str, version: str) -> None:
         """The channel names this release now."""
         known = self._channels.setdefault(channel, [])

@@ -51,6 +51,15 @@ def require_room(content: bytes, signatures: int) -> None:
     envelope.wrap(content, {f"{number:064x}": bytes(_SIZE) for number in range(signatures)})
 
 
+def has_room(content: bytes, signatures: int) -> bool:
+    """Whether boards read a release with so many signatures."""
+    try:
+        require_room(content, signatures)
+    except ReleaseError:
+        return False
+    return True
+
+
 def write(place: Workspace, version: str, content: bytes, signatures: Mapping[str, bytes]) -> None:
     """Keep a release for its signers."""
     folder = place.releases / version

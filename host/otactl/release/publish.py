@@ -11,6 +11,7 @@ from otactl.errors import ReleaseError, UsageError
 from otactl.files import write_atomic
 from otactl.release import application, channels, data, encrypted, envelope, expiry, ledger, parts, pending
 from otactl.release.channels import RELEASE, current
+from otactl.release.delta import offer
 from otactl.release.sequence import MAX_INT, next_sequence, take_sequence
 from otactl.workspace import keyring, trust
 from otactl.workspace.workspace import Workspace
@@ -23,7 +24,7 @@ _MOST_BUILD = 64  # characters; boards read no more
 class Published:
     """What came of it: `notes` for the person, a line each: of files that were not taken as they are, of their MicroPython,
     of other releases that wait, of what boards will refuse. `expires`: None for never. `waits`: for so many signatures; until
-    then no channel names it. `lines`: what is good to know of its application.
+    then no channel names it. `lines`: what is good to know of its application, `deltas`: of its deltas.
     """
 
     version: str
@@ -33,6 +34,7 @@ class Published:
     expires: str | None = None
     waits: int = 0
     lines: list[str] = field(default_factory=list)
+    deltas: list[str] = field(default_factory=list)
 
 
 def publish(
@@ -51,10 +53,12 @@ def publish(
     named: bool = True,
     payload_only: bool = False,
     more_keys: Sequence[Path] = (),
+    deltas: offer.Asked | None = None,
 ) -> Published:
     """One target a file, each for another chip, one of the folder `app`, and one of the data `partition`; `build` is a glob on sys.implementation._build;
     `image_key` a PEM to sign the images themselves with; `expires` as expiry.asked(); `encryption` how boards get them
-    encrypted. What is not encrypted does not come into releases/ then.
+    encrypted. What is not encrypted does not come into releases/ then. `deltas`: from which images boards get small files
+    beside it; None: from none.
 
     Into the channel of `workspace` (see Workspace.on), or, unless `named`, into no channel. `version`: None makes it
     push-SEQUENCE. The security version is that of the release before unless given, and never lower; in a new channel the
@@ -88,25 +92,28 @@ def publish(
         security = _security_version(workspace, security_version)
         targets = made_of.targets(version, build)
         notes = made_of.notes(workspace) + _unbounded(workspace, expires)
-        content = envelope.encoded(
-            {
-                "schema": 1,
-                "product": workspace.product,
-                "version": version,
-                "sequence": sequence,
-                "security_version": security,
-                "published": expiry.text(at),
-                "targets": targets,
-            }
-            | ({"expires": until} if until else {})
-            | trust.entry(workspace)
-        )
+        payload: dict[str, Any] = {
+            "schema": 1,
+            "product": workspace.product,
+            "version": version,
+            "sequence": sequence,
+            "security_version": security,
+            "published": expiry.text(at),
+            "targets": targets,
+        }
+        payload |= {"expires": until} if until else {}
+        payload |= trust.entry(workspace)
+        nearer = offer.add(workspace, history, made_of.loaded, targets, version, deltas) if deltas else offer.Offer()
+        while not pending.has_room(envelope.encoded(payload), needed) and nearer.drop(targets):
+            pass
+        content = envelope.encoded(payload)
         pending.require_room(content, needed)
         signatures = envelope.sign(content, signers)
         take_sequence(workspace, sequence)
         ledger.note(workspace, content)
         folder.mkdir(parents=True, exist_ok=True)  # may be left by a run that was broken off
         made_of.write(workspace.releases, targets)
+        nearer.write(workspace.releases)
         if len(signatures) < needed:
             pending.write(workspace, version, content, signatures)
         else:
@@ -116,7 +123,8 @@ def publish(
                 channels.name(workspace, version, sealed, history)  # last: no release without its files
         notes += pending.advice(workspace, version)
     lines = made_of.program.lines if made_of.program else []
-    return Published(version, sequence, targets, notes, until, needed - len(signatures), lines)
+    waits = needed - len(signatures)
+    return Published(version, sequence, targets, notes + nearer.notes, until, waits, lines, nearer.lines)
 
 
 def _unbounded(workspace: Workspace, expires: str | None) -> list[str]:

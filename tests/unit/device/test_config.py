@@ -34,6 +34,7 @@ def test_two_lines_are_enough(load: Any) -> None:
             "ca": "/etc/ota/ca.pem",
             "keys": "/etc/ota/keys.json",
             "trust": True,
+            "deltas": False,
             "allow_http": False,
             "interval_s": 3600,
             "jitter_s": 600,
