@@ -27,11 +27,11 @@ LET_GO = """
 import sys
 from ota import install, net, release
 release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy", "encryption", "p256")
-for room, name in ((net, "guard"), (install, "decrypt")):
+for room, name in ((net, "guard"), (install, "decrypt"), (install, "job"), (install, "firmware")):
     sys.modules.pop(room.__name__ + "." + name, None)
     if hasattr(room, name):
         delattr(room, name)
-for name in ("source", "pipeline", "job"):
+for name in ("source", "pipeline"):
     __import__("ota.install." + name)
 """
 # Parts that most boards have not: the names in them stay on the heap.
@@ -42,6 +42,12 @@ from ota.install import decrypt
 from ota.net import guard
 from ota.release import encryption, p256
 del decrypt, guard, encryption, p256
+"""
+
+# What only rows load that come to a download: the names in it stay too.
+DOWNLOAD = """
+from ota.install import firmware, job
+del firmware, job
 """
 
 # What an earlier row's well signed release has made the board hear of is no matter of this row's.
@@ -121,6 +127,7 @@ class Bench:
         link.run(FORGET)
         link.put("/put", b"")  # as rows do: the names of that stay too
         for _ in range(2):  # then all modules are in, and have been in a second time
+            link.run(DOWNLOAD)
             if self._parts:
                 link.run(PARTS)
             link.run(LET_GO)

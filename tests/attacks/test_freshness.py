@@ -67,7 +67,9 @@ def _by_one_of_two(bench: Bench) -> None:
 
 
 def _dated_ahead(bench: Bench) -> None:
-    bench.release(sequence=bench.next() - 1, published=FUTURE)
+    good = json.loads(bench.rig.workspace.channel_file.read_bytes())
+    runs = json.loads(base64.b64decode(good["payload"]))["targets"][0]["sha256"]
+    bench.release(sequence=bench.next() - 1, published=FUTURE, target__sha256=runs)
 
 
 ROWS = {

@@ -203,7 +203,7 @@ PAYLOADS = {
         "bad-release", "one number checked, another kept", lambda b: _sequence_twice(b, "1", '"1"')
     ),
     "nesting: a schema of 500 lists": _field_row("schema", "[" * 500 + "]" * 500, AGENT, "schema"),
-    "nesting: targets of 500 lists": _field_row("targets", "[" * 500 + "]" * 500, AGENT),
+    "nesting: targets of 250 lists": _field_row("targets", "[" * 250 + "]" * 250, AGENT),
     "another product: its name with a NUL behind": _field_row("product", r'"demo\u0000"', PAST_POLICY, "wrong-product"),
     "another product: half a surrogate": _field_row("product", r'"\ud800"', PAST_POLICY, "wrong-product"),
     "another product: a line end and `ota: confirmed`": _field_row(

@@ -33,10 +33,8 @@ class Document:
             try:
                 turn, found = json.loads(bytes(raw[: handle().get_blob(key, raw)]))
                 if type(turn) is int and turn > self._turn:
-                    value = dict(default)
-                    value.update(found)
-                    self._turn, self.value = turn, value
-            except (OSError, ValueError, TypeError):
+                    self._turn, self.value = turn, dict(default, **found)
+            except (OSError, ValueError, TypeError, AttributeError):  # the last: no object
                 pass
 
     def save(self) -> None:
