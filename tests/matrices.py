@@ -16,6 +16,7 @@ KEPT = {
     "tests/board/test_application.py::test_both_go_back_where_the_application": 2,
     "tests/board/test_application.py::test_archive_comes_whole_though_it_is": 1,
     "tests/board/test_application_layouts.py::test_applications_with": 2,
+    "tests/board/test_application_trials.py::test_both_are_back_where_the_application": 1,
     "tests/board/test_faults.py::test_fault": 14,
     "tests/board/test_refusals.py::test_release_is_refused": 7,
     "tests/board/test_chips.py::test_update_failed_trial_and_rollback": 3,
