@@ -18,7 +18,6 @@ KEPT = {  # a table of another folder is sliced where it stands here
     "tests/board/test_application_layouts.py::test_applications_with": 2,
     "tests/board/test_faults.py::test_fault": 10,
     "tests/board/test_application_trials.py::test_both_are_back_where_the_application": 1,
-    "tests/board/test_faults.py::test_fault": 14,
     "tests/board/test_refusals.py::test_release_is_refused": 7,
     "tests/board/test_chips.py::test_update_failed_trial_and_rollback": 2,
     "tests/board/test_powercut.py::test_agent_with_a_known_fault_is_caught": 2,
