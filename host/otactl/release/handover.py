@@ -11,9 +11,11 @@ from cryptography import x509
 
 from otactl.release import rotation
 from otactl.release.rotation import Changed
-from otactl.workspace import authorities, trust
+from otactl.workspace import authorities, dsse, trust
 from otactl.workspace.authorities import Authority
 from otactl.workspace.workspace import Workspace
+
+_SIGNATURE = 384  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def by_cable(place: Workspace, bundle: bytes, with_keys: Sequence[Path] = ()) ->
         return "boards of this workspace take no trust documents (trust = false)"
     if rotation.by_cable_only(place, with_keys):
         return "no root key is here"
-    size, most = trust.size_with(trust.current(place), bundle.decode()), trust.MAX_SIZE
+    size, most = _size_with(trust.current(place), bundle.decode()), trust.MAX_SIZE
     return f"a trust document with these CAs would have {size} bytes, and boards read {most}" if size > most else ""
 
 
@@ -81,3 +83,10 @@ def _hand_over(place: Workspace, bundle: bytes, with_keys: Sequence[Path], undo:
     except BaseException:
         undo()
         raise
+
+
+def _size_with(now: trust.Trust, ca: str) -> int:
+    """The bytes of the next document where it brings these CA certificates, signed by as many as have to. Raises UsageError."""
+    after = now.next_version(ca=ca)
+    signatures = {f"{number:064x}": bytes(_SIGNATURE) for number in range(after.root.threshold)}
+    return len(dsse.wrap(trust.PAYLOAD_TYPE, trust.content(after), signatures))

@@ -101,10 +101,8 @@ def load(place: Workspace) -> Trust | None:
 
 def _kept_one(place: Workspace) -> Trust | None:
     path = kept(place)
-    if not path.exists():
-        return None
     try:
-        return read(path.read_bytes())
+        return read(path.read_bytes()) if path.exists() else None
     except (OSError, ReleaseError) as error:
         raise UsageError(
             f"{path} is damaged ({error}): copy the file of the highest number in {folder(place)} there"
@@ -207,10 +205,8 @@ def publish(place: Workspace, sealed: bytes, before: Trust | None = None) -> Tru
 
 
 def newest_ca(place: Workspace) -> str | None:
-    """The CA certificates that boards have by a document, PEM: those of the last one that brought any, as this workspace has
-    kept them. What else lies among the documents counts for nothing: who has the server can put any there. None: none did,
-    or it was before these were kept. Raises UsageError.
-    """
+    """The CA certificates that the last document brought that had any, PEM, as kept here: who has the server can put others among
+    the documents. None: none did, or it was before these were kept. Raises UsageError."""
     newest = load(place)
     if newest and newest.ca:
         return newest.ca
@@ -228,13 +224,6 @@ def forget(place: Workspace) -> None:
 
 def _kept_ca(place: Workspace) -> Path:
     return place.trusted / "trust-ca.crt"
-
-
-def size_with(trust: Trust, ca: str) -> int:
-    """The bytes of the next document where it brings these CA certificates, signed by as many as have to. Raises UsageError."""
-    after = trust.next_version(ca=ca)
-    signatures = {f"{number:064x}": bytes(_SIZE) for number in range(after.root.threshold)}
-    return len(dsse.wrap(PAYLOAD_TYPE, content(after), signatures))
 
 
 def entry(place: Workspace) -> dict[str, int]:

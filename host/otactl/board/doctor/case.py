@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from otactl.errors import UsageError
+from otactl.workspace import trust
 from otactl.workspace.workspace import Workspace
 
 
@@ -85,6 +87,15 @@ class Case:
     def curl(self) -> str:
         """The release's file fetched by another program."""
         return self.curl_of("")
+
+    @property
+    def newest_document(self) -> int:
+        """The number of the newest trust document, by the workspace; 0 where there is none."""
+        try:
+            newest = trust.load(self.place) if self.place else None
+        except UsageError:
+            newest = None
+        return newest.version if newest else 0
 
     def curl_of(self, beside: str) -> str:
         """The same of a file that lies beside it; the release's where that is empty."""

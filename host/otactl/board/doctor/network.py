@@ -9,8 +9,6 @@ from typing import Any
 from otactl.board.codes import CODES, sentence
 from otactl.board.doctor.case import Case, Step
 from otactl.board.doctor.findings import Finding, Verdict, ok, skipped, waiting, warn
-from otactl.errors import UsageError
-from otactl.workspace import trust
 
 _SCAN = "import network; w = network.WLAN(network.STA_IF); w.active(True); print(w.scan())"
 _WEAK_DBM, _VERY_WEAK_DBM = -75, -85
@@ -91,21 +89,11 @@ def _no_document(case: Case) -> str:
     # the row `keys` has seen that the board's are the workspace's, or older: the newer ones have not come
     if case.config.get("trust") is False:
         return case.deploy
-    newest = _newest_document(case)
-    return case.curl_of(f"trust/{newest}.json") if newest else case.curl
-
-
-def _newest_document(case: Case) -> int:
-    """Its number by the workspace, 0 where there is none."""
-    try:
-        newest = trust.load(case.place) if case.place else None
-    except UsageError:
-        newest = None
-    return newest.version if newest else 0
+    return case.curl_of(f"trust/{case.newest_document}.json") if case.newest_document else case.curl
 
 
 def _unknown_key(case: Case) -> str:
-    return _no_document(case) if _newest_document(case) else _keys(case)
+    return _no_document(case) if case.newest_document else _keys(case)
 
 
 def _update(case: Case) -> str:
