@@ -86,6 +86,7 @@ class Job:
         job = kept.job
         yield from self._fill(*parts[0])
         if wanted:  # loaded now, and not while the image comes
+            parts[0][1].let_go()
             from . import application
 
             parts.append(application.part(self._config, job["slot"], kept, self._slots.label, wanted))
