@@ -12,7 +12,7 @@ from vboard.board import Board
 LIVE = """
 import gc, json
 from ota import agent, steps
-from ota.install import job, pipeline, source, update
+from ota.install import job, pipeline, sectors, source, update
 agent.check()  # names that a look leaves behind are there for good
 block = bytearray(4096)
 gc.collect()

@@ -123,7 +123,7 @@ PEAK = """
 import gc
 from ota import agent
 from ota import release
-from ota.install import job, pipeline, source, update
+from ota.install import job, pipeline, sectors, source, update
 from ota.release import envelope, keys, policy
 release.let_go("envelope", "signature", "keys", "policy")  # their names are there for good
 del envelope, keys, policy

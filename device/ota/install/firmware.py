@@ -6,7 +6,7 @@ import hashlib
 from ..boot import record, slots
 from ..errors import clean, require
 from ..release import image
-from .sectors import Sectors
+from . import let_go
 
 _JOURNAL = 65536  # bytes between two notes of the offset: the most that is fetched twice
 SECTOR = slots.SECTOR
@@ -34,6 +34,8 @@ class Firmware:
         yield from slots.read_slot(self._slot, kept.offset, view, self._hash)
         self.offset = at = kept.offset
         # Notes are made every _JOURNAL bytes: power went before the next. Without one it may have been anywhere.
+        from .sectors import Sectors
+
         mended = self._torn and (at + _JOURNAL if at else self.size)
         self._sectors = Sectors(self._slot, self.size, view, at, mended)
         self.wear = self._sectors.wear  # what the slot took of it, as Sectors says
@@ -73,6 +75,11 @@ class Firmware:
     def commit(self, view: memoryview):
         """Read back and switch (P3): a generator of the bytes read. Raises OtaError unconfirmed, read-back, set-boot."""
         yield from self._slots.switch(self._slot, self.size, self.sha256, view)
+
+    def let_go(self) -> None:
+        """All is written: what that took makes room for an application."""
+        self._sectors = None  # type: ignore[assignment]
+        let_go("sectors")
 
     def close(self) -> None:
         pass

@@ -92,6 +92,7 @@ class Job:
             self._instead(parts, e)
             yield from self._fill(*parts[0])
         if wanted:  # loaded now, and not while the image comes
+            parts[0][1].let_go()
             from . import application
 
             parts.append(application.part(self._config, job["slot"], kept, self._slots.label, wanted))
