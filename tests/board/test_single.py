@@ -100,7 +100,10 @@ REFUSED: dict[str, tuple[str, dict[str, object]]] = {
     "more than there is room for": ("no-space", {"unpacked": 1 << 23}),
     "more bytes than are said": ("bad-archive", {"unpacked": 9}),
     "an archive that ends early": ("bad-archive", {"packed": archive.pack(ONE)[:-200]}),
-    "a name that leads out": ("bad-archive", {"packed": apps.member("../app.py", b"1") + apps.member("TRAILER!!!", b"")}),
+    "a name that leads out": (
+        "bad-archive",
+        {"packed": apps.member("../app.py", b"1") + apps.member("TRAILER!!!", b"")},
+    ),
 }
 
 
