@@ -10,6 +10,7 @@ from pathlib import Path
 import matrices
 import pytest
 import rig as rigs
+import shared
 from otactl.workspace.workspace import Workspace
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "shared" / "firmware"
@@ -21,25 +22,22 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background jo
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace with keys, never published in: tests work on copies."""
-    return rigs.make_workspace(tmp_path_factory.mktemp("place") / "workspace")
+    return Workspace.find(shared.made(tmp_path_factory, "place", rigs.make_workspace))
 
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory, place: Workspace) -> Path:
     """Flash of an ESP32 with the agent, its configuration and keys."""
-    return rigs.make_template(tmp_path_factory.mktemp("template"), place)
+    return shared.made(tmp_path_factory, "template", lambda folder: rigs.make_template(folder, place)) / "flash.bin"
 
 
 @pytest.fixture(scope="session")
 def templates(tmp_path_factory: pytest.TempPathFactory, place: Workspace) -> Callable[..., Path]:
     """templates(chip=…, layout=…, micropython=…): the flash of such a board with the agent, made once."""
-    made: dict[str, Path] = {}
 
     def template(**settings: str) -> Path:
         name = "-".join(settings.values())
-        if name not in made:
-            made[name] = rigs.make_template(tmp_path_factory.mktemp(name), place, **settings)
-        return made[name]
+        return shared.made(tmp_path_factory, name, lambda at: rigs.make_template(at, place, **settings)) / "flash.bin"
 
     return template
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import shared
 from otactl.workspace import keys
 from otactl.workspace.create import create
 from otactl.workspace.workspace import Workspace
@@ -16,9 +17,7 @@ FIRMWARE = Path(__file__).resolve().parents[4] / "shared" / "firmware"
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a workspace for 127.0.0.1; never published in."""
-    root = tmp_path_factory.mktemp("made") / "workspace"
-    create(root, product="lamp", names=["127.0.0.1"], port=8443)
-    return root
+    return shared.made(tmp_path_factory, "made", lambda at: create(at, product="lamp", names=["127.0.0.1"], port=8443))
 
 
 @pytest.fixture
@@ -31,9 +30,7 @@ def place(made: Path, tmp_path: Path) -> Workspace:
 @pytest.fixture(scope="session")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A release key of another workspace, to be copied: to make one takes seconds."""
-    path = tmp_path_factory.mktemp("stranger") / "release.pem"
-    keys.generate(path)
-    return path
+    return shared.made(tmp_path_factory, "stranger", lambda at: keys.generate(at / "release.pem")) / "release.pem"
 
 
 @pytest.fixture
