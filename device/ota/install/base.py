@@ -12,6 +12,17 @@ _DELTA = {
 }  # fmt: skip
 
 
+def source(deltas, known: "str | None", runs, address: str, slot):
+    """Steps that return what makes a source of the image by the delta whose base runs, in `slot`; None where there is none.
+    The others as nearest() has them. Raises OtaError bad-release."""
+    found = yield from nearest(deltas, known, runs, address)
+    if found:
+        from .delta import by_delta
+
+        return by_delta(found, slot)
+    return None
+
+
 def nearest(deltas, known: "str | None", runs, address: str):
     """Steps that return the entry, with its whole address, whose base runs; None where there is none. `known`: the hash of
     the image that runs, where the record has it; `runs(size, sha256)`: steps that return whether it is that very image;

@@ -10,6 +10,7 @@ from micropython import const
 from ..boot.slots import read_slot
 from ..console import say
 from ..errors import OtaError, require
+from ..net import url
 
 _SECTOR = const(4096)
 _DATA = const(1)  # type of partitions
@@ -27,11 +28,12 @@ def look(config: dict, slot, target: dict, image: int, holds):
     require(size <= partition.info()[3], "data-size", size)
     if (yield from holds(size, sha256, partition)):
         return None
+    address = url.join(config["url"], target["url"])
     base = -(-image // _SECTOR) * _SECTOR
     if base + size <= slot.info()[3]:
-        return target["url"], Data(slot, base, size, sha256), [label, base, size, sha256]
+        return address, Data(slot, base, size, sha256), [label, base, size, sha256]
     require(target.get("unsafe"), "data-room", size)
-    return target["url"], Data(partition, 0, size, sha256), None
+    return address, Data(partition, 0, size, sha256), None
 
 
 def place(found, kept, view: memoryview) -> None:

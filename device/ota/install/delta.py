@@ -67,13 +67,15 @@ class Delta:
     def ended(self) -> bool:
         return self._file.ended
 
-    def whole(self, e: OtaError):
-        """The source of the whole image, after `e` has ended this one. Raises `e` where that would fare no better."""
+    def instead(self, e: OtaError, job: dict):
+        """The source of the whole image, after `e` has ended this one, which the job tells of. Raises `e` where that would
+        fare no better."""
         if e.code in _LASTING:
             raise e
         self.close()
         self._raw = self._packed = self._inflate = None  # type: ignore  # their memory
         say("delta", e)
+        job.update(reason=e.code, detail=e.detail)
         return self._image
 
     def open(self, offset: int, etag: "str | None"):

@@ -40,7 +40,10 @@ class Job:
             self._broke(e)
             raise
         except GeneratorExit:  # a task that was cancelled, a start() whose time is over: it goes on from here
-            self._keep_offset()
+            try:
+                kept.progress(kept.offset)
+            except OtaError:
+                pass
             raise
         finally:  # of a task that is cancelled too
             for pair in parts:
@@ -57,11 +60,7 @@ class Job:
             from . import carried
 
             return carried.RunningSlot(found.running), carried.Copied(found, kept, *facts)
-        if not source:
-            from .source import HttpSource
-
-            source = HttpSource
-        return source(self._config, address, job["size"]), Firmware(found, kept, *facts)
+        return (source or HttpSource)(self._config, address, job["size"]), Firmware(found, kept, *facts)
 
     def _take_up(self, job: dict, offer: dict, slot: str) -> None:
         # Go on with the job that is there, if it is of this content; else begin one.
@@ -88,8 +87,12 @@ class Job:
         job = kept.job
         try:
             yield from self._fill(*parts[0])
-        except OtaError as e:
-            self._instead(parts, e)
+        except OtaError as e:  # of a delta: the whole image, in the same pass
+            source, target = parts[0]
+            if not hasattr(source, "instead"):
+                raise
+            parts[0] = source.instead(e, job), target
+            target.rewind()  # whatever was wrong, none of it stays
             yield from self._fill(*parts[0])
         if wanted:  # loaded now, and not while the image comes
             parts[0][1].let_go()
@@ -112,15 +115,6 @@ class Job:
         for pair in reversed(parts):  # the slot last: with it comes the switch
             for done in pair[1].commit(view):
                 yield steps.progress("verify", done, pair[1].size)
-
-    def _instead(self, parts: list, e: OtaError) -> None:
-        # A delta was no good: the whole image, in the same pass. Raises `e` where there is no such way.
-        source, target = parts[0]
-        if not hasattr(source, "whole"):
-            raise e
-        parts[0] = source.whole(e), target
-        target.rewind()  # whatever was wrong, none of it stays
-        self._record.job.update(reason=e.code, detail=e.detail)
 
     def _fill(self, source, target):
         # Steps until a target has all that was signed.
@@ -145,12 +139,6 @@ class Job:
             yield from pump(source, target, view)
         finally:
             source.close()
-
-    def _keep_offset(self) -> None:
-        try:
-            self._record.progress(self._record.offset)
-        except OtaError:
-            pass
 
     def _broke(self, e: OtaError) -> None:
         kept, job = self._record, self._record.job

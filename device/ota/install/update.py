@@ -96,7 +96,6 @@ class Update:
         if target:
             from . import data
 
-            target["url"] = url.join(address, target["url"])
             self._data = yield from data.look(self._config, self._slots.next, target, offer["size"], self._runs)
         if not same or self._data or known not in (None, "", offer["sha256"]):
             return False
@@ -114,14 +113,12 @@ class Update:
         else:
             require(not firmware.get("encryption"), "encryption")
             if firmware.get("deltas") and self._config["deltas"]:
-                from .base import nearest
+                from .base import source
 
-                found = yield from nearest(firmware["deltas"], known, self._runs, self._config["url"])
+                self._source = yield from source(
+                    firmware["deltas"], known, self._runs, self._config["url"], self._slots.running
+                )
                 let_go("base")
-                if found:
-                    from .delta import by_delta
-
-                    self._source = by_delta(found, self._slots.running)
 
     def _channel(self):
         # Steps that return the server's response, the payload of what the channel names, and who may sign there. A generator
