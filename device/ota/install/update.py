@@ -113,9 +113,9 @@ class Update:
         else:
             require(not firmware.get("encryption"), "encryption")
             if firmware.get("deltas") and self._config["deltas"]:
-                from .base import source
+                from . import base
 
-                self._source = yield from source(
+                self._source = yield from base.source(
                     firmware["deltas"], known, self._runs, self._config["url"], self._slots.running
                 )
                 let_go("base")
