@@ -138,7 +138,7 @@ def take(board: "Board", named: str, other: tuple[str, str], wanted: dict[str, b
     Raises BoardError, with the code vfs-full where the file system has too little room, also where the suite's folder is
     somebody else's; RigError. Where it was broken off, `broken_off` says whether there is anything to put back.
     """
-    board.to_prompt()
+    board.fresh()  # what was looked at before has left buffers, and an inventory takes memory
     if strange := board.link.value("_strange()", _CALLS):
         raise BoardError(f"{strange[0]} on {board.name} lies where the suite puts its own files: rename {FOLDER}")
     board.console.note("the board's own files are put aside")
