@@ -163,17 +163,17 @@ def test_working_memory_is_bounded_and_does_not_grow_with_the_image(rig: Rig, mo
     """P9: 16 KiB and the block above the loaded modules, deflate's window among them; on a heap smaller than a chip's."""
     board, peaks = cable.cabled(rig, heap_kib=156), []
     monkeypatch.setattr(pushing, "_PUSH", PEAK)
-    for version, size in (("1.1.0", 32 << 10), ("1.2.0", 150 << 10)):
+    for version, size in (("1.1.0", 32 << 10), ("1.2.0", 48 << 10), ("1.2.1", 150 << 10)):
         rig.publish(version, cable.wordy(size))
         peaks.append(max(heap_told(board, newest(rig))))
     monkeypatch.setattr(pushing, "_PUSH", EACH)
     rig.publish("1.3.0", WORDY)
     (each,) = heap_told(board, newest(rig))
     print(
-        f"\nP9: push takes {peaks[1]} B of the heap above the modules; a block leaves {each} B until the next collection"
+        f"\nP9: push takes {max(peaks)} B of the heap above the modules; a block leaves {each} B until the next collection"
     )
-    assert peaks[1] <= (16 << 10) + 4096
-    assert abs(peaks[1] - peaks[0]) < 1024
+    assert max(peaks) <= (16 << 10) + 4096
+    assert abs(peaks[2] - peaks[1]) < 1024
     assert each <= 1024  # two frames: what asks for them, their heads and sums, memoryviews
 
 
