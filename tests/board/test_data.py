@@ -32,9 +32,11 @@ SEEN = 20480  # bytes of it that the program reads
 APP = f"""
 import binascii
 from esp32 import Partition
-buf = bytearray({SEEN})
-Partition.find(Partition.TYPE_DATA, label="model")[0].readblocks(0, buf)
-print("app: sees", binascii.crc32(buf))
+model, buf, seen = Partition.find(Partition.TYPE_DATA, label="model")[0], bytearray(512), 0
+for at in range(0, {SEEN}, 512):
+    model.readblocks(0, buf, at)
+    seen = binascii.crc32(buf, seen)
+print("app: sees", seen)
 """
 TRIAL = {**rigs.TRIAL, "settle_s": 1, "checks": []}
 
