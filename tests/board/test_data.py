@@ -12,6 +12,7 @@ from otactl.release.data import Asked
 from otactl.workspace.workspace import Workspace
 from rig import NEW, OLD, Rig, boots, slot_bytes, started, touched
 from vboard.board import Board
+from vboard.flash.nor import Operation, PowerLost
 from vboard.flash.otadata import State
 from vboard.flash.table import Table
 
@@ -28,6 +29,7 @@ TABLE = Table.from_csv("""
 """)  # a slot has 160 KiB behind an image
 NAMES = ["model", "little", "gone", "nvs", "otadata", "phy_init", "ota_0", "ota_1", "vfs"]
 FIRST, SECOND = bytes(range(256)) * 100, bytes(range(255, -1, -1)) * 90 + b"end"
+STAGED = -(-len(NEW) // 4096) * 4096  # where it lies in the other slot
 SEEN = 20480  # bytes of it that the program reads
 APP = f"""
 import binascii
@@ -111,11 +113,36 @@ def test_staged_data_that_is_spoilt_is_not_copied(rig: Rig, board: Board) -> Non
     board.wait_text("ota: trial 1.1.0", 60)
     row = board.table.find("ota_1")
     assert row
-    board.flash.program(row.offset + len(NEW) + 10, b"\0" * 20, actor="host")
+    board.flash.program(row.offset + STAGED + 10, b"\0" * 20, actor="host")
     board.wait_text("ota: error hash-mismatch", 60)
     board.wait_text("ota: up-to-date 1.1.0", 40)
     assert holds(board, FIRST)
     assert rigs.status(board)["job"]["reason"] == "hash-mismatch"
+
+
+@pytest.mark.parametrize("cut_at", [20 * 4096, STAGED + 8192], ids=["in the image's last block", "behind the image"])
+def test_image_and_staged_data_are_whole_at_the_switch_wherever_power_went(rig: Rig, board: Board, cut_at: int) -> None:
+    slot, otadata = board.table.find("ota_1"), board.table.find("otadata")
+    assert slot and otadata
+    assert STAGED % 65536  # the block that is erased ahead of the image's end has data in it too
+    cut: list[Operation] = []
+    at_switch: list[bytes] = []
+
+    def watch(operation: Operation, _: bytes | None) -> None:
+        if not cut and (operation.kind, operation.address) == ("program", slot.offset + cut_at):
+            cut.append(operation)
+            raise PowerLost
+        if not at_switch and otadata.offset <= operation.address < otadata.end:
+            at_switch.append(slot_bytes(board, "ota_1", STAGED + len(SECOND)))
+
+    publish(rig, "1.1.0", SECOND)
+    board.flash.before = watch
+    board.reset()
+    board.wait(lambda: bool(cut) and board.soc is None, 40, "power cut")
+    board.power_on()
+    board.wait_text("ota: up-to-date 1.1.0", 60)
+    assert at_switch == [NEW.ljust(STAGED, b"\xff") + SECOND]
+    assert boots(board) == ("ota_1", State.VALID) and holds(board, SECOND)
 
 
 def test_what_has_no_room_beside_the_image_is_written_in_place_where_the_release_says_so(
