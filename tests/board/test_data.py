@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import rig as rigs
+from otactl.release.application import Asked as Program
 from otactl.release.data import Asked
 from otactl.workspace.workspace import Workspace
 from rig import NEW, OLD, Rig, boots, slot_bytes, started, touched
@@ -66,11 +67,22 @@ def board(rig: Rig, flash: Path) -> Board:
     return started(rig.board(flash=flash))
 
 
-def publish(rig: Rig, version: str, data: bytes, firmware: bytes | None = NEW, *, unsafe: bool = False) -> None:
+def publish(
+    rig: Rig, version: str, data: bytes, firmware: bytes | None = NEW, *, app: bool = False, unsafe: bool = False
+) -> None:
     file, image = rig.root / "data.bin", rig.root / f"{version}.bin"
     file.write_bytes(data)
     image.write_bytes(firmware or b"")
-    rigs.publish.publish(rig.workspace, [image] if firmware else [], version, partition=Asked("model", file, unsafe))
+    folder = rig.root / "program"
+    folder.mkdir(exist_ok=True)
+    (folder / "app.py").write_text(APP)
+    rigs.publish.publish(
+        rig.workspace,
+        [image] if firmware else [],
+        version,
+        app=Program(folder) if app else None,
+        partition=Asked("model", file, unsafe),
+    )
 
 
 def holds(board: Board, data: bytes) -> bool:
@@ -78,9 +90,11 @@ def holds(board: Board, data: bytes) -> bool:
 
 
 def test_data_stays_until_the_release_is_confirmed_and_is_there_before_the_program_runs_again(
-    rig: Rig, board: Board
+    rig: Rig, flash: Path
 ) -> None:
-    publish(rig, "1.1.0", SECOND)
+    # with firmware and an application: more than the heap of a stock board has room for here, where objects are twice as large
+    board = started(rig.board(flash=flash, idf_heap_kib=400))
+    publish(rig, "1.1.0", SECOND, app=True)
     board.reset()
     board.wait_text("ota: up-to-date 1.1.0", 60)
     board.wait_text(f"app: sees {crc32(SECOND[:SEEN])}", 20)
