@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import rig as rigs
+from otactl.release.application import Asked as Program
 from otactl.release.data import Asked
 from otactl.workspace.workspace import Workspace
 from rig import NEW, OLD, Rig, boots, slot_bytes, started, touched
 from vboard.board import Board
+from vboard.flash.nor import Operation, PowerLost
 from vboard.flash.otadata import State
 from vboard.flash.table import Table
 
@@ -28,13 +30,16 @@ TABLE = Table.from_csv("""
 """)  # a slot has 160 KiB behind an image
 NAMES = ["model", "little", "gone", "nvs", "otadata", "phy_init", "ota_0", "ota_1", "vfs"]
 FIRST, SECOND = bytes(range(256)) * 100, bytes(range(255, -1, -1)) * 90 + b"end"
+STAGED = -(-len(NEW) // 4096) * 4096  # where it lies in the other slot
 SEEN = 20480  # bytes of it that the program reads
 APP = f"""
 import binascii
 from esp32 import Partition
-buf = bytearray({SEEN})
-Partition.find(Partition.TYPE_DATA, label="model")[0].readblocks(0, buf)
-print("app: sees", binascii.crc32(buf))
+model, buf, seen = Partition.find(Partition.TYPE_DATA, label="model")[0], bytearray(512), 0
+for at in range(0, {SEEN}, 512):
+    model.readblocks(0, buf, at)
+    seen = binascii.crc32(buf, seen)
+print("app: sees", seen)
 """
 TRIAL = {**rigs.TRIAL, "settle_s": 1, "checks": []}
 
@@ -62,11 +67,22 @@ def board(rig: Rig, flash: Path) -> Board:
     return started(rig.board(flash=flash))
 
 
-def publish(rig: Rig, version: str, data: bytes, firmware: bytes | None = NEW, *, unsafe: bool = False) -> None:
+def publish(
+    rig: Rig, version: str, data: bytes, firmware: bytes | None = NEW, *, app: bool = False, unsafe: bool = False
+) -> None:
     file, image = rig.root / "data.bin", rig.root / f"{version}.bin"
     file.write_bytes(data)
     image.write_bytes(firmware or b"")
-    rigs.publish.publish(rig.workspace, [image] if firmware else [], version, partition=Asked("model", file, unsafe))
+    folder = rig.root / "program"
+    folder.mkdir(exist_ok=True)
+    (folder / "app.py").write_text(APP)
+    rigs.publish.publish(
+        rig.workspace,
+        [image] if firmware else [],
+        version,
+        app=Program(folder) if app else None,
+        partition=Asked("model", file, unsafe),
+    )
 
 
 def holds(board: Board, data: bytes) -> bool:
@@ -74,9 +90,11 @@ def holds(board: Board, data: bytes) -> bool:
 
 
 def test_data_stays_until_the_release_is_confirmed_and_is_there_before_the_program_runs_again(
-    rig: Rig, board: Board
+    rig: Rig, flash: Path
 ) -> None:
-    publish(rig, "1.1.0", SECOND)
+    # with firmware and an application: more than the heap of a stock board has room for here, where objects are twice as large
+    board = started(rig.board(flash=flash, idf_heap_kib=400))
+    publish(rig, "1.1.0", SECOND, app=True)
     board.reset()
     board.wait_text("ota: up-to-date 1.1.0", 60)
     board.wait_text(f"app: sees {crc32(SECOND[:SEEN])}", 20)
@@ -109,11 +127,36 @@ def test_staged_data_that_is_spoilt_is_not_copied(rig: Rig, board: Board) -> Non
     board.wait_text("ota: trial 1.1.0", 60)
     row = board.table.find("ota_1")
     assert row
-    board.flash.program(row.offset + len(NEW) + 10, b"\0" * 20, actor="host")
+    board.flash.program(row.offset + STAGED + 10, b"\0" * 20, actor="host")
     board.wait_text("ota: error hash-mismatch", 60)
     board.wait_text("ota: up-to-date 1.1.0", 40)
     assert holds(board, FIRST)
     assert rigs.status(board)["job"]["reason"] == "hash-mismatch"
+
+
+@pytest.mark.parametrize("cut_at", [20 * 4096, STAGED + 8192], ids=["in the image's last block", "behind the image"])
+def test_image_and_staged_data_are_whole_at_the_switch_wherever_power_went(rig: Rig, board: Board, cut_at: int) -> None:
+    slot, otadata = board.table.find("ota_1"), board.table.find("otadata")
+    assert slot and otadata
+    assert STAGED % 65536  # the block that is erased ahead of the image's end has data in it too
+    cut: list[Operation] = []
+    at_switch: list[bytes] = []
+
+    def watch(operation: Operation, _: bytes | None) -> None:
+        if not cut and (operation.kind, operation.address) == ("program", slot.offset + cut_at):
+            cut.append(operation)
+            raise PowerLost
+        if not at_switch and otadata.offset <= operation.address < otadata.end:
+            at_switch.append(slot_bytes(board, "ota_1", STAGED + len(SECOND)))
+
+    publish(rig, "1.1.0", SECOND)
+    board.flash.before = watch
+    board.reset()
+    board.wait(lambda: bool(cut) and board.soc is None, 40, "power cut")
+    board.power_on()
+    board.wait_text("ota: up-to-date 1.1.0", 60)
+    assert at_switch == [NEW.ljust(STAGED, b"\xff") + SECOND]
+    assert boots(board) == ("ota_1", State.VALID) and holds(board, SECOND)
 
 
 def test_what_has_no_room_beside_the_image_is_written_in_place_where_the_release_says_so(

@@ -6,6 +6,7 @@ from pathlib import Path
 import apps
 from otactl.board.deploy import deploy
 from otactl.release import publish
+from otactl.release.data import Asked as Model
 from otactl.release.delta import offer
 from otactl.release.encrypted import Asked
 from otactl.release.resign import resign
@@ -17,7 +18,7 @@ from vboard.flash.table import Table
 
 from powercut.flash import with_files
 from powercut.program import ALONE, APP, SELFTEST, TREES
-from powercut.scenario import FLASH_MIB, IMAGES, TABLES
+from powercut.scenario import DATA, FLASH_MIB, IMAGES, TABLES
 from powercut.stage import Stage
 
 TRIAL = {
@@ -35,16 +36,17 @@ TRIAL = {
 class Boards:
     """Flashes of boards that are off, and the workspaces they look at; all in `folder`.
 
-    `encrypted`: they have a device key, and take encrypted images alone. `deltas`: they take deltas, and get them.
+    `encrypted`: they have a device key, and take encrypted images alone. `deltas`: they take deltas, and get them. `data`: they take data, and get it.
     """
 
-    def __init__(self, folder: Path, *, encrypted: bool = False, deltas: bool = False) -> None:
+    def __init__(self, folder: Path, *, encrypted: bool = False, deltas: bool = False, data: bool = False) -> None:
         self._folder = folder
         config = CONFIG | {"trial": TRIAL, "read_timeout_s": 5} | ({"encryption": {}} if encrypted else {})
-        config |= {"deltas": True} if deltas else {}
+        config |= ({"deltas": True} if deltas else {}) | ({"data": ["model"]} if data else {})
         self._base = make_workspace(folder / "base", config)
         self._encryption = Asked(public=device_key.keep(self._base, None, "ecc256").public) if encrypted else None
         self._deltas = offer.Asked() if deltas else None
+        self._data = DATA if data else {}
         self._deployed: dict[str, tuple[bytes, Table]] = {}
         self._rested: dict[tuple[str, ...], bytes] = {}
 
@@ -61,7 +63,11 @@ class Boards:
                 continue
             file = folder / f"{version}.bin"
             file.write_bytes(IMAGES[version])
-            publish.publish(place, [file], version, encryption=self._encryption, deltas=self._deltas)
+            data = None
+            if version in self._data:
+                (folder / "data.bin").write_bytes(self._data[version])
+                data = Model("model", folder / "data.bin")
+            publish.publish(place, [file], version, encryption=self._encryption, deltas=self._deltas, partition=data)
         return place
 
     def rotated(self, *versions: str) -> Workspace:

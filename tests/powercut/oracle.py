@@ -12,7 +12,7 @@ from vboard.flash.table import Row
 from powercut.claims import claims
 from powercut.cuts import views
 from powercut.flash import chosen, content, files
-from powercut.scenario import Scenario, apps, row
+from powercut.scenario import DATA, IMAGES, Scenario, apps, row
 from powercut.stage import Run
 
 _COUNTER = "data/count.txt"
@@ -34,6 +34,7 @@ def judge(scenario: Scenario, run: Run, *, most_boots: int, boots_known: int = 0
     wrong = [run.trouble] if run.trouble else []
     held = list(_each_boot(scenario, run, wrong))
     wrong += _each_step(scenario, run)
+    wrong += _data(scenario, run)
     boots = len(run.boots) + boots_known
     if boots > most_boots:
         wrong.append(f"{boots} boots, more than {most_boots}")
@@ -60,6 +61,25 @@ def _each_boot(scenario: Scenario, run: Run, wrong: list[str]) -> Iterator[str]:
         if not version:
             wrong.append(f"{boot.slot} boots with neither the old nor the new image")
         yield version
+
+
+def _data(scenario: Scenario, run: Run) -> Iterator[str]:
+    """The old data while the old release runs, and in the trial; the new data with the new release in the end."""
+    part = scenario.table.find("model")
+    if part is None:
+        return
+    new = DATA[scenario.ends]
+    for step, flash in views(run.start, run.steps):
+        if step.operation.actor != "app" or not _within(part, step.operation):
+            continue
+        running, named = run.boots[step.boot - 1].slot, chosen(scenario.table, flash)
+        if running != scenario.ends_in or named is None or named[1] != State.VALID:
+            yield f"model is written while {running} runs unconfirmed, or the old release"
+        staged = row(scenario.table, scenario.ends_in).offset + -(-len(IMAGES[scenario.ends]) // 4096) * 4096
+        if flash[staged : staged + len(new)] != new:
+            yield "model is written while what is staged is not whole"
+    if not run.known and not run.trouble and run.end[part.offset : part.offset + len(new)] != new:
+        yield "model does not hold the new data in the end"
 
 
 def _each_step(scenario: Scenario, run: Run) -> Iterator[str]:

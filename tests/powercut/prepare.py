@@ -23,12 +23,24 @@ class Scenarios:
     def make(self, name: str) -> Scenario:
         """The scenario of that name, one of NAMES. Raises KeyError."""
         case = _CASES[name]
-        made = case.scenario(self._of("encrypted" if case.encrypted else "deltas" if case.deltas else "plain"))
+        made = case.scenario(
+            self._of(
+                "encrypted"
+                if case.encrypted
+                else "deltas"
+                if case.deltas
+                else case.layout
+                if case.layout == "data"
+                else "plain"
+            )
+        )
         return replace(made, start=_patched(made, self._patch)) if self._patch else made
 
     def _of(self, how: str) -> Boards:
         if how not in self._boards:
-            self._boards[how] = Boards(self._folder / how, encrypted=how == "encrypted", deltas=how == "deltas")
+            self._boards[how] = Boards(
+                self._folder / how, encrypted=how == "encrypted", deltas=how == "deltas", data=how == "data"
+            )
         return self._boards[how]
 
 

@@ -7,6 +7,7 @@ from near import near
 from otactl.workspace.workspace import Workspace
 from rig import image, rebuilt
 from vboard.flash.nor import Flash, Operation
+from vboard.flash.partition import TYPE_DATA
 from vboard.flash.table import Row, Table
 
 SIZE = 160 << 10
@@ -25,6 +26,10 @@ IMAGES["1.0.1"] = rebuilt(IMAGES["1.0.0"], 1, 2, 3, 4, 5, 6, *range(16, 22), 33)
 # A byte after what ROM and IDF check of an image: only the signed SHA-256 covers it.
 WEAK_CELL = len(IMAGES["1.1.0"]) - 3
 
+# What a release brings into the partition `model`, and what lies there before.
+DATA = {"1.1.0": bytes(range(256)) * 80 + b"end"}
+BEFORE = bytes(range(255, -1, -1)) * 80 + b"old"
+
 FLASH_MIB = 2
 
 
@@ -39,6 +44,7 @@ TABLES = MappingProxyType(
         "ota": _table("ota_0", "ota_1"),
         "factory-ota": _table("factory", "ota_0", "ota_1"),
         "three": _table("ota_0", "ota_1", "ota_2"),
+        "data": Table((*_table("ota_0", "ota_1").rows, Row(TYPE_DATA, 0x40, 0x90000, 0x8000, "model"))),
     }
 )
 

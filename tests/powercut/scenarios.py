@@ -12,7 +12,7 @@ from vboard.flash.nvs import Nvs
 
 from powercut.boards import Boards
 from powercut.cuts import Cut, state_after
-from powercut.scenario import WEAK_CELL, Scenario, row
+from powercut.scenario import BEFORE, WEAK_CELL, Scenario, row
 from powercut.stage import Stage
 
 
@@ -74,6 +74,13 @@ def rested(boards: Boards, case: Case) -> bytes:
     return boards.rested(case.layout, *case.tried.split())
 
 
+def modelled(boards: Boards, case: Case) -> bytes:
+    """There is data in its partition."""
+    flash, at = bytearray(rested(boards, case)), row(boards.table(case.layout), "model").offset
+    flash[at : at + len(BEFORE)] = BEFORE
+    return bytes(flash)
+
+
 def wishing(boards: Boards, case: Case) -> bytes:
     """Its program is going to want a rollback."""
     return boards.wishing(case.layout, *case.tried.split())
@@ -111,7 +118,7 @@ def spoilt(boards: Boards, case: Case) -> bytes:
     return bytes(flash)
 
 
-OTA, FACTORY, THREE = "ota", "factory-ota", "three"
+OTA, FACTORY, THREE, DATA = "ota", "factory-ota", "three", "data"
 
 CASES = (
     #    name                   layout   start    tried                new      target   left     ends     ends_in
@@ -136,6 +143,8 @@ CASES = (
     Case("delta",               OTA,     rested,  "1.0.0",             "1.0.1", "ota_1", "1.0.0", "1.0.1", "ota_1",
          "as `first`, and the image comes as a delta from the one that runs",
          deltas=True),
+    Case("data",                DATA,    modelled, "1.0.0",            "1.1.0", "ota_1", "1.0.0", "1.1.0", "ota_1",
+         "as `first`, and the release brings a data partition: it is copied once the release is confirmed"),
     Case("both",                OTA,     rested,  "1.0.0 2.0.0",       "2.2.0", "ota_0", "2.0.0", "2.2.0", "ota_0",
          "a release of firmware and application, from one that has both"),
     Case("application",         OTA,     rested,  "1.0.0 2.0.0",       "2.1.0", "ota_0", "2.0.0", "2.1.0", "ota_0",

@@ -61,7 +61,7 @@ def apply(payload: dict, targets: dict, state: dict, installed: dict, slot_size:
     failed-before, security-version, too-big."""
     sequence, security, now = payload["sequence"], payload["security_version"], installed.get("sequence", 0)
     for kind, target in targets.items() if sequence == now else ():
-        known = installed.get("sha256" if kind == "firmware" else "app", "")
+        known = installed.get({"firmware": "sha256", "application": "app"}.get(kind, ""), "")  # of data nothing is kept
         require(target["sha256"].startswith(known), "older", "twice")  # given out so: by an old backup
     require(sequence != now, "up-to-date", payload["version"])
     require(sequence not in [f[0] for f in state["failed"]], "failed-before", payload["version"])  # P6

@@ -4,6 +4,7 @@ docs/errors.md is made from this table.
 """
 
 from otactl.board.codes_application import APPLICATION
+from otactl.board.codes_data import DATA
 from otactl.board.codes_delta import DELTAS
 from otactl.board.codes_tls import CERTIFICATES
 from otactl.board.codes_trust import TRUST
@@ -168,6 +169,7 @@ CODES: dict[str, tuple[str, str]] = {
         "Use a smaller build, or a table with larger slots.",
     ),
     **APPLICATION,
+    **DATA,
     # the image
     "size-mismatch": (
         "The file is not as long as the release says.",
