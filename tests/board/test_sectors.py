@@ -16,7 +16,7 @@ from esp32 import Partition
 from ota.install.sectors import Sectors
 slot = Partition.find(Partition.TYPE_APP, label="ota_1")[0]
 view = memoryview(bytearray(4096))
-sectors = Sectors(slot, {size}, view, {torn}, {mended})
+sectors = Sectors(slot, {size}, view, {torn}, {mended}, [0, 0, 0])
 for at in range({torn}, {size}, 4096):
     view[:] = bytes([at // 4096 + 1]) * 4096
     sectors.write(at)

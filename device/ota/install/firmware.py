@@ -34,11 +34,9 @@ class Firmware:
         yield from slots.read_slot(self._slot, kept.offset, view, self._hash)
         self.offset = at = kept.offset
         # Notes are made every _JOURNAL bytes: power went before the next. Without one it may have been anywhere.
-        from .sectors import Sectors
-
-        mended = self._torn and (at + _JOURNAL if at else self.size)
-        self._sectors = Sectors(self._slot, self.size, view, at, mended)
-        self.wear = self._sectors.wear  # what the slot took of it, as Sectors says
+        self._mended = self._torn and (at + _JOURNAL if at else self.size)
+        self._sectors = None
+        self.wear = [0, 0, 0]  # what the slot took of it, as Sectors says
 
     def rewind(self) -> None:
         """Begin again: the bytes that come are not the rest of what is in flash."""
@@ -62,6 +60,10 @@ class Firmware:
         self._hash.update(view if n == SECTOR else view[:n])
         for i in range(n, SECTOR):
             view[i] = 0xFF
+        if not self._sectors:  # not before: while a connection opens, memory is scarce
+            from .sectors import Sectors
+
+            self._sectors = Sectors(self._slot, self.size, view, self.offset, self._mended, self.wear)
         self._sectors.write(self.offset)
         self.offset += n
         self._record.offset = self.offset
@@ -71,15 +73,12 @@ class Firmware:
     def verify(self) -> None:
         """What came is what was signed. Raises OtaError hash-mismatch."""
         require(self._hash.digest().hex() == self.sha256, "hash-mismatch", self._record.job["version"])
+        self._sectors = None  # what comes needs the memory
+        let_go("sectors")
 
     def commit(self, view: memoryview):
         """Read back and switch (P3): a generator of the bytes read. Raises OtaError unconfirmed, read-back, set-boot."""
         yield from self._slots.switch(self._slot, self.size, self.sha256, view)
-
-    def let_go(self) -> None:
-        """All is written: what that took makes room for an application."""
-        self._sectors = None  # type: ignore[assignment]
-        let_go("sectors")
 
     def close(self) -> None:
         pass

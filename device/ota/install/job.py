@@ -94,14 +94,12 @@ class Job:
             parts[0] = source.instead(e, job), target
             target.rewind()  # whatever was wrong, none of it stays
             yield from self._fill(*parts[0])
-        if wanted or data:  # loaded now, and not while the image comes
-            parts[0][1].let_go()
         job["data"] = None
         if data:  # after the image, each time: what is erased ahead of that may reach where it is staged
             address, place, job["data"] = data
             parts.append((HttpSource(self._config, address, place.size), place))
             yield from self._fill(*parts[-1])
-        if wanted:
+        if wanted:  # loaded now, and not while the image comes
             from . import application
 
             parts.append(application.part(self._config, job["slot"], kept, self._slots.label, wanted))

@@ -25,14 +25,13 @@ class Sectors:
     bytes `torn` and `mended` may be half erased or half written, as power went there: it is written anew whatever it reads
     as. `wear` counts: sectors left as they were; sectors, and blocks, that were erased."""
 
-    def __init__(self, slot, size: int, view: memoryview, torn: int, mended: int) -> None:
+    def __init__(self, slot, size: int, view: memoryview, torn: int, mended: int, wear: list) -> None:
         self._slot, self._size, self._view = slot, size, view
-        self._torn, self._mended = torn, mended
+        self._torn, self._mended, self.wear = torn, mended, wear
         self._parts = [view[i : i + _PIECE] for i in range(0, SECTOR, _PIECE)]  # made once: a block allocates nothing
         self._piece = bytearray(_PIECE)
         self._erased = 0  # the end of the block that has been erased as a whole
         self._changed = _MANY if mended else 0  # sectors that had to change in this block
-        self.wear = [0, 0, 0]
 
     def write(self, at: int) -> None:
         """Have the view in the sector at byte `at`. Sectors come one after the other. Raises OtaError flash-write."""
