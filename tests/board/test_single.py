@@ -97,6 +97,49 @@ def test_what_fails_its_trial_gives_way_to_what_was_confirmed(rig: Rig, board: B
     assert "ota: error failed-before 1.2.0" in boots(board, "app: one")
 
 
+# a program that works, and for some seconds leaves the agent's timer neither memory nor stack
+GREEDY = {
+    "memory": b"""
+import time
+kept = None
+try:
+    while True:
+        kept = (kept,)
+except MemoryError:
+    pass
+time.sleep_ms(2000)
+kept = None
+""",
+    "stack": b"""
+import time
+def down(levels, ms):
+    if levels:
+        down(levels - 1, ms)
+    else:
+        time.sleep_ms(ms)
+deepest = 0
+try:
+    while True:
+        down(deepest, 0)
+        deepest += 1
+except RuntimeError:
+    pass
+time.sleep_ms(600)
+for left in range(3, 10):
+    down(deepest - left, 600)
+""",
+}
+
+
+def test_trial_outlives_a_moment_without_memory_or_stack(rig: Rig, bench: tuple[Rig, dict[str, Path]]) -> None:
+    """A timer that cannot note the end of a trial tries again: one that gave up would leave the board to its watchdog."""
+    with singles.board(rig, bench[1]["esp8266"], "esp8266") as board:
+        for n, (what, program) in enumerate(GREEDY.items()):
+            apps.publish(rig, f"1.{n}.0", {"app.py": program})
+            said = boots(board, f"ota: confirmed 1.{n}.0")
+            assert said.count("ota: trial") == 1, what
+
+
 BAD_SHA = "0" * 64
 # a release that is not taken: its code, and what is wrong with it
 REFUSED: dict[str, tuple[str, dict[str, object]]] = {

@@ -42,8 +42,13 @@ class Record(Document):
         return self.value
 
     def set(self, **values) -> None:
+        before = {key: self.value[key] for key in values}
         self.value.update(values)
-        self.save()
+        try:
+            self.save()
+        except Exception:  # no memory, say: what is not written does not count
+            self.value.update(before)
+            raise
 
     def note(self, key: str, value: object) -> None:
         """An entry changes, where there is room for it: a look goes on without. Raises nothing."""

@@ -43,31 +43,48 @@ class Trial:
                 self._deadline_ms = min(self._deadline_ms, now + int(check["timeout_s"] * 1000))
 
     def _tick(self, _: object) -> None:
-        if time.ticks_diff(time.ticks_ms(), self._began) > self._deadline_ms:
-            self.fail("deadline")
-        self._feeder.feed()
-        self.confirm_if_due()
+        try:
+            if time.ticks_diff(time.ticks_ms(), self._began) > self._deadline_ms:
+                self.fail("deadline")
+            self._feeder.feed()
+            if self._is_due():
+                self._confirm()
+        except (MemoryError, RuntimeError):
+            pass  # it comes wherever the program is, which may leave it no memory or no stack: the next one tries again
+
+    def _is_due(self) -> bool:
+        if self._settled_ms is None:
+            return False
+        return self.healthy or time.ticks_diff(time.ticks_ms(), self._began) >= self._settled_ms
 
     def confirm_if_due(self) -> None:
-        if self._settled_ms is None:
-            return
-        if self.healthy or time.ticks_diff(time.ticks_ms(), self._began) >= self._settled_ms:
+        if self._is_due():
             self.confirm()
 
     def confirm(self) -> None:
         """The release is good: the record says so, and the board starts anew, without a watchdog."""
         self._feeder.stop()
+        self._confirm()
+
+    def _confirm(self) -> None:
+        # Where this raises, nothing has been noted, and it may be called again.
         try:
             self._record.confirm()
-            say("confirmed", self.version)
         except OtaError as e:
-            say("error", e)
-        machine.reset()
+            _reset("error", e)
+        _reset("confirmed", self.version)
 
     def fail(self, reason: str, detail: str = "") -> None:
         """Record why, and start anew: with what was confirmed before. Does not return."""
-        say("failed", self.version, reason, detail)
         try:
+            say("failed", self.version, reason, detail)
             self._record.fail(reason, detail)
         finally:
             machine.reset()
+
+
+def _reset(*said: object) -> None:
+    try:
+        say(*said)  # type: ignore[arg-type]
+    finally:
+        machine.reset()

@@ -24,6 +24,7 @@ def install(settings: dict, kept: record.Record, release: dict, target: dict):
     place, view = record.FOLDER + kept.other, memoryview(bytearray(_BLOCK))
     if (yield from _hash(place, view)) != release["sha256"]:  # else power went before it was noted
         _make_room(place, target, kept)
+        let_go()  # before more is loaded: here an ESP8266 had the least memory
         address = _address(settings["url"], target["url"])
         for left in range(settings["tries"] - 1, -1, -1):
             let_go()
