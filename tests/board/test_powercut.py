@@ -169,6 +169,23 @@ parts.look = blind
 from ota import install
 install.let_go = lambda *names: None
 """
+WRITES_DATA_IN_PLACE = """
+from ota.install import data
+look = data.look
+def eager(config, slot, target, image, holds):
+    return look(config, slot, dict(target, unsafe=True), 1 << 24, holds)
+data.look = eager
+"""
+FORGETS_DATA_BEFORE_IT_IS_COPIED = """
+from ota.install import data
+place = data.place
+def early(found, kept, view):
+    staged, kept.job["data"] = kept.job["data"], None
+    kept.save("job")
+    kept.job["data"] = staged
+    place(found, kept, view)
+data.place = early
+"""
 
 
 @pytest.mark.parametrize(
@@ -187,6 +204,8 @@ install.let_go = lambda *names: None
             ("compares the first bytes alone", COMPARES_THE_FIRST_BYTES_ALONE, "rebuild", "ends on 1.1.0"),
             ("leaves the files of before", LEAVES_THE_FILES_OF_BEFORE, "both", "P3: otadata names ota_0"),
             ("forgets the application", FORGETS_THE_APPLICATION, "application", "P3: otadata names ota_0"),
+            ("writes data in place", WRITES_DATA_IN_PLACE, "data", "model is written while ota_0 runs"),
+            ("forgets data before it is copied", FORGETS_DATA_BEFORE_IT_IS_COPIED, "data", "model does not hold"),
             ("rolls back to the next slot", ROLLS_BACK_TO_THE_NEXT_SLOT, "three-rollback-past", "ota_2 boots with"),
         )
     ],
