@@ -27,7 +27,9 @@ LET_GO = """
 import sys
 from ota import install, net, release
 release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy", "encryption", "p256")
-for room, name in ((net, "guard"), (install, "decrypt"), (install, "job"), (install, "firmware")):
+for room, name in (
+    (net, "guard"), (install, "decrypt"), (install, "job"), (install, "firmware"), (install, "sectors"),
+):
     sys.modules.pop(room.__name__ + "." + name, None)
     if hasattr(room, name):
         delattr(room, name)
@@ -46,8 +48,8 @@ del decrypt, guard, encryption, p256
 
 # What only rows load that come to a download: the names in it stay too.
 DOWNLOAD = """
-from ota.install import firmware, job
-del firmware, job
+from ota.install import firmware, job, sectors
+del firmware, job, sectors
 """
 
 # What an earlier row's well signed release has made the board hear of is no matter of this row's.
@@ -109,7 +111,8 @@ class Bench:
         rig.network.hosts[STRANGER] = ADDRESS
         rig.route(self.villain.port)
         self._hosts = dict(rig.network.hosts)
-        self.board = started(rig.board())
+        # more than a chip has, for what the bench itself holds: its code, and the names of parts that no board has together
+        self.board = started(rig.board(heap_kib=172))
         self.board.wait_text("ota: up-to-date 1.0.0", 20)
         self._good = rig.workspace.channel_file.read_bytes()
         rigs.configure(self.board, pins=["ab" * 32], client={}, encryption={})  # brings what these take

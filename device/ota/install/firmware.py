@@ -35,7 +35,7 @@ class Firmware:
         self.offset = at = kept.offset
         # Notes are made every _JOURNAL bytes: power went before the next. Without one it may have been anywhere.
         self._mended = self._torn and (at + _JOURNAL if at else self.size)
-        self._sectors = None
+        self._sectors = None  # type: ignore
         self.wear = [0, 0, 0]  # what the slot took of it, as Sectors says
 
     def rewind(self) -> None:
@@ -63,8 +63,8 @@ class Firmware:
         if not self._sectors:  # not before: while a connection opens, memory is scarce
             from .sectors import Sectors
 
-            self._sectors = Sectors(self._slot, self.size, view, self.offset, self._mended, self.wear)
-        self._sectors.write(self.offset)
+            self._sectors = Sectors(self._slot, self.size, view, self.offset, self._mended, self.wear)  # type: ignore
+        self._sectors.write(self.offset)  # type: ignore
         self.offset += n
         self._record.offset = self.offset
         if self.offset % _JOURNAL == 0 or self.offset == self.size:
@@ -73,7 +73,7 @@ class Firmware:
     def verify(self) -> None:
         """What came is what was signed. Raises OtaError hash-mismatch."""
         require(self._hash.digest().hex() == self.sha256, "hash-mismatch", self._record.job["version"])
-        self._sectors = None  # what comes needs the memory
+        self._sectors = None  # type: ignore # what comes needs the memory
         let_go("sectors")
 
     def commit(self, view: memoryview):

@@ -1,6 +1,7 @@
 """What a server sends: headers, then a body that comes when it comes. Nothing here waits: a call takes what is there."""
 
 import errno
+import gc
 import time
 
 from micropython import const
@@ -204,6 +205,7 @@ class Response:
         try:
             while have < size and not self.ended:
                 if have == len(body):
+                    gc.collect()  # so that it grows where it is
                     body.extend(bytes(min(_PIECE, size - have)))
                 now = self.fill(memoryview(body), have, len(body))
                 if now == have and not self.ended:
