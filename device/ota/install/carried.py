@@ -2,6 +2,7 @@
 
 from ..boot import slots
 from ..errors import require
+from . import let_go
 from .firmware import Firmware
 
 
@@ -45,3 +46,5 @@ class Copied(Firmware):
     def verify(self) -> None:
         """Raises OtaError read-back: the image that runs is not what was signed."""
         require(self._whole or self._hash.digest().hex() == self.sha256, "read-back", self._slots.label)
+        self._sectors = None  # type: ignore # as Firmware.verify()
+        let_go("sectors")

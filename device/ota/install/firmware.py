@@ -34,7 +34,7 @@ class Firmware:
         yield from slots.read_slot(self._slot, kept.offset, view, self._hash)
         self.offset = at = kept.offset
         # Notes are made every _JOURNAL bytes: power went before the next. Without one it may have been anywhere.
-        self._mended = self._torn and (at + _JOURNAL if at else self.size)
+        self._torn = self._torn and (at + _JOURNAL if at else self.size)
         self._sectors = None  # type: ignore
         self.wear = [0, 0, 0]  # what the slot took of it, as Sectors says
 
@@ -63,7 +63,7 @@ class Firmware:
         if not self._sectors:  # not before: while a connection opens, memory is scarce
             from .sectors import Sectors
 
-            self._sectors = Sectors(self._slot, self.size, view, self.offset, self._mended, self.wear)  # type: ignore
+            self._sectors = Sectors(self._slot, self.size, view, self.offset, self._torn, self.wear)  # type: ignore
         self._sectors.write(self.offset)  # type: ignore
         self.offset += n
         self._record.offset = self.offset
