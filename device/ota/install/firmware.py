@@ -22,7 +22,7 @@ class Firmware:
         self.offset = 0  # bytes that are in flash, and hashed
         self.etag = kept.job["etag"]  # of the file that they are from
         self._hash = hashlib.sha256()
-        self._torn = torn
+        self._torn: int = torn
 
     def prepare(self, view: memoryview):
         """What an earlier run left in flash is hashed again: a damaged prefix cannot get through. A generator of the bytes
