@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import rig as rigs
 from faultserver import faults
@@ -45,7 +46,8 @@ TAKEN = "from ota.boot import record\nrecord._loaded = None\ngc.collect()\nprint
 class Bench:
     """A board, its releases, and the server that fails."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, **settings: Any) -> None:
+        """`settings`: of the board, as Board has them."""
         tls.make_server(rig.workspace.tls, [HOST, MIRROR])
         rig.network.hosts.update({MIRROR: ADDRESS, STRANGER: ADDRESS})
         self.rig, self.events, self._count = rig, list[Event](), 0
@@ -59,7 +61,7 @@ class Bench:
         )
         rig.publish("1.0.0", OLD)
         rig.route(self.server.port)
-        self.board = rig.board()
+        self.board = rig.board(**settings)
 
     def next_image(self) -> tuple[str, bytes]:
         """A version and its image, which no slot holds."""
@@ -90,11 +92,11 @@ class Bench:
 
 
 @contextmanager
-def opened(root: Path, place: Workspace, template: Path) -> Iterator[Bench]:
-    """A bench whose board runs OLD, with short time limits."""
+def opened(root: Path, place: Workspace, template: Path, **settings: Any) -> Iterator[Bench]:
+    """A bench whose board runs OLD, with short time limits. `settings`: of the board, as Board has them."""
     shutil.copytree(place.root, root / "workspace")
     rig = Rig(root, template, Workspace.find(root / "workspace"))
-    made = Bench(rig)
+    made = Bench(rig, **settings)
     try:
         with made.server:
             started(made.board).wait_text("ota: up-to-date 1.0.0", 20)
