@@ -38,6 +38,9 @@ $(BESIDE): $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(VENV)/beside/embedded pytest-embedded-serial
 	@touch $@
 
+# Each of hundreds of processes would compile the whole again where an environment forbids to keep what was compiled.
+test matrices soak hil-self: export PYTHONDONTWRITEBYTECODE =
+
 test: $(READY) ## all tests
 	@$(MAKE) --no-print-directory $(BESIDE) || echo "no $(BESIDE): the tests beside other plugins are skipped" >&2
 	@$(BIN)/python -m pytest -n 6 --dist worksteal $(ARGS)

@@ -163,7 +163,7 @@ class Life(Wired):
         soc.friendly = not raw
         process = Process.start(self.settings.heap_kib, self.flash.path)
         self._process = process
-        self._link = Link(process.wire, soc, process.interrupt)
+        self._link = Link(process.wire, soc)
         typed = ringed(process.type, process.unread) if self.settings.baud else process.type
         self._console = Console(soc.firmware.banner, raw, typed, process.interrupt)
         soc.on_boot = self._console.release

@@ -9,7 +9,6 @@ import ctypes
 import fcntl
 import mmap
 import os
-import platform
 import signal
 import struct
 import sys
@@ -18,6 +17,7 @@ TIMER = signal.SIGUSR1
 KEYBOARD_INTERRUPT = signal.SIGUSR2
 WIRE = 3
 FLASH = 4
+_STATE_WORDS = 256  # of py/mpstate.h's state: more than there are before its tables
 _SMALL_INT_0 = 1  # MicroPython's object for the number 0
 
 # A signal handler: mp_sched_schedule(callback, 0). The callback's address is filled in by shims/_vb_machine.py.
@@ -39,7 +39,7 @@ _HANDLERS = {
 
 def install_handlers(library: ctypes.CDLL) -> mmap.mmap:
     """Point both signals at the scheduler, and let them end blocking calls. Keep what this gives: it is the code."""
-    form, fields, slot = _HANDLERS[platform.machine()]
+    form, fields, slot = _HANDLERS[os.uname().machine]
     schedule = ctypes.cast(library.mp_sched_schedule, ctypes.c_void_p).value
     code = struct.pack(form, *(schedule if field is None else field for field in fields))
     page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
@@ -61,6 +61,18 @@ def show_stack_limit(library: ctypes.CDLL) -> None:
     os.environ["VBOARD_STACK_LIMIT"] = str(state + ctypes.sizeof(ctypes.c_void_p))
 
 
+def show_keyboard_interrupt(library: ctypes.CDLL) -> None:
+    """Tell shims/_vb_link.py which word of the VM's state says that Ctrl-C has come, and what stands in it then: the one
+    that the VM's own function for that writes."""
+    state = (ctypes.c_size_t * _STATE_WORDS).in_dll(library, "mp_state_ctx")
+    before = list(state)
+    library.mp_sched_keyboard_interrupt()
+    (changed,) = (number for number, word in enumerate(state) if word != before[number])
+    place = ctypes.addressof(state) + changed * ctypes.sizeof(ctypes.c_size_t)
+    os.environ["VBOARD_CTRL_C"] = f"{place} {state[changed]}"
+    state[changed] = before[changed]
+
+
 def main() -> None:
     terminal, wire, runner = int(sys.argv[1]), int(sys.argv[2]), sys.argv[4]
     wire = fcntl.fcntl(wire, fcntl.F_DUPFD, 64)  # out of the way of 0 to 4
@@ -80,6 +92,7 @@ def main() -> None:
     library = ctypes.CDLL(runner)
     handlers, clock = install_handlers(library), tlsclock.install(runner, library)
     show_stack_limit(library)
+    show_keyboard_interrupt(library)
     run_main(["micropython", *sys.argv[5:]])
     # Some may come until this process is gone, and the handlers' code is gone before.
     for number in (TIMER, KEYBOARD_INTERRUPT):

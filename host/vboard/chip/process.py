@@ -25,7 +25,7 @@ _SHIMS = Path(__file__).parent / "shims"
 _START = "_vb_start.py"
 
 # What the shims take of the heap before the program starts: added, so that the program has what it was promised.
-SHIM_HEAP_KIB = 86
+SHIM_HEAP = (86 << 10) + 1632
 
 
 def compiled_shims() -> Path:
@@ -78,7 +78,7 @@ class Process:
         ours, theirs = socket.socketpair()
         os.set_blocking(master, False)
         shims = compiled_shims()
-        arguments = ["-X", f"heapsize={heap_kib + SHIM_HEAP_KIB}k", "-i", str(shims / _START)]
+        arguments = ["-X", f"heapsize={(heap_kib << 10) + SHIM_HEAP}", "-i", str(shims / _START)]
         child = subprocess.Popen(
             [
                 sys.executable,

@@ -3,7 +3,6 @@
 import json
 import socket
 import struct
-from collections.abc import Callable
 from typing import Any
 
 from vboard.chip.idf import IdfError
@@ -12,7 +11,7 @@ from vboard.flash.nvs import NvsError
 
 _HEAD = struct.Struct("<BBHiiII")
 _ANSWER = struct.Struct("<iI")
-_READ, _WRITE, _ERASE, _FEED, _GET_BLOB, _SET_BLOB, _SET_I32, _CTRL_C, _CALL = range(1, 10)
+_READ, _WRITE, _ERASE, _FEED, _GET_BLOB, _SET_BLOB, _SET_I32, _CALL = 1, 2, 3, 4, 5, 6, 7, 9
 
 
 def _arguments(error: IdfError | NvsError) -> list[Any]:
@@ -27,11 +26,9 @@ class Gone(Exception):
 class Link:
     """Serves one request at a time on `wire`. What the chip would raise goes back as an exception for the program."""
 
-    def __init__(self, wire: socket.socket, soc: Soc, interrupt: Callable[[], object]) -> None:
-        """`interrupt`: Ctrl-C, to the program."""
+    def __init__(self, wire: socket.socket, soc: Soc) -> None:
         self._wire = wire
         self._soc = soc
-        self._interrupt = interrupt
 
     def serve(self) -> None:
         """Read one request and answer it.
@@ -44,9 +41,6 @@ class Link:
         data = self._take(length)
         status, answer = 0, b""
         try:
-            if op == _CTRL_C:
-                self._interrupt()
-                return
             if op == _CALL:
                 name, args = json.loads(data)
                 answer = json.dumps(self._soc.call(name, args)).encode()

@@ -15,12 +15,15 @@ littlefs, which an exception must not leave, and which a file that is collected 
 import gc
 import json
 import micropython
+import os
 import select
 import struct
 import time
+import uctypes
 
 _wire = open(3, "r+b")
 _flash = open(4, "rb")
+_seek, _readinto = _flash.seek, _flash.readinto
 _poll = select.poll()
 _poll.register(_wire, select.POLLIN)
 _head = bytearray(20)
@@ -30,7 +33,12 @@ _busy = False
 _read_kib_us = 0
 _stale = False
 _in_c = False
-_CTRL_C = struct.pack("<BBHiiII", 8, 0, 0, 0, 0, 0, 0)
+_after_read = len
+_vm = None  # the word of the VM's state for a Ctrl-C that has come (vboard/chip/launch.py), where it can be reached
+_keyboard_interrupt = 0
+if os.getenv("VBOARD_CTRL_C"):
+    _place, _keyboard_interrupt = map(int, os.getenv("VBOARD_CTRL_C").split())
+    _vm = uctypes.struct(_place, {"pending": uctypes.UINT64})
 
 READ = const(1)
 WRITE = const(2)
@@ -101,42 +109,66 @@ def _raise(length):
 
 
 def in_c(work, one, two, three, four):
-    """What `work` gives; the heap, which the caller has locked, is unlocked in the end.
-
-    A Ctrl-C that comes meanwhile is asked for once more, for when the VM has gone on.
-    """
+    """What `work` gives; the heap, which the caller has locked, is unlocked in the end. The VM hears a Ctrl-C that comes
+    meanwhile once it goes on."""
     global _in_c
-    _in_c, again = True, False
+    came, done, _in_c = False, False, True
     try:
         while True:
             try:
-                return work(one, two, three, four)
+                while not done:
+                    got = work(one, two, three, four)
+                    done = True
+                return got  # in a straight line from here to the caller's caller: at a jump the VM hears Ctrl-C
             except KeyboardInterrupt:
-                again = True
+                came = True
     finally:
         _in_c = False
         micropython.heap_unlock()
-        if again:
-            _wire.write(_CTRL_C)  # nothing is answered: it would come while the answer is waited for
+        _hear[came]()
+
+
+def _nothing():
+    pass
+
+
+def _interrupt():
+    raise KeyboardInterrupt
+
+
+def _say_that_it_came():
+    _vm.pending = _keyboard_interrupt
+
+
+_hear = (_nothing, _say_that_it_came if _vm else _interrupt)
 
 
 def reads_take(kib_us):
     """How long a KiB takes to read, in microseconds; 0 for as fast as it goes."""
-    global _read_kib_us
-    _read_kib_us = kib_us
+    global _read_kib_us, _after_read
+    _read_kib_us, _after_read = kib_us, _spend if kib_us else len
 
 
 def read_flash(address, buf):
-    """Fill `buf` from the flash, straight from its file: a read changes nothing that the supervisor must know of."""
+    """Fill `buf` from the flash, straight from its file: a read changes nothing that the supervisor must know of. In a
+    straight line, which nothing breaks off, and with few variables: more would be kept on the heap for each read."""
+    _seek(address)
+    _readinto(buf)
+    _after_read(buf)
+
+
+def _spend(buf):
+    micropython.heap_lock()
+    in_c(_sleep, len(buf) * _read_kib_us >> 10, 0, 0, 0)
+
+
+def _sleep(us, _, __, ___):
     global _busy
-    _busy = True
+    was, _busy = _busy, True
     try:
-        _flash.seek(address)
-        _flash.readinto(buf)
-        if _read_kib_us:
-            time.sleep_us(len(buf) * _read_kib_us >> 10)
+        time.sleep_us(us)
     finally:
-        _busy = False
+        _busy = was
 
 
 def call(name, *args):
