@@ -21,7 +21,7 @@ from otactl.workspace.roster import Entry
 _CARRIED = Path(__file__).resolve().parents[2] / "otactl_hil"  # a wheel has it (pyproject.toml), a checkout does not
 _CHECKOUT = Path(__file__).resolve().parents[3] / "tests" / "hil"
 _POLL_S = 0.2
-_ASK_S = 5.0
+_ASK_S = 5.0  # between two Ctrl-C, until it ends
 _END_S = 60.0  # to put the board back, after Ctrl-C
 _RESTORE_S = 900.0  # and the other slot's content, over a cable
 _MADE = ("index.html", "results.json", "summary.txt")  # what lies beside the folders of boards

@@ -25,7 +25,7 @@ _SHIMS = Path(__file__).parent / "shims"
 _START = "_vb_start.py"
 
 # What the shims take of the heap before the program starts: added, so that the program has what it was promised.
-SHIM_HEAP = (86 << 10) + 2272
+SHIM_HEAP = (86 << 10) + 3040
 SHIM_HEAP_8266 = 256 << 10  # and more: what is over is taken away again, to the byte (shims/_vb_boot.py)
 
 
@@ -79,12 +79,8 @@ class Process:
         ours, theirs = socket.socketpair()
         os.set_blocking(master, False)
         shims = compiled_shims()
-        arguments = [
-            "-X",
-            f"heapsize={(heap_kib << 10) + (SHIM_HEAP_8266 if port == 'esp8266' else SHIM_HEAP)}",
-            "-i",
-            str(shims / _START),
-        ]
+        shim_heap = SHIM_HEAP_8266 if port == "esp8266" else SHIM_HEAP
+        arguments = ["-X", f"heapsize={(heap_kib << 10) + shim_heap}", "-i", str(shims / _START)]
         child = subprocess.Popen(
             [
                 sys.executable,

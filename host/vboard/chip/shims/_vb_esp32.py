@@ -26,17 +26,6 @@ def _writable(buf):
     return buf
 
 
-def _read(start, at, buf, _):
-    read_flash(start + at, buf)  # raises TypeError for what cannot be written to
-
-
-def _read_beyond(_, at, buf, row):
-    request(READ, 0, row, at, 4096, b"", b"", _writable(buf))
-
-
-_READS = (_read_beyond, _read)
-
-
 class Partition:
     BOOT = 0
     RUNNING = 1
@@ -47,7 +36,6 @@ class Partition:
         row = call("partition", id)
         self.__row = row[0]
         self.__info = tuple(row[1])
-        self.__start, self.__size = self.__info[2:4]
         self.__bs = block_size & 0xFFFF  # the C struct keeps it in 16 bits
 
     @staticmethod
@@ -60,13 +48,10 @@ class Partition:
     def info(self):
         return self.__info
 
-    # A file system calls these in the middle of littlefs: `in_c` says what must not come in between. Their frames are so
-    # small that the VM keeps them on its stack; for a larger one, on the heap, garbage would be collected.
-
+    # So small that the VM keeps their frames on its stack: larger ones are on the heap, and garbage is collected for them.
     def readblocks(self, n, buf, offset=0):
-        # 30,000 times in each boot: in a straight line, which Ctrl-C does not break off, and not by `in_c`, for speed
-        n = n * self.__bs + offset
-        _READS[(n >= 0) & (n <= self.__size - len(buf))](self.__start, n, buf, self.__row)
+        micropython.heap_lock()
+        return in_c(Partition.__read, self, n, buf, offset)
 
     def writeblocks(self, n, buf, offset=None):
         micropython.heap_lock()
@@ -75,6 +60,13 @@ class Partition:
     def ioctl(self, cmd, arg=0):
         micropython.heap_lock()
         return in_c(Partition.__ioctl, self, cmd, arg, 0)
+
+    def __read(self, n, buf, offset):
+        at = n * self.__bs + offset
+        if 0 <= at and at + len(buf) <= self.__info[3]:
+            read_flash(self.__info[2] + at, _writable(buf))
+        else:
+            request(READ, 0, self.__row, at, self.__bs, b"", b"", _writable(buf))
 
     def __write(self, n, buf, offset):
         at, erases = n * self.__bs + (offset or 0), offset is None

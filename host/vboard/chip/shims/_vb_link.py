@@ -23,7 +23,6 @@ import uctypes
 
 _wire = open(3, "r+b")
 _flash = open(4, "rb")
-_seek, _readinto = _flash.seek, _flash.readinto
 _poll = select.poll()
 _poll.register(_wire, select.POLLIN)
 _head = bytearray(20)
@@ -33,7 +32,6 @@ _busy = False
 _read_kib_us = 0
 _stale = False
 _in_c = False
-_after_read = len
 _vm = None  # the word of the VM's state for a Ctrl-C that has come (vboard/chip/launch.py), where it can be reached
 _keyboard_interrupt = 0
 if os.getenv("VBOARD_CTRL_C"):
@@ -147,30 +145,21 @@ _hear = (_nothing, _say_that_it_came if _vm else _interrupt)
 
 def reads_take(kib_us):
     """How long a KiB takes to read, in microseconds; 0 for as fast as it goes."""
-    global _read_kib_us, _after_read
-    _read_kib_us, _after_read = kib_us, _spend if kib_us else len
+    global _read_kib_us
+    _read_kib_us = kib_us
 
 
 def read_flash(address, buf):
-    """Fill `buf` from the flash, straight from its file: a read changes nothing that the supervisor must know of. In a
-    straight line, which nothing breaks off, and with few variables: more would be kept on the heap for each read."""
-    _seek(address)
-    _readinto(buf)
-    _after_read(buf)
-
-
-def _spend(buf):
-    micropython.heap_lock()
-    in_c(_sleep, len(buf) * _read_kib_us >> 10, 0, 0, 0)
-
-
-def _sleep(us, _, __, ___):
+    """Fill `buf` from the flash, straight from its file: a read changes nothing that the supervisor must know of."""
     global _busy
-    was, _busy = _busy, True
+    _busy = True
     try:
-        time.sleep_us(us)
+        _flash.seek(address)
+        _flash.readinto(buf)
+        if _read_kib_us:
+            time.sleep_us(len(buf) * _read_kib_us >> 10)
     finally:
-        _busy = was
+        _busy = False
 
 
 def call(name, *args):
