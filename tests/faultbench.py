@@ -40,7 +40,14 @@ def go():
 """
 # In a command of its own: what go() had on the stack is no longer looked at by the collector. Without the record, which
 # stays loaded and holds other words after another end.
-TAKEN = "from ota.boot import record\nrecord._loaded = None\ngc.collect()\nprint(gc.mem_alloc())"
+TAKEN = """
+import micropython
+from ota.boot import record
+record._loaded = None
+gc.collect()
+print(gc.mem_alloc())
+micropython.qstr_info()
+"""
 
 
 class Bench:
@@ -85,10 +92,16 @@ class Bench:
         self.events.clear()
         self.server.match = match
         self.server.script([faults.parse(text) for text in script])
-        before = int(link.run(TAKEN))
+        before = taken(link)
         code = link.run("go()", timeout_s=60).split()[-1]
         self.server.settle()
-        return code, int(link.run(TAKEN)) - before
+        return code, taken(link) - before
+
+
+def taken(link: Link, before: str = "") -> int:
+    """Bytes of the heap in use after the commands `before`, less the names that MicroPython has met: each stays for good, once."""
+    allocated, names = link.run(before + TAKEN).split(maxsplit=1)
+    return int(allocated) - int(names.rpartition("n_total_bytes=")[2])
 
 
 @contextmanager

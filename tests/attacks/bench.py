@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import rig as rigs
-from faultbench import LEAK, STRANGER, TAKEN
+from faultbench import LEAK, STRANGER, taken
 from otactl.board.link import Link
 from otactl.release.sequence import next_sequence
 from otactl.workspace import keys, tls
@@ -225,7 +225,7 @@ class Bench:
 
     def taken(self) -> int:
         """Bytes of the heap that are in use, without what judges a release: whether it is loaded hangs on the last look."""
-        return int(self._link.run(LET_GO + TAKEN))
+        return taken(self._link, LET_GO)
 
     def flashed(self) -> Flashed:
         """What lies in flash now."""
