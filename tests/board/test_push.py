@@ -163,7 +163,8 @@ def test_working_memory_is_bounded_and_does_not_grow_with_the_image(rig: Rig, mo
     """P9: 16 KiB and the block above the loaded modules, deflate's window among them; on a heap smaller than a chip's."""
     board, peaks = cable.cabled(rig, heap_kib=156), []
     monkeypatch.setattr(pushing, "_PUSH", PEAK)
-    for version, size in (("1.1.0", 32 << 10), ("1.2.0", 48 << 10), ("1.2.1", 150 << 10)):
+    # The first two go over slots that the record knows nothing of, which takes 1 KiB more.
+    for version, size in (("1.1.0", 32 << 10), ("1.2.0", 34 << 10), ("1.2.1", 48 << 10), ("1.2.2", 150 << 10)):
         rig.publish(version, cable.wordy(size))
         peaks.append(max(heap_told(board, newest(rig))))
     monkeypatch.setattr(pushing, "_PUSH", EACH)
@@ -173,7 +174,7 @@ def test_working_memory_is_bounded_and_does_not_grow_with_the_image(rig: Rig, mo
         f"\nP9: push takes {max(peaks)} B of the heap above the modules; a block leaves {each} B until the next collection"
     )
     assert max(peaks) <= (16 << 10) + 4096
-    assert abs(peaks[2] - peaks[1]) < 1024
+    assert abs(peaks[3] - peaks[2]) < 256
     assert each <= 1024  # two frames: what asks for them, their heads and sums, memoryviews
 
 
