@@ -7,6 +7,7 @@ from esp32 import Partition
 
 from .. import steps
 from ..boot import record, slots
+from ..console import say
 from ..errors import require
 from ..net import url
 from . import tree
@@ -49,6 +50,25 @@ def look(found: slots.Slots, kept: record.Record, targets: dict, offer: dict, ad
             kept.save("state")
     offer.update(app=wanted["sha256"], application=wanted)
     return now.sha256 == wanted["sha256"]
+
+
+def as_it_lies(found: slots.Slots, kept: record.Record, targets: dict, installed: dict, view: memoryview):
+    """Steps that return `installed` as policy.apply() takes it, of a release that names an application and has the sequence of the one
+    that runs: where files are not as they came with it, they come once more, into the other slot, and `targets` loses the firmware,
+    which stays. Once for each release: a program that writes into its own directory is no update loop (P6). Raises OtaError
+    app-changed."""
+    place = tree.FOLDER + found.label
+    firmware, app = targets.get("firmware", installed)["sha256"], targets["application"]["sha256"]
+    if firmware != installed["sha256"] or not app.startswith(installed["app"]):
+        return installed  # given out twice
+    now = yield from _compared(tree.read(place, view))
+    if now.sha256 == app:
+        return installed
+    same = [entry for entry in kept.state["releases"] if entry[2] == installed["sequence"]]
+    require(len(same) < 2, "app-changed", place)
+    say("changed", place)
+    targets.pop("firmware", None)
+    return dict(installed, sequence=0)
 
 
 def _compared(reading):
