@@ -27,7 +27,10 @@ def begin() -> None:
             refusal = OtaError("security-version", "image")
             continue
         if kept.job.get("data"):
-            _finish(found, kept)
+            # it stays, as after any rollback: what power has left half copied becomes whole
+            from .install import staged
+
+            staged.finish(found, kept, memoryview(bytearray(slots.SECTOR)))
         kept.begin(release, slot, found.running, "ready", rollback=True)
         if back.with_application(slot, release) and back.starts(found, slot, release):
             say("rollback", release["version"])
@@ -35,15 +38,3 @@ def begin() -> None:
         kept.fail("no-rollback", known[0], remember=False, told=True)
         refusal = OtaError("no-rollback", known[0])
     raise refusal
-
-
-def _finish(found: slots.Slots, kept: record.Record) -> None:
-    # The data of the release that is left stays, as after any rollback: what power has left half copied becomes whole.
-    from . import config
-    from .install import staged
-
-    try:
-        may = config.load()["data"]
-    except OtaError:  # the way back does not depend on it
-        may = None
-    staged.finish(found, kept, memoryview(bytearray(slots.SECTOR)), may)

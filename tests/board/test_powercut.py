@@ -179,11 +179,11 @@ data.look = eager
 FORGETS_DATA_BEFORE_IT_IS_COPIED = """
 from ota.install import staged
 finish = staged.finish
-def early(found, kept, view, may):
+def early(found, kept, view):
     noted, kept.job["data"] = kept.job["data"], None
     kept.save("job")
     kept.job["data"] = noted
-    return finish(found, kept, view, may)
+    return finish(found, kept, view)
 staged.finish = early
 """
 

@@ -52,23 +52,25 @@ def look(found: slots.Slots, kept: record.Record, targets: dict, offer: dict, ad
     return now.sha256 == wanted["sha256"]
 
 
-def as_it_lies(found: slots.Slots, kept: record.Record, targets: dict, installed: dict, view: memoryview):
-    """Steps that return `installed` as policy.apply() takes it, of a release that names an application and has the sequence of the one
-    that runs: where files are not as they came with it, they come once more, into the other slot, and `targets` loses the firmware,
-    which stays. Once for each release: a program that writes into its own directory is no update loop (P6). Raises OtaError
-    app-changed."""
-    place = tree.FOLDER + found.label
-    firmware, app = targets.get("firmware", installed)["sha256"], targets["application"]["sha256"]
-    if firmware != installed["sha256"] or not app.startswith(installed["app"]):
-        return installed  # given out twice
-    now = yield from _compared(tree.read(place, view))
-    if now.sha256 == app:
-        return installed
-    same = [entry for entry in kept.state["releases"] if entry[2] == installed["sequence"]]
-    require(len(same) < 2, "app-changed", place)
-    say("changed", place)
+def as_they_lie(
+    found: slots.Slots, kept: record.Record, sequence: int, targets: dict, installed: dict, view: memoryview
+):
+    """Steps that look at the files that run, where a release of this `sequence` is what is `installed`, and names the application.
+    Where they are not as they came, `installed` has no sequence any more, so that policy.apply() lets them come once more, into the
+    other slot, and `targets` no firmware, which stays. Once for each release: a program that writes into its own directory
+    is no update loop (P6). Raises OtaError app-changed."""
+    named, running = targets.get("application"), tree.FOLDER + found.label
+    image = targets.get("firmware", installed)["sha256"]
+    other = not named or image != installed["sha256"] or not named["sha256"].startswith(installed["app"])
+    if other or installed["sequence"] != sequence:
+        return
+    now = yield from _compared(tree.read(running, view))
+    if now.sha256 == named["sha256"]:
+        return
+    require(len([r for r in kept.state["releases"] if r[2] == sequence]) < 2, "app-changed", running)
+    say("changed", running)
     targets.pop("firmware", None)
-    return dict(installed, sequence=0)
+    installed["sequence"] = 0
 
 
 def _compared(reading):

@@ -33,7 +33,7 @@ class Update:
         if self._record.job.get("data"):  # of a release that is confirmed: before anything else takes its place
             from . import staged
 
-            staged.place(self._slots, self._record, self._view, self._config["data"])
+            staged.place(self._slots, self._record, self._view)
         self._demand = None  # a demand.Demand, where an image has to carry a signature of its own
         self._source = None  # what makes a source of the image, where that is no HttpSource
         self.offer: dict = {}
@@ -61,10 +61,10 @@ class Update:
         if response.valid_to is not None:
             clock.prove(dates.parse(payload["published"]), response.valid_to)
         installed = kept.release_in(running) or {}
-        if installed.get("app") and installed["sequence"] == payload["sequence"] and "application" in targets:
+        if installed.get("app"):
             from . import parts
 
-            installed = yield from parts.as_it_lies(self._slots, kept, targets, installed, self._view)
+            yield from parts.as_they_lie(self._slots, kept, payload["sequence"], targets, installed, self._view)
         firmware = targets.get("firmware")
         policy.apply(payload, targets, kept.state, installed, self._slots.next.info()[3])
         offer = {key: payload[key] for key in ("version", "sequence", "security_version")}
