@@ -60,10 +60,11 @@ def as_they_lie(
     other slot, and `targets` no firmware, which stays. Once for each release: a program that writes into its own directory
     is no update loop (P6). Raises OtaError app-changed."""
     named, running = targets.get("application"), tree.FOLDER + found.label
-    image = targets.get("firmware", installed)["sha256"]
-    other = not named or image != installed["sha256"] or not named["sha256"].startswith(installed["app"])
-    if other or installed["sequence"] != sequence:
+    if not named or installed["sequence"] != sequence:
         return
+    image = targets.get("firmware", installed)["sha256"]
+    if image != installed["sha256"] or not named["sha256"].startswith(installed["app"]):
+        return  # given out twice
     now = yield from _compared(tree.read(running, view))
     if now.sha256 == named["sha256"]:
         return
