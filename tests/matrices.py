@@ -20,6 +20,7 @@ KEPT = {  # a table of another folder is sliced where it stands here
     "tests/board/test_application_trials.py::test_both_are_back_where_the_application": 1,
     "tests/board/test_refusals.py::test_release_is_refused": 7,
     "tests/board/test_chips.py::test_update_failed_trial_and_rollback": 2,
+    "tests/board/test_powercut.py::test_board_survives_a_power_cut_at": 6,  # make powercut has every state of each
     "tests/board/test_powercut.py::test_agent_with_a_known_fault_is_caught": 2,
     "tests/board/test_encrypted.py::test_download_goes_on_where_it_broke": 2,
     "tests/board/test_hangs.py::test_trial_that_goes_wrong_ends_in_the_old_release": 2,

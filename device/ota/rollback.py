@@ -26,6 +26,11 @@ def begin() -> None:
         if image.secure_version(slot) < image.secure_version(found.running):
             refusal = OtaError("security-version", "image")
             continue
+        if kept.job.get("data"):
+            # it stays, as after any rollback: what power has left half copied becomes whole
+            from .install import staged
+
+            staged.finish(found, kept, memoryview(bytearray(slots.SECTOR)))
         kept.begin(release, slot, found.running, "ready", rollback=True)
         if back.with_application(slot, release) and back.starts(found, slot, release):
             say("rollback", release["version"])

@@ -1,5 +1,6 @@
 """Data partitions over the air: what a release may write, and what lies there at each moment, judged by what is in flash."""
 
+import json
 import re
 from binascii import crc32
 from hashlib import sha256
@@ -11,6 +12,7 @@ import rig as rigs
 from otactl.release.application import Asked as Program
 from otactl.release.data import Asked
 from otactl.workspace.workspace import Workspace
+from powercut.flash import files, with_files
 from rig import NEW, OLD, Rig, boots, slot_bytes, started, touched
 from vboard.board import Board
 from vboard.flash.nor import Operation, PowerLost
@@ -132,6 +134,48 @@ def test_staged_data_that_is_spoilt_is_not_copied(rig: Rig, board: Board) -> Non
     board.wait_text("ota: up-to-date 1.1.0", 40)
     assert holds(board, FIRST)
     assert rigs.status(board)["job"]["reason"] == "hash-mismatch"
+
+
+def cut_in_the_copy(rig: Rig, board: Board, at: int, changes: dict[str, bytes | None]) -> None:
+    """1.1.0 is confirmed, and power goes before operation `at` on the partition; then the board starts with these files."""
+    row, seen = board.table.find("model"), [0]
+    assert row
+
+    def watch(operation: Operation, _: bytes | None) -> None:
+        seen[0] += row.offset <= operation.address < row.end
+        if seen[0] > at:
+            raise PowerLost
+
+    publish(rig, "1.1.0", SECOND)
+    board.flash.before = watch
+    board.reset()
+    board.wait(lambda: seen[0] > at and board.soc is None, 40, "power cut")
+    board.flash.before = None
+    board.flash.force(0, with_files(board.table, board.flash.read(0, board.flash.size), changes))
+    board.power_on()
+
+
+def test_rollback_by_cable_leaves_no_data_half_copied(rig: Rig, board: Board) -> None:
+    cut_in_the_copy(rig, board, 3, {"main.py": b"print('main: nothing')\n"})
+    assert not holds(board, FIRST) and not holds(board, SECOND)
+    board.wait_text("main: nothing", 20)
+    with rigs.repl(board) as link:
+        link.start("from ota import agent\nagent.rollback()")
+        board.wait(lambda: boots(board)[0] == "ota_0" and board.slot == "ota_0", 40, "rollback")
+    assert holds(board, SECOND)  # as after a rollback that comes later
+
+
+def test_copy_is_let_go_with_a_line_where_the_configuration_names_no_data_any_more(rig: Rig, board: Board) -> None:
+    settings = json.loads(files(board.table, board.flash.read(0, board.flash.size))["etc/ota/config.json"])
+    settings.pop("data")
+    changes = {"etc/ota/config.json": json.dumps(settings).encode(), "lib/ota/install/data.mpy": None}
+    cut_in_the_copy(rig, board, 0, changes)
+    board.wait_text("ota: error partition model", 20)
+    board.wait_text(f"app: sees {crc32(FIRST[:SEEN])}", 40, since=board.text.rindex("ota: error partition"))
+    told = rigs.status(board)
+    assert (told["job"]["reason"], told["job"]["detail"]) == ("partition", "model")
+    assert told["refused"] == ["unknown-kind", "data"]  # the look goes on, and the channel has that release still
+    assert holds(board, FIRST)
 
 
 @pytest.mark.parametrize("cut_at", [20 * 4096, STAGED + 8192], ids=["in the image's last block", "behind the image"])

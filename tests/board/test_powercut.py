@@ -177,14 +177,14 @@ def eager(config, slot, target, image, holds):
 data.look = eager
 """
 FORGETS_DATA_BEFORE_IT_IS_COPIED = """
-from ota.install import data
-place = data.place
+from ota.install import staged
+finish = staged.finish
 def early(found, kept, view):
-    staged, kept.job["data"] = kept.job["data"], None
+    noted, kept.job["data"] = kept.job["data"], None
     kept.save("job")
-    kept.job["data"] = staged
-    place(found, kept, view)
-data.place = early
+    kept.job["data"] = noted
+    return finish(found, kept, view)
+staged.finish = early
 """
 
 

@@ -3,12 +3,10 @@ and copied once its release is confirmed: the old data stays with the old progra
 
 import hashlib
 
-import machine
 from esp32 import Partition
 from micropython import const
 
 from ..boot.slots import read_slot
-from ..console import say
 from ..errors import OtaError, require
 from ..net import url
 
@@ -22,10 +20,7 @@ def look(config: dict, slot, target: dict, image: int, holds):
     `slot` behind `image` bytes; or None, where the partition holds it already. P1: what speaks against it does so here. Raises
     OtaError partition, data-size, data-room."""
     label, size, sha256 = target.get("partition"), target["size"], target["sha256"].lower()
-    may = label in config["data"] and label not in ("vfs", "ffat")
-    partition = ((may and Partition.find(_DATA, label=label)) or [None])[0]  # type: ignore[call-arg]
-    require(partition and partition.info()[1] > _SYSTEM, "partition", label)
-    require(size <= partition.info()[3], "data-size", size)
+    partition = _partition(label, config["data"], size)
     if (yield from holds(size, sha256, partition)):
         return None
     address = url.join(config["url"], target["url"])
@@ -36,28 +31,26 @@ def look(config: dict, slot, target: dict, image: int, holds):
     return address, Data(partition, 0, size, sha256), None
 
 
-def place(found, kept, view: memoryview) -> None:
-    """Copy what a job that is confirmed has staged into the partition, and reset: whatever has read it before reads it anew. Power
-    may go at any byte: what is staged stays. Raises OtaError record."""
-    job = kept.job
-    if job["phase"] != "confirmed":
-        return
-    label, base, size, sha256 = job["data"]
-    try:
-        staged = Data(found.running, base, size, sha256)
-        for _ in staged.commit(view):
-            pass
-        target = Data(Partition.find(_DATA, label=label)[0], 0, size, sha256)  # type: ignore[call-arg]
-        for done in staged.commit(view):  # it is whole; each block that is read lies in `view`
-            target.write(view, done - target.offset)
-        for _ in target.commit(view):
-            pass
-    except OtaError as e:  # of flash: it would not do better the next time
-        say("error", e)
-        job["reason"] = e.code
-    job["data"] = None
-    kept.save("job")
-    machine.reset()
+def place(slot, noted: list, may: "list[str]", view: memoryview) -> None:
+    """Copy what look() had a job note, staged in `slot`, into its partition, if it is still one of those that releases `may` write.
+    Power may go at any byte: what is staged stays. Raises OtaError partition, data-size, hash-mismatch, flash-write."""
+    label, base, size, sha256 = noted
+    staged = Data(slot, base, size, sha256)
+    for _ in staged.commit(view):
+        pass
+    target = Data(_partition(label, may, size), 0, size, sha256)
+    for done in staged.commit(view):  # it is whole; each block that is read lies in `view`
+        target.write(view, done - target.offset)
+    for _ in target.commit(view):
+        pass
+
+
+def _partition(label, may: "list[str]", size: int):
+    allowed = label in may and label not in ("vfs", "ffat")
+    partition = ((allowed and Partition.find(_DATA, label=label)) or [None])[0]  # type: ignore[call-arg]
+    require(partition and partition.info()[1] > _SYSTEM, "partition", label)
+    require(size <= partition.info()[3], "data-size", size)
+    return partition
 
 
 class Data:

@@ -7,6 +7,7 @@ from esp32 import Partition
 
 from .. import steps
 from ..boot import record, slots
+from ..console import say
 from ..errors import require
 from ..net import url
 from . import tree
@@ -49,6 +50,28 @@ def look(found: slots.Slots, kept: record.Record, targets: dict, offer: dict, ad
             kept.save("state")
     offer.update(app=wanted["sha256"], application=wanted)
     return now.sha256 == wanted["sha256"]
+
+
+def as_they_lie(
+    found: slots.Slots, kept: record.Record, sequence: int, targets: dict, installed: dict, view: memoryview
+):
+    """Steps that look at the files that run, where a release of this `sequence` is what is `installed`, and names the application.
+    Where they are not as they came, `installed` has no sequence any more, so that policy.apply() lets them come once more, into the
+    other slot, and `targets` no firmware, which stays. Once for each release: a program that writes into its own directory
+    is no update loop (P6). Raises OtaError app-changed."""
+    named, running = targets.get("application"), tree.FOLDER + found.label
+    if not named or installed["sequence"] != sequence:
+        return
+    image = targets.get("firmware", installed)["sha256"]
+    if image != installed["sha256"] or not named["sha256"].startswith(installed["app"]):
+        return  # given out twice
+    now = yield from _compared(tree.read(running, view))
+    if now.sha256 == named["sha256"]:
+        return
+    require(len([r for r in kept.state["releases"] if r[2] == sequence]) < 2, "app-changed", running)
+    say("changed", running)
+    targets.pop("firmware", None)
+    installed["sequence"] = 0
 
 
 def _compared(reading):

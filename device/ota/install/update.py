@@ -31,9 +31,9 @@ class Update:
         self._slots.require_confirmed()
         self._record = record.load()
         if self._record.job.get("data"):  # of a release that is confirmed: before anything else takes its place
-            from . import data
+            from . import staged
 
-            data.place(self._slots, self._record, self._view)
+            staged.place(self._slots, self._record, self._view)
         self._demand = None  # a demand.Demand, where an image has to carry a signature of its own
         self._source = None  # what makes a source of the image, where that is no HttpSource
         self.offer: dict = {}
@@ -54,7 +54,6 @@ class Update:
 
         build = getattr(sys.implementation, "_build", None)
         targets = policy.choose(payload, self._config["product"], image.chip(running), build, self._config["data"])
-        firmware = targets.get("firmware")
         if hasattr(response, "url"):  # by cable no channel speaks, and who pushes has the board in his hands
             from ..release import fresh
 
@@ -62,6 +61,11 @@ class Update:
         if response.valid_to is not None:
             clock.prove(dates.parse(payload["published"]), response.valid_to)
         installed = kept.release_in(running) or {}
+        if installed.get("app"):
+            from . import parts
+
+            yield from parts.as_they_lie(self._slots, kept, payload["sequence"], targets, installed, self._view)
+        firmware = targets.get("firmware")
         policy.apply(payload, targets, kept.state, installed, self._slots.next.info()[3])
         offer = {key: payload[key] for key in ("version", "sequence", "security_version")}
         if (yield from self._there(offer, targets, installed.get("sha256"))):

@@ -18,6 +18,10 @@ APPLICATION: dict[str, tuple[str, str]] = {
         "The board's filesystem has no room for the application (bytes needed, bytes free).",
         "Delete files on the board, or publish a smaller application.",
     ),
+    "app-changed": (
+        "Files of the application that runs have changed again after a repair (its directory): its program writes there.",
+        "Keep its data elsewhere (docs/applications.md), and publish the next version.",
+    ),
     "bad-archive": (
         "The application's archive is damaged, or not as the release says.",
         "Publish it again with `otactl publish`; check the server's copy.",

@@ -2,10 +2,12 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import shared
 from otactl.board import agent, deploy
 from otactl.board.deploy import Deployed
 from otactl.board.link import Link
@@ -24,6 +26,29 @@ def board(tmp_path: Path) -> Iterator[Board]:
     with Board(tmp_path / "board") as board:
         board.power_on()
         board.wait_repl()
+        yield board
+
+
+@pytest.fixture(scope="session")
+def flash(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a board to which the workspace has been deployed."""
+
+    def make(folder: Path) -> None:
+        with Board(folder) as board:
+            board.power_on()
+            board.wait_repl()
+            run(board, Workspace.find(made))
+
+    return shared.made(tmp_path_factory, "deployed", make) / "flash.bin"
+
+
+@pytest.fixture
+def deployed(flash: Path, tmp_path: Path) -> Iterator[Board]:
+    """A board that has the agent: a deployment writes what is other."""
+    (tmp_path / "board").mkdir()
+    shutil.copy(flash, tmp_path / "board")
+    with Board(tmp_path / "board") as board:
+        board.power_on()  # without a program it never comes to a prompt by itself
         yield board
 
 
@@ -68,18 +93,16 @@ def test_a_new_board_gets_all_of_it(board: Board, place: Workspace) -> None:
     assert text(board, "/main.py") == agent.hook("main.py")
 
 
-def test_a_second_time_nothing_is_written(board: Board, place: Workspace) -> None:
-    run(board, place)
-    done = run(board, place)
+def test_a_second_time_nothing_is_written(deployed: Board, place: Workspace) -> None:
+    done = run(deployed, place)
     assert (done.written, done.removed, done.advice) == ([], [], [])
     assert done.unchanged == len(MODULES) + 5
 
 
-def test_only_what_changed_is_written(board: Board, place: Workspace) -> None:
-    run(board, place)
+def test_only_what_changed_is_written(deployed: Board, place: Workspace) -> None:
     settings = place.root / "otactl.toml"
     settings.write_text(settings.read_text().replace("deadline_s = 180", "deadline_s = 90"))
-    assert run(board, Workspace.find(place.root)).written == ["/etc/ota/config.json"]
+    assert run(deployed, Workspace.find(place.root)).written == ["/etc/ota/config.json"]
 
 
 def test_py_and_mpy_twins_never_stay_side_by_side(board: Board, place: Workspace) -> None:
@@ -106,15 +129,14 @@ def test_modules_of_before_stay_until_the_new_ones_are_there(board: Board, place
         assert link.value("agent.status()['chip']", "from ota import agent") == "esp32"
 
 
-def test_modules_that_the_agent_no_longer_has_go_other_files_stay(board: Board, place: Workspace) -> None:
-    run(board, place)
-    with Link(str(board.port)) as link:
+def test_modules_that_the_agent_no_longer_has_go_other_files_stay(deployed: Board, place: Workspace) -> None:
+    with Link(str(deployed.port)) as link:
         link.put("/lib/ota/old.mpy", b"x")
         link.put("/lib/ota/notes.txt", b"x")
         link.put("/lib/mine.py", b"x")
-    assert run(board, place).removed == ["/lib/ota/old.mpy"]
-    assert "notes.txt" in walked(board)
-    assert "mine.py" in names(board, "/lib")
+    assert run(deployed, place).removed == ["/lib/ota/old.mpy"]
+    assert "notes.txt" in walked(deployed)
+    assert "mine.py" in names(deployed, "/lib")
 
 
 def test_programs_of_the_users_stay_and_the_lines_to_add_are_told(board: Board, place: Workspace) -> None:
@@ -137,60 +159,60 @@ def test_programs_of_the_users_stay_and_the_lines_to_add_are_told(board: Board, 
     ],
 )
 def test_a_main_py_that_does_not_start_the_agent_is_told(
-    board: Board, place: Workspace, main: str, missing: int
+    deployed: Board, place: Workspace, main: str, missing: int
 ) -> None:
-    write(board, main=main)
-    assert len(run(board, place).advice) == missing
+    write(deployed, main=main)
+    assert len(run(deployed, place).advice) == missing
 
 
-def test_lines_to_add_let_the_program_start_without_the_agent(board: Board, place: Workspace) -> None:
-    write(board, boot="x = 1\n", main="print('mine', x)\n")
-    boot, main = ("".join(f"{line}\n" for line in CODE.findall(advice)[-2:]) for advice in run(board, place).advice)
-    write(board, boot=boot + "x = 1\n", main=main + "print('mine', x)\n")
-    assert run(board, place).advice == []
-    with Link(str(board.port)) as link:
+def test_lines_to_add_let_the_program_start_without_the_agent(deployed: Board, place: Workspace) -> None:
+    write(deployed, boot="x = 1\n", main="print('mine', x)\n")
+    boot, main = ("".join(f"{line}\n" for line in CODE.findall(advice)[-2:]) for advice in run(deployed, place).advice)
+    write(deployed, boot=boot + "x = 1\n", main=main + "print('mine', x)\n")
+    assert run(deployed, place).advice == []
+    with Link(str(deployed.port)) as link:
         link.run("import os; os.rename('/lib/ota', '/lib/gone')")
-    seen = len(board.text)
-    board.reset()
-    board.wait_text("mine 1", 20, since=seen)
-    assert "no module named 'ota'" in board.text[seen:]
+    seen = len(deployed.text)
+    deployed.reset()
+    deployed.wait_text("mine 1", 20, since=seen)
+    assert "no module named 'ota'" in deployed.text[seen:]
 
 
-def test_programs_that_follow_the_advice_are_left_alone(board: Board, place: Workspace) -> None:
+def test_programs_that_follow_the_advice_are_left_alone(deployed: Board, place: Workspace) -> None:
     boot = "import ota.trial\nota.trial.start()\n"
-    write(board, boot=boot, main="from ota import agent\nagent.start()\nprint('mine')\n")
-    assert run(board, place).advice == []
-    assert text(board, "/boot.py") == boot
+    write(deployed, boot=boot, main="from ota import agent\nagent.start()\nprint('mine')\n")
+    assert run(deployed, place).advice == []
+    assert text(deployed, "/boot.py") == boot
 
 
-def test_a_boot_py_of_comments_alone_is_the_ports_own(board: Board, place: Workspace) -> None:
-    write(board, boot="# This file is executed on every boot\n#import esp\n\n")
-    assert "/boot.py" in run(board, place).written
+def test_a_boot_py_of_comments_alone_is_the_ports_own(deployed: Board, place: Workspace) -> None:
+    write(deployed, boot="# This file is executed on every boot\n#import esp\n\n")
+    assert "/boot.py" in run(deployed, place).written
 
 
-def test_a_program_that_is_commented_out_stays(board: Board, place: Workspace) -> None:
-    write(board, boot="# import mine\n", main="# import mine\n# mine.run()\n")
-    assert len(run(board, place).advice) == 2
-    assert text(board, "/boot.py") == "# import mine\n"
-    assert text(board, "/main.py") == "# import mine\n# mine.run()\n"
+def test_a_program_that_is_commented_out_stays(deployed: Board, place: Workspace) -> None:
+    write(deployed, boot="# import mine\n", main="# import mine\n# mine.run()\n")
+    assert len(run(deployed, place).advice) == 2
+    assert text(deployed, "/boot.py") == "# import mine\n"
+    assert text(deployed, "/main.py") == "# import mine\n# mine.run()\n"
 
 
-def test_a_program_that_is_not_utf_8_stays_too(board: Board, place: Workspace) -> None:
+def test_a_program_that_is_not_utf_8_stays_too(deployed: Board, place: Workspace) -> None:
     program = "print('grün')\n".encode("latin-1")
-    with Link(str(board.port)) as link:
+    with Link(str(deployed.port)) as link:
         link.put("/main.py", program)
-    assert len(run(board, place).advice) == 1
-    with Link(str(board.port)) as link:
+    assert len(run(deployed, place).advice) == 1
+    with Link(str(deployed.port)) as link:
         assert link.value("open('/main.py', 'rb').read() == " + repr(program))
 
 
-def test_a_name_with_an_emoji_is_the_same_on_the_board(board: Board, place: Workspace) -> None:
+def test_a_name_with_an_emoji_is_the_same_on_the_board(deployed: Board, place: Workspace) -> None:
     name = "Home \N{HOUSE BUILDING} é"
     settings = place.root / "otactl.toml"
     settings.write_text(f'{settings.read_text().replace("lamp", name)}\n[board.wifi]\nssid = "{name}"\n', "utf-8")
-    run(board, Workspace.find(place.root))
+    run(deployed, Workspace.find(place.root))
     sealed = envelope.seal({"product": name}, [keys.load(place.key_file)])
-    with Link(str(board.port)) as link:
+    with Link(str(deployed.port)) as link:
         link.put("/stable.json", sealed)
         code = (
             "import json, binascii\nc = json.load(open('/etc/ota/config.json'))\n"
@@ -202,14 +224,14 @@ def test_a_name_with_an_emoji_is_the_same_on_the_board(board: Board, place: Work
         )
 
 
-def test_a_package_that_hides_the_agent_is_told(board: Board, place: Workspace) -> None:
-    write(board, ota="x = 1\n")
-    assert any("/ota.py of yours hides /lib/ota" in line for line in run(board, place).advice)
+def test_a_package_that_hides_the_agent_is_told(deployed: Board, place: Workspace) -> None:
+    write(deployed, ota="x = 1\n")
+    assert any("/ota.py of yours hides /lib/ota" in line for line in run(deployed, place).advice)
 
 
-def test_the_clock_is_set(board: Board, place: Workspace) -> None:
-    run(board, place)
-    with Link(str(board.port)) as link:
+def test_the_clock_is_set(deployed: Board, place: Workspace) -> None:
+    run(deployed, place)
+    with Link(str(deployed.port)) as link:
         assert link.value("time.gmtime()[0]", "import time") >= 2026
 
 
@@ -219,17 +241,17 @@ def test_the_agent_runs_after_it(board: Board, place: Workspace) -> None:
     board.wait_text("ota: ", 30, since=seen)
 
 
-def test_a_new_key_is_trusted_beside_the_old_one(board: Board, place: Workspace) -> None:
+def test_a_new_key_is_trusted_beside_the_old_one(deployed: Board, place: Workspace) -> None:
     extra = keys.generate(place.trusted / "next.pem").public_key()
-    run(board, place)
-    found = json.loads(text(board, "/etc/ota/keys.json"))
+    run(deployed, place)
+    found = json.loads(text(deployed, "/etc/ota/keys.json"))
     old = keys.load(place.key_file).public_key()
     assert set(found) == {keys.keyid(old), keys.keyid(extra)}
 
 
-def test_the_private_key_need_not_be_there(board: Board, place: Workspace) -> None:
+def test_the_private_key_need_not_be_there(deployed: Board, place: Workspace) -> None:
     place.key_file.unlink()
-    run(board, place)
+    run(deployed, place)
 
 
 # --- boards that are refused, with nothing written -------------------------------------------
@@ -262,10 +284,10 @@ def test_a_release_too_big_for_the_slots_is_told(board: Board, place: Workspace,
     refused(board, place, BoardError, "too-big: release 1.0.0 has .* holds 1769472")
 
 
-def test_a_release_too_big_for_another_chip_is_no_hindrance(board: Board, place: Workspace, firmware_file) -> None:
+def test_a_release_too_big_for_another_chip_is_no_hindrance(deployed: Board, place: Workspace, firmware_file) -> None:
     big = firmware_file("esp32s3", size=0x1B0000 + 8192)
     publish.publish(place, [firmware_file("esp32"), big], "1.0.0")
-    run(board, place)
+    run(deployed, place)
 
 
 def test_a_channel_that_is_not_ours_is_told(board: Board, place: Workspace) -> None:
@@ -340,9 +362,9 @@ def test_without_the_agents_files_it_says_so(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_a_board_that_reads_another_bytecode_gets_py(
-    board: Board, place: Workspace, monkeypatch: pytest.MonkeyPatch
+    deployed: Board, place: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(agent, "mpy_version", lambda _: 7)
-    done = run(board, place)
-    assert walked(board) == MODULES
+    done = run(deployed, place)
+    assert walked(deployed) == MODULES
     assert any("installed as .py" in line for line in done.advice)

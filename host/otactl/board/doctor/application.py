@@ -6,6 +6,8 @@ from otactl.board.doctor.case import Case
 from otactl.board.doctor.findings import Finding, bad, ok, skipped
 from otactl.board.link import Link
 from otactl.board.moving import leftovers
+from otactl.errors import OtactlError
+from otactl.release import channels
 
 _READING_S = 60  # every file of it
 # for the board: what lies in the running slot's directory, and what the record says of it
@@ -24,8 +26,9 @@ def _application():
             sha256 = e.value.sha256
             break
     release = kept.release_in(found.running) or {}
+    came = [entry for entry in kept.state["releases"] if entry[2] == release.get("sequence")]
     return {"place": place, "names": names, "sha256": sha256, "was": release.get("app", ""),
-        "version": release.get("version")}
+        "version": release.get("version"), "again": len(came) > 1}
 """
 
 
@@ -43,15 +46,28 @@ def tree(case: Case) -> Finding:
     place, was = found["place"], found["was"]
     if was and not found["sha256"].startswith(was):
         how = "differs from" if found["names"] else "is gone, it was"
-        return bad(
-            f"{place} {how} what was installed with {found['version']}: the board takes no release twice, so publish the folder "
-            "under the next version",
-            case.in_workspace("publish --app FOLDER --version NEXT"),
-        )
+        said = f"{place} {how} what was installed with {found['version']}"
+        if found["again"] or not _has_application(case):
+            why = "it was mended once already, so its program writes there: " if found["again"] else ""
+            return bad(
+                f"{said}; {why}publish the folder under the next version",
+                case.in_workspace("publish --app FOLDER --version NEXT"),
+                code="app-changed" if found["again"] else "",
+            )
+        return bad(f"{said}: the next look brings it once more", case.on_board("update"))
     if not found["names"]:
         return ok("none: the program lies in /")
     how = "as installed" if was else "by cable, or not told in the record yet"
     return ok(f"{len(found['names'])} files in {place}, {how}")
+
+
+def _has_application(case: Case) -> bool:
+    """Whether the channel's release has one, as far as it is known here."""
+    try:
+        release = channels.current(case.place) if case.place else None
+    except OtactlError:
+        return True
+    return release is None or any(target["kind"] == "application" for target in release["targets"])
 
 
 def alone(case: Case) -> Finding:
