@@ -185,7 +185,7 @@ class Cable:
 class _Envelope:
     """A signed release that is here already."""
 
-    valid_to = None
+    valid_to = etag = None
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
