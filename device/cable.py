@@ -204,9 +204,8 @@ def push(envelope: bytes, how: str, progress, slow: float = 1.0) -> None:
 
     def fetch(config: dict, url: str, start: int = 0, size: "int | None" = None, **more):
         if size is None:
-            config["trust"] = config["deltas"] = (
-                False  # nobody at the cable has trust documents, or more files than one
-            )
+            # nobody at the cable has trust documents, or more files than one; what it sends is compressed by itself
+            config["trust"] = config["deltas"] = config["compressed"] = False
             return told
         cable.open(url, start)
         return cable

@@ -119,12 +119,10 @@ class Update:
             gc.collect()
         else:
             require(not firmware.get("encryption"), "encryption")
-            if firmware.get("deltas") and self._config["deltas"]:
+            if self._config["deltas"] or self._config["compressed"]:
                 from . import base
 
-                self._source = yield from base.source(
-                    firmware["deltas"], known, self._runs, self._config["url"], self._slots.running
-                )
+                self._source = yield from base.source(self._config, firmware, known, self._runs, self._slots.running)
                 let_go("base")
 
     def _channel(self, installed: dict):
