@@ -306,7 +306,8 @@ def test_delta_that_is_broken_off_begins_again_and_goes_on_in_flash(rig: Rig, wi
 
     with pytest.raises(KeyboardInterrupt):
         pushed(willing, newest(rig), cable.at(40_000, stop))
-    assert rigs.status(willing)["job"]["offset"] > 0  # and no whole image was begun in its place
+    job = rigs.status(willing)["job"]
+    assert (job["phase"], job["offset"] > 0) == ("writing", True)  # no whole image was begun in its place
     before = len(willing.flash.trace)
     done = pushed(willing, newest(rig))
     assert (done.outcome.name, done.delta) == ("confirmed", True)

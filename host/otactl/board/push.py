@@ -149,7 +149,9 @@ class _Sender:
             self._link.send(_FILLER)
 
     def pushed(self, outcome: Outcome) -> Pushed:
-        return Pushed(outcome, self._delta, self._start or 0, self._sent, self._wire, self._again, self._moved - self._began)
+        return Pushed(
+            outcome, self._delta, self._start or 0, self._sent, self._wire, self._again, self._moved - self._began
+        )
 
     def _fetch(self, how: str, url: str) -> None:
         self._image = self._offer.image(url)
