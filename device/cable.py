@@ -51,7 +51,7 @@ class Cable:
         self.date = self.etag = self.total = None
         self.url = self._url = ""
         self.start, self.ended = 0, False
-        self._offset = 0
+        self._offset = self._left = 0  # of the next frame; bytes of the last one that are to be taken yet
         self._how = how
         self._ask_ms, self._quiet_ms = int(_ASK_MS * slow), int(_QUIET_MS * slow)
         self._silent_ms = int(_SILENT_MS * slow)
@@ -67,7 +67,7 @@ class Cable:
     def open(self, url: str, start: int) -> None:
         """Ask for the file's bytes from `start` on."""
         self.start = self._offset = start
-        self.ended = False
+        self.ended, self._left = False, 0
         if self._how == "deflate":
             try:
                 import deflate
@@ -91,11 +91,14 @@ class Cable:
         self._waits = True
         try:
             while have < want:
-                got = self._next(want - have)
-                if self._bytes.readinto(buf[have : have + got]) != got:
+                if not self._left:
+                    self._left = self._next()
+                    self._offset += self._left
+                n = min(self._left, want - have)  # a delta is taken in small pieces
+                if self._bytes.readinto(buf[have : have + n]) != n:
                     raise OtaError("cable", "short")
-                have += got
-                self._offset += got
+                have += n
+                self._left -= n
         except (OSError, EOFError):  # the sums are right: the computer has no idea of deflate
             raise OtaError("cable", "deflate")
         except KeyboardInterrupt:  # with a code, so that the offset is kept
@@ -113,8 +116,8 @@ class Cable:
             finally:  # a callback that fails is not asked again: it would be printed, and the wait go on
                 _leave()
 
-    def _next(self, room: int) -> int:
-        # Have the frame of the offset in `_body`, of at most `room` bytes of the file. Returns how many it makes.
+    def _next(self) -> int:
+        # Have the frame of the offset in `_body`. Returns how many bytes of the file it makes.
         damaged = silent_ms = 0
         while damaged < _DAMAGED:
             if self._offset == self.start:
@@ -126,7 +129,7 @@ class Cable:
                 if silent_ms >= self._silent_ms:
                     raise OtaError("cable", "silent")
                 continue
-            got = self._frame(room)
+            got = self._frame()
             if got:
                 return got
             damaged, silent_ms = damaged + 1, 0
@@ -134,7 +137,7 @@ class Cable:
                 self._input.readinto(self._one)
         raise OtaError("cable", "damaged")
 
-    def _frame(self, room: int) -> int:
+    def _frame(self) -> int:
         # One frame; 0 where it is damaged, or another one than was asked for.
         self._one[0] = 0
         while self._one[0] != _START:
@@ -146,7 +149,7 @@ class Cable:
             return 0
         offset, size, makes, holes, check, told = struct.unpack("<IHHHHI", head)
         found = binascii.crc32(memoryview(head)[:_SUMMED])
-        if found & 0xFFFF != check or size > _MOST or makes > room or offset != self._offset:
+        if found & 0xFFFF != check or size > _MOST or offset != self._offset:
             return 0
         found = self._read_body(size, found)
         return makes if self._fill_holes(holes, size, found) == told else 0
@@ -185,7 +188,7 @@ class Cable:
 class _Envelope:
     """A signed release that is here already."""
 
-    valid_to = None
+    valid_to = etag = None
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
@@ -204,9 +207,8 @@ def push(envelope: bytes, how: str, progress, slow: float = 1.0) -> None:
 
     def fetch(config: dict, url: str, start: int = 0, size: "int | None" = None, **more):
         if size is None:
-            config["trust"] = config["deltas"] = (
-                False  # nobody at the cable has trust documents, or more files than one
-            )
+            # nobody at the cable has trust documents; what it sends is compressed by itself
+            config["trust"] = config["compressed"] = False
             return told
         cable.open(url, start)
         return cable

@@ -34,6 +34,16 @@ def apply(delta: bytes, base: bytes, chain: bytes) -> bytes:
     return bytes(image)
 
 
+def records(delta: bytes) -> list[bytes]:
+    """What its records have of deflate, in order."""
+    found, at = [], 16
+    while at < len(delta):
+        packed = int.from_bytes(delta[at : at + 2], "little")
+        found.append(delta[at + 20 : at + 20 + packed])
+        at += 20 + packed
+    return found
+
+
 def record_made(raw: bytes, sectors: int, base: bytes, start: int, size: int) -> bytes:
     made, at, displacement = bytearray(), 0, 0
 

@@ -28,6 +28,8 @@ KEPT = {  # a table of another folder is sliced where it stands here
     "tests/attacks/test_page.py::test_attack_of_another_file_is_there": 99,  # a board has no part in it
     "tests/attacks/test_releases.py::test_release": 24,
     "tests/board/test_deltas.py::test_delta_that_breaks": 2,
+    "tests/board/test_deltas.py::test_board_takes_a_compressed_image_where_it_is_told_to": 1,
+    "tests/board/test_unchanged.py::test_look_is_whole_after": 5,
     "tests/board/test_esptool.py::test_board_boots_what_esptool_wrote": 4,
     "tests/board/test_single.py::test_what_fails_its_trial_gives_way_to_what_was_confirmed": 2,
     "tests/board/test_single_verbs.py::test_verbs": 1,

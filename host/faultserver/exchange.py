@@ -86,7 +86,7 @@ def read_request(connection: socket.socket) -> Request:
 
 
 class Folder:
-    """Files below a folder, with Range, If-Range and an ETag of the content."""
+    """Files below a folder, with Range, If-Range, If-None-Match and an ETag of the content."""
 
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
@@ -98,6 +98,8 @@ class Folder:
         data = path.read_bytes()
         etag = f'"{sha256(data).hexdigest()[:32]}"'
         headers = {"ETag": etag, "Accept-Ranges": "bytes"}
+        if request.headers.get("if-none-match") == etag:
+            return Reply(304, {"ETag": etag})
         wanted = request.headers.get("range", "")
         if not wanted or request.headers.get("if-range", etag) != etag:
             return Reply(200, headers, data)

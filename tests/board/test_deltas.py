@@ -1,5 +1,6 @@
 """Deltas on boards: what is fetched, what a damaged one comes to, what power that goes leaves."""
 
+import random
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -12,22 +13,23 @@ from otactl.board import agent
 from otactl.release.delta import encode
 from otactl.release.delta.offer import Asked
 from otactl.workspace.workspace import Workspace
-from rig import OLD, Rig, boots, image, slot_bytes, started, status
+from rig import OLD, SIZE, Rig, boots, image, slot_bytes, started, status
 from vboard.board import Board
+from vboard.flash.images import build_app
 from vboard.flash.otadata import State
 
 PARTS = {"install/base.mpy", "install/delta.mpy"}
 SMALL = 152  # KiB of heap
 
 
-def configured(rig: Rig, board: Board) -> Board:
-    """Boards of the workspace take deltas, and this one does."""
+def configured(rig: Rig, board: Board, what: str = "deltas") -> Board:
+    """Boards of the workspace take `what`, and this one does."""
     settings = rig.workspace.root / "otactl.toml"
     text = settings.read_text()
-    if "deltas" not in text:
-        settings.write_text(text.replace("[board]\n", "[board]\ndeltas = true\n", 1))
+    if what not in text:
+        settings.write_text(text.replace("[board]\n", f"[board]\n{what} = true\n", 1))
         rig.workspace = Workspace.find(rig.workspace.root)
-    rigs.configure(board, deltas=True)
+    rigs.configure(board, **{what: True})
     return board
 
 
@@ -64,6 +66,35 @@ def test_board_that_runs_another_image_takes_the_whole_one(rig: Rig) -> None:
     board.reset()
     board.wait_text("ota: confirmed 1.1.0", 40)
     assert fetched(rig) == ["bin"]
+
+
+@pytest.mark.parametrize(
+    ("takes", "damaged", "files"),
+    [
+        (["compressed"], False, ["compressed"]),
+        (["compressed"], True, ["compressed", "bin"]),
+        (["deltas", "compressed"], False, ["compressed"]),  # no delta is from what it runs
+        (["deltas"], False, ["bin"]),  # as a board that has never heard of compressed images
+    ],
+)
+def test_board_takes_a_compressed_image_where_it_is_told_to(
+    takes: list[str], damaged: bool, files: list[str], rig: Rig
+) -> None:
+    board = started(rig.board(heap_kib=SMALL))
+    for what in ("compressed", *takes):  # all releases of this workspace have it
+        configured(rig, board, what)
+    rigs.configure(board, compressed="compressed" in takes)
+    app = build_app("esp32", size=SIZE, filled=bytes(random.Random(6).choices(range(32), k=SIZE)))
+    made = rig.publish("1.1.0", app, deltas=Asked())
+    if damaged:
+        path = rig.workspace.releases / made.targets[0]["compressed"]["url"]
+        data = path.read_bytes()
+        path.write_bytes(data[:5000] + bytes([data[5000] ^ 1]) + data[5001:])
+    board.reset()
+    board.wait_text("ota: confirmed 1.1.0", 40)
+    assert slot_bytes(board, "ota_1", len(app)) == app
+    assert boots(board) == ("ota_1", State.VALID)
+    assert fetched(rig) == files
 
 
 # --- what breaks ----------------------------------------------------------------------------------------------------

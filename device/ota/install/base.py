@@ -1,21 +1,30 @@
-"""Which of a release's deltas makes its image of the one that runs. Let go once that is known."""
+"""Which file that a release names is shorter than its image: the delta from the image that runs, or the image compressed. Let
+go once that is known."""
 
 from ..config import fits
 from ..console import say
 from ..errors import require
 from ..net import url
 
-_DELTA = {
-    "base": ((str,), 64, 64), "base_size": ((int,), 1, 0x1000000),  # of the image that it is made from: SHA-256, bytes
+_COMPRESSED = {
     "url": ((str,), 1, 512), "size": ((int,), 1, 0x1000000), "chain": ((str,), 32, 32),
     "room": ((int,), 1, 4128),  # bytes of its largest record
 }  # fmt: skip
+# of the image that it is made from: SHA-256, bytes
+_DELTA = dict(_COMPRESSED, base=((str,), 64, 64), base_size=((int,), 1, 0x1000000))
 
 
-def source(deltas, known: "str | None", runs, address: str, slot):
-    """Steps that return what makes a source of the image by the delta whose base runs, in `slot`; None where there is none.
-    The others as nearest() has them. Raises OtaError bad-release."""
-    found = yield from nearest(deltas, known, runs, address)
+def source(config: dict, target: dict, known: "str | None", runs, slot):
+    """Steps that return what makes a source of the target's image by the delta whose base runs, in `slot`, else by the
+    compressed image; None where the configuration, or the release, has neither. `known`, `runs`: as nearest() has them.
+    Raises OtaError bad-release."""
+    found, address = None, config["url"]
+    if config["deltas"]:
+        found = yield from nearest(target.get("deltas") or [], known, runs, address)
+    if not found and config["compressed"] and "compressed" in target:
+        whole = target["compressed"]
+        _check(whole, _COMPRESSED)
+        found = dict(whole, base_size=0, url=url.join(address, whole["url"]))
     if found:
         from .delta import by_delta
 
@@ -29,11 +38,15 @@ def nearest(deltas, known: "str | None", runs, address: str):
     `address`: the channel's. Raises OtaError bad-release."""
     require(isinstance(deltas, list), "bad-release", "deltas")
     for one in deltas:
-        for name, (kinds, least, most) in _DELTA.items():
-            require(isinstance(one, dict) and fits(one.get(name), kinds, least, most), "bad-release", "deltas")
+        _check(one, _DELTA)
         if known in (None, "", one["base"]):
             if (yield from runs(one["base_size"], one["base"])):
                 return dict(one, url=url.join(address, one["url"]))
             if known:  # what was installed is not what is there now
                 say("delta", "wrong-base", known[:16])
     return None
+
+
+def _check(one, table: dict) -> None:
+    for name, (kinds, least, most) in table.items():
+        require(isinstance(one, dict) and fits(one.get(name), kinds, least, most), "bad-release", "deltas")

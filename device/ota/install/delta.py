@@ -22,7 +22,7 @@ _HEADER, _HEAD = const(16), const(20)  # bytes of the file's, and of a record's
 _BITS = const(10)
 _GROUP = const(256)  # corrections at a time
 # What the whole image would meet as well.
-_LASTING = ("flash-write", "record", "connect", "dns", "wifi-not-found", "wifi-failed", "ethernet-failed")
+_LASTING = ("flash-write", "record", "cable", "connect", "dns", "wifi-not-found", "wifi-failed", "ethernet-failed")
 
 
 def by_delta(found: dict, slot):

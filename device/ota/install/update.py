@@ -40,16 +40,17 @@ class Update:
 
     def look(self):
         """Steps until `offer` is the newest release. Raises OtaError with why this board refuses it."""
-        address, kept, running = self._config["url"], self._record, self._slots.running
+        kept, running = self._record, self._slots.running
+        installed = kept.release_in(running) or {}
         try:
-            response, payload, signers = yield from self._channel()
+            response, payload, hangs_on = yield from self._channel(installed)
         except OtaError as e:
-            if not self._config["trust"]:
+            if not self._config["trust"] or e.code == "up-to-date":
                 raise
             from ..release import trust
 
             yield from trust.newest(self._config, e)
-            response, payload, signers = yield from self._channel()
+            response, payload, hangs_on = yield from self._channel(installed)
         from ..release import policy  # not before: while a connection opens, memory is scarce
 
         build = getattr(sys.implementation, "_build", None)
@@ -57,16 +58,22 @@ class Update:
         if hasattr(response, "url"):  # by cable no channel speaks, and who pushes has the board in his hands
             from ..release import fresh
 
-            fresh.hear(payload, kept, address + signers)
+            fresh.hear(payload, kept, hangs_on[0])
         if response.valid_to is not None:
             clock.prove(dates.parse(payload["published"]), response.valid_to)
-        installed = kept.release_in(running) or {}
         if installed.get("app"):
             from . import parts
 
             yield from parts.as_they_lie(self._slots, kept, payload["sequence"], targets, installed, self._view)
         firmware = targets.get("firmware")
-        policy.apply(payload, targets, kept.state, installed, self._slots.next.info()[3])
+        try:
+            policy.apply(payload, targets, kept.state, installed, self._slots.next.info()[3])
+        except OtaError as e:
+            if e.code == "up-to-date":
+                from ..release import unchanged
+
+                unchanged.note(response.etag, hangs_on, payload.get("expires"))
+            raise
         offer = {key: payload[key] for key in ("version", "sequence", "security_version")}
         if (yield from self._there(offer, targets, installed.get("sha256"))):
             # It came by cable, the record was lost, or it is the same under a newer release: not once more.
@@ -76,7 +83,7 @@ class Update:
         if firmware:
             yield from self._open(firmware, installed.get("sha256"))
         self.offer = offer
-        release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy")
+        release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy", "unchanged")
 
     def _there(self, offer: dict, targets: dict, known: "str | None"):
         # Steps that complete the offer by what the release names, and return whether all of it runs already. `known`: the
@@ -116,24 +123,32 @@ class Update:
             gc.collect()
         else:
             require(not firmware.get("encryption"), "encryption")
-            if firmware.get("deltas") and self._config["deltas"]:
+            if self._config["deltas"] or self._config["compressed"]:
                 from . import base
 
-                self._source = yield from base.source(
-                    firmware["deltas"], known, self._runs, self._config["url"], self._slots.running
-                )
+                self._source = yield from base.source(self._config, firmware, known, self._runs, self._slots.running)
                 let_go("base")
 
-    def _channel(self):
-        # Steps that return the server's response, the payload of what the channel names, and who may sign there. A generator
-        # of its own: what it holds, TLS too, is free for the next connection as soon as it ends, however it ends.
+    def _channel(self, installed: dict):
+        # Steps that return the server's response, the payload of what the channel names, and what an answer to that hangs on:
+        # its address with who may sign there, and more. A generator of its own: what it holds, TLS too, is free for the next
+        # connection as soon as it ends, however it ends.
         from ..release import envelope, keys
 
+        config, trusted = self._config, keys.load(self._config["keys"])
+        channel = f"{config['url']} {trusted[2]} {sorted(trusted[1])}"
+        hangs_on = [channel, config["product"], config["data"], installed.get("sequence")]
+        last = release.unchanged.take(hangs_on) if hasattr(release, "unchanged") else None  # type: ignore[attr-defined]
         gc.collect()  # what was loaded has left pieces behind
-        response = yield from link.fetch(self._config, self._config["url"])
+        try:
+            response = yield from link.fetch(config, config["url"], known=last and last[0])
+        except OtaError as e:
+            if last and str(e) == "http-status 304":
+                release.unchanged.keep(last)  # type: ignore[attr-defined]
+                raise OtaError("up-to-date", installed["version"])
+            raise
         raw = yield from response.read(envelope.MOST + 1)
-        trusted = keys.load(self._config["keys"])
-        return response, envelope.open_envelope(raw, trusted), f" {trusted[2]} {sorted(trusted[1])}"
+        return response, envelope.open_envelope(raw, trusted), hangs_on
 
     def _runs(self, size: int, sha256: str, slot=None):
         # Steps that return whether the running slot, or another partition, holds that very image.

@@ -12,6 +12,11 @@ from ..net import clock, dates
 _DAY_S = const(86400)
 
 
+def now() -> int:
+    """The board's seconds: what is proven, where the program has set the clock behind that."""
+    return max(time.time(), clock.floor())
+
+
 def hear(payload: dict, kept, channel: str) -> None:
     """Hold a release that `channel` names against the record and the clock, which the program may have set back behind
     what is proven. `channel`: its address and whose signatures count there, so that what the keys of before have told is
@@ -19,7 +24,7 @@ def hear(payload: dict, kept, channel: str) -> None:
     specification 5.3.11). The record's `heard` is then [CRC-32 of `channel`, sequence, published, when], in seconds and in
     days since 2000: it is written when something newer came, else once a day, as NVS wears. Raises OtaError: replayed,
     expired."""
-    now, epoch, heard = max(time.time(), clock.floor()), dates.EPOCH, kept.state["heard"]
+    moment, epoch, heard = now(), dates.EPOCH, kept.state["heard"]
     newest = [
         binascii.crc32(channel.encode()),
         payload["sequence"],
@@ -29,5 +34,5 @@ def hear(payload: dict, kept, channel: str) -> None:
     require(newest >= known, "replayed", newest[1])
     expires = payload.get("expires")
     if expires:
-        require(now < (dates.parse(expires) or now), "expired", expires)  # so is one that cannot be read
-    kept.note("heard", newest + [(now - epoch) // _DAY_S])
+        require(moment < (dates.parse(expires) or moment), "expired", expires)  # so is one that cannot be read
+    kept.note("heard", newest + [(moment - epoch) // _DAY_S])

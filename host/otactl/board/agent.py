@@ -34,8 +34,8 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "release/encryption.py": ("encryption",),
     "install/decrypt.py": ("encryption",),
     "install/data.py": ("data",),
-    "install/base.py": ("deltas",),
-    "install/delta.py": ("deltas",),
+    "install/base.py": ("deltas", "compressed"),
+    "install/delta.py": ("deltas", "compressed"),
 }  # module -> the entries that ask for it
 SINGLE = "single/"  # the room of the agent of boards without two slots
 _DEFAULT_CHECKS = [{"check": "wifi"}, {"check": "server"}]

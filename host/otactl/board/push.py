@@ -52,11 +52,12 @@ _GONE = (
 class Pushed:
     """`start`: the first byte of the image that was sent, the rest being in flash already. `sent`: bytes of it since.
 
-    `wire`: bytes on the cable for that, `again`: those of them in frames that were sent once more. `seconds`: from the
-    first question of the board for them to the last byte in flash.
+    `delta`: it was one that was sent, and `sent` counts bytes of that. `wire`: bytes on the cable for it, `again`: those of
+    them in frames that were sent once more. `seconds`: from the first question of the board for them to the last byte in flash.
     """
 
     outcome: Outcome
+    delta: bool
     start: int
     sent: int
     wire: int
@@ -111,7 +112,7 @@ class _Sender:
 
     def __init__(self, link: Link, offer: Offer, watch: Watch) -> None:
         self._link, self._offer, self._watch = link, offer, watch
-        self._image = b""
+        self._image, self._delta = b"", False
         self._frames: Frames | None = None
         self._start: int | None = None
         self._offset = -1
@@ -148,10 +149,15 @@ class _Sender:
             self._link.send(_FILLER)
 
     def pushed(self, outcome: Outcome) -> Pushed:
-        return Pushed(outcome, self._start or 0, self._sent, self._wire, self._again, self._moved - self._began)
+        return Pushed(
+            outcome, self._delta, self._start or 0, self._sent, self._wire, self._again, self._moved - self._began
+        )
 
     def _fetch(self, how: str, url: str) -> None:
         self._image = self._offer.image(url)
+        if self._delta != self._offer.is_delta(url):  # the first file; after a delta that failed the image
+            self._delta, self._start = not self._delta, None
+            self._sent = self._wire = self._again = 0
         self._frames = Frames(self._image, packed=how == "deflate")
         self._offset = -1
 

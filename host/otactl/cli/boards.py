@@ -80,6 +80,9 @@ class ServeLog:
         if transfer.why:
             self._bars.note(f"{transfer.peer}: {display.plain(transfer.why)}")
             return
+        if transfer.status == 304:
+            self._bars.note(f"{name}: 304, as it was at the last look")
+            return
         if transfer.status == 400:
             self._bars.note(f"{transfer.peer}: 400, what it asked is no HTTP")
             return

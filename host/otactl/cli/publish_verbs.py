@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--from", "bases", type=FILE, multiple=True, help="An image that boards run: they get a delta from it too."
 )
-@click.option("--no-deltas", is_flag=True, help="None from the last releases either.")
+@click.option("--no-deltas", is_flag=True, help="None from the last releases either, and nothing compressed.")
 @click.option(
     "--payload-only", is_flag=True, help="Sign nothing: the key is elsewhere (HSM, CI); see attach-signature."
 )

@@ -184,7 +184,7 @@ def _lines(pushed: "Pushed", copied: "Copied | None", *, compare: bool) -> list[
         )
     since = f" from byte {pushed.start} on" if pushed.start else ""
     again = f" ({pushed.again} of them again)" if pushed.again else ""
-    moved = f"{pushed.sent} bytes{since} in {pushed.seconds:.1f} s, {pushed.wire} on the cable{again}"
+    moved = f"{pushed.sent} bytes{' of a delta' if pushed.delta else ''}{since} in {pushed.seconds:.1f} s, {pushed.wire} on the cable{again}"
     lines = [f"push         {pushed.rate / _KIB:.1f} KiB/s  {moved}"]
     if copied:
         same = f"{copied.size} of the same bytes in {copied.seconds:.1f} s"

@@ -81,6 +81,8 @@ def show_release(*, workspace: Path, version: str, as_json: bool) -> int:
         display.show(f"    sha256 {target['sha256']}")
         if "encryption" in target:
             display.show(f"    encrypted ({target['encryption']['scheme']}), {target['encryption']['size']} bytes")
+        if "compressed" in target:
+            display.show(f"    compressed: {target['compressed']['size']} bytes  {target['compressed']['url']}")
         for one in target.get("deltas", []):
             display.show(f"    delta from the image {one['base'][:16]}: {one['size']} bytes  {one['url']}")
     return 0

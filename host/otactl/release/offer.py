@@ -1,5 +1,6 @@
 """One release for one board: its signed envelope, and the files that the board asks for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from otactl.errors import ReleaseError, UsageError
 from otactl.release import channels, encrypted, firmware, ledger, parts, targets
 from otactl.release.application import Asked
+from otactl.release.delta import chain
 from otactl.release.publish import Published, publish
 from otactl.workspace.workspace import Workspace
 
@@ -23,11 +25,19 @@ class Offer:
     notes: tuple[str, ...] = ()
 
     def image(self, url: str) -> bytes:
-        """The file at `url`, an absolute address. Raises ReleaseError where it is not what was signed."""
+        """The file at `url`, an absolute address: an image, an archive, a delta. Raises ReleaseError where it is not what was
+        signed."""
         for target in self.targets:
             if url.endswith("/" + target["url"]):
                 return self._read(target)
+            for one in target.get("deltas", []):
+                if url.endswith("/" + one["url"]):
+                    return self._delta(one)
         raise ReleaseError(f"the board asks for {url}, which is no file of {self.version}")
+
+    def is_delta(self, url: str) -> bool:
+        """Whether the file at `url` is a delta."""
+        return any(url.endswith("/" + one["url"]) for target in self.targets for one in target.get("deltas", []))
 
     def image_for(self, chip: str) -> bytes:
         """The first image for a chip; empty where there is none. Raises ReleaseError as `image`."""
@@ -35,9 +45,15 @@ class Offer:
         return self._read(fitting[0]) if fitting else b""
 
     def _read(self, target: dict[str, Any]) -> bytes:
-        path = self.releases / target["url"]
+        return self._signed(target, lambda data: sha256(data).hexdigest() == encrypted.served(target)[1])
+
+    def _delta(self, entry: dict[str, Any]) -> bytes:
+        return self._signed(entry, lambda data: chain.is_signed(data, entry))
+
+    def _signed(self, entry: dict[str, Any], is_signed: Callable[[bytes], bool]) -> bytes:
+        path = self.releases / entry["url"]
         data = path.read_bytes() if path.is_file() else b""
-        if sha256(data).hexdigest() != encrypted.served(target)[1]:
+        if not is_signed(data):
             raise ReleaseError(f"{path} is missing or not what {self.version} was signed with: bring it back")
         return data
 

@@ -60,6 +60,7 @@ class _Files:
             found = os.fstat(file.fileno())
             etag = self._etag(file, found)
             if etag in [tag.strip() for tag in request.headers.get("If-None-Match", "").split(",")]:
+                self._told(request, 304, found.st_size)
                 raise web.HTTPNotModified(headers={"ETag": etag})
             return await self._send(request, file, found.st_size, etag)
 
@@ -72,7 +73,7 @@ class _Files:
                 raise FileNotFoundError
             return path.open("rb")
         except (OSError, ValueError):  # a folder, a NUL byte, a name too long: not there either
-            self._refused(request, 404, 0)
+            self._told(request, 404, 0)
             raise web.HTTPNotFound(text="no such release file\n") from None
 
     def _etag(self, file: BufferedReader, found: os.stat_result) -> str:
@@ -85,7 +86,7 @@ class _Files:
         try:
             first, last = _range(request, size, etag)
         except web.HTTPRequestRangeNotSatisfiable:
-            self._refused(request, 416, size)
+            self._told(request, 416, size)
             raise
         headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "no-cache"}
         headers["Content-Length"] = str(last - first)
@@ -113,7 +114,7 @@ class _Files:
             report(taken, seconds, over=True)
         return response
 
-    def _refused(self, request: web.Request, status: int, size: int) -> None:
+    def _told(self, request: web.Request, status: int, size: int) -> None:
         peer, name = request.remote or "?", request.path.lstrip("/")
         self._watch(Transfer(peer, name, status, 0, 0, size, 0.0, over=True))
 

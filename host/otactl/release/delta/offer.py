@@ -16,6 +16,7 @@ from otactl.workspace.workspace import SETTINGS, Workspace
 
 _LAST = 3  # releases of the channel
 _MOST = 0.35  # of the image: beyond that the time to put it together is worth more than the bytes
+_MOST_COMPRESSED = 0.8  # the same of the whole image, for boards on a slow link
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +47,23 @@ class Offer:
             write_atomic(releases / address, data)
 
     def drop(self, made: Sequence[dict[str, Any]]) -> bool:
-        """Take the last delta out of the targets `made`, where one is: boards read no more than so much. Whether there was."""
+        """Take the last delta out of the targets `made`, or a compressed image where none is left: boards read no more than so
+        much. Whether there was one."""
         for target in reversed(made):
             if target.get("deltas"):
                 gone = target["deltas"].pop()
-                del self.files[gone["url"]]
                 if not target["deltas"]:
                     del target["deltas"]
-                self.notes.append(f"{gone['url']} was left out: the release file would be more than boards read")
-                return True
+                return self._left_out(gone)
+        for target in reversed(made):
+            if "compressed" in target:
+                return self._left_out(target.pop("compressed"))
         return False
+
+    def _left_out(self, gone: dict[str, Any]) -> bool:
+        del self.files[gone["url"]]
+        self.notes.append(f"{gone['url']} was left out: the release file would be more than boards read")
+        return True
 
 
 def add(
@@ -66,7 +74,8 @@ def add(
     version: str,
     asked: Asked,
 ) -> Offer:
-    """Give the firmware targets `made`, which are of the images `loaded`, their `deltas`.
+    """Give the firmware targets `made`, which are of the images `loaded`, their `deltas` and `compressed` images, where boards
+    of the workspace take such.
 
     Raises ReleaseError, UsageError where a file that a person named is no firmware for any of them.
     """
@@ -75,23 +84,45 @@ def add(
     for path, one in named:
         if one.chip not in {image.chip for image in loaded}:
             raise ReleaseError(f"--from {path}: an image for {one.chip}, which the release has none for")
-    if not workspace.board.get("deltas"):
-        if named:
-            offer.notes.append(f"no deltas: boards of this workspace take none; `deltas = true` in {SETTINGS}, [board]")
-        return offer
+    wanted = bool(workspace.board.get("deltas"))
+    if named and not wanted:
+        offer.notes.append(f"no deltas: boards of this workspace take none; `deltas = true` in {SETTINGS}, [board]")
     for image, target in zip(loaded, made, strict=False):
         if "encryption" in target:
-            if named:
+            if named and wanted:
                 offer.notes.append(f"no delta for {image.chip}: its image is encrypted, and a delta would show it")
             continue
-        given = [Base(path.name, one.app) for path, one in named if one.chip == image.chip]
-        known = {sha256(image.app).digest()}
-        for base in [*given, *_published(workspace, history, image.chip)]:
-            digest = sha256(base.app).digest()
-            if digest not in known:
-                known.add(digest)
-                _try(offer, base, image, target, version)
+        if wanted:
+            given = [Base(path.name, one.app) for path, one in named if one.chip == image.chip]
+            _add_deltas(offer, [*given, *_published(workspace, history, image.chip)], image, target, version)
+        if workspace.board.get("compressed"):
+            _compress(offer, image, target, version)
     return offer
+
+
+def _add_deltas(offer: Offer, bases: Sequence[Base], image: Firmware, target: dict[str, Any], version: str) -> None:
+    known = {sha256(image.app).digest()}
+    for base in bases:
+        digest = sha256(base.app).digest()
+        if digest not in known:
+            known.add(digest)
+            _try(offer, base, image, target, version)
+
+
+def _compress(offer: Offer, image: Firmware, target: dict[str, Any], version: str) -> None:
+    made = encode.make(b"", image.app)
+    share = len(made.file) / len(image.app)
+    if share > _MOST_COMPRESSED:
+        offer.lines.append(f"not compressed: it would be {share:.0%} of the image")
+        return
+    address = f"{version}/{image.chip}.compressed"
+    target["compressed"] = _entry(address, made)
+    offer.files[address] = made.file
+    offer.lines.append(f"compressed: {len(made.file)} bytes, {share:.1%} of the image")
+
+
+def _entry(address: str, made: encode.Delta) -> dict[str, Any]:
+    return {"url": address, "size": len(made.file), "chain": made.chain.hex(), "room": made.room}
 
 
 def _try(offer: Offer, base: Base, image: Firmware, target: dict[str, Any], version: str) -> None:
@@ -102,14 +133,7 @@ def _try(offer: Offer, base: Base, image: Firmware, target: dict[str, Any], vers
         return
     digest = sha256(base.app).hexdigest()
     address = f"{version}/{image.chip}-{digest[:12]}.delta"
-    entry = {
-        "base": digest,
-        "base_size": len(base.app),
-        "url": address,
-        "size": len(delta.file),
-        "chain": delta.chain.hex(),
-        "room": delta.room,
-    }
+    entry = {"base": digest, "base_size": len(base.app)} | _entry(address, delta)
     target.setdefault("deltas", []).append(entry)
     offer.files[address] = delta.file
     offer.lines.append(f"delta from {base.name}: {len(delta.file)} bytes, {share:.1%} of the image")
