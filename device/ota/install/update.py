@@ -35,30 +35,37 @@ class Update:
 
             data.place(self._slots, self._record, self._view)
         self._demand = None  # a demand.Demand, where an image has to carry a signature of its own
+        self._engine = None  # a ddi.Engine, where one says which release is meant for this board
+        if self._config["ddi"]:
+            from ..fleet import ddi
+
+            self._engine = ddi.Engine(self._config, self._slots.running, self._record)  # type: ignore
         self._source = None  # what makes a source of the image, where that is no HttpSource
         self.offer: dict = {}
 
     def look(self):
         """Steps until `offer` is the newest release. Raises OtaError with why this board refuses it."""
-        address, kept, running = self._config["url"], self._record, self._slots.running
+        kept, running = self._record, self._slots.running
         try:
-            response, payload, signers = yield from self._channel()
+            response, payload, channel = yield from self._channel()
         except OtaError as e:
             if not self._config["trust"]:
                 raise
             from ..release import trust
 
             yield from trust.newest(self._config, e)
-            response, payload, signers = yield from self._channel()
+            response, payload, channel = yield from self._channel()
         from ..release import policy  # not before: while a connection opens, memory is scarce
 
         build = getattr(sys.implementation, "_build", None)
         targets = policy.choose(payload, self._config["product"], image.chip(running), build, self._config["data"])
+        if self._engine:
+            self._engine.place(payload, targets)
         firmware = targets.get("firmware")
         if hasattr(response, "url"):  # by cable no channel speaks, and who pushes has the board in his hands
             from ..release import fresh
 
-            fresh.hear(payload, kept, address + signers)
+            fresh.hear(payload, kept, channel)
         if response.valid_to is not None:
             clock.prove(dates.parse(payload["published"]), response.valid_to)
         installed = kept.release_in(running) or {}
@@ -121,15 +128,20 @@ class Update:
                 let_go("base")
 
     def _channel(self):
-        # Steps that return the server's response, the payload of what the channel names, and who may sign there. A generator
+        # Steps that return the server's response, the payload of what the channel names, and which channel that is. A generator
         # of its own: what it holds, TLS too, is free for the next connection as soon as it ends, however it ends.
         from ..release import envelope, keys
 
         gc.collect()  # what was loaded has left pieces behind
-        response = yield from link.fetch(self._config, self._config["url"])
-        raw = yield from response.read(envelope.MOST + 1)
+        address = self._config["url"]
+        if self._engine:
+            address = self._engine.address
+            response, raw = yield from self._engine.offered()
+        else:
+            response = yield from link.fetch(self._config, address)
+            raw = yield from response.read(envelope.MOST + 1)
         trusted = keys.load(self._config["keys"])
-        return response, envelope.open_envelope(raw, trusted), f" {trusted[2]} {sorted(trusted[1])}"
+        return response, envelope.open_envelope(raw, trusted), f"{address} {trusted[2]} {sorted(trusted[1])}"
 
     def _runs(self, size: int, sha256: str, slot=None):
         # Steps that return whether the running slot, or another partition, holds that very image.
@@ -150,12 +162,17 @@ class Update:
         """Look, install, switch. Raises OtaError; why there was no update outlives a reset (P10)."""
         try:
             yield from patiently(self._tries, self.look, lambda: 0)
+            if self._engine:
+                yield from self._engine.begins(self.offer["version"])
+                self._engine = None
             yield from self._install()
             self._record.note("refused", None)
         except Exception as e:
             why = coded(e)
             said = None if why.code == "up-to-date" else [why.code, why.detail[:40]]
             self._record.note("refused", said)
+            if self._engine:
+                yield from self._engine.answer(why)
             raise why
 
     def _install(self):
