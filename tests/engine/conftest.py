@@ -23,5 +23,5 @@ def server(tmp_path_factory: pytest.TempPathFactory, place: Workspace) -> Iterat
 
 
 @pytest.fixture
-def fleet(rig: rigs.Rig, server: Goosebit) -> Fleet:
-    return Fleet(rig, server.port)
+def fleet(rig: rigs.Rig, server: Goosebit, monkeypatch: pytest.MonkeyPatch) -> Fleet:
+    return Fleet(rig, server.port, monkeypatch)

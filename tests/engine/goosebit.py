@@ -13,8 +13,8 @@ import rig as rigs
 from otactl.workspace import tls
 from otactl.workspace.workspace import Workspace
 
-HOST, ADDRESS = "engine.test", "10.0.0.8"
-USER, PASSWORD = "operator", "mark-of-the-operator"
+from engine.fleet import HOST, PASSWORD, USER
+
 _READY_S = 60
 # Tables first: the wheel has no command for that. Where names of the tests lie is told instead of a name server.
 _RUN = f"""

@@ -40,9 +40,16 @@ def of(place: Workspace, version: str) -> Swu:
     return Swu(path, f"{place.url.rstrip('/')}/{path.name}", version, path.stat().st_size)
 
 
+def require_version(version: str) -> None:
+    """Raises UsageError where engines do not take it."""
+    if not _VERSION.match(version):
+        raise UsageError(f"version {version!r}: engines put versions in order, so numbers with dots are needed: 1.2.0")
+
+
 def write(place: Workspace, version: str, *, with_files: bool = False) -> Swu:
     """Beside the channels, so that the addresses in the release mean the same there. `with_files`: for boards that reach the
     engine alone. Raises ReleaseError, UsageError."""
+    require_version(version)
     channels.release(place, version)
     newest = channels.current(place)
     renewed = newest is not None and newest["version"] == version  # perhaps, and sealed anew
@@ -50,8 +57,6 @@ def write(place: Workspace, version: str, *, with_files: bool = False) -> Swu:
     payload = ledger.vouched(place, envelope)
     if payload is None:
         raise ReleaseError(f"{version} is not signed yet: `otactl attach-signature {version}`")
-    if not _VERSION.match(version):
-        raise UsageError(f"version {version!r}: engines put versions in order, so numbers with dots are needed: 1.2.0")
     members = {"sw-description": description(payload), ledger.RELEASE: envelope.read_bytes()}
     parts = [archive.member(name, data) for name, data in members.items()]
     for target in payload["targets"] if with_files else ():
