@@ -10,10 +10,10 @@ import urllib.request
 from pathlib import Path
 
 import rig as rigs
-from otactl.workspace import tls
 from otactl.workspace.workspace import Workspace
 
 from engine.fleet import HOST, PASSWORD, USER
+from engine.served import certified
 
 _READY_S = 60
 # Tables first: the wheel has no command for that. Where names of the tests lie is told instead of a name server.
@@ -53,7 +53,7 @@ class Goosebit:
             "OTEL_SDK_DISABLED": "true",
             "SSL_CERT_FILE": str(place.tls / "ca.pem"),
         }
-        key, certificate = _certified(place, root)
+        key, certificate = certified(place, root, [HOST, "127.0.0.1"])
         command = [python, "-c", _RUN, str(self.port), str(key), str(certificate)]
         self._log = root / "goosebit.log"
         with self._log.open("w") as log:
@@ -83,11 +83,3 @@ class Goosebit:
     def close(self) -> None:
         self._process.terminate()
         self._process.wait(20)
-
-
-def _certified(place: Workspace, folder: Path) -> list[Path]:
-    """A key and a certificate of the workspace's CA for the engine."""
-    made = tls.server_files(place.tls, tls.own_ca(place.tls), [HOST, "127.0.0.1"])
-    for path, (data, _) in made.items():
-        (folder / path.name).write_bytes(data)
-    return [folder / path.name for path in made]
