@@ -9,10 +9,11 @@ VENV      := .venv
 BIN       := $(VENV)/bin
 READY     := $(VENV)/ready
 BESIDE    := $(VENV)/beside/ready
+ENGINE    := $(VENV)/engine/ready
 OTACTL    := $(BIN)/otactl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo picture test lint fmt deploy status repl board bench powercut matrices fuzz soak hil hil-self clean
+.PHONY: help demo picture test lint fmt deploy status repl board bench powercut matrices fuzz soak hil hil-self engine clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,7 +40,7 @@ $(BESIDE): $(READY)
 	@touch $@
 
 # Each of hundreds of processes would compile the whole again where an environment forbids to keep what was compiled.
-test matrices soak hil-self: export PYTHONDONTWRITEBYTECODE =
+test matrices soak hil-self engine: export PYTHONDONTWRITEBYTECODE =
 
 test: $(READY) ## all tests
 	@$(MAKE) --no-print-directory $(BESIDE) || echo "no $(BESIDE): the tests beside other plugins are skipped" >&2
@@ -58,6 +59,16 @@ $(VENV)/fuzz: $(READY)
 soak: $(READY) ## 200 random sequences of network faults (SEED=7 to choose them, ONLY=17 for one)
 	@MATRICES=all SOAK=200 SEED="$(or $(SEED),$$(date +%s))" ONLY="$(ONLY)" \
 	    $(BIN)/python -m pytest -n 2 tests/board/test_soak.py $(ARGS)
+
+# Real gooseBit in a venv of its own: 51 packages that nothing else here needs, by the extra that pyproject.toml has for it.
+$(ENGINE): $(READY)
+	@test -x $(VENV)/engine/bin/python || $(PYTHON) -m venv $(VENV)/engine
+	@$(VENV)/engine/bin/python -m pip install --quiet --disable-pip-version-check "$$($(BIN)/python -c 'import tomllib; \
+	    print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["engine"])')"
+	@touch $@
+
+engine: $(ENGINE) ## boards and otactl against a real gooseBit
+	@GOOSEBIT=$(VENV)/engine/bin/python $(BIN)/python -m pytest -n 2 tests/engine/test_goosebit.py $(ARGS)
 
 hil: $(READY) ## the suite on a board, which is left as it was: make hil BOARD=/dev/ttyUSB0 (ARGS=--all)
 	@$(OTACTL) hil "$(or $(BOARD),virtual)" $(ARGS)

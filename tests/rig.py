@@ -212,9 +212,12 @@ def configure(board: Board, **changes: Any) -> None:
         raw.update(changes)
         link.put(path, json.dumps(raw).encode())
         have = link.value("_walk('/lib/ota')", deploying._ASK)
-        for name, data in _compiled().items():  # what a deployment would install with it
-            if name.replace(".mpy", ".py") in agent.sources(raw) and name not in have:
-                link.put(f"/lib/ota/{name}", data)
+        needed = agent.sources(raw)
+        new = {name: data for name, data in _compiled().items() if name.replace(".mpy", ".py") in needed}
+        for folder in {Path(name).parent for name in new} - {Path(name).parent for name in have}:
+            link.run(f"import os\nos.mkdir('/lib/ota/{folder}')")
+        for name in new.keys() - set(have):  # what a deployment would install with it
+            link.put(f"/lib/ota/{name}", new[name])
 
 
 @lru_cache

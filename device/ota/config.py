@@ -16,7 +16,7 @@ _TOP = {
     "url": ((str,), 8, 512, _NEEDED), "product": ((str,), 1, 64, _NEEDED), "allow_http": ((bool,), 0, 1, False),
     "ca": ((str, None), 1, 128, "/etc/ota/ca.pem"), "keys": ((str,), 1, 128, "/etc/ota/keys.json"),
     "wifi": ((list, dict, None), 0, _MANY, None), "trust": ((bool,), 0, 1, True), "deltas": ((bool,), 0, 1, False), "compressed": ((bool,), 0, 1, False),
-    "ethernet": _ENTRY, "image_signature": _ENTRY, "encryption": _ENTRY, "client": _ENTRY,
+    "ethernet": _ENTRY, "image_signature": _ENTRY, "encryption": _ENTRY, "client": _ENTRY, "ddi": _ENTRY,
     "pins": ((list, None), 1, 8, None), "data": ((list, None), 1, 16, None),
     "hostname": ((str, None), 1, 32, None), "ntp_host": ((str, None), 1, 128, "pool.ntp.org"),
     "interval_s": ((int,), 1, 86400, 3600), "jitter_s": ((int,), 0, 86400, 600), "tries": ((int,), 1, 100, 5),
@@ -26,7 +26,7 @@ _TOP = {
 }  # fmt: skip
 _ROOM = __name__.rsplit(".", 1)[0] + ".entries"
 # each has a module in entries/, which is there where it is configured
-_ENTRIES = ("client", "encryption", "ethernet", "image_signature", "pins", "trial")
+_ENTRIES = ("client", "ddi", "encryption", "ethernet", "image_signature", "pins", "trial")
 _WIFI = {"ssid": ((str,), 1, 32, _NEEDED), "password": ((str, None), 0, 64, None)}
 
 

@@ -35,6 +35,11 @@ class Update:
 
             staged.place(self._slots, self._record, self._view)
         self._demand = None  # a demand.Demand, where an image has to carry a signature of its own
+        self._engine = None  # a ddi.Engine, where one says which release is meant for this board
+        if self._config["ddi"]:
+            from ..fleet import ddi
+
+            self._engine = ddi.Engine(self._config, self._slots.running, self._record)  # type: ignore
         self._source = None  # what makes a source of the image, where that is no HttpSource
         self.offer: dict = {}
 
@@ -55,6 +60,8 @@ class Update:
 
         build = getattr(sys.implementation, "_build", None)
         targets = policy.choose(payload, self._config["product"], image.chip(running), build, self._config["data"])
+        if self._engine:
+            self._engine.place(payload, targets)
         if hasattr(response, "url"):  # by cable no channel speaks, and who pushes has the board in his hands
             from ..release import fresh
 
@@ -69,7 +76,7 @@ class Update:
         try:
             policy.apply(payload, targets, kept.state, installed, self._slots.next.info()[3])
         except OtaError as e:
-            if e.code == "up-to-date":
+            if e.code == "up-to-date" and not self._engine:
                 from ..release import unchanged
 
                 unchanged.note(response.etag, hangs_on, payload.get("expires"))
@@ -135,19 +142,23 @@ class Update:
         # connection as soon as it ends, however it ends.
         from ..release import envelope, keys
 
-        config, trusted = self._config, keys.load(self._config["keys"])
-        channel = f"{config['url']} {trusted[2]} {sorted(trusted[1])}"
+        config, engine = self._config, self._engine
+        if engine:
+            response, raw = yield from engine.offered()
+        trusted = keys.load(config["keys"])
+        channel = f"{engine.address if engine else config['url']} {trusted[2]} {sorted(trusted[1])}"
         hangs_on = [channel, config["product"], config["data"], installed.get("sequence")]
-        last = release.unchanged.take(hangs_on) if hasattr(release, "unchanged") else None  # type: ignore[attr-defined]
-        gc.collect()  # what was loaded has left pieces behind
-        try:
-            response = yield from link.fetch(config, config["url"], known=last and last[0])
-        except OtaError as e:
-            if last and str(e) == "http-status 304":
-                release.unchanged.keep(last)  # type: ignore[attr-defined]
-                raise OtaError("up-to-date", installed["version"])
-            raise
-        raw = yield from response.read(envelope.MOST + 1)
+        if not engine:
+            last = release.unchanged.take(hangs_on) if hasattr(release, "unchanged") else None  # type: ignore[attr-defined]
+            gc.collect()  # what was loaded has left pieces behind
+            try:
+                response = yield from link.fetch(config, config["url"], known=last and last[0])
+            except OtaError as e:
+                if last and str(e) == "http-status 304":
+                    release.unchanged.keep(last)  # type: ignore[attr-defined]
+                    raise OtaError("up-to-date", installed["version"])
+                raise
+            raw = yield from response.read(envelope.MOST + 1)
         return response, envelope.open_envelope(raw, trusted), hangs_on
 
     def _runs(self, size: int, sha256: str, slot=None):
@@ -169,12 +180,17 @@ class Update:
         """Look, install, switch. Raises OtaError; why there was no update outlives a reset (P10)."""
         try:
             yield from patiently(self._tries, self.look, lambda: 0)
+            if self._engine:
+                yield from self._engine.begins(self.offer["version"])
+                self._engine = None
             yield from self._install()
             self._record.note("refused", None)
         except Exception as e:
             why = coded(e)
             said = None if why.code == "up-to-date" else [why.code, why.detail[:40]]
             self._record.note("refused", said)
+            if self._engine:
+                yield from self._engine.answer(why)
             raise why
 
     def _install(self):

@@ -1,4 +1,4 @@
-"""A streaming GET over HTTPS or HTTP, for servers as they are. Source: RFC 9110, RFC 9112. The certificate is always
+"""A streaming GET, or a short POST, over HTTPS or HTTP, for servers as they are. Source: RFC 9110, RFC 9112. The certificate is always
 verified, every wait has a limit, and a body cut short is an error, not an end."""
 
 from micropython import const
@@ -11,14 +11,28 @@ _HOPS = const(5)  # of redirects, and the last
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
-def get(address: str, ca=None, start=0, etag=None, size=None, known=None, peek=False, way=connection, **settings):
+def get(
+    address: str,
+    ca=None,
+    start=0,
+    etag=None,
+    size=None,
+    known=None,
+    peek=False,
+    way=connection,
+    own=None,
+    send=None,
+    **settings,
+):
     """Ask for the URL `address` from byte `start` on, for the rest only if the file has `etag` still: steps that return
     the Response with its headers.
 
     `ca`: PEM or DER. `way`: how TLS is had, as guard.py does. `size`: the file's, where a server does not tell. `known`: an
     ETag; while the file has it, there is http-status 304 in place of the file. `peek`: only what the server says of itself,
-    whoever it is, with the body left unread. Settings: allow_http (False), connect_timeout_s (15), read_timeout_s (20) between
-    two bytes, and for all headers. Raises OtaError: bad-url, http-not-allowed, dns, connect, redirect-to-http,
+    whoever it is, with the body left unread. `own`: (TLS, host, port), and header lines that nobody else is told, whoever
+    redirects to him. `send`: another method, and its body (JSON), which no redirect takes elsewhere. Settings: allow_http
+    (False), connect_timeout_s (15), read_timeout_s (20) between two bytes, and for all headers. Raises OtaError: bad-url,
+    http-not-allowed, dns, connect, redirect-to-http,
     too-many-redirects, tls, cert-…, no-memory, http-status, bad-response, bad-range, stalled, dropped.
     """
     read_ms = int(settings.get("read_timeout_s", 20) * 1000)
@@ -33,12 +47,13 @@ def get(address: str, ca=None, start=0, etag=None, size=None, known=None, peek=F
         try:
             if secure:
                 response.sock = way.secure(response.sock, host, ca, not peek, response.shown)
-            yield from response.ask(_request(host, port, path, start, etag, known), doing)
+            said = own[1] if own and own[0] == (secure, host, port) else ""
+            yield from response.ask(_request(host, port, path, start, etag, known, said, send), doing)
             doing = "headers"
             headers = yield from response.headers()
             if peek:
                 return response
-            if response.status not in _REDIRECTS or b"location" not in headers:
+            if send or response.status not in _REDIRECTS or b"location" not in headers:
                 response.open(headers, start, etag, size)
                 return response
         except BaseException as e:  # Ctrl-C must not leave a socket open either
@@ -50,10 +65,14 @@ def get(address: str, ca=None, start=0, etag=None, size=None, known=None, peek=F
     raise OtaError("too-many-redirects", _HOPS - 1)
 
 
-def _request(host: str, port: int, path: str, start: int, etag: "str | None", known: "str | None") -> bytes:
+def _request(
+    host: str, port: int, path: str, start: int, etag: "str | None", known: "str | None", said: str, send
+) -> bytes:
+    method, body = send or ("GET", b"")
     host += "" if port in (80, 443) else f":{port}"
-    lines = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: micropython-ota\r\n"
+    lines = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: micropython-ota\r\n" + said
     lines += f"Range: bytes={start}-\r\n" if start else ""
     lines += f"If-Range: {etag}\r\n" if start and etag else ""
     lines += f"If-None-Match: {known}\r\n" if known else ""
-    return (lines + "Accept-Encoding: identity\r\nConnection: close\r\n\r\n").encode()
+    lines += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if send else ""
+    return (lines + "Accept-Encoding: identity\r\nConnection: close\r\n\r\n").encode() + body

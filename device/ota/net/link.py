@@ -30,6 +30,7 @@ def fetch(config: dict, url: str, **more):
     OtaError ca-missing as well. Where a certificate's dates are refused the clock is set once more (clock.py), by a time
     server, then by the release server, as the first may lie."""
     yield from join(config)
+    more["own"] = config.get("own")
     more.update({key: config[key] for key in ("allow_http", "connect_timeout_s", "read_timeout_s")})
     secure = url.startswith("https:")
     if secure:

@@ -34,6 +34,10 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "release/encryption.py": ("encryption",),
     "install/decrypt.py": ("encryption",),
     "install/data.py": ("data",),
+    "entries/ddi.py": ("ddi",),
+    "fleet/__init__.py": ("ddi",),
+    "fleet/ddi.py": ("ddi",),
+    "fleet/swu.py": ("ddi",),
     "install/base.py": ("deltas", "compressed"),
     "install/delta.py": ("deltas", "compressed"),
 }  # module -> the entries that ask for it

@@ -6,6 +6,7 @@ docs/errors.md is made from this table.
 from otactl.board.codes_application import APPLICATION
 from otactl.board.codes_data import DATA
 from otactl.board.codes_delta import DELTAS
+from otactl.board.codes_engine import ENGINES
 from otactl.board.codes_tls import CERTIFICATES
 from otactl.board.codes_trust import TRUST
 
@@ -170,6 +171,7 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     **APPLICATION,
     **DATA,
+    **ENGINES,
     # the image
     "size-mismatch": (
         "The file is not as long as the release says.",

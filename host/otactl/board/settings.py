@@ -5,7 +5,7 @@ from typing import Any
 
 from otactl.board import agent
 from otactl.errors import UsageError
-from otactl.workspace import authorities, clients, device_key, trust
+from otactl.workspace import authorities, clients, device_key, fleet_tokens, trust
 from otactl.workspace.workspace import SETTINGS, Workspace
 
 FOLDER = "/etc/ota"
@@ -17,8 +17,17 @@ def config(workspace: Workspace, name: str = "") -> dict[str, Any]:
     made = workspace.board_config()
     if made.get("client") == {} or clients.of(workspace, name):
         made["client"] = _CLIENT | made.get("client", {})
+    if made.get("ddi") is not None:
+        made["ddi"] = _asking(workspace, name) | made["ddi"]
     agent.check_config(made, str(workspace.root / SETTINGS))
     return made
+
+
+def _asking(workspace: Workspace, name: str) -> dict[str, Any]:
+    """How a board asks the engine of [engine]: one that `otactl engine add` has made known there, by its name and token."""
+    known = {key: workspace.engine[key] for key in ("url", "tenant") if key in workspace.engine}
+    token = fleet_tokens.of(workspace, name)
+    return known | ({"id": name, "token": token} if token else {})
 
 
 def files(workspace: Workspace, name: str) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ import otactl.cli.ca_verbs
 import otactl.cli.console_verbs
 import otactl.cli.dev_verb
 import otactl.cli.doctor_verb
+import otactl.cli.engine_verbs
 import otactl.cli.hil_verb
 import otactl.cli.key_verbs
 import otactl.cli.new_verbs

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     "--from", "bases", type=FILE, multiple=True, help="An image that boards run: they get a delta from it too."
 )
 @click.option("--no-deltas", is_flag=True, help="None from the last releases either, and nothing compressed.")
+@click.option("--swu", is_flag=True, help="Also as a .swu file beside the channel, for a fleet engine.")
 @click.option(
     "--payload-only", is_flag=True, help="Sign nothing: the key is elsewhere (HSM, CI); see attach-signature."
 )
@@ -75,6 +76,7 @@ def publish(
     device_key: Path | None,
     bases: tuple[Path, ...],
     no_deltas: bool,
+    swu: bool,
     payload_only: bool,
     more_keys: tuple[Path, ...],
     as_json: bool,
@@ -87,18 +89,23 @@ def publish(
     from otactl.release.delta.offer import Asked as AskedDeltas
     from otactl.release.encrypted import Asked
     from otactl.release.publish import publish as sign
+    from otactl.release.swu import require_version
+    from otactl.release.swu import write as write_swu
     from otactl.workspace.workspace import Workspace
 
     found = Workspace.find(workspace)
     there = found.on(channel) if channel else found
-    if app is None and (source or force_names or mpy is not None):
-        raise UsageError("--source, --force-names and --mpy are for an application: name its folder with --app")
-    if chips and not (app or data):
-        raise UsageError("--chip is for an application or data: name them with --app or --data")
-    if unsafe and not data:
-        raise UsageError("--unsafe is for a data partition: name it with --data NAME=FILE")
-    if no_deltas and bases:
-        raise UsageError("--from asks for deltas, --no-deltas for none: leave out one of them")
+    _refuse(
+        (
+            app is None and (source or force_names or mpy is not None),
+            "--source, --force-names and --mpy are for an application: name its folder with --app",
+        ),
+        (chips and not (app or data), "--chip is for an application or data: name them with --app or --data"),
+        (unsafe and not data, "--unsafe is for a data partition: name it with --data NAME=FILE"),
+        (no_deltas and bases, "--from asks for deltas, --no-deltas for none: leave out one of them"),
+    )
+    if swu:
+        require_version(version)
     done = sign(
         there,
         firmware,
@@ -115,6 +122,7 @@ def publish(
         more_keys=more_keys,
         deltas=None if no_deltas else AskedDeltas(bases),
     )
+    file = write_swu(there, version) if swu and not done.waits else None
     if as_json:
         release = {
             "version": done.version, "sequence": done.sequence, "expires": done.expires, "targets": done.targets,
@@ -127,6 +135,8 @@ def publish(
     _show_parts(done)
     if done.expires:
         display.show(f"  good until {done.expires}: `otactl releases renew` before that, or publish the next one")
+    if file:
+        display.show(f"  for a fleet engine: {display.short(file.path)}, {file.size} bytes")
     if done.waits:
         signing_shown.release(there, done.version, done.waits, found.channel)
         return 0
@@ -134,6 +144,13 @@ def publish(
         display.show(f"only in {there.channel}: boards with the url {there.channel_url} take it")
     display.follow_up("serve", "boards take it at their next look")
     return 0
+
+
+def _refuse(*rows: tuple[object, str]) -> None:
+    """Raises UsageError with the words of the first row that is so."""
+    for wrong, words in rows:
+        if wrong:
+            raise UsageError(words)
 
 
 def _show_parts(done: "Published") -> None:

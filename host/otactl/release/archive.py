@@ -13,7 +13,7 @@ _MODE = 0o100644  # a regular file; the trailer has it as well
 _FIELDS = 13  # of 8 hex digits each, behind the magic
 _HEAD = len(_MAGIC) + 8 * _FIELDS
 _FILESIZE, _NAMESIZE = 6, 11  # which of the fields
-_TRAILER = "TRAILER!!!"
+TRAILER = "TRAILER!!!"
 _DEEPEST = 12  # parts of a name: what a board has C stack to walk
 _LONGEST = 255  # bytes of a name with its directories; littlefs holds as much for each part of it
 
@@ -21,8 +21,8 @@ _LONGEST = 255  # bytes of a name with its directories; littlefs holds as much f
 def pack(files: Mapping[str, bytes]) -> bytes:
     """The archive of files by name ("app.mpy", "lib/x.mpy"). Raises ReleaseError for a name that no board takes."""
     check(files)
-    members = [_member(name, files[name]) for name in ordered(files)]
-    return b"".join([*members, _member(_TRAILER, b"")])
+    members = [member(name, files[name]) for name in ordered(files)]
+    return b"".join([*members, member(TRAILER, b"")])
 
 
 def unpack(data: bytes) -> dict[str, bytes]:
@@ -55,7 +55,7 @@ def check(names: Iterable[str]) -> None:
 
 def fault_of(name: str) -> str:
     """Why no board takes a file of that name; empty where it does."""
-    if name == _TRAILER:
+    if name == TRAILER:
         return "the archive ends with this name: call it otherwise"
     if "\\" in name or "\0" in name:
         return "a name with a backslash or a NUL"
@@ -72,7 +72,8 @@ def fault_of(name: str) -> str:
     return ""
 
 
-def _member(name: str, data: bytes) -> bytes:
+def member(name: str, data: bytes) -> bytes:
+    """One file with its header."""
     coded = name.encode() + b"\0"
     fields = [0, _MODE, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(coded), 0]
     head = _MAGIC + b"".join(b"%08X" % field for field in fields)
@@ -92,7 +93,7 @@ def _members(data: bytes) -> Iterator[tuple[str, bytes]]:
         fields = [int(head[i : i + 8], 16) for i in range(len(_MAGIC), _HEAD, 8)]
         name = data[at + _HEAD : at + _HEAD + fields[_NAMESIZE]].removesuffix(b"\0").decode()
         at = _aligned(at + _HEAD + fields[_NAMESIZE])
-        if name == _TRAILER:
+        if name == TRAILER:
             return
         content = data[at : at + fields[_FILESIZE]]
         if len(content) < fields[_FILESIZE]:

@@ -43,6 +43,7 @@ def test_two_lines_are_enough(load: Any) -> None:
             "ethernet": None,
             "image_signature": None,
             "client": None,
+            "ddi": None,
             "encryption": None,
             "pins": None,
             "start_timeout_s": 60,

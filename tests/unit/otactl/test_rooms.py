@@ -13,9 +13,10 @@ ROOMS = {
     "workspace": set(),
     "release": {"workspace"},
     "server": {"workspace"},
+    "engine": {"release", "workspace"},
     "board": {"release", "workspace"},
     "hil": {"board", "release", "workspace"},
-    "cli": {"board", "hil", "server", "release", "workspace"},
+    "cli": {"board", "engine", "hil", "server", "release", "workspace"},
     "__main__": {"cli"},
 }
 MOST_LINES = 300  # a file has fewer

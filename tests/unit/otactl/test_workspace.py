@@ -110,7 +110,16 @@ def test_a_gitignore_of_the_users_gets_lines_and_loses_none(tmp_path: Path) -> N
     (tmp_path / ".gitignore").write_text("build/\ntls/*.key\nsecret.py")
     create(tmp_path, product="lamp", names=["a.b"])
     lines = (tmp_path / ".gitignore").read_text().splitlines()
-    assert lines == ["build/", "tls/*.key", "secret.py", "keys/*.pem", "tls/*/*.key", "otactl.toml", ".publishing"]
+    assert lines == [
+        "build/",
+        "tls/*.key",
+        "secret.py",
+        "keys/*.pem",
+        "tls/*/*.key",
+        "engine/*.token",
+        "otactl.toml",
+        ".publishing",
+    ]
 
 
 def test_the_settings_of_a_new_workspace_are_for_people(tmp_path: Path) -> None:
@@ -144,7 +153,10 @@ def test_the_board_table_goes_into_the_boards_configuration(place: Workspace) ->
         ('product = 5\nurl = "https://h"', "product must be a text"),
         ('product = "p"\nurl = ["https://h"]', "url must be a text"),
         (GOOD + "board = 5", "board must be a table"),
-        (GOOD + 'chanel = "beta"', r"unknown key 'chanel' \(known: product, url, channel, board\): is it channel\?"),
+        (
+            GOOD + 'chanel = "beta"',
+            r"unknown key 'chanel' \(known: product, url, channel, board, engine\): is it channel\?",
+        ),
         (GOOD + "[boards.wifi]", r"unknown key 'boards' .*: is it board\?"),
         (GOOD + "interval_s = 60", r"unknown key 'interval_s' .*: what boards are told goes below \[board\]"),
         (GOOD + 'url = "https://twice"', "otactl.toml"),

@@ -1,0 +1,1 @@
+"""Fleet engines, hawkBit and gooseBit, by the interfaces that they have for operators."""

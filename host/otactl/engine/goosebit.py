@@ -1,0 +1,88 @@
+"""gooseBit, by its REST interface. Source: UpstreamDataInc/goosebit, goosebit/api/v1."""
+
+from typing import Any
+
+from otactl.engine.calls import Calls
+from otactl.engine.model import Board, Rollout
+from otactl.release.swu import Swu
+
+_FAILED = "Error"  # such a board is offered nothing until it is forced
+
+
+class Goosebit:
+    """Raises as model.Engine says, for each call."""
+
+    def __init__(self, calls: Calls, user: str, password: str) -> None:
+        self._calls = calls
+        token = calls.form("POST", "/login", {"username": user, "password": password})["access_token"]
+        calls.authorization = f"Bearer {token}"
+
+    def add(self, name: str, token: str, group: str) -> None:
+        """See model.Engine."""
+        self._calls.json("PUT", "/api/v1/devices", {"devices": [name]})
+        self._change([name], auth_token=token, name=name, feed=group, software="rollout")
+
+    def take(self, file: Swu, *, upload: bool) -> str:
+        """See model.Engine."""
+        for one in self._calls.json("GET", "/api/v1/software")["software"]:
+            if one["name"].rpartition("/")[2] == file.path.name:  # gooseBit takes no version twice
+                return str(one["id"])
+        if upload:
+            made = self._calls.file("PUT", "/api/v1/software", file.path)
+        else:
+            made = self._calls.form("PUT", "/api/v1/software", {"url": file.url})
+        return str(made["id"])
+
+    def roll_out(self, software: str, version: str, group: str) -> int:
+        """See model.Engine. The newest one of a group counts."""
+        made = self._calls.json(
+            "PUT", "/api/v1/rollouts", {"name": version, "feed": group, "software_id": int(software)}
+        )
+        return int(made["id"])
+
+    def pause(self, rollout: int, *, paused: bool) -> None:
+        """See model.Engine."""
+        self._calls.json("PATCH", "/api/v1/rollouts", {"ids": [rollout], "paused": paused})
+
+    def again(self, boards: list[str]) -> None:
+        """See model.Engine."""
+        if boards:
+            self._change(boards, force_update=True)
+
+    def boards(self) -> list[Board]:
+        """See model.Engine."""
+        found = self._calls.json("GET", "/api/v1/devices")["devices"]
+        return [_board(one) for one in found]
+
+    def rollouts(self) -> list[Rollout]:
+        """See model.Engine."""
+        found = self._calls.json("GET", "/api/v1/rollouts")["rollouts"]
+        return [_rollout(one) for one in found]
+
+    def _change(self, boards: list[str], **changes: Any) -> None:
+        self._calls.json("PATCH", "/api/v1/devices", {"devices": boards, **changes})
+
+
+def _board(one: dict[str, Any]) -> Board:
+    return Board(
+        name=one["id"],
+        state=one["last_state"],
+        version=one.get("sw_version") or "",
+        wanted=(one.get("assigned_software") or {}).get("version") or "",
+        group=one.get("feed") or "",
+        progress=one.get("progress"),
+        failed=one["last_state"] == _FAILED,
+        seen=one.get("last_seen"),
+    )
+
+
+def _rollout(one: dict[str, Any]) -> Rollout:
+    return Rollout(
+        id=one["id"],
+        name=one.get("name") or "",
+        version=one["software"]["version"],
+        group=one["feed"],
+        paused=one["paused"],
+        done=one["success_count"],
+        failed=one["failure_count"],
+    )

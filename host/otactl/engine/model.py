@@ -1,0 +1,57 @@
+"""What every engine can be asked for, by whatever names it has for it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from otactl.release.swu import Swu
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """`state`: a word of the engine's. `failed`: it gets nothing until it is offered something again. `seen`: seconds since it
+    asked, None: never."""
+
+    name: str
+    state: str
+    version: str
+    wanted: str
+    group: str
+    progress: int | None
+    failed: bool
+    seen: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """Of `version`, to the boards of `group`; how many of them have said how it went."""
+
+    id: int
+    name: str
+    version: str
+    group: str
+    paused: bool
+    done: int
+    failed: int
+
+
+class Engine(Protocol):
+    """Each raises RigError where the engine does not answer, or refuses; UsageError where it does not let us in."""
+
+    def add(self, name: str, token: str, group: str) -> None:
+        """A board that may ask with that token, in that group; one that is there is changed."""
+
+    def take(self, file: Swu, *, upload: bool) -> str:
+        """The number of the software that it makes of the file, or of its address."""
+
+    def roll_out(self, software: str, version: str, group: str) -> int:
+        """Boards of that group are offered it: the rollout's number."""
+
+    def pause(self, rollout: int, *, paused: bool) -> None:
+        """Offer it to no further board, or go on."""
+
+    def again(self, boards: list[str]) -> None:
+        """Boards that have failed are offered what is meant for them."""
+
+    def boards(self) -> list[Board]: ...
+
+    def rollouts(self) -> list[Rollout]: ...

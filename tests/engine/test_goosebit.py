@@ -1,0 +1,70 @@
+"""Boards that ask a real gooseBit which release is theirs, judged by their flash and by what gooseBit's operator sees."""
+
+import pytest
+from rig import NEW, boots, image, slot_bytes
+from vboard.flash.otadata import State
+
+from engine.fleet import Fleet
+
+
+@pytest.mark.parametrize(
+    ("version", "how"),
+    [("1.1.0", []), ("1.2.0", ["--upload"]), ("1.3.0", ["--with-files"])],
+    ids=["by its address", "uploaded", "uploaded with its files"],
+)
+def test_release_is_installed_and_told_of_once_it_is_confirmed(fleet: Fleet, version: str, how: list[str]) -> None:
+    name = f"kitchen-{version}"
+    board = fleet.board(name)
+    board.reset()
+    board.wait_text("ota: up-to-date 1.0.0", 20, since=len(board.text))
+    assert fleet.told(name).state == "Registered"
+    fleet.release(version, NEW, name, *how)
+    served = len(fleet.rig.transfers)
+    board.reset()
+    board.wait_text(f"ota: switch {version}", 40)
+    assert fleet.told(name).state == "Running"
+    board.wait_text(f"ota: confirmed {version}", 40)
+    assert fleet.told(name).state == "Running"
+    board.wait_text(f"ota: up-to-date {version}", 20)
+    board.wait_text("app: runs", 20)
+    told = fleet.told(name)
+    assert (told.state, told.version, told.progress) == ("Finished", version, 100)
+    assert [(one.done, one.failed) for one in fleet.rollouts(name)] == [(1, 0)]
+    assert boots(board) == ("ota_1", State.VALID)
+    assert slot_bytes(board, "ota_1", len(NEW)) == NEW
+    images = [one for one in fleet.rig.transfers[served:] if one.path.endswith(".bin")]
+    assert bool(images) == ("--with-files" not in how)  # the engine carries what it was told to, and nothing more
+
+
+def test_board_in_error_gets_its_next_release(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    board = fleet.board("hall")
+    fleet.release("2.1.0", image(2, panic=True), "hall")
+    board.reset()
+    board.wait_text("ota: rolled-back 2.1.0 trial-crash", 60)
+    board.wait_text("ota: error failed-before 2.1.0", 20)
+    board.wait_text("app: runs", 20)
+    assert fleet.told("hall").failed
+    assert "trial-crash" in fleet.log("hall")
+    capsys.readouterr()
+    fleet.release("2.2.0", NEW, "hall")
+    assert "offered again, as their last release had failed: hall" in capsys.readouterr().out
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ota: confirmed 2.2.0", 60)
+    board.wait_text("ota: up-to-date 2.2.0", 20)
+    board.wait_text("app: runs", 20, since=seen)
+    assert fleet.told("hall").state == "Finished"
+    assert boots(board) == ("ota_1", State.VALID)
+
+
+def test_paused_rollout_is_offered_to_nobody(fleet: Fleet) -> None:
+    board = fleet.board("shed")
+    fleet.release("3.1.0", NEW, "shed")
+    number = str(fleet.rollouts("shed")[0].id)
+    fleet.otactl("engine", "rollout", number, "--pause")
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ota: up-to-date 1.0.0", 20, since=seen)
+    fleet.otactl("engine", "rollout", number, "--resume")
+    board.reset()
+    board.wait_text("ota: switch 3.1.0", 40, since=seen)

@@ -1,0 +1,72 @@
+"""What hawkBit does otherwise than gooseBit, by a fake after its source: no real hawkBit ran here."""
+
+from rig import NEW, boots, slot_bytes, touched, update_code
+from vboard.board import Board
+from vboard.flash.otadata import State
+
+from engine.fleet import Fleet
+from engine.hawkbit import Hawkbit
+from engine.served import Asked, Reply, Served
+
+
+def look(board: Board) -> str:
+    """One look, which must install nothing: its code."""
+    before = len(board.flash.trace)
+    code = update_code(board)
+    assert boots(board) == ("ota_0", State.VALID)
+    assert not touched(board, "ota_1", before)
+    return code
+
+
+def test_actions_of_hawkbit(hawkbit: tuple[Fleet, Hawkbit, Served]) -> None:
+    fleet, engine, server = hawkbit
+    board = fleet.board("lamp")
+    fleet.release("1.1.0", NEW, "lamp", "--upload")
+    assert [(one.version, one.group, one.paused) for one in fleet.rollouts("lamp")] == [("1.1.0", "lamp", False)]
+
+    engine.window = "unavailable"
+    assert look(board) == "not-now"
+    assert engine.attributes == {"hw_boardname": "esp32", "hw_revision": "demo", "sw_version": "1.0.0"}
+    assert engine.states == {11: "running"}
+    engine.window = "available"
+
+    engine.states[11] = "canceling"
+    assert look(board) == "up-to-date"
+    assert engine.states == {11: "canceled"}  # accepted: nothing had begun
+
+    waits = engine.assign("waiting")
+    assert look(board) == "not-now"
+    assert engine.states[waits] == "waiting"  # a person confirms it, and never the board
+
+    engine.states[waits] = "running"
+    server.answer = closing(engine, waits)  # as by a person, between two requests of one look
+    assert look(board) == "not-now"
+    server.answer = engine.answer
+
+    done = engine.assign()
+    asked = len(server.asked)
+    board.reset()
+    board.wait_text("ota: confirmed 1.1.0", 60)
+    assert engine.states[done] == "running"  # it says nothing before
+    board.wait_text("ota: up-to-date 1.1.0", 20)
+    board.wait_text("app: runs", 20)
+    assert engine.states[done] == "finished"
+    assert engine.attributes["sw_version"] == "1.1.0"
+    assert engine.details[-1] == "confirmed 1.1.0"
+    assert boots(board) == ("ota_1", State.VALID)
+    assert slot_bytes(board, "ota_1", len(NEW)) == NEW
+    paths = [(one.method, one.path.partition("/lamp")[2], one.query) for one in server.asked[asked:]]
+    assert ("GET", f"/deploymentBase/{done}", "c=-2127183556") in paths
+    assert ("POST", f"/deploymentBase/{done}/feedback", "") in paths
+
+
+def closing(engine: Hawkbit, action: int):  # type: ignore[no-untyped-def]
+    """The engine, where that action is over as soon as a board has been told of it."""
+
+    def answer(asked: Asked) -> Reply:
+        reply = engine.answer(asked)
+        if asked.method == "GET" and "deploymentBase" in asked.path:
+            engine.states[action] = "canceled"
+        return reply
+
+    return answer
