@@ -5,7 +5,7 @@ the content is what lets a board go on with a download at another server.
 """
 
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import file_digest
 from io import BufferedReader
@@ -37,11 +37,15 @@ class Transfer:
 
 Watch = Callable[[Transfer], None]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Room = Callable[[web.Application], None]
 
 
-def application(releases: Path, watch: Watch) -> web.Application:
-    """The server without its socket; `watch` is called as a board takes bytes, and for refusals."""
+def application(releases: Path, watch: Watch, rooms: Iterable[Room] = ()) -> web.Application:
+    """The server without its socket; `watch` is called as a board takes bytes, and for refusals. `rooms`: what else it offers;
+    each adds its routes, which come before the files, and may add middleware."""
     app = web.Application()
+    for room in rooms:
+        room(app)
     app.router.add_get("/{path:.*}", _Files(releases.resolve(), watch).answer)
     return app
 
