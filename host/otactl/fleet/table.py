@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from otactl.board.codes import sentence
 from otactl.fleet.checkin import ON_TRIAL
-from otactl.fleet.store import Seen
+from otactl.fleet.store import Event, Seen
 
 SILENT_S = 3 * 3600  # three looks at the default interval
 UNKNOWN = "default"  # the cohort of a board that nobody has given one
@@ -93,3 +93,31 @@ def headline(rows: Iterable[Row]) -> str:
         counts[words] = counts.get(words, 0) + 1
     ordered = sorted(counts.items(), key=lambda item: (not item[0].startswith("on "), -item[1]))
     return " · ".join(f"{count} {words}" for words, count in ordered)
+
+
+_EVENTS = {
+    "new": "first heard",
+    "offered": "offered {}",
+    "downloading": "takes {}",
+    "confirmed": "runs {}, confirmed",
+    "rolled-back": "back from {}",
+    "refused": "refuses {}",
+    "changed": "runs {}",
+}
+_UNITS = ((86400, "day"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def told(event: Event, versions: dict[int, str]) -> str:
+    """An event in words, with its reason and the next step: `back from 1.1.0: trial-crash: …`."""
+    what = versions.get(event.sequence) or (f"sequence {event.sequence}" if event.sequence else "a release")
+    line = _EVENTS.get(event.event, event.event).format(what)
+    return f"{line}: {sentence(event.reason, '')}" if event.reason else line
+
+
+def ago(seconds: float) -> str:
+    """How long since: `now`, `40 s ago`, `3 min ago`, `2 days ago`."""
+    for length, unit in _UNITS:
+        count = int(seconds // length)
+        if count and (length > 1 or count >= 10):
+            return f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''} ago"
+    return "now"
