@@ -30,7 +30,7 @@ def fetch(config: dict, url: str, **more):
     OtaError ca-missing as well. Where a certificate's dates are refused the clock is set once more (clock.py), by a time
     server, then by the release server, as the first may lie."""
     yield from join(config)
-    more["own"] = config.get("own")
+    more["own"] = config.get("own") or _own(config)
     more.update({key: config[key] for key in ("allow_http", "connect_timeout_s", "read_timeout_s")})
     secure = url.startswith("https:")
     if secure:
@@ -55,10 +55,25 @@ def fetch(config: dict, url: str, **more):
             if not (yield from clock.correct(config, url, turn == 0)):
                 # not yet valid, and nobody tells this board another date
                 raise OtaError("clock-not-set", e.detail) if e.code == "cert-not-yet-valid" else e
+    more.clear()  # as http.get() does at its end
     if response.url.startswith("https:"):  # the server has shown who it is
         clock.believe(dates.parse(response.date))
     clock.prove(response.valid_from, response.valid_to)
     return response
+
+
+def _own(config: dict):
+    # What http.get() is to tell the release server: in the first request of a look all of it, then who it is. Whatever is
+    # wrong with it, a look goes on without.
+    said = config["checkin"]
+    if said is True:
+        try:
+            from . import checkin
+
+            config["checkin"], said = checkin.own(config)
+        except Exception:
+            config["checkin"] = said = None
+    return said
 
 
 def power_save(config: dict, mode: "int | None") -> "int | None":

@@ -5,7 +5,7 @@ the content is what lets a board go on with a download at another server.
 """
 
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import file_digest
 from io import BufferedReader
@@ -36,12 +36,19 @@ class Transfer:
 
 
 Watch = Callable[[Transfer], None]
+# Of a request, where a room has set them: another file to answer with (Path), and a Watch for this one answer.
+FILE = web.RequestKey("FILE", Path)
+TAKEN = web.RequestKey[Watch]("TAKEN")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Room = Callable[[web.Application], None]
 
 
-def application(releases: Path, watch: Watch) -> web.Application:
-    """The server without its socket; `watch` is called as a board takes bytes, and for refusals."""
+def application(releases: Path, watch: Watch, rooms: Iterable[Room] = ()) -> web.Application:
+    """The server without its socket; `watch` is called as a board takes bytes, and for refusals. `rooms`: what else it offers;
+    each adds its routes, which come before the files, and may add middleware."""
     app = web.Application()
+    for room in rooms:
+        room(app)
     app.router.add_get("/{path:.*}", _Files(releases.resolve(), watch).answer)
     return app
 
@@ -65,6 +72,8 @@ class _Files:
             return await self._send(request, file, found.st_size, etag)
 
     def _open(self, request: web.Request) -> BufferedReader:
+        if instead := request.get(FILE):
+            return self._open_instead(request, instead)
         wanted = request.match_info["path"]
         hidden = any(part.startswith(".") for part in wanted.split("/"))
         try:
@@ -74,6 +83,13 @@ class _Files:
             return path.open("rb")
         except (OSError, ValueError):  # a folder, a NUL byte, a name too long: not there either
             self._told(request, 404, 0)
+            raise web.HTTPNotFound(text="no such release file\n") from None
+
+    def _open_instead(self, request: web.Request, path: Path) -> BufferedReader:
+        try:
+            return path.open("rb")
+        except OSError:
+            self._refused(request, 404, 0)
             raise web.HTTPNotFound(text="no such release file\n") from None
 
     def _etag(self, file: BufferedReader, found: os.stat_result) -> str:
@@ -101,11 +117,15 @@ class _Files:
             return response
         peer, name = request.remote or "?", request.path.lstrip("/")
         taken, seconds = 0, 0.0
+        taken_by: Watch | None = request.get(TAKEN)
 
         def report(now: int, after: float, over: bool = False) -> None:
             nonlocal taken, seconds
             taken, seconds = now, after
-            self._watch(Transfer(peer, name, response.status, first, first + now, size, after, over))
+            transfer = Transfer(peer, name, response.status, first, first + now, size, after, over)
+            self._watch(transfer)
+            if taken_by:
+                taken_by(transfer)
 
         file.seek(first)
         try:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Self, cast
 
@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from otactl.errors import RigError, UsageError
 from otactl.server.door import Door
-from otactl.server.files import Transfer, Watch, application
+from otactl.server.files import Room, Transfer, Watch, application
 
 _LONGEST_WAIT_S = 0.5
 
@@ -53,10 +53,18 @@ class Server:
     """A running server; `port` is known once it is started (0 asks for a free one)."""
 
     def __init__(
-        self, releases: Path, tls: Path | None, host: str, port: int, watch: Watch, *, clients: bytes = b""
+        self,
+        releases: Path,
+        tls: Path | None,
+        host: str,
+        port: int,
+        watch: Watch,
+        *,
+        clients: bytes = b"",
+        rooms: Iterable[Room] = (),
     ) -> None:
-        """`clients`: as context() has it."""
-        self._app = application(releases, watch)
+        """`clients`: as context() has it; `rooms`: as application()."""
+        self._app = application(releases, watch, rooms)
         self._log = logging.Logger("otactl.serve")  # noqa: LOG001 - this server has a watch of its own
         self._log.parent = logging.getLogger("aiohttp")
         self._log.addFilter(_NotHttp(watch))

@@ -12,11 +12,12 @@ GROUND = {"__init__", "errors", "files"}  # what every room may import
 ROOMS = {
     "workspace": set(),
     "release": {"workspace"},
-    "server": {"workspace"},
     "engine": {"release", "workspace"},
     "board": {"release", "workspace"},
+    "fleet": {"board", "release", "workspace"},
+    "server": {"fleet", "release", "workspace"},
     "hil": {"board", "release", "workspace"},
-    "cli": {"board", "engine", "hil", "server", "release", "workspace"},
+    "cli": {"board", "engine", "fleet", "hil", "server", "release", "workspace"},
     "__main__": {"cli"},
 }
 MOST_LINES = 300  # a file has fewer

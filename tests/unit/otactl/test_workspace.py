@@ -119,6 +119,7 @@ def test_a_gitignore_of_the_users_gets_lines_and_loses_none(tmp_path: Path) -> N
         "engine/*.token",
         "otactl.toml",
         ".publishing",
+        "fleet.db*",
     ]
 
 
