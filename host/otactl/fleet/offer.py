@@ -4,13 +4,11 @@ What a board says decides nothing that it could not have by asking: the envelope
 depends on its id alone. What it says of the release counts towards stopping the rollout, whoever says it, and towards the next
 stage only where the board was known before the rollout began."""
 
-import functools
-import json
 from contextlib import suppress
 from pathlib import Path
 
 from otactl.errors import OtactlError
-from otactl.fleet import machine, rollout
+from otactl.fleet import look, machine, rollout
 from otactl.fleet.checkin import CheckIn
 from otactl.fleet.plan import stage_of
 from otactl.fleet.rollout_tables import (
@@ -26,8 +24,6 @@ from otactl.fleet.rollout_tables import (
     writing,
 )
 from otactl.fleet.store import Store
-from otactl.release.envelope import PAYLOAD_TYPE
-from otactl.workspace import dsse
 from otactl.workspace.workspace import Workspace
 
 # failures of a job that say nothing against the release, as nothing of it ran: its network, the flash of one board
@@ -54,7 +50,7 @@ def envelope_for(place: Workspace, store: Store, said: CheckIn, cohort: str) -> 
 def _not_below(place: Workspace, said: CheckIn, sequences: list[int]) -> Path:
     """What the channel names; to a board that has come further by a rollout, what it has."""
     has = place.root / rollout.FOLDER / f"{said.have}.json"
-    if said.have in sequences and said.have > _named(place) and has.is_file():
+    if said.have in sequences and said.have > look.named_in(place.channel_file)[0] and has.is_file():
         return has
     return place.channel_file
 
@@ -65,7 +61,7 @@ def heard(place: Workspace, store: Store, number: int, said: CheckIn, cohort: st
         found, now = tables.last(place.channel), store.now()
         if found is None or found.over or found.number != number:
             return False
-        if (named := _named(place)) >= found.sequence:
+        if (named := look.named_in(place.channel_file)[0]) >= found.sequence:
             event = "arrive" if named == found.sequence else "overtake"
             why = f"{found.channel} names {'it' if event == 'arrive' else 'a later release'}, by another hand"
             rollout.happen(place, tables, found, event, now, why)
@@ -117,23 +113,6 @@ def _judge(place: Workspace, tables: Tables, found: Rollout, now: float) -> Roll
     if event is None:
         return found
     why = rollout.who_rolled_back(tables, found) if event == "halt" else ""
-    with suppress(OtactlError):  # the channel's file is in another's hands: at the next look
+    with suppress(OtactlError, OSError):  # the channel's file is in another's hands: at the next look
         return rollout.happen(place, tables, found, event, now, why)
     return found
-
-
-def _named(place: Workspace) -> int:
-    """The sequence of what the channel names; 0: nothing."""
-    try:
-        found = place.channel_file.stat()
-    except OSError:
-        return 0
-    return _sequence(place.channel_file, found.st_mtime_ns, found.st_size)
-
-
-@functools.lru_cache(maxsize=8)
-def _sequence(path: Path, changed_ns: int, size: int) -> int:
-    try:
-        return int(json.loads(dsse.unwrap(path.read_bytes(), PAYLOAD_TYPE, "release")[0])["sequence"])
-    except (OtactlError, OSError, ValueError, KeyError, TypeError):
-        return 0
