@@ -66,33 +66,33 @@ def heard(place: Workspace, store: Store, number: int, said: CheckIn, cohort: st
             why = f"{found.channel} names {'it' if event == 'arrive' else 'a later release'}, by another hand"
             rollout.happen(place, tables, found, event, now, why)
             return False
-        before = tables.mark(found, said.id)
-        drawn = stage_of(found.plan, found.salt, said.id, cohort)
-        stage = drawn if before is None or before.outcome == PLANNED else before.stage
-        is_in = stage <= found.stage
-        gets = is_in and (found.state == machine.RUNNING or _has(found, said))
-        if is_in:
-            _count(tables, found, before, said, stage, now, gets=gets)
+        gets = _turn(tables, found, said, cohort, now)
         after = _judge(place, tables, found, now)
+        if after.stage > found.stage:
+            gets = _turn(tables, after, said, cohort, now)
         stopped = after.state == machine.HALTED and not _has(found, said)
         return gets and not stopped and rollout.envelope(place, found).is_file()
+
+
+def _turn(tables: Tables, found: Rollout, said: CheckIn, cohort: str, now: float) -> bool:
+    """Whether it is the board's turn, by the stage at hand; if so, what it says is counted."""
+    before = tables.mark(found, said.id)
+    drawn = stage_of(found.plan, found.salt, said.id, cohort)
+    stage = drawn if before is None or before.outcome == PLANNED else before.stage
+    if stage > found.stage:
+        return False
+    gets = found.state == machine.RUNNING or _has(found, said)
+    if before or tables.has_room(found):
+        outcome = _outcome(before.outcome if before else PLANNED, found, said, gets=gets)
+        if before is None or (outcome, stage) != (before.outcome, before.stage):
+            tables.put(found, Mark(said.id, stage, bool(before and before.known), outcome, said.reason, now))
+    return gets
 
 
 def _has(found: Rollout, said: CheckIn) -> bool:
     """Whether a board has the release already, or is about to try it."""
     tries = said.sequence == found.sequence and said.phase in ("ready", "trial", "confirmed")
     return said.have == found.sequence or tries
-
-
-def _count(
-    tables: Tables, found: Rollout, before: Mark | None, said: CheckIn, stage: int, now: float, *, gets: bool
-) -> None:
-    if before is None and not tables.has_room(found):
-        return
-    outcome = _outcome(before.outcome if before else PLANNED, found, said, gets=gets)
-    if before is None or (outcome, stage) != (before.outcome, before.stage):
-        known = before.known if before else False
-        tables.put(found, Mark(said.id, stage, known, outcome, said.reason, now))
 
 
 def _outcome(before: str, found: Rollout, said: CheckIn, *, gets: bool) -> str:
