@@ -43,7 +43,7 @@ def after(state: str, event: str, version: str) -> str:
     if state in OVER:
         raise UsageError(f"the rollout of {version} is {state}: `otactl rollout start VERSION` begins another")
     if (state, event) not in _NEXT:
-        raise UsageError(f"the rollout of {version}: {_ADVICE[state, event]}")
+        raise UsageError(f"the rollout of {version}: {_ADVICE.get((state, event), f'it is {state}')}")
     return _NEXT[state, event]
 
 
