@@ -23,6 +23,7 @@ from otactl.fleet.rollout_tables import (
     reading,
     writing,
 )
+from otactl.fleet.rollout_view import stand
 from otactl.fleet.store import Store
 from otactl.workspace.workspace import Workspace
 
@@ -109,10 +110,8 @@ def _outcome(before: str, found: Rollout, said: CheckIn, *, gets: bool) -> str:
 
 
 def _judge(place: Workspace, tables: Tables, found: Rollout, now: float) -> Rollout:
-    event = machine.judged(rollout.stand(tables, found, now))
-    if event is None:
-        return found
-    why = rollout.who_rolled_back(tables, found) if event == "halt" else ""
-    with suppress(OtactlError, OSError):  # the channel's file is in another's hands: at the next look
-        return rollout.happen(place, tables, found, event, now, why)
+    event = machine.judged(stand(tables, found, now))
+    if event is not None:
+        with suppress(OtactlError, OSError):  # the channel's file is in another's hands: at the next look
+            return rollout.happen(place, tables, found, event, now)
     return found

@@ -106,6 +106,11 @@ def draw(plan: Sequence[Step], known: Mapping[str, str], salts: Callable[[], str
     return best
 
 
+def unknown(plan: Sequence[Step], known: Mapping[str, str]) -> list[str]:
+    """The cohorts of a plan that no known board is in."""
+    return [step.cohort for step in plan if step.cohort and step.cohort not in known.values()]
+
+
 def dumps(plan: Sequence[Step]) -> str:
     return json.dumps([asdict(step) for step in plan])
 

@@ -21,6 +21,7 @@ from vboard.flash.images import build_app
 
 HOUR = 3600
 OLD, NEW = 1, 2  # sequences
+ALL = [f"b{number}" for number in range(8)]
 
 
 @dataclass
@@ -71,7 +72,7 @@ class Fleet:
 
 @pytest.fixture(scope="module")
 def published(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """1.0.0 in stable; 1.1.0 and 1.2.0 that no channel names."""
+    """1.0.0 in stable; 1.1.0 and 1.2.0 that no channel names; eight boards that run 1.0.0 and have looked once."""
 
     def make(at: Path) -> None:
         shutil.copytree(made, at, dirs_exist_ok=True)
@@ -80,23 +81,19 @@ def published(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             image = at / "image.bin"
             image.write_bytes(build_app("esp32", seed=number, size=20_000))
             publish(place, [image], version, named=number == 0)
+        fleet = Fleet(place, Store(at / FILE, lambda: fleet.now))
+        assert {fleet.says(board) for board in ALL} == {OLD}
 
     return shared.made(tmp_path_factory, "rollout", make)
 
 
 @pytest.fixture
 def fleet(published: Path, tmp_path: Path) -> Fleet:
-    """Eight boards that run 1.0.0 and have looked once."""
     shutil.copytree(published, tmp_path / "workspace")
     place = Workspace.find(tmp_path / "workspace")
     made = Fleet(place, Store(place.root / FILE, lambda: made.now))
-    for number in range(8):
-        assert made.says(f"b{number}") == OLD
     made.now += 1
     return made
-
-
-ALL = [f"b{number}" for number in range(8)]
 
 
 # --- who gets it -------------------------------------------------------------------------------------------------------------
@@ -149,7 +146,7 @@ def test_a_board_that_has_it_is_offered_no_older_one(fleet: Fleet) -> None:
     fleet.cohorts = {"b1": "canary"}
     fleet.start(cohorts="canary")
     assert fleet.says("b5", NEW, "confirmed", NEW) == NEW  # by cable
-    rollout.abort(fleet.store)
+    rollout.abort(fleet.place, fleet.store)
     assert fleet.says("b5", NEW, "confirmed", NEW) == NEW
     fleet.start("1.2.0", cohorts="canary")
     assert fleet.says("b5", NEW, "confirmed", NEW) == NEW
@@ -314,7 +311,7 @@ def test_a_paused_one_stops_for_good_where_boards_roll_back(canary: Fleet) -> No
 
 
 def test_after_abort_all_get_what_the_channel_named(canary: Fleet) -> None:
-    rollout.abort(canary.store)
+    rollout.abort(canary.place, canary.store)
     assert {canary.says(board) for board in ALL} == {OLD}
     assert canary.view().state == "aborted"
 
