@@ -153,6 +153,14 @@ def test_a_board_that_has_it_is_offered_no_older_one(fleet: Fleet) -> None:
     assert fleet.says("b1") == 3
 
 
+def test_a_board_that_rolled_it_back_is_not_alarmed_by_an_older_one(fleet: Fleet) -> None:
+    fleet.start(halt_at=1)
+    assert fleet.rolls_back("b5") == NEW  # it answers failed-before
+    rollout.abort(fleet.place, fleet.store)
+    assert fleet.rolls_back("b5") == NEW
+    assert fleet.says("b6") == OLD
+
+
 # --- when a stage is over ----------------------------------------------------------------------------------------------------
 
 
@@ -238,7 +246,7 @@ def test_two_that_roll_back_stop_it_and_the_rest_is_untouched(canary: Fleet) -> 
     canary.confirms("b2")
     canary.rolls_back("b0")
     assert canary.view().state == "running"
-    assert canary.rolls_back("b1", "deadline") == OLD
+    assert canary.rolls_back("b1", "deadline") == NEW  # which it knows, and does not try again
     assert canary.view().state == "halted"
     assert canary.view().why == "b0 (check-wifi), b1 (deadline) rolled it back"
     canary.now += 10 * HOUR
