@@ -149,15 +149,16 @@ def resume_rollout(*, workspace: Path, as_json: bool) -> int:
     return _told(made, f"{made.version} goes on", as_json=as_json)
 
 
-@verb_of(rollout, "rollout abort")
+@verb_of(rollout, "rollout abort --back")
 @in_workspace
+@click.option("--back", is_flag=True, help="Boards that have it go back, too: the one before gets a new sequence.")
 @with_passphrase
 @as_json
-def abort_rollout(*, workspace: Path, as_json: bool) -> int:
+def abort_rollout(*, workspace: Path, back: bool, as_json: bool) -> int:
     """End it: boards get what the channel named before."""
     from otactl.fleet import rollout
 
-    made = rollout.abort(*_found(workspace))
+    made = rollout.abort(*_found(workspace), back=back)
     return _told(made, f"{made.channel} names {made.before}, as before, and boards get that", as_json=as_json)
 
 

@@ -89,11 +89,15 @@ def resume(store: Store) -> View:
     return _told(store, "resume", "")
 
 
-def abort(place: Workspace, store: Store) -> View:
-    """It ends: the channel names the release before, as it always did. Raises UsageError; of a static one ReleaseError, RigError."""
+def abort(place: Workspace, store: Store, *, back: bool = False) -> View:
+    """It ends: the channel names the release before, as it always did. `back`: it does under a new sequence, so that boards which
+    have the other one go back. Raises ReleaseError, UsageError, RigError."""
     with writing(store) as tables:
-        now = store.now()
-        return view(tables, happen(place, tables, _last(tables), "abort", now, "ended by hand"), now)
+        found, now = _last(tables), store.now()
+        machine.after(found.state, "abort", found.version)
+        if back and found.mode != STATIC:  # whose channels do so anyway
+            channels.promote(place, found.before, found.channel, again=True)
+        return view(tables, happen(place, tables, found, "abort", now, "ended by hand"), now)
 
 
 def current(place: Workspace, store: Store) -> View | None:

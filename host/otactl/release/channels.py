@@ -107,14 +107,15 @@ def release(place: Workspace, version: str) -> Release:
     return found[0]
 
 
-def promote(place: Workspace, version: str, to: str) -> Move:
-    """Let the channel `to` name a release that is there already: its boards take it, if it is newer or made so.
+def promote(place: Workspace, version: str, to: str, *, again: bool = False) -> Move:
+    """Let the channel `to` name a release that is there already: its boards take it, if it is newer or made so. `again`: also
+    the one that it names, under a new sequence, for boards that were offered a newer one meanwhile.
 
     Raises ReleaseError, UsageError, and nothing has changed.
     """
     there = place.on(to)
     with place.publishing():
-        move, data = _made(there, version)
+        move, data = _made(there, version, again=again)
         _apply(there, move, data, history_of(place))
     return move
 
@@ -144,9 +145,9 @@ def settle(place: Workspace, version: str, sealed: Path) -> None:
         name(place, version, sealed.read_bytes(), history_of(place))
 
 
-def _made(there: Workspace, version: str, beyond: int = 0) -> tuple[Move, bytes]:
+def _made(there: Workspace, version: str, beyond: int = 0, *, again: bool = False) -> tuple[Move, bytes]:
     payload, newest = _payload(there, version), current(there)
-    if newest and newest["version"] == version:
+    if newest and newest["version"] == version and not again:
         raise UsageError(f"{there.channel} names {version} already: nothing to do")
     rises = payload["sequence"] > beyond
     return _move(there, payload, newest, there.releases / version / RELEASE if rises else None)

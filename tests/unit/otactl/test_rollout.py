@@ -324,6 +324,15 @@ def test_after_abort_all_get_what_the_channel_named(canary: Fleet) -> None:
     assert canary.view().state == "aborted"
 
 
+def test_after_abort_back_boards_that_have_it_get_the_one_before_as_a_newer_one(canary: Fleet) -> None:
+    canary.confirms("b0")
+    rollout.abort(canary.place, canary.store, back=True)
+    assert canary.named() == "1.0.0"
+    assert canary.confirms("b0") == 4  # 3 is 1.2.0's
+    assert canary.says("b5") == 4
+    assert canary.view().state == "aborted"
+
+
 def test_a_second_one_is_refused_while_one_runs(canary: Fleet) -> None:
     with pytest.raises(UsageError, match=r"1\.1\.0 is being rolled out to stable \(running\): `otactl rollout abort`"):
         canary.start("1.2.0")
