@@ -30,7 +30,7 @@ rollout = family(
 @click.option("--to", "cohorts", metavar="COHORT,...", help="First to these cohorts, one after the other.")
 @click.option("--percent", "percents", metavar="N,...", help="Then to these shares of all boards (default: 100).")
 @click.option("--channel", metavar="NAME", help="Whose boards get it (default: that of otactl.toml).")
-@click.option("--soak", default="1h", metavar="TIME", help="A stage lasts at least as long (default: 1h).")
+@click.option("--soak", metavar="TIME", help="A stage lasts at least as long (default: twice the time between looks).")
 @click.option(
     "--halt-at",
     type=click.IntRange(min=1),
@@ -55,7 +55,7 @@ def start_rollout(
     cohorts: str | None,
     percents: str | None,
     channel: str | None,
-    soak: str,
+    soak: str | None,
     halt_at: int,
     min_confirmed: int | None,
     by_hand: bool,
@@ -66,14 +66,16 @@ def start_rollout(
     from otactl.cli import display
     from otactl.fleet import machine, plan, rollout, rollout_static
     from otactl.fleet.known import known_boards
+    from otactl.fleet.rollout_view import duration
 
     place, store = _found(workspace)
     there = place.on(channel) if channel else place
     if static and by_hand:
         raise UsageError("--static: its stages are moved by hand already; leave out --by-hand")
+    between = plan.between_looks(there.board)
     asked = rollout.Asked(
         rollout_static.plan(there, cohorts, percents) if static else plan.steps(cohorts, percents),
-        plan.span(soak, "--soak"),
+        plan.span(soak, "--soak") if soak is not None else 2 * between,
         halt_at,
         min_confirmed,
         machine.STATIC if static else machine.BY_HAND if by_hand else machine.COUNTED,
@@ -85,6 +87,10 @@ def start_rollout(
     if not as_json:
         for name in () if static else plan.unknown(asked.plan, known):
             display.warn(f"no board that is known is in the cohort {name}: `cohort` in boards.toml says which are")
+        if asked.mode == machine.COUNTED and asked.soak < between:
+            display.warn(
+                f"boards look every {duration(between)}: those that do not within --soak have no say in their stage"
+            )
         display.follow_up("rollout next" if static else "rollout status")
     return 0
 

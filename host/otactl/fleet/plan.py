@@ -10,12 +10,14 @@ import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from otactl.errors import UsageError
 
 BUCKETS = 10_000
 EVERYONE = 100  # %
 _DRAWS = 64
+_LOOKS = {"interval_s": 3600, "jitter_s": 600}  # of device/ota/config.py
 _SALT_BYTES = 8
 _COHORT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}\Z")
 _SPAN = re.compile(r"(\d{1,5})([smhd])\Z")
@@ -72,6 +74,11 @@ def span(given: str, option: str) -> int:
     if not found:
         raise UsageError(f"{option} {given}: a time such as 90s, 30m, 1h or 2d")
     return int(found[1]) * _SECONDS[found[2]]
+
+
+def between_looks(board: Mapping[str, Any]) -> int:
+    """Seconds from one look of a board to its next, at most, where nothing fails. `board`: its configuration."""
+    return sum(int(board.get(name, usual)) for name, usual in _LOOKS.items())
 
 
 def bucket(salt: str, board: str) -> int:

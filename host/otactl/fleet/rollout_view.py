@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from otactl.fleet import machine
 from otactl.fleet.machine import COUNTED, RUNNING, SOAKING
-from otactl.fleet.rollout_tables import CONFIRMED, PLANNED, ROLLED_BACK, Mark, Rollout, Tables
+from otactl.fleet.rollout_tables import CONFIRMED, DOUBTED, PLANNED, ROLLED_BACK, Mark, Rollout, Tables
 
 _MOST_NAMES = 3  # in a line
 Called = Callable[[str], str]  # a board's id -> what people call it
@@ -112,6 +112,9 @@ def _waits(found: Rollout, at: machine.Stand, marks: Sequence[Mark], called: Cal
     here = [one for one in marks if one.known and one.stage == found.stage]
     if not here:
         return "no known board is in this stage: `otactl rollout next` goes on"
+    doubted = [called(one.board) for one in here if one.outcome == DOUBTED]
+    if doubted:
+        return f"{_listed(doubted)} had confirmed, and then ran another release: look at it, or `otactl rollout next`"
     late = [called(one.board) for one in here if one.outcome not in (PLANNED, CONFIRMED, ROLLED_BACK)]
     if not late:
         return "none of its boards has looked since" if not at.counts.given else "none of its boards has confirmed"
@@ -130,8 +133,8 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """In words: 40 s, 12 min, 3 h, 2 days."""
+    """In words: 40 s, 70 min, 3 h, 2 days."""
     for size, word in ((86_400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size or (word != "days" and seconds >= size):
+        if seconds >= 2 * size:
             return f"{round(seconds / size)} {word}"
     return f"{round(seconds)} s"

@@ -182,7 +182,7 @@ def test_a_stage_waits_for_its_time(canary: Fleet) -> None:
     for board in ("b0", "b1", "b2"):
         canary.confirms(board)
     assert canary.view().state == "soaking"
-    assert canary.view().why == "soaks for 1 h more"
+    assert canary.view().why == "soaks for 60 min more"
     canary.now += HOUR - 1
     assert canary.says("b5") == OLD
     canary.now += 1
@@ -405,7 +405,7 @@ def test_a_board_that_contradicts_who_speaks_for_it_counts_no_more(canary: Fleet
     canary.confirms("b1")
     canary.now += 10 * HOUR
     assert canary.says("b5") == OLD
-    assert canary.view().why == "waits for b1 to confirm"
+    assert canary.view().why == "b1 had confirmed, and then ran another release: look at it, or `otactl rollout next`"
 
 
 def test_what_is_claimed_by_a_board_in_a_later_stage_stops_nothing(canary: Fleet) -> None:

@@ -77,6 +77,14 @@ def test_a_cohort_that_no_board_is_in_is_said(capsys, line: Workspace) -> None:
     assert "no board that is known is in the cohort cannary" in out
 
 
+def test_a_stage_lasts_as_long_as_boards_take_to_look_twice(capsys, line: Workspace) -> None:
+    _, out, _ = otactl(capsys, line, "rollout", "start", "1.1.0", "--json")
+    assert json.loads(out)["rollout"]["soak"] == 2 * 4200
+    otactl(capsys, line, "rollout", "abort")
+    _, out, _ = otactl(capsys, line, "rollout", "start", "1.1.0", "--soak", "10m")
+    assert "boards look every 70 min: those that do not within --soak" in out
+
+
 def test_channels_as_cohorts(capsys, line: Workspace) -> None:
     _, out, _ = otactl(capsys, line, "rollout", "start", "1.1.0", "--static", "--to", "canary")
     assert "1.1.0 (sequence 2) goes to canary now" in out
