@@ -339,6 +339,15 @@ def test_a_second_one_is_refused_while_one_runs(canary: Fleet) -> None:
     assert canary.view().version == "1.1.0"
 
 
+def test_what_stopped_in_one_channel_is_not_ended_by_another(canary: Fleet) -> None:
+    canary.rolls_back("b0")
+    canary.rolls_back("b1")
+    channels.promote(canary.place, "1.0.0", "beta")
+    asked = rollout.Asked(steps(None, None))
+    with pytest.raises(UsageError, match=r"is being rolled out to stable \(halted\)"):
+        rollout.start(canary.place.on("beta"), canary.store, "1.2.0", asked, {})
+
+
 def test_what_the_channel_names_is_not_rolled_out(fleet: Fleet) -> None:
     with pytest.raises(UsageError, match=r"names 1\.0\.0 already"):
         fleet.start("1.0.0")
