@@ -71,10 +71,9 @@ def heard(place: Workspace, store: Store, number: int, said: CheckIn, cohort: st
             return False
         gets = _turn(tables, found, said, cohort, now)
         after = _judge(place, tables, found, now)
-        if after.stage > found.stage:
+        if after != found:
             gets = _turn(tables, after, said, cohort, now)
-        stopped = after.state == machine.HALTED and not _met(found.sequence, said)
-        return gets and not stopped and rollout.envelope(place, found).is_file()
+        return gets and rollout.envelope(place, found).is_file()
 
 
 def _turn(tables: Tables, found: Rollout, said: CheckIn, cohort: str, now: float) -> bool:
