@@ -13,7 +13,7 @@ from otactl.files import write_atomic
 from otactl.fleet import machine, rollout_static
 from otactl.fleet.machine import COUNTED, RUNNING, STATIC
 from otactl.fleet.names import Names
-from otactl.fleet.plan import Step, draw
+from otactl.fleet.plan import Step, between_looks, draw
 from otactl.fleet.rollout_tables import Rollout, Tables, reading, writing
 from otactl.fleet.rollout_view import View, view
 from otactl.fleet.store import Store
@@ -53,7 +53,7 @@ def start(place: Workspace, store: Store, version: str, asked: Asked, known: Map
     now = store.now()
     new = Rollout(
         0, place.channel, version, move.sequence, newest["version"], draw(asked.plan, known), [*asked.plan], asked.mode,
-        asked.soak, asked.halt_at, asked.least, RUNNING, 0, now, now, "",
+        asked.soak, min(asked.soak, between_looks(place.board)), asked.halt_at, asked.least, RUNNING, 0, now, now, "",
     )  # fmt: skip
     with writing(store) as tables:
         stopped = _require_free(tables, place)  # once more: signing may have taken a person's time

@@ -207,13 +207,24 @@ def test_silence_is_no_evidence(fleet: Fleet) -> None:
 
 
 def test_each_stage_has_a_window_of_its_own(canary: Fleet) -> None:
+    for board in ("b0", "b1", "b2"):
+        canary.confirms(board)
+    canary.now += 10 * HOUR
+    assert canary.says("b5") == NEW
+    canary.confirms("b5")
+    assert (canary.view().stage, canary.view().state) == (1, "soaking")  # the last stage began just now
+    assert canary.named() == "1.0.0"
+
+
+def test_the_word_of_a_board_has_to_stand_as_long_as_it_takes_to_look_again(canary: Fleet) -> None:
     canary.now += 10 * HOUR
     for board in ("b0", "b1", "b2"):
         canary.confirms(board)
-    canary.says("b5")
-    canary.confirms("b5")
-    assert canary.view().state == "soaking"  # the last stage began just now
-    assert canary.named() == "1.0.0"
+    canary.now += HOUR - 1
+    assert canary.says("b5") == OLD
+    assert canary.view().why == "soaks for 1 s more"
+    canary.now += 1
+    assert canary.says("b5") == NEW
 
 
 def test_as_many_as_were_asked_for_are_enough(fleet: Fleet) -> None:
@@ -415,6 +426,16 @@ def test_a_board_that_contradicts_who_speaks_for_it_counts_no_more(canary: Fleet
     canary.now += 10 * HOUR
     assert canary.says("b5") == OLD
     assert canary.view().why == "b1 had confirmed, and then ran another release: look at it, or `otactl rollout next`"
+
+
+def test_who_speaks_for_boards_at_the_last_moment_does_not_end_the_stage(canary: Fleet) -> None:
+    canary.now += HOUR - 1
+    for board in ("b0", "b1", "b2"):
+        canary.confirms(board)  # said by another
+    canary.now += HOUR - 1
+    canary.says("b1")  # its own look, as often as boards do
+    canary.now += 10 * HOUR
+    assert canary.says("b5") == OLD
 
 
 def test_what_is_claimed_by_a_board_in_a_later_stage_stops_nothing(canary: Fleet) -> None:
