@@ -138,7 +138,7 @@ def next_stage(*, workspace: Path, as_json: bool) -> int:
 @in_workspace
 @as_json
 def pause_rollout(*, workspace: Path, as_json: bool) -> int:
-    """Offer it to no further board; those that have it keep it."""
+    """Offer it to no further board; those that were offered it go on."""
     from otactl.fleet import rollout
 
     place, store = _found(workspace)

@@ -80,7 +80,7 @@ def _require_free(tables: Tables, place: Workspace) -> Rollout | None:
 
 
 def pause(store: Store) -> View:
-    """No further board is offered the release; those that have it keep it. Raises UsageError."""
+    """No further board is offered the release; those that were go on. Raises UsageError."""
     return _told(store, "pause", "paused by hand")
 
 

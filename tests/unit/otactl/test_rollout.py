@@ -266,6 +266,13 @@ def test_two_that_roll_back_stop_it_and_the_rest_is_untouched(canary: Fleet) -> 
     assert canary.named() == "1.0.0"
 
 
+def test_once_it_has_stopped_a_board_that_has_not_tried_it_does_not_get_it(canary: Fleet) -> None:
+    canary.rolls_back("b0")
+    assert canary.says("b2") == NEW
+    canary.rolls_back("b1")
+    assert canary.says("b2") == OLD
+
+
 def test_a_board_counts_once(canary: Fleet) -> None:
     for _ in range(3):
         canary.rolls_back("b0")
@@ -307,10 +314,12 @@ def test_after_a_halt_the_successor_goes_through(canary: Fleet) -> None:
 
 
 def test_while_it_is_paused_no_further_board_gets_it(canary: Fleet) -> None:
+    canary.cohorts["b3"] = "canary"
     canary.confirms("b0")
     rollout.pause(canary.store)
     canary.now += 10 * HOUR
-    assert canary.says("b1") == OLD
+    assert canary.says("b3") == OLD
+    assert canary.says("b1") == NEW  # was given it before
     assert canary.confirms("b0") == NEW
     canary.confirms("b1")
     canary.confirms("b2")
