@@ -1,0 +1,80 @@
+"""The fleet as JSON, in the shapes that the page's scripts know. Times are seconds since 1970."""
+
+from dataclasses import asdict
+from typing import Any
+
+from otactl.board.codes import sentence
+from otactl.fleet.rollout import View
+from otactl.fleet.store import Event
+from otactl.fleet.table import NEEDS_A_HAND, Row
+from otactl.server.page.slots import Slot, name
+
+_HAPPENED = {
+    "new": "heard for the first time, running {}",
+    "offered": "was offered {}",
+    "downloading": "began to download {}",
+    "confirmed": "confirmed {}",
+    "rolled-back": "rolled back {}",
+    "refused": "did not take {}",
+    "changed": "runs {}, which this server did not see it take",
+}
+
+
+def board(row: Row) -> dict[str, Any]:
+    """A row of the list."""
+    seen, said = row.seen_board, row.seen_board.said
+    return {
+        "id": row.id,
+        "name": row.name,
+        "cohort": row.cohort,
+        "product": row.product,
+        "version": row.version or name(said.have, {}),
+        "newest": row.newest or name(seen.offered, {}),
+        "have": said.have,
+        "offered": seen.offered,
+        "state": row.state,
+        "hand": row.state in NEEDS_A_HAND,
+        "why": row.why,
+        "reason": said.reason,
+        "percent": row.percent,
+        "phase": said.phase,
+        "uptime": said.uptime,
+        "heap": said.heap,
+        "rssi": said.rssi,
+        "peer": seen.peer,
+        "first_seen": seen.first_seen,
+        "seen": row.seen,
+    }
+
+
+def slot(drawn: Slot) -> dict[str, Any]:
+    """A slot as it is drawn."""
+    return asdict(drawn)
+
+
+def event(happened: Event, versions: dict[int, str]) -> dict[str, Any]:
+    """A line of a board's history."""
+    words = _HAPPENED.get(happened.event, happened.event + " {}")
+    return {
+        "at": happened.at,
+        "event": happened.event,
+        "text": words.format(name(happened.sequence, versions) or "a release that it does not name"),
+        "why": sentence(happened.reason) if happened.reason else "",
+    }
+
+
+def rollout(view: View | None) -> dict[str, Any] | None:
+    """A rollout with its stages; None where there is none."""
+    if view is None:
+        return None
+    stages = [
+        {
+            "label": one.cohort or f"{one.percent:g} %",
+            "state": one.state,
+            "inside": one.inside,
+            "confirmed": one.confirmed,
+            "rolled_back": one.rolled_back,
+        }
+        for one in view.stages
+    ]
+    return {"version": view.version, "state": view.state, "why": view.why, "stages": stages}

@@ -1,0 +1,61 @@
+// A rollout: its stages, what has become of the boards in each, and the two things that a person may do.
+
+import { arrange, find, make, show, text } from "./dom.js";
+import { act } from "./token.js";
+
+const MAY_PAUSE = ["running", "soaking"];
+const SEGMENTS = [
+  ["confirmed", "confirmed"],
+  ["rolled_back", "rolled back"],
+];
+
+export function rollout(view) {
+  show(find("rollout"), Boolean(view));
+  if (!view) return;
+  text(find("rollout-title"), `Rollout of ${view.version}`);
+  text(find("rollout-state"), view.state);
+  find("rollout-state").dataset.state = view.state;
+  text(find("rollout-why"), view.why);
+  show(find("rollout-why"), Boolean(view.why));
+  show(find("pause"), MAY_PAUSE.includes(view.state));
+  show(find("resume"), view.state === "paused");
+  const drawn = JSON.stringify(view.stages);
+  const stages = find("stages");
+  if (stages.dataset.drawn !== drawn) {
+    stages.dataset.drawn = drawn;
+    arrange(stages, view.stages.map(stage));
+  }
+}
+
+function stage(one) {
+  const counts = SEGMENTS.filter(([name]) => one[name]).map(([name, word]) => `${one[name]} ${word}`);
+  const waits = Math.max(0, one.inside - one.confirmed - one.rolled_back);
+  const segments = make("div", { class: "share", "aria-hidden": "true" });
+  for (const [name, count] of [...SEGMENTS.map(([name]) => [name, one[name]]), ["waits", waits]]) {
+    if (!count) continue;
+    const segment = make("span", { class: name });
+    segment.style.flexGrow = count; // by script: the page's policy has no style in markup
+    segments.append(segment);
+  }
+  const boards = `${one.inside} ${one.inside === 1 ? "board" : "boards"}`;
+  return make(
+    "li",
+    { "data-state": one.state },
+    make("div", { class: "stage-head" }, make("b", {}, one.label), " ", make("span", {}, one.state)),
+    segments,
+    make("p", {}, [boards, ...counts].join(" · ")),
+  );
+}
+
+for (const action of ["pause", "resume"]) {
+  find(action).addEventListener("click", async () => {
+    show(find("refused"), false);
+    try {
+      const answer = await act(`/api/rollout/${action}`);
+      if (answer) rollout(answer.rollout);
+    } catch (error) {
+      text(find("refused"), error.message);
+      show(find("refused"), true);
+    }
+  });
+}
