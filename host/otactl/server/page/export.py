@@ -6,8 +6,22 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-_COLUMNS = ("name", "id", "cohort", "product", "state", "version", "newest", "percent", "why", "seen", "rssi", "heap")
-_COLUMNS += ("uptime", "peer")
+_COLUMNS = (
+    "name",
+    "id",
+    "cohort",
+    "product",
+    "state",
+    "version",
+    "newest",
+    "percent",
+    "why",
+    "seen",
+    "rssi",
+    "heap",
+    "uptime",
+    "peer",
+)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from otactl.fleet.history import release
 from otactl.fleet.store import Event, Seen
 
 # What a board says of its last job -> (what the slot that runs is, what the other is); `None`: nobody here knows.
@@ -38,18 +39,11 @@ def drawn(seen: Seen, versions: dict[int, str], before: int = 0) -> tuple[Slot, 
     else:
         held = said.sequence if said.phase in _OF_THE_JOB else before
     percent = min(100, seen.done * 100 // seen.size) if seen.size and there == "being written" else None
-    other = Slot(False, name(held, versions), there or "not told", percent)
-    return Slot(True, name(said.have, versions), here), other
+    other = Slot(False, release(held, versions), there or "not told", percent)
+    return Slot(True, release(said.have, versions), here), other
 
 
 def before(have: int, events: Iterable[Event]) -> int:
     """The sequence that a board ran before `have`, 0: nobody here knows. `events`: of the board, the newest first."""
     ran = (one.sequence for one in events if one.event in _RAN)
     return next((sequence for sequence in ran if sequence not in (0, have)), 0)
-
-
-def name(sequence: int, versions: dict[int, str]) -> str:
-    """What people call the release of that sequence."""
-    if not sequence:
-        return ""
-    return versions.get(sequence, f"sequence {sequence}")

@@ -3,22 +3,11 @@
 from dataclasses import asdict
 from typing import Any
 
-from otactl.board.codes import sentence
+from otactl.fleet import history
 from otactl.fleet.rollout import View
 from otactl.fleet.store import Event
 from otactl.fleet.table import NEEDS_A_HAND, Row
-from otactl.server.page.slots import Slot, name
-
-_HAPPENED = {
-    "new": "heard for the first time, running {}",
-    "offered": "was offered {}",
-    "downloading": "began to download {}",
-    "confirmed": "confirmed {}",
-    "rolled-back": "rolled back {}",
-    "refused": "did not take {}",
-    "changed": "runs {}, which this server did not see it take",
-}
-
+from otactl.server.page.slots import Slot
 
 def board(row: Row) -> dict[str, Any]:
     """A row of the list."""
@@ -28,8 +17,8 @@ def board(row: Row) -> dict[str, Any]:
         "name": row.name,
         "cohort": row.cohort,
         "product": row.product,
-        "version": row.version or name(said.have, {}),
-        "newest": row.newest or name(seen.offered, {}),
+        "version": row.version or history.release(said.have, {}),
+        "newest": row.newest or history.release(seen.offered, {}),
         "have": said.have,
         "offered": seen.offered,
         "state": row.state,
@@ -54,12 +43,11 @@ def slot(drawn: Slot) -> dict[str, Any]:
 
 def event(happened: Event, versions: dict[int, str]) -> dict[str, Any]:
     """A line of a board's history."""
-    words = _HAPPENED.get(happened.event, happened.event + " {}")
     return {
         "at": happened.at,
         "event": happened.event,
-        "text": words.format(name(happened.sequence, versions) or "a release that it does not name"),
-        "why": sentence(happened.reason) if happened.reason else "",
+        "text": history.words(happened, versions),
+        "why": history.why(happened),
     }
 
 

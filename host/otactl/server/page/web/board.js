@@ -1,6 +1,6 @@
 // One board: its slots, what it says of itself, and what became of it here.
 
-import { bar, find, make, show, sign, text } from "./dom.js";
+import { bar, find, make, prose, show, sign, text } from "./dom.js";
 import { frame } from "./frame.js";
 import { follow } from "./live.js";
 import { STATES, ago, date, releases, span } from "./words.js";
@@ -30,7 +30,7 @@ function head(board, now) {
   text(find("id"), board.name === board.id ? "" : board.id);
   const percent = board.percent === null ? "" : ` · ${board.percent} %`;
   text(find("state"), `${STATES[board.state]}${percent} · seen ${ago(board.seen, now)}`);
-  text(find("why"), board.why);
+  prose(find("why"), board.why);
   show(find("why"), Boolean(board.why));
 }
 
@@ -46,11 +46,13 @@ function slot(one) {
 }
 
 function line(event) {
+  const why = make("p");
+  prose(why, event.why);
   return make(
     "li",
     { "data-event": event.event },
     make("time", { datetime: new Date(event.at * 1000).toISOString() }, date(event.at)),
-    make("div", {}, event.text, event.why ? make("p", { class: "why" }, event.why) : null),
+    make("div", {}, make("span", { class: "what" }, event.text), why),
   );
 }
 

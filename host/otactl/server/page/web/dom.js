@@ -25,6 +25,12 @@ export function sign(state) {
   return made;
 }
 
+/** A sentence of ours, with what stands in `backticks` as code. */
+export function prose(node, sentence) {
+  if (node.textContent === sentence.replaceAll("`", "")) return;
+  node.replaceChildren(...sentence.split("`").map((part, at) => (at % 2 ? make("code", {}, part) : part)));
+}
+
 /** Set a text only where it is another one: a selection in it stays. */
 export function text(node, value) {
   if (node.textContent !== value) node.textContent = value;

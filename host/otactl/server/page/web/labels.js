@@ -14,7 +14,7 @@ function label(board) {
   const path = encodeURIComponent(board.id);
   if (!labels.has(key)) {
     const code = make("img", { src: `/api/label/${path}.svg`, alt: "", width: 120, height: 120 });
-    const words = make("div", {}, make("b", {}, board.name), make("small", {}, board.id));
+    const words = make("div", {}, make("b", {}, board.name), make("small", {}, board.name === board.id ? "" : board.id));
     labels.set(key, make("li", {}, code, words));
   }
   return labels.get(key);

@@ -1,6 +1,6 @@
 // The list: one line a board, with filter, sort and search, which stay in the address.
 
-import { arrange, bar, find, make, show, sign, text } from "./dom.js";
+import { arrange, bar, find, make, prose, show, sign, text } from "./dom.js";
 import { ask, asked, cohorts, frame } from "./frame.js";
 import { follow } from "./live.js";
 import { rollout } from "./rollout.js";
@@ -77,7 +77,7 @@ function fill({ line, cells, link }, board) {
   text(cells.cohort, board.cohort);
   cells.release.replaceChildren(releases(board));
   if (board.percent !== null) cells.release.append(" ", bar(board.percent), ` ${board.percent} %`);
-  text(cells.why, board.why);
+  prose(cells.why, board.why);
   text(cells.signal, board.rssi === null ? "" : `${board.rssi} dBm`);
   cells.seen.title = date(board.seen);
 }
@@ -143,8 +143,11 @@ function draw() {
   }
   const shown = sorted(boards.filter(isShown));
   arrange(find("boards"), shown.map(row));
+  const all = shown.length === boards.length;
+  text(find("count"), `${all ? "" : `${shown.length} of `}${boards.length} ${boards.length === 1 ? "board" : "boards"}`);
   show(find("none"), !boards.length && !fleet.trouble);
   show(find("nobody"), boards.length > 0 && !shown.length);
+  show(document.querySelector(".below"), boards.length > 0);
   show(document.querySelector(".tools"), boards.length > 0);
   show(document.querySelector("table.boards"), shown.length > 0);
 }

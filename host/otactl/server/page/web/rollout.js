@@ -1,6 +1,6 @@
 // A rollout: its stages, what has become of the boards in each, and the two things that a person may do.
 
-import { arrange, find, make, show, text } from "./dom.js";
+import { arrange, find, make, prose, show, text } from "./dom.js";
 import { act } from "./token.js";
 
 const MAY_PAUSE = ["running", "soaking"];
@@ -15,7 +15,7 @@ export function rollout(view) {
   text(find("rollout-title"), `Rollout of ${view.version}`);
   text(find("rollout-state"), view.state);
   find("rollout-state").dataset.state = view.state;
-  text(find("rollout-why"), view.why);
+  prose(find("rollout-why"), view.why);
   show(find("rollout-why"), Boolean(view.why));
   show(find("pause"), MAY_PAUSE.includes(view.state));
   show(find("resume"), view.state === "paused");

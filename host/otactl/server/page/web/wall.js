@@ -18,9 +18,8 @@ function tile(board) {
   found.dataset.state = board.state;
   found.firstChild.title = board.why;
   found.firstChild.replaceChildren(
-    sign(board.state),
+    make("span", { class: "state" }, sign(board.state), STATES[board.state]),
     make("b", {}, board.name),
-    make("span", {}, STATES[board.state]),
     board.percent === null ? make("span", { class: "release" }, releases(board)) : bar(board.percent),
   );
   return found;

@@ -14,7 +14,14 @@ export const STATES = {
 export const ORDER = Object.keys(STATES);
 
 const natural = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
-export const byName = (a, b) => natural.compare(a.name, b.name) || natural.compare(a.id, b.id);
+const isNamed = (board) => board.name !== board.id;
+const byId = (a, b) => (a.id < b.id ? -1 : Number(a.id > b.id)); // hexadecimal: no numbers to sort by
+
+/** desk-2 before desk-10, and those that nobody has named last. */
+export function byName(a, b) {
+  if (isNamed(a) && isNamed(b)) return natural.compare(a.name, b.name) || byId(a, b);
+  return isNamed(b) - isNamed(a) || byId(a, b);
+}
 export const compareText = natural.compare;
 
 const UNITS = [
