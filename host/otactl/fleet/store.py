@@ -84,6 +84,23 @@ class Store:
                 f"{self._path}: {error}; it holds what boards have said: remove it, and they say it again"
             ) from None
 
+    def now(self) -> float:
+        """Seconds since 1970, by the clock of this store."""
+        return self._clock()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """For tables of others in the same file: all that is done inside holds, or nothing; no other writes meanwhile."""
+        with self._open() as db:
+            db.execute("BEGIN IMMEDIATE")
+            yield db
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """As transaction(), for what only reads."""
+        with self._open() as db:
+            yield db
+
     def heard(self, said: CheckIn, peer: str, offered: int) -> None:
         """A board has asked, from address `peer`, and is answered with the release of sequence `offered` (0: none)."""
         now = self._clock()
