@@ -11,8 +11,9 @@ from aiohttp import web
 
 from otactl.errors import OtactlError
 from otactl.fleet import look, rollout
+from otactl.fleet.names import Names
 from otactl.fleet.store import Store
-from otactl.fleet.table import headline
+from otactl.fleet.table import Row, headline
 from otactl.server.files import FILES
 from otactl.server.page import export, files, label, slots, told
 from otactl.server.page.feed import MOST_VIEWERS, Feed, Snapshot, running
@@ -39,6 +40,7 @@ class Page:
     def __init__(self, place: Workspace, store: Store, token: str) -> None:
         self._place, self._store = place, store
         self._guard = Guard(place, token)
+        self._names: Names | None = None
         self._feed: Feed | None = None
 
     def room(self, app: web.Application) -> None:
@@ -85,6 +87,11 @@ class Page:
 
         return answer
 
+    def _rows(self) -> list[Row]:
+        """Raises UsageError."""
+        self._names = self._names or Names(self._place.root)
+        return look.rows(self._place, self._store, time.time(), self._names)
+
     def _now(self) -> Snapshot:
         """The fleet; where it cannot be told, why."""
         snapshot: Snapshot = {
@@ -95,7 +102,7 @@ class Page:
             "boards": [],
         }
         try:
-            rows = look.rows(self._place, self._store, time.time())
+            rows = self._rows()
             view = rollout.current(self._place, self._store)
         except OtactlError as error:
             return snapshot | {"trouble": str(error)}
@@ -119,8 +126,7 @@ class Page:
 
     def _history(self, wanted: str) -> dict[str, Any]:
         """One board, with its slots and what became of it, the newest first. Raises HTTPNotFound."""
-        rows = look.rows(self._place, self._store, time.time())
-        row = next((one for one in rows if one.id == wanted), None)
+        row = next((one for one in self._rows() if one.id == wanted), None)
         if row is None:
             raise web.HTTPNotFound(text="no board of that id was heard here\n")
         versions = look.versions(self._place, self._store)

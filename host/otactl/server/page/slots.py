@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from otactl.fleet.history import release
 from otactl.fleet.store import Event, Seen
 
 # What a board says of its last job -> (what the slot that runs is, what the other is); `None`: nobody here knows.
@@ -47,3 +46,10 @@ def before(have: int, events: Iterable[Event]) -> int:
     """The sequence that a board ran before `have`, 0: nobody here knows. `events`: of the board, the newest first."""
     ran = (one.sequence for one in events if one.event in _RAN)
     return next((sequence for sequence in ran if sequence not in (0, have)), 0)
+
+
+def release(sequence: int, versions: dict[int, str]) -> str:
+    """What people call the release of that sequence; "" for 0."""
+    if not sequence:
+        return ""
+    return versions.get(sequence, f"sequence {sequence}")

@@ -3,11 +3,11 @@
 from dataclasses import asdict
 from typing import Any
 
-from otactl.fleet import history
 from otactl.fleet.rollout import View
 from otactl.fleet.store import Event
-from otactl.fleet.table import NEEDS_A_HAND, Row
-from otactl.server.page.slots import Slot
+from otactl.fleet.table import NEEDS_A_HAND, Row, told
+from otactl.server.page.slots import Slot, release
+
 
 def board(row: Row) -> dict[str, Any]:
     """A row of the list."""
@@ -17,8 +17,8 @@ def board(row: Row) -> dict[str, Any]:
         "name": row.name,
         "cohort": row.cohort,
         "product": row.product,
-        "version": row.version or history.release(said.have, {}),
-        "newest": row.newest or history.release(seen.offered, {}),
+        "version": row.version or release(said.have, {}),
+        "newest": row.newest or release(seen.offered, {}),
         "have": said.have,
         "offered": seen.offered,
         "state": row.state,
@@ -43,12 +43,7 @@ def slot(drawn: Slot) -> dict[str, Any]:
 
 def event(happened: Event, versions: dict[int, str]) -> dict[str, Any]:
     """A line of a board's history."""
-    return {
-        "at": happened.at,
-        "event": happened.event,
-        "text": history.words(happened, versions),
-        "why": history.why(happened),
-    }
+    return {"at": happened.at, "event": happened.event, "text": told(happened, versions)}
 
 
 def rollout(view: View | None) -> dict[str, Any] | None:
@@ -57,12 +52,13 @@ def rollout(view: View | None) -> dict[str, Any] | None:
         return None
     stages = [
         {
-            "label": one.cohort or f"{one.percent:g} %",
+            "label": one.label,
             "state": one.state,
-            "inside": one.inside,
+            "boards": max(one.known, one.given),
+            "given": one.given,
             "confirmed": one.confirmed,
             "rolled_back": one.rolled_back,
         }
         for one in view.stages
     ]
-    return {"version": view.version, "state": view.state, "why": view.why, "stages": stages}
+    return {"version": view.version, "state": view.state, "why": view.why, "over": view.over, "stages": stages}

@@ -46,13 +46,13 @@ function slot(one) {
 }
 
 function line(event) {
-  const why = make("p");
-  prose(why, event.why);
+  const text = make("p");
+  prose(text, event.text);
   return make(
     "li",
     { "data-event": event.event },
     make("time", { datetime: new Date(event.at * 1000).toISOString() }, date(event.at)),
-    make("div", {}, make("span", { class: "what" }, event.text), why),
+    text,
   );
 }
 

@@ -4,7 +4,8 @@ import { arrange, find, make, prose, show, text } from "./dom.js";
 import { act } from "./token.js";
 
 const MAY_PAUSE = ["running", "soaking"];
-const SEGMENTS = [
+const SEGMENTS = ["confirmed", "rolled_back", "offered", "rest"];
+const TOLD = [
   ["confirmed", "confirmed"],
   ["rolled_back", "rolled back"],
 ];
@@ -25,25 +26,25 @@ export function rollout(view) {
     stages.dataset.drawn = drawn;
     arrange(stages, view.stages.map(stage));
   }
+  show(stages, !view.over);
 }
 
 function stage(one) {
-  const counts = SEGMENTS.filter(([name]) => one[name]).map(([name, word]) => `${one[name]} ${word}`);
-  const waits = Math.max(0, one.inside - one.confirmed - one.rolled_back);
+  const counts = { ...one, offered: Math.max(0, one.given - one.confirmed - one.rolled_back), rest: one.boards - one.given };
   const segments = make("div", { class: "share", "aria-hidden": "true" });
-  for (const [name, count] of [...SEGMENTS.map(([name]) => [name, one[name]]), ["waits", waits]]) {
-    if (!count) continue;
+  for (const name of SEGMENTS.filter((name) => counts[name] > 0)) {
     const segment = make("span", { class: name });
-    segment.style.flexGrow = count; // by script: the page's policy has no style in markup
+    segment.style.flexGrow = counts[name]; // by script: the page's policy has no style in markup
     segments.append(segment);
   }
-  const boards = `${one.inside} ${one.inside === 1 ? "board" : "boards"}`;
+  const told = TOLD.filter(([name]) => one[name]).map(([name, word]) => `${one[name]} ${word}`);
+  const boards = one.boards ? `${one.given} of ${one.boards} offered` : "no board that is known";
   return make(
     "li",
     { "data-state": one.state },
     make("div", { class: "stage-head" }, make("b", {}, one.label), " ", make("span", {}, one.state)),
     segments,
-    make("p", {}, [boards, ...counts].join(" · ")),
+    make("p", {}, [boards, ...told].join(" · ")),
   );
 }
 
