@@ -43,9 +43,8 @@ class Guard:
         if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
             raise web.HTTPForbidden(text="only this server's own page may ask for that\n")
         given = request.headers.get("Authorization", "")
-        right = given.startswith(_BEARER) and hmac.compare_digest(
-            given.removeprefix(_BEARER).encode(), self._token.encode()
-        )
+        token = given.removeprefix(_BEARER).encode(errors="surrogateescape")  # bytes as they came
+        right = given.startswith(_BEARER) and hmac.compare_digest(token, self._token.encode())
         if not right:
             raise web.HTTPUnauthorized(
                 text="this takes the token that `otactl serve` has printed\n",

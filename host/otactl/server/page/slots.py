@@ -15,6 +15,7 @@ _DRAWN: dict[str, tuple[str, str | None]] = {
     "failed": ("runs", "failed its trial"),
 }
 _OF_THE_JOB = ("writing", "ready", "failed")  # the other slot holds the release of the last job
+_BACK = ("trial", "confirmed")  # it holds what ran before
 _RAN = ("new", "confirmed", "changed")  # events that tell what a board ran
 
 
@@ -36,7 +37,7 @@ def drawn(seen: Seen, versions: dict[int, str], before: int = 0) -> tuple[Slot, 
     if seen.size and said.phase not in ("ready", "trial"):
         there, held = "being written", seen.offered
     else:
-        held = said.sequence if said.phase in _OF_THE_JOB else before
+        held = said.sequence if said.phase in _OF_THE_JOB else before if said.phase in _BACK else 0
     percent = min(100, seen.done * 100 // seen.size) if seen.size and there == "being written" else None
     other = Slot(False, release(held, versions), there or "not told", percent)
     return Slot(True, release(said.have, versions), here), other
