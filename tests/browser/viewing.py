@@ -30,17 +30,15 @@ def board_id(number: int) -> str:
     return f"240ac4{number:06x}"
 
 
-def fill(root: Path, names: dict[int, str]) -> Workspace:
-    """A workspace with 1.0.0 in its channel (sequence 1), 1.1.0 for a rollout (sequence 2), and boards of these names: the first
-    two in cohort canary."""
+def fill(root: Path, boards: dict[int, tuple[str, str]]) -> Workspace:
+    """A workspace with 1.0.0 in its channel (sequence 1), 1.1.0 for a rollout (sequence 2), and boards of these names and
+    cohorts, by number."""
     place = Workspace.find(root)
     for number, version in enumerate(("1.0.0", "1.1.0")):
         image = root / f"{version}.bin"
         image.write_bytes(build_app("esp32", seed=number, size=20_000))
         publish(place, [image], version, named=not number)
-    rows = [
-        ROSTER.format(name=name, mac=board_id(at), cohort="canary" if at < 2 else "lab") for at, name in names.items()
-    ]
+    rows = [ROSTER.format(name=name, mac=board_id(number), cohort=cohort) for number, (name, cohort) in boards.items()]
     (root / "boards.toml").write_text("".join(rows))
     return place
 

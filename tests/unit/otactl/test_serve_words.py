@@ -98,11 +98,6 @@ def test_the_page_is_named_with_its_token(place: Workspace) -> None:
             there.request("POST", "/api/rollout/pause", headers=headers)
             assert there.getresponse().status == status
             there.close()
-    with serving(place, "--http", "--no-fleet") as (port, running):
-        there = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        there.request("GET", "/")
-        assert there.getresponse().status == 404
-        there.close()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
