@@ -32,6 +32,7 @@ def serve(
     from otactl.cli.boards import ServeLog
     from otactl.release.channels import expiring
     from otactl.server.advice import advice
+    from otactl.server.page.page import new_token
     from otactl.server.server import Server
     from otactl.workspace import authorities, tls
     from otactl.workspace.workspace import Workspace
@@ -41,7 +42,8 @@ def serve(
     found = Workspace.find(workspace)
     scheme = "http" if http else "https"
     with display.Bars() as bars, contextlib.ExitStack() as open_files:
-        rooms = [] if no_fleet else _rooms(found, bars, open_files)
+        token = new_token()
+        rooms = [] if no_fleet else _rooms(found, bars, open_files, token)
         server = Server(
             found.releases,
             None if http else found.tls,
@@ -59,19 +61,23 @@ def serve(
             bars.note(f"serving {display.short(found.releases)} at {scheme}://{host}:{port} (Ctrl-C ends)")
             for line in advice(found, http=http, port=port) + expiring(found):
                 bars.note(f"warning: {line}")
+            if rooms:
+                bars.note(f"the page, to look at: {scheme}://{found.host}:{port}/")
+                bars.note(f"and to act by: {scheme}://{found.host}:{port}/#token={token}")
 
         server.run(started)
     return 0
 
 
-def _rooms(place: "Workspace", bars: "Bars", open_files: contextlib.ExitStack) -> "list[Room]":
+def _rooms(place: "Workspace", bars: "Bars", open_files: contextlib.ExitStack, token: str) -> "list[Room]":
     """What the server offers beside its files. Without a memory it serves all the same."""
     from otactl.fleet import store
     from otactl.server.hub import Hub
+    from otactl.server.page.page import Page
 
     try:
         kept = open_files.enter_context(store.Store(place.root / store.FILE))
-        return [Hub(place, kept, lambda line: bars.note(f"warning: {line}")).room]
+        return [Hub(place, kept, lambda line: bars.note(f"warning: {line}")).room, Page(place, kept, token).room]
     except UsageError as error:
         bars.note(f"warning: boards are not remembered: {error}")
         return []
