@@ -36,6 +36,8 @@ class Transfer:
 
 
 Watch = Callable[[Transfer], None]
+# Of a request, where a room has set them: another file to answer with (Path), and a Watch for this one answer.
+FILE, TAKEN = "otactl.file", "otactl.taken"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Room = Callable[[web.Application], None]
 
@@ -68,6 +70,8 @@ class _Files:
             return await self._send(request, file, found.st_size, etag)
 
     def _open(self, request: web.Request) -> BufferedReader:
+        if instead := request.get(FILE):
+            return self._open_instead(request, instead)
         wanted = request.match_info["path"]
         hidden = any(part.startswith(".") for part in wanted.split("/"))
         try:
@@ -76,6 +80,13 @@ class _Files:
                 raise FileNotFoundError
             return path.open("rb")
         except (OSError, ValueError):  # a folder, a NUL byte, a name too long: not there either
+            self._refused(request, 404, 0)
+            raise web.HTTPNotFound(text="no such release file\n") from None
+
+    def _open_instead(self, request: web.Request, path: Path) -> BufferedReader:
+        try:
+            return path.open("rb")
+        except OSError:
             self._refused(request, 404, 0)
             raise web.HTTPNotFound(text="no such release file\n") from None
 
@@ -104,11 +115,15 @@ class _Files:
             return response
         peer, name = request.remote or "?", request.path.lstrip("/")
         taken, seconds = 0, 0.0
+        taken_by: Watch | None = request.get(TAKEN)
 
         def report(now: int, after: float, over: bool = False) -> None:
             nonlocal taken, seconds
             taken, seconds = now, after
-            self._watch(Transfer(peer, name, response.status, first, first + now, size, after, over))
+            transfer = Transfer(peer, name, response.status, first, first + now, size, after, over)
+            self._watch(transfer)
+            if taken_by:
+                taken_by(transfer)
 
         file.seek(first)
         try:

@@ -21,7 +21,7 @@ class Entry:
     mpremote takes it, or mac:24:0a:c4:12:34:56 for one that is to be looked for. `chip` as esptool
     spells it. `features`: "wifi", "loopback:4-5" (GPIO out-in), "power", words of your own.
     `power`: uhubctl:PLACE, http:ON_URL OFF_URL, external:COMMAND, manual. `slow`: how many times
-    slower than usual it, or its link, is.
+    slower than usual it, or its link, is. `cohort`: of a rollout, "" for that of all others.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Entry:
     features: tuple[str, ...] = ()
     power: str = ""
     slow: float = 1.0
+    cohort: str = ""
 
 
 class Roster:
@@ -136,6 +137,7 @@ def _entry(row: dict[str, Any]) -> Entry:
         features=tuple(row.get("features", ())),
         power=row.get("power", ""),
         slow=float(row.get("slow", 1.0)),
+        cohort=row.get("cohort", ""),
     )
 
 
@@ -152,5 +154,6 @@ def _row(entry: Entry) -> dict[str, Any]:
         "features": list(entry.features),
         "power": entry.power,
         "slow": entry.slow if entry.slow != 1 else None,
+        "cohort": entry.cohort,
     }
     return {key: value for key, value in row.items() if value}

@@ -75,6 +75,10 @@ def _is_switch(value: Any) -> bool:
     return isinstance(value, str) and bool(_SWITCH.match(value))
 
 
+def _is_cohort(value: Any) -> bool:
+    return isinstance(value, str) and bool(_NAME.match(value))
+
+
 KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {  # key -> whether a value is right, and what is right
     "name": (is_name, "a name: letters, digits and ._- only, 32 at the most, neither a device nor all or auto"),
     "port": (_is_text, "a device as mpremote takes it, such as /dev/ttyUSB0"),
@@ -85,6 +89,7 @@ KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {  # key -> whether a value
     "features": (_are_words, 'a list of words, such as ["wifi", "loopback:4-5"]'),
     "power": (_is_switch, "uhubctl:PLACE, http:ON_URL OFF_URL, external:COMMAND, or manual"),
     "slow": (_is_factor, "a number of 1 or more"),
+    "cohort": (_is_cohort, "a word: letters, digits and ._- only, 32 at the most"),
 }
 
 

@@ -1,0 +1,101 @@
+"""The server's ear: boards say who they are in the requests that they make anyway, and are answered with what they are offered.
+
+A board that says nothing, or to whom the memory has no answer, gets the channel's file as from any server."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from otactl.errors import OtactlError, UsageError
+from otactl.fleet import look, offer
+from otactl.fleet.checkin import HEADER, CheckIn, parse
+from otactl.fleet.names import Names
+from otactl.fleet.store import Store
+from otactl.server.files import FILE, TAKEN, Transfer
+from otactl.workspace.workspace import Workspace
+
+_PAUSE_S = 1.0  # between two notes of how far a board is
+
+
+class Hub:
+    """Of a workspace that is served. `tell` gets a line where something is wrong with its files."""
+
+    def __init__(self, place: Workspace, store: Store, tell: Callable[[str], None] = lambda line: None) -> None:
+        """Raises UsageError where boards.toml or boards.csv is damaged."""
+        self._place, self._store, self._tell = place, store, tell
+        self._names = Names(place.root)
+        self._noted: dict[str, float] = {}  # board -> when its progress was written
+        self._told = ""
+        # one thread: sqlite has one writer, and nobody who downloads waits for it
+        self._worker = ThreadPoolExecutor(1, "otactl-hub")
+
+    def room(self, app: web.Application) -> None:
+        """What a Server takes in `rooms`."""
+        app.middlewares.append(self._middleware())
+
+    def _middleware(self) -> Callable[[web.Request, Handler], object]:
+        @web.middleware
+        async def hear(request: web.Request, handler: Handler) -> web.StreamResponse:
+            said = parse(request.headers.get(HEADER, "")) if request.method == "GET" else None
+            if said:
+                await self._heard(request, said)
+            return await handler(request)
+
+        return hear
+
+    async def _heard(self, request: web.Request, said: CheckIn) -> None:
+        peer, channel = request.remote or "", self._channel(request.path)
+        if channel:
+            answer = asyncio.get_running_loop().run_in_executor(self._worker, self._answer, said, peer, channel)
+            request[FILE] = await answer
+        elif not request.path.endswith(".json"):
+            request[TAKEN] = lambda transfer: self._taken(said.id, transfer)
+
+    def _channel(self, path: str) -> Workspace | None:
+        """The workspace on the channel whose file is at `path`; None where that is no channel."""
+        name = path[1:].removesuffix(".json")
+        if path != f"/{name}.json":
+            return None
+        try:
+            found = self._place.on(name)
+        except UsageError:
+            return None
+        return found if name == self._place.channel or found.channel_file.is_file() else None
+
+    def _answer(self, said: CheckIn, peer: str, channel: Workspace) -> Path | None:
+        try:
+            _, cohort = self._names.of(said.id)
+            path = offer.envelope_for(channel, self._store, said, cohort)
+            sequence, version = look.named_in(path)
+            if sequence:
+                look.keep(self._store, sequence, version)
+            self._store.heard(said, peer, sequence)
+            trouble = "; ".join(self._names.trouble.values())
+        except OtactlError as error:  # boards get their updates all the same
+            path, trouble = None, str(error)
+        if trouble != self._told:
+            self._told = trouble
+            if trouble:
+                self._tell(trouble)
+        return path
+
+    def _taken(self, board: str, transfer: Transfer) -> None:
+        now = time.monotonic()
+        soon = now - self._noted.get(board, -_PAUSE_S) < _PAUSE_S
+        if not transfer.size or (soon and not transfer.over):
+            return
+        self._noted[board] = now
+        if transfer.over:
+            self._noted.pop(board)
+        self._worker.submit(self._note, board, transfer.done, transfer.size)
+
+    def _note(self, board: str, done: int, size: int) -> None:
+        try:
+            self._store.progress(board, done, size)
+        except OtactlError as error:
+            self._tell(str(error))
