@@ -12,7 +12,7 @@ BESIDE    := $(VENV)/beside/ready
 OTACTL    := $(BIN)/otactl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo picture test lint fmt deploy status repl board bench powercut matrices fuzz soak hil hil-self clean
+.PHONY: help demo picture test lint fmt deploy status repl board bench scale powercut matrices fuzz soak hil hil-self clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +94,9 @@ board: $(READY) ## start a virtual board and print its port
 powercut: $(READY) ## power gone at every flash operation of an update; pictures in results/ (REPLAY=point for one)
 	@PYTHONPATH=host:tests $(BIN)/python -m powercut $(if $(REPLAY),--replay '$(REPLAY)') $(ARGS)
 	$(if $(REPLAY)$(ARGS),,@PYTHONPATH=host:tests $(BIN)/python -m powercut.oneslot)
+
+scale: $(READY) ## four hundred boards look, update and report through one server (ARGS="--boards 1000 --spread 60")
+	@PYTHONPATH=host:tests $(BIN)/python -m scale $(ARGS)
 
 bench: $(READY) ## ratios, measured in one run
 	@$(BIN)/python -m pytest tests/bench -s -p no:xdist

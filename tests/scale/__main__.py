@@ -14,6 +14,7 @@ from typing import Any
 
 from otactl.fleet.store import FILE, Store
 from otactl.workspace.workspace import Workspace
+
 from scale.boards import Board, Waits
 from scale.served import Serving, cpu_s, serving, trusting, workspace
 
@@ -65,7 +66,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--boards", type=int, default=400)
     parser.add_argument("--size", type=int, default=1_600_000, help="bytes of the image")
     parser.add_argument("--speed", type=int, default=60_000, help="bytes a second of a board's link")
-    parser.add_argument("--trial", type=float, default=5, help="seconds from the last byte to the look that tells of it")
+    parser.add_argument(
+        "--trial", type=float, default=5, help="seconds from the last byte to the look that tells of it"
+    )
     parser.add_argument("--spread", type=float, default=0, help="seconds over which boards begin; 0: all at once")
     parser.add_argument("--rounds", type=int, default=5, help="looks of each board before it updates")
     return parser.parse_args()
@@ -87,9 +90,7 @@ async def _run(asked: argparse.Namespace, place: Workspace, server: Serving) -> 
     _tell("a board waits for a look", waits.looks)
     waits.looks.clear()
     release = await boards[0].look()
-    steps = [
-        _later(n * asked.spread / len(boards), one.update(release, asked.trial)) for n, one in enumerate(boards)
-    ]
+    steps = [_later(n * asked.spread / len(boards), one.update(release, asked.trial)) for n, one in enumerate(boards)]
     await measured.phase("all update and report", steps)
     _tell("a board waits for its image", waits.downloads)
     _tell("a board waits for a look", waits.looks)

@@ -7,6 +7,8 @@ import rich_click as click
 from otactl.cli.options import PORT, WORKSPACE, in_workspace, verb
 from otactl.errors import UsageError
 
+_FEW = 100  # boards that a server should bear at once
+
 
 @verb(WORKSPACE, "serve --port 8443")
 @in_workspace
@@ -22,6 +24,7 @@ def serve(*, workspace: Path, host: str, port: int | None, http: bool, client_ce
     from otactl.cli.boards import ServeLog
     from otactl.release.channels import expiring
     from otactl.server.advice import advice
+    from otactl.server.limits import boards_at_once
     from otactl.server.server import Server
     from otactl.workspace import authorities, tls
     from otactl.workspace.workspace import Workspace
@@ -39,6 +42,9 @@ def serve(*, workspace: Path, host: str, port: int | None, http: bool, client_ce
             ServeLog(bars),
             clients=authorities.own_bundle(found) if client_certificates else b"",
         )
+        most = boards_at_once()
+        if 0 < most < _FEW:
+            bars.note(f"warning: this system lets {most} boards download at once: raise what `ulimit -Hn` says")
         trouble = None if http else tls.advice(found.tls, found.host)
         if trouble:
             bars.note(f"warning: {trouble}")
