@@ -11,13 +11,14 @@ _HOPS = const(5)  # of redirects, and the last
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
-def get(address: str, ca=None, start=0, etag=None, size=None, peek=False, way=connection, **settings):
+def get(address: str, ca=None, start=0, etag=None, size=None, peek=False, way=connection, own=None, **settings):
     """Ask for the URL `address` from byte `start` on, for the rest only if the file has `etag` still: steps that return
     the Response with its headers.
 
     `ca`: PEM or DER. `way`: how TLS is had, as guard.py does. `size`: the file's, where a server does not tell. `peek`:
-    only what the server says of itself, whoever it is, with the body left unread. Settings: allow_http (False),
-    connect_timeout_s (15), read_timeout_s (20) between two bytes, and for all headers. Raises OtaError: bad-url, http-not-allowed, dns, connect, redirect-to-http,
+    only what the server says of itself, whoever it is, with the body left unread. `own`: (TLS, host, port), and header lines
+    that nobody else is told, whoever redirects to him. Settings: allow_http (False), connect_timeout_s (15), read_timeout_s
+    (20) between two bytes, and for all headers. Raises OtaError: bad-url, http-not-allowed, dns, connect, redirect-to-http,
     too-many-redirects, tls, cert-…, no-memory, http-status, bad-response, bad-range, stalled, dropped.
     """
     read_ms = int(settings.get("read_timeout_s", 20) * 1000)
@@ -32,7 +33,8 @@ def get(address: str, ca=None, start=0, etag=None, size=None, peek=False, way=co
         try:
             if secure:
                 response.sock = way.secure(response.sock, host, ca, not peek, response.shown)
-            yield from response.ask(_request(host, port, path, start, etag), doing)
+            said = own[1] if own and own[0] == (secure, host, port) else ""
+            yield from response.ask(_request(host, port, path, start, etag, said), doing)
             doing = "headers"
             headers = yield from response.headers()
             if peek:
@@ -49,9 +51,9 @@ def get(address: str, ca=None, start=0, etag=None, size=None, peek=False, way=co
     raise OtaError("too-many-redirects", _HOPS - 1)
 
 
-def _request(host: str, port: int, path: str, start: int, etag: "str | None") -> bytes:
+def _request(host: str, port: int, path: str, start: int, etag: "str | None", said: str) -> bytes:
     host += "" if port in (80, 443) else f":{port}"
-    lines = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: micropython-ota\r\n"
+    lines = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: micropython-ota\r\n{said}"
     lines += f"Range: bytes={start}-\r\n" if start else ""
     lines += f"If-Range: {etag}\r\n" if start and etag else ""
     return (lines + "Accept-Encoding: identity\r\nConnection: close\r\n\r\n").encode()

@@ -37,6 +37,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "install/base.py": ("deltas",),
     "install/delta.py": ("deltas",),
 }  # module -> the entries that ask for it
+_UNLESS_OFF = {"release/trust.py": "trust", "fleet/__init__.py": "checkin", "fleet/checkin.py": "checkin"}
 SINGLE = "single/"  # the room of the agent of boards without two slots
 _DEFAULT_CHECKS = [{"check": "wifi"}, {"check": "server"}]
 _PACKAGE = "_otactl_agent"  # a name of its own: `ota` may be something else on this machine
@@ -72,8 +73,8 @@ def _needed(name: str, config: dict[str, Any]) -> bool:
     """Whether a board with that configuration ever imports a module: what is not configured is not installed."""
     if name in _PARTS:
         return any(config.get(entry) not in (None, False, []) for entry in _PARTS[name])  # {}: with its defaults
-    if name == "release/trust.py":
-        return bool(config.get("trust", True))
+    if name in _UNLESS_OFF:
+        return bool(config.get(_UNLESS_OFF[name], True))
     if name.startswith("checks/") and name != "checks/__init__.py":
         asked = config.get("trial", {}).get("checks", _DEFAULT_CHECKS)
         _rules()

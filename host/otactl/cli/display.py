@@ -85,12 +85,17 @@ def show(line: str | Text) -> None:
 
 def show_table(table: Table) -> None:
     """A table; in a pipe as wide as it is, and without blanks at the ends of its lines."""
+    show_page(table)
+
+
+def show_page(page: RenderableType) -> None:
+    """The same for several things under one another."""
     if _screen.console.is_terminal:
-        _screen.console.print(table)
+        _screen.console.print(page)
         return
     wide = Console(file=io.StringIO(), width=_WIDEST, highlight=False)  # a pipe's own console has 80 columns
     with wide.capture() as drawn:
-        wide.print(table)
+        wide.print(page)
     for line in drawn.get().splitlines():
         show(line.rstrip())
 

@@ -26,24 +26,48 @@ boards = family(
 )
 
 
-@verb_of(boards, "boards")
+@verb_of(boards, "boards --watch")
 @with_roster
+@click.option(
+    "--seen", is_flag=True, help="The boards that have looked at `otactl serve`, as it heard them: none is touched."
+)
+@click.option(
+    "--watch", is_flag=True, help="The same as it goes, until Ctrl-C; in a pipe a line for each thing that happens."
+)
+@click.option("--history", metavar="BOARD", help="What became of that board: which releases it had, and why not.")
 @slow_link
 @as_json
-def list_boards(*, workspace: Path | None, slow: float, as_json: bool) -> int:
-    """List the boards of boards.toml, with what answers now.
+def list_boards(
+    *, workspace: Path | None, seen: bool, watch: bool, history: str | None, slow: float, as_json: bool
+) -> int:
+    """List the boards of boards.toml, with what answers now; and those that `otactl serve` has heard.
 
-    Each is asked at its prompt: its program is interrupted, and started again.
+    Those of boards.toml are each asked at their prompt: a board's program is interrupted, and started again.
     """
-    from otactl.cli import display
+    from otactl.cli import fleet_views
+
+    if history:
+        return fleet_views.history(workspace, history, as_json=as_json)
+    if watch:
+        return fleet_views.watch(workspace, as_json=as_json)
+    if seen:
+        return fleet_views.seen(workspace, as_json=as_json)
+    return _plugged_in(workspace, slow, as_json)
+
+
+def _plugged_in(workspace: Path | None, slow: float, as_json: bool) -> int:
+    from otactl.cli import display, fleet_views
     from otactl.cli.chosen import roster
 
-    entries = roster(workspace).entries
+    entries, heard = roster(workspace).entries, fleet_views.heard(workspace)
     found = _looked(entries, slow, rows=not as_json)
     if as_json:
         told = {one.name: _facts(one) | _answer(found[one.name]) for one in entries}
-        print(json.dumps({"boards": told}, indent=1))
+        fleet = {"fleet": fleet_views.facts(workspace)} if heard else {}
+        print(json.dumps({"boards": told} | fleet, indent=1))
         return 0
+    if heard and not entries:
+        return fleet_views.seen(workspace, as_json=False)
     if not entries:
         display.show("no boards in boards.toml yet")
         display.follow_up("boards discover", "writes down those that are plugged in")
@@ -52,6 +76,9 @@ def list_boards(*, workspace: Path | None, slow: float, as_json: bool) -> int:
         (one.name, one.device, found[one.name].state, *_shown(found[one.name]), " ".join(one.tags)) for one in entries
     ]
     _show(("board", "device", "now", "chip", "MicroPython", "release", "tags"), rows)
+    if heard:
+        display.show("")
+        return fleet_views.seen(workspace, as_json=False)
     return 0
 
 

@@ -31,6 +31,8 @@ ALWAYS = (
 IN_A_WORKSPACE = (
     f"/{SETTINGS}",
     "/boards.toml",
+    "/boards.csv",
+    "/fleet.db*",
     "/channels.json",
     "/published.json",
     "/sequence",

@@ -37,7 +37,8 @@ class Transfer:
 
 Watch = Callable[[Transfer], None]
 # Of a request, where a room has set them: another file to answer with (Path), and a Watch for this one answer.
-FILE, TAKEN = "otactl.file", "otactl.taken"
+FILE = web.RequestKey("FILE", Path)
+TAKEN = web.RequestKey[Watch]("TAKEN")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Room = Callable[[web.Application], None]
 

@@ -36,9 +36,7 @@ class Hub:
 
     def room(self, app: web.Application) -> None:
         """What a Server takes in `rooms`."""
-        app.middlewares.append(self._middleware())
 
-    def _middleware(self) -> Callable[[web.Request, Handler], object]:
         @web.middleware
         async def hear(request: web.Request, handler: Handler) -> web.StreamResponse:
             said = parse(request.headers.get(HEADER, "")) if request.method == "GET" else None
@@ -46,13 +44,14 @@ class Hub:
                 await self._heard(request, said)
             return await handler(request)
 
-        return hear
+        app.middlewares.append(hear)
 
     async def _heard(self, request: web.Request, said: CheckIn) -> None:
         peer, channel = request.remote or "", self._channel(request.path)
         if channel:
             answer = asyncio.get_running_loop().run_in_executor(self._worker, self._answer, said, peer, channel)
-            request[FILE] = await answer
+            if path := await answer:
+                request[FILE] = path
         elif not request.path.endswith(".json"):
             request[TAKEN] = lambda transfer: self._taken(said.id, transfer)
 

@@ -114,7 +114,9 @@ class Bridge:
                     await client.publish(topic, payload, qos=1, retain=True)
                     self._told[topic] = payload
             for topic in [*self._told.keys() - wanted.keys()]:
-                await client.publish(topic, b"", qos=1, retain=True)  # forgotten, or named no more: the broker forgets it too
+                await client.publish(
+                    topic, b"", qos=1, retain=True
+                )  # forgotten, or named no more: the broker forgets it too
                 del self._told[topic]
             await asyncio.sleep(_LOOK_S)
 

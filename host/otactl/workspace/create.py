@@ -10,7 +10,7 @@ from otactl.workspace import keys, tls
 from otactl.workspace.workspace import SETTINGS, Workspace
 
 _DEFAULT_PORT = 8443
-_IGNORED = (b"keys/*.pem", b"tls/*.key", b"tls/*/*.key", b"otactl.toml", b".publishing")
+_IGNORED = (b"keys/*.pem", b"tls/*.key", b"tls/*/*.key", b"otactl.toml", b".publishing", b"fleet.db*")
 _NEW = """\
 # What the boards are called, and where they find releases/.
 product = ""

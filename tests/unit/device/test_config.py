@@ -35,6 +35,7 @@ def test_two_lines_are_enough(load: Any) -> None:
             "keys": "/etc/ota/keys.json",
             "trust": True,
             "deltas": False,
+            "checkin": True,
             "data": None,
             "allow_http": False,
             "interval_s": 3600,

@@ -74,7 +74,9 @@ def fits_discovery(config: dict[str, Any]) -> None:
         assert ("command_topic" in entity) == ("payload_install" in entity)  # no button that sends nothing
 
 
-def board(have: int = 1, *, offered: int = 2, done: int = 0, size: int = 0, name: str = "kitchen", ago: float = 5, **said) -> Row:
+def board(
+    have: int = 1, *, offered: int = 2, done: int = 0, size: int = 0, name: str = "kitchen", ago: float = 5, **said
+) -> Row:
     seen = Seen(CheckIn(said.pop("id", ID), "lamp", have, **said), "10.0.0.7", NOW - 60, NOW - ago, offered, done, size)
     return row(seen, name=name, cohort="default", versions={1: "1.0.0", 2: "1.1.0"}, now=NOW)
 

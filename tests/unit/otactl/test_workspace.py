@@ -110,7 +110,16 @@ def test_a_gitignore_of_the_users_gets_lines_and_loses_none(tmp_path: Path) -> N
     (tmp_path / ".gitignore").write_text("build/\ntls/*.key\nsecret.py")
     create(tmp_path, product="lamp", names=["a.b"])
     lines = (tmp_path / ".gitignore").read_text().splitlines()
-    assert lines == ["build/", "tls/*.key", "secret.py", "keys/*.pem", "tls/*/*.key", "otactl.toml", ".publishing"]
+    assert lines == [
+        "build/",
+        "tls/*.key",
+        "secret.py",
+        "keys/*.pem",
+        "tls/*/*.key",
+        "otactl.toml",
+        ".publishing",
+        "fleet.db*",
+    ]
 
 
 def test_the_settings_of_a_new_workspace_are_for_people(tmp_path: Path) -> None:

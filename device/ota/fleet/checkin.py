@@ -1,0 +1,45 @@
+"""What the board says of itself in the requests that it makes anyway: one header for its release server. Nothing in it is
+secret, and nobody vouches for it. `"checkin": false` leaves it out."""
+
+import gc
+import time
+
+import machine
+import network
+from esp32 import Partition
+
+from ..boot import record
+from ..net import url
+
+_TOLD_BEFORE = (None, "failed-before")  # of a look: why its release failed was a job's word
+
+
+def own(config: dict) -> "tuple[tuple, str]":
+    """(TLS, host, port) of the channel, and the line that is told there alone: of 400 bytes at most."""
+    kept = record.load()
+    have = kept.release_in(Partition(Partition.RUNNING)) or {}  # type: ignore[arg-type]
+    phase, sequence, why = _last(kept.job, kept.state)
+    up_s = time.ticks_ms() // 1000  # type: ignore[operator]  # begins again after 12 days
+    line = f"Ota-Board: id={machine.unique_id().hex()};product={_word(config['product'])};have={have.get('sequence', 0)}"
+    line += f";phase={phase};seq={sequence};why={_word(why or '')};up={up_s};heap={gc.mem_free()}"
+    if config["wifi"] and not config["ethernet"]:  # who asks where no Wi-Fi runs starts its driver, which takes memory
+        try:
+            line += f";rssi={network.WLAN(network.STA_IF).status('rssi')}"
+        except OSError:
+            pass
+    return url.split(config["url"])[:3], line + "\r\n"
+
+
+def _last(job: dict, state: dict) -> tuple:
+    # Phase, sequence and reason of what happened last: a job, or a look after it that came to nothing.
+    phase, sequence, refused = job["phase"], job["sequence"], state["refused"]
+    why = refused and refused[0]
+    if phase == "failed" and why in _TOLD_BEFORE + (job["reason"],):
+        return phase if job["switches"] else "idle", sequence, job["reason"]  # never switched to: nothing was rolled back
+    if why and phase != "writing":
+        return "idle", (state["heard"] or [0, 0])[1], why
+    return phase, sequence, why
+
+
+def _word(text: str) -> str:
+    return "".join([c if "!" <= c <= "~" and c != ";" else "_" for c in text[:64]])
