@@ -121,6 +121,8 @@ def test_a_broker_that_comes_late_or_back_is_told_all_and_what_is_forgotten_goes
         with Broker(port) as broker:
             assert "command_topic" not in broker.wait(CONFIG)["components"]["firmware"]
             broker.wait(STATE, installed_version="1.0.0", latest_version="1.1.0")
+        with Broker(port) as broker:  # which has forgotten all
+            broker.wait(STATE, installed_version="1.0.0", latest_version="1.1.0")
             at.store.forget(ID)
             deadline = time.monotonic() + 20
             while CONFIG in broker.kept() and time.monotonic() < deadline:
