@@ -49,6 +49,7 @@ def serve(
     from otactl.release.channels import expiring
     from otactl.server.advice import advice
     from otactl.server.limits import boards_at_once
+    from otactl.server.page.page import new_token
     from otactl.server.server import Server
     from otactl.workspace import authorities, tls
     from otactl.workspace.workspace import Workspace
@@ -60,10 +61,11 @@ def serve(
     found = Workspace.find(workspace)
     scheme = "http" if http else "https"
     with display.Bars() as bars, contextlib.ExitStack() as open_files:
+        token = new_token()
         watch: Watch = ServeLog(bars)
         rooms: list[Room] = []
         if not no_fleet:
-            rooms, watch = _rooms(found, bars, open_files, watch, asked)
+            rooms, watch = _rooms(found, bars, open_files, token, watch, asked)
         server = Server(
             found.releases,
             None if http else found.tls,
@@ -82,6 +84,9 @@ def serve(
 
         def started(port: int) -> None:
             bars.note(f"serving {display.short(found.releases)} at {scheme}://{host}:{port} (Ctrl-C ends)")
+            if rooms:
+                bars.note(f"the page, to look at: {scheme}://{found.host}:{port}/")
+                bars.note(f"and to act by: {scheme}://{found.host}:{port}/#token={token}")
             for line in advice(found, http=http, port=port) + expiring(found):
                 bars.note(f"warning: {line}")
 
@@ -90,11 +95,17 @@ def serve(
 
 
 def _rooms(
-    place: "Workspace", bars: "Bars", open_files: contextlib.ExitStack, watch: "Watch", asked: "Asked"
+    place: "Workspace",
+    bars: "Bars",
+    open_files: contextlib.ExitStack,
+    token: str,
+    watch: "Watch",
+    asked: "Asked",
 ) -> "tuple[list[Room], Watch]":
     """What the server offers beside its files, and its `watch`. Without a memory it serves all the same."""
     from otactl.fleet import store
     from otactl.server.hub import Hub
+    from otactl.server.page.page import Page
 
     if asked.mqtt:
         asked.broker(place)  # a wrong address is no warning
@@ -105,4 +116,4 @@ def _rooms(
         bars.note(f"warning: boards are not remembered: {error}")
         return [], watch
     more, watch = asked.rooms(place, kept, watch, bars.note)
-    return [hub.room, *more], watch
+    return [hub.room, Page(place, kept, token).room, *more], watch

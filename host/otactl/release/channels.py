@@ -113,13 +113,40 @@ def promote(place: Workspace, version: str, to: str) -> Move:
     """
     there = place.on(to)
     with place.publishing():
-        payload = _payload(place, version)
-        newest = current(there)
-        if newest and newest["version"] == version:
-            raise UsageError(f"{to} names {version} already: nothing to do")
-        move, data = _move(there, payload, newest, place.releases / version / RELEASE)
+        move, data = _made(there, version)
         _apply(there, move, data, history_of(place))
     return move
+
+
+def prepare(place: Workspace, version: str) -> tuple[Move, bytes]:
+    """What promote() would let the channel of `place` name, for settle() to let it: the channel stays as it is. Where it is
+    sealed anew, its sequence is taken. Raises ReleaseError, UsageError, and nothing has changed.
+    """
+    with place.publishing():
+        move, data = _made(place, version)
+        if move.again:
+            _take(place, move, data)
+    return move, data
+
+
+def settle(place: Workspace, version: str, sealed: Path) -> None:
+    """Let the channel name what prepare() made. Raises ReleaseError where the channel has come further, RigError, UsageError."""
+    with place.publishing(wait_s=1):
+        payload, newest = ledger.vouched(place, sealed), current(place)
+        if payload is None or payload["version"] != version:
+            raise ReleaseError(f"{sealed} is not the envelope of {version}: `otactl rollout abort`, and start it again")
+        if newest and newest["sequence"] > payload["sequence"]:
+            raise ReleaseError(
+                f"{place.channel} names {newest['version']} meanwhile, under a later sequence: nothing to do"
+            )
+        name(place, version, sealed.read_bytes(), history_of(place))
+
+
+def _made(there: Workspace, version: str) -> tuple[Move, bytes]:
+    payload, newest = _payload(there, version), current(there)
+    if newest and newest["version"] == version:
+        raise UsageError(f"{there.channel} names {version} already: nothing to do")
+    return _move(there, payload, newest, there.releases / version / RELEASE)
 
 
 def renew(place: Workspace, expires: str | None = None) -> Renewed:
@@ -196,9 +223,13 @@ def _move(
 
 def _apply(there: Workspace, move: Move, data: bytes, history: History) -> None:
     if move.again:
-        take_sequence(there, move.sequence)
-        ledger.note(there, dsse.unwrap(data, envelope.PAYLOAD_TYPE, "release")[0])
+        _take(there, move, data)
     name(there, move.version, data, history)
+
+
+def _take(there: Workspace, move: Move, data: bytes) -> None:
+    take_sequence(there, move.sequence)
+    ledger.note(there, dsse.unwrap(data, envelope.PAYLOAD_TYPE, "release")[0])
 
 
 def name(there: Workspace, version: str, sealed: bytes, history: History) -> None:

@@ -123,9 +123,9 @@ class Workspace:
         parts = urlsplit(self.url)
         return parts.port or (443 if parts.scheme == "https" else 80)
 
-    def publishing(self) -> contextlib.AbstractContextManager[None]:
+    def publishing(self, wait_s: float = 10) -> contextlib.AbstractContextManager[None]:
         """Held while a release is made: two at once would both want the same sequence."""
-        return locked(self.root / ".publishing")
+        return locked(self.root / ".publishing", wait_s)
 
     def board_config(self) -> dict[str, Any]:
         """What goes to /etc/ota/config.json."""
