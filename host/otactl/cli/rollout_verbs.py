@@ -1,10 +1,9 @@
 """The verbs `otactl rollout ...`: a release that boards get one after another."""
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
@@ -31,7 +30,7 @@ rollout = family(
 @click.option("--to", "cohorts", metavar="COHORT,...", help="First to these cohorts, one after the other.")
 @click.option("--percent", "percents", metavar="N,...", help="Then to these shares of all boards (default: 100).")
 @click.option("--channel", metavar="NAME", help="Whose boards get it (default: that of otactl.toml).")
-@click.option("--soak", default="1h", metavar="TIME", help="A stage lasts at least as long (default: 1h).")
+@click.option("--soak", metavar="TIME", help="A stage lasts at least as long (default: twice the time between looks).")
 @click.option(
     "--halt-at",
     type=click.IntRange(min=1),
@@ -56,7 +55,7 @@ def start_rollout(
     cohorts: str | None,
     percents: str | None,
     channel: str | None,
-    soak: str,
+    soak: str | None,
     halt_at: int,
     min_confirmed: int | None,
     by_hand: bool,
@@ -65,40 +64,46 @@ def start_rollout(
 ) -> int:
     """Begin to offer a release to the first boards."""
     from otactl.cli import display
-    from otactl.fleet import machine, plan, rollout
+    from otactl.fleet import machine, plan, rollout, rollout_static
     from otactl.fleet.known import known_boards
+    from otactl.fleet.rollout_view import duration
 
     place, store = _found(workspace)
     there = place.on(channel) if channel else place
-    if static:
-        raise UsageError("--static is not built yet")
+    if static and by_hand:
+        raise UsageError("--static: its stages are moved by hand already; leave out --by-hand")
+    between = plan.between_looks(there.board)
     asked = rollout.Asked(
-        plan.steps(cohorts, percents),
-        plan.span(soak, "--soak"),
+        rollout_static.plan(there, cohorts, percents) if static else plan.steps(cohorts, percents),
+        plan.span(soak, "--soak") if soak is not None else 2 * between,
         halt_at,
         min_confirmed,
-        machine.BY_HAND if by_hand else machine.COUNTED,
+        machine.STATIC if static else machine.BY_HAND if by_hand else machine.COUNTED,
     )
-    made = rollout.start(there, store, version, asked, known_boards(place, store))
-    if as_json:
-        return _as_json(made)
-    display.done(f"{version} (sequence {made.sequence}) goes to {made.stages[0].label} of {made.channel} now")
-    _show(made)
-    display.follow_up("rollout status")
+    known = known_boards(place, store)
+    made = rollout.start(there, store, version, asked, known)
+    said = f"{version} (sequence {made.sequence}) goes to {made.stages[0].label}{'' if static else f' of {made.channel}'} now"
+    _told(place, store, said, as_json=as_json)
+    if not as_json:
+        for name in () if static else plan.unknown(asked.plan, known):
+            display.warn(f"no board that is known is in the cohort {name}: `cohort` in boards.toml says which are")
+        if asked.mode == machine.COUNTED and asked.soak < between:
+            display.warn(
+                f"boards look every {duration(between)}: those that do not within --soak have no say in their stage"
+            )
+        display.follow_up("rollout next" if static else "rollout status")
     return 0
 
 
 @verb_of(rollout, "rollout status --json")
 @in_workspace
-@click.option("--channel", metavar="NAME", help="Whose (default: that of otactl.toml).")
 @as_json
-def status_of_rollout(*, workspace: Path, channel: str | None, as_json: bool) -> int:
+def status_of_rollout(*, workspace: Path, as_json: bool) -> int:
     """Show the stages, and what they wait for."""
     from otactl.cli import display
-    from otactl.fleet import rollout
+    from otactl.fleet import machine, rollout
 
-    place, store = _found(workspace)
-    found = rollout.current(place.on(channel) if channel else place, store)
+    found = rollout.latest(*_found(workspace))
     if as_json:
         return _as_json(found)
     if found is None:
@@ -106,72 +111,65 @@ def status_of_rollout(*, workspace: Path, channel: str | None, as_json: bool) ->
         display.follow_up("rollout start VERSION --percent 10,50,100")
         return 0
     _show(found)
+    if found.state == machine.HALTED:
+        display.follow_up("rollout start VERSION", "once it is mended; or `otactl rollout abort`")
     return 0
 
 
-def _told(name: str, example: str, text: str, act: Callable[["Workspace", "Store"], "View"], said: str) -> None:
-    """A verb that tells the rollout something. `said`: what is so then."""
+@verb_of(rollout, "rollout next")
+@in_workspace
+@with_passphrase
+@as_json
+def next_stage(*, workspace: Path, as_json: bool) -> int:
+    """Begin the next stage, whatever this one waits for; after the last the channel names the release."""
+    from otactl.fleet import rollout
 
-    def tell(*, workspace: Path, as_json: bool) -> int:
-        from otactl.cli import display
-
-        made = act(*_found(workspace))
-        if as_json:
-            return _as_json(made)
-        display.done(said.format(version=made.version, before=made.before, channel=made.channel))
-        _show(made)
-        return 0
-
-    tell.__name__, tell.__doc__ = name, text
-    verb_of(rollout, example)(in_workspace(as_json(tell)))
-
-
-def _pause(place: "Workspace", store: "Store") -> "View":
-    from otactl.fleet.rollout import pause
-
-    return pause(store)
+    place, store = _found(workspace)
+    made = rollout.go_on(place, store)
+    said = (
+        f"{made.channel} names {made.version}"
+        if made.over
+        else f"{made.version} goes to {made.stages[made.stage].label}"
+    )
+    return _told(place, store, f"{said} now", as_json=as_json)
 
 
-def _resume(place: "Workspace", store: "Store") -> "View":
-    from otactl.fleet.rollout import resume
+@verb_of(rollout, "rollout pause")
+@in_workspace
+@as_json
+def pause_rollout(*, workspace: Path, as_json: bool) -> int:
+    """Offer it to no further board; those that have it keep it."""
+    from otactl.fleet import rollout
 
-    return resume(store)
-
-
-def _next(place: "Workspace", store: "Store") -> "View":
-    from otactl.fleet.rollout import go_on
-
-    return go_on(place, store)
-
-
-def _abort(place: "Workspace", store: "Store") -> "View":
-    from otactl.fleet.rollout import abort
-
-    return abort(store)
+    place, store = _found(workspace)
+    made = rollout.pause(store)
+    return _told(place, store, f"no further board is offered {made.version}", as_json=as_json)
 
 
-_told(
-    "next",
-    "rollout next",
-    "Begin the next stage, whatever this one waits for; after the last the channel names the release.",
-    _next,
-    "{version} goes on",
-)
-_told(
-    "pause",
-    "rollout pause",
-    "Offer it to no further board; those that have it keep it.",
-    _pause,
-    "no further board is offered {version}",
-)
-_told("resume", "rollout resume", "Let it go on, with the stage's time from the start.", _resume, "{version} goes on")
-_told(
-    "abort",
-    "rollout abort",
-    "End it: boards get what the channel named before.",
-    _abort,
-    "the rollout of {version} is over: {channel} names {before}, as before",
-)
+@verb_of(rollout, "rollout resume")
+@in_workspace
+@as_json
+def resume_rollout(*, workspace: Path, as_json: bool) -> int:
+    """Let it go on, with the stage's time from the start."""
+    from otactl.fleet import rollout
+
+    place, store = _found(workspace)
+    made = rollout.resume(store)
+    return _told(place, store, f"{made.version} goes on", as_json=as_json)
+
+
+@verb_of(rollout, "rollout abort --back")
+@in_workspace
+@click.option("--back", is_flag=True, help="Boards that have it go back, too: the one before gets a new sequence.")
+@with_passphrase
+@as_json
+def abort_rollout(*, workspace: Path, back: bool, as_json: bool) -> int:
+    """End it: boards get what the channel named before."""
+    from otactl.fleet import rollout
+
+    place, store = _found(workspace)
+    made = rollout.abort(place, store, back=back)
+    return _told(place, store, f"{made.channel} names {made.before}, as before, and boards get that", as_json=as_json)
 
 
 def _found(workspace: Path) -> tuple["Workspace", "Store"]:
@@ -182,25 +180,41 @@ def _found(workspace: Path) -> tuple["Workspace", "Store"]:
     return place, Store(place.root / FILE)
 
 
-def _as_json(found: "View | None") -> int:
-    print(json.dumps({"rollout": _plain(found) if found else None}))
+def _told(place: "Workspace", store: "Store", said: str, *, as_json: bool) -> int:
+    """What a verb has come to."""
+    from otactl.cli import display
+    from otactl.fleet import rollout
+
+    found = rollout.latest(place, store)
+    if as_json:
+        return _as_json(found)
+    display.done(said)
+    if found:
+        _show(found)
     return 0
 
 
-def _plain(found: "View") -> dict[str, Any]:
-    return asdict(found)
+def _as_json(found: "View | None") -> int:
+    print(json.dumps({"rollout": asdict(found) if found else None}))
+    return 0
 
 
 def _show(found: "View") -> None:
     from rich.table import Table
 
     from otactl.cli import display
+    from otactl.fleet.machine import STATIC
 
-    display.show(f"{found.version} to {found.channel}, before {found.before}: {found.state}")
+    display.show(f"{found.version} instead of {found.before} in {found.channel}: {found.state}")
     if found.why:
         display.show(f"  {display.plain(found.why)}")
-    table = Table("stage", "state", "boards", "given", "confirmed", "rolled back", box=None, pad_edge=False)
+    heads = (
+        ("channel", "state")
+        if found.mode == STATIC
+        else ("stage", "state", "boards", "given", "confirmed", "rolled back")
+    )
+    table = Table(*heads, box=None, pad_edge=False)
     for one in found.stages:
         counts = [str(count) for count in (one.known, one.given, one.confirmed, one.rolled_back)]
-        table.add_row(one.label, one.state, *counts)
+        table.add_row(one.label, one.state, *(counts if found.mode != STATIC else []))
     display.show_table(table)

@@ -23,6 +23,7 @@ from otactl.fleet.rollout_tables import (
     reading,
     writing,
 )
+from otactl.fleet.rollout_view import stand
 from otactl.fleet.store import Store
 from otactl.workspace.workspace import Workspace
 
@@ -48,10 +49,12 @@ def envelope_for(place: Workspace, store: Store, said: CheckIn, cohort: str) -> 
 
 
 def _not_below(place: Workspace, said: CheckIn, sequences: list[int]) -> Path:
-    """What the channel names; to a board that has come further by a rollout, what it has."""
-    has = place.root / rollout.FOLDER / f"{said.have}.json"
-    if said.have in sequences and said.have > look.named_in(place.channel_file)[0] and has.is_file():
-        return has
+    """What the channel names; to a board that has come further by a rollout, what it knows."""
+    named = look.named_in(place.channel_file)[0]
+    for sequence in sequences:
+        known = place.root / rollout.FOLDER / f"{sequence}.json"
+        if sequence > named and _met(sequence, said) and known.is_file():
+            return known
     return place.channel_file
 
 
@@ -68,10 +71,9 @@ def heard(place: Workspace, store: Store, number: int, said: CheckIn, cohort: st
             return False
         gets = _turn(tables, found, said, cohort, now)
         after = _judge(place, tables, found, now)
-        if after.stage > found.stage:
+        if after != found:
             gets = _turn(tables, after, said, cohort, now)
-        stopped = after.state == machine.HALTED and not _has(found, said)
-        return gets and not stopped and rollout.envelope(place, found).is_file()
+        return gets and rollout.envelope(place, found).is_file()
 
 
 def _turn(tables: Tables, found: Rollout, said: CheckIn, cohort: str, now: float) -> bool:
@@ -81,7 +83,7 @@ def _turn(tables: Tables, found: Rollout, said: CheckIn, cohort: str, now: float
     stage = drawn if before is None or before.outcome == PLANNED else before.stage
     if stage > found.stage:
         return False
-    gets = found.state == machine.RUNNING or _has(found, said)
+    gets = found.state == machine.RUNNING or _met(found.sequence, said)
     if before or tables.has_room(found):
         outcome = _outcome(before.outcome if before else PLANNED, found, said, gets=gets)
         if before is None or (outcome, stage) != (before.outcome, before.stage):
@@ -89,10 +91,12 @@ def _turn(tables: Tables, found: Rollout, said: CheckIn, cohort: str, now: float
     return gets
 
 
-def _has(found: Rollout, said: CheckIn) -> bool:
-    """Whether a board has the release already, or is about to try it."""
-    tries = said.sequence == found.sequence and said.phase in ("ready", "trial", "confirmed")
-    return said.have == found.sequence or tries
+def _met(sequence: int, said: CheckIn) -> bool:
+    """Whether a board has a release already, is about to try it, or has rolled it back: it takes it no more, and is told that it
+    knows it already, where an older one would be an alarm (`replayed`)."""
+    return said.have == sequence or (
+        said.sequence == sequence and said.phase in ("ready", "trial", "confirmed", "failed")
+    )
 
 
 def _outcome(before: str, found: Rollout, said: CheckIn, *, gets: bool) -> str:
@@ -109,10 +113,8 @@ def _outcome(before: str, found: Rollout, said: CheckIn, *, gets: bool) -> str:
 
 
 def _judge(place: Workspace, tables: Tables, found: Rollout, now: float) -> Rollout:
-    event = machine.judged(rollout.stand(tables, found, now))
-    if event is None:
-        return found
-    why = rollout.who_rolled_back(tables, found) if event == "halt" else ""
-    with suppress(OtactlError, OSError):  # the channel's file is in another's hands: at the next look
-        return rollout.happen(place, tables, found, event, now, why)
+    event = machine.judged(stand(tables, found, now))
+    if event is not None:
+        with suppress(OtactlError, OSError):  # the channel's file is in another's hands: at the next look
+            return rollout.happen(place, tables, found, event, now)
     return found

@@ -10,12 +10,14 @@ import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from otactl.errors import UsageError
 
 BUCKETS = 10_000
 EVERYONE = 100  # %
 _DRAWS = 64
+_LOOKS = {"interval_s": 3600, "jitter_s": 600}  # of device/ota/config.py
 _SALT_BYTES = 8
 _COHORT = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}\Z")
 _SPAN = re.compile(r"(\d{1,5})([smhd])\Z")
@@ -74,6 +76,11 @@ def span(given: str, option: str) -> int:
     return int(found[1]) * _SECONDS[found[2]]
 
 
+def between_looks(board: Mapping[str, Any]) -> int:
+    """Seconds from one look of a board to its next, at most, where nothing fails. `board`: its configuration."""
+    return sum(int(board.get(name, usual)) for name, usual in _LOOKS.items())
+
+
 def bucket(salt: str, board: str) -> int:
     """From 0 to 9,999, as good as evenly spread: the first 8 bytes of SHA-256 of `salt:board`."""
     return int.from_bytes(hashlib.sha256(f"{salt}:{board}".encode()).digest()[:8], "big") % BUCKETS
@@ -104,6 +111,11 @@ def draw(plan: Sequence[Step], known: Mapping[str, str], salts: Callable[[], str
         if most in (len(plan), len(known)):
             break
     return best
+
+
+def unknown(plan: Sequence[Step], known: Mapping[str, str]) -> list[str]:
+    """The cohorts of a plan that no known board is in."""
+    return [step.cohort for step in plan if step.cohort and step.cohort not in known.values()]
 
 
 def dumps(plan: Sequence[Step]) -> str:

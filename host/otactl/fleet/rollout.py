@@ -4,16 +4,18 @@ While it runs, its channel names the release before, so that a server without th
 that. What boards are answered with meanwhile is offer.py's; when the last stage is over, the channel names the release, by the
 very bytes that boards were offered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from otactl.errors import UsageError
 from otactl.files import write_atomic
-from otactl.fleet import machine
-from otactl.fleet.machine import COUNTED, RUNNING, SOAKING
+from otactl.fleet import machine, rollout_static
+from otactl.fleet.machine import COUNTED, RUNNING, STATIC
+from otactl.fleet.names import Names
 from otactl.fleet.plan import Step, draw
-from otactl.fleet.rollout_tables import CONFIRMED, PLANNED, ROLLED_BACK, Mark, Rollout, Tables, reading, writing
+from otactl.fleet.rollout_tables import Rollout, Tables, reading, writing
+from otactl.fleet.rollout_view import View, view
 from otactl.fleet.store import Store
 from otactl.release import channels
 from otactl.workspace.workspace import Workspace
@@ -33,47 +35,6 @@ class Asked:
     mode: str = COUNTED
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """`percent` of all, or a `cohort`. `state`: waits, over, or, of the one at hand, the rollout's. `known`: boards that were
-    known when it began and are in no stage before; `given`: boards that were answered with the release, `confirmed` and
-    `rolled_back` those that said so."""
-
-    percent: float
-    cohort: str
-    label: str
-    state: str
-    known: int
-    given: int
-    confirmed: int
-    rolled_back: int
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A rollout as it is shown. `state`: running, soaking, paused, halted, done, aborted; `why`: what it waits for, or what ended
-    it, in words; `left`: seconds of the stage's soak time."""
-
-    version: str
-    sequence: int
-    channel: str
-    before: str
-    mode: str
-    state: str
-    why: str
-    stage: int
-    stages: list[Stage]
-    started: float
-    soak: float
-    left: float
-    halt_at: int
-    least: int | None
-
-    @property
-    def over(self) -> bool:
-        return self.state in machine.OVER
-
-
 def start(place: Workspace, store: Store, version: str, asked: Asked, known: Mapping[str, str]) -> View:
     """Begin to roll out a release that is published already, to the channel of `place`. `known`: the cohorts of the boards whose
     word counts, by id.
@@ -81,33 +42,36 @@ def start(place: Workspace, store: Store, version: str, asked: Asked, known: Map
     Raises ReleaseError, UsageError, and nothing has changed.
     """
     with reading(store) as tables:
-        _require_free(tables)
+        _require_free(tables, place)
     newest = channels.current(place)
     if newest is None:
         raise UsageError(
             f"{place.channel} names no release yet: the first one goes straight to it, by `otactl publish`"
         )
-    move, sealed = channels.prepare(place, version)
+    also = [step.cohort for step in asked.plan if asked.mode == STATIC]
+    move, sealed = channels.prepare(place, version, also)
     now = store.now()
     new = Rollout(
         0, place.channel, version, move.sequence, newest["version"], draw(asked.plan, known), [*asked.plan], asked.mode,
         asked.soak, asked.halt_at, asked.least, RUNNING, 0, now, now, "",
     )  # fmt: skip
     with writing(store) as tables:
-        stopped = _require_free(tables)  # once more: signing may have taken a person's time
+        stopped = _require_free(tables, place)  # once more: signing may have taken a person's time
         (place.root / FOLDER).mkdir(exist_ok=True)
         write_atomic(envelope(place, new), sealed)
+        if new.mode == STATIC:
+            rollout_static.begin(place, new, 0, envelope(place, new))
         if stopped:
             tables.save(replace(stopped, state=machine.ABORTED, why=f"{version} is its successor"))
         return view(tables, tables.add(new, known), now)
 
 
-def _require_free(tables: Tables) -> Rollout | None:
-    """The rollout that has stopped itself, and ends with its successor; None: there is none. Raises UsageError."""
+def _require_free(tables: Tables, place: Workspace) -> Rollout | None:
+    """The channel's rollout that has stopped itself, and ends with its successor; None: there is none. Raises UsageError."""
     found = tables.last()
     if found is None or found.over:
         return None
-    if found.state != machine.HALTED:
+    if found.state != machine.HALTED or found.channel != place.channel:
         raise UsageError(
             f"{found.version} is being rolled out to {found.channel} ({found.state}): `otactl rollout abort` ends that, "
             "`otactl rollout status` shows it"
@@ -125,16 +89,40 @@ def resume(store: Store) -> View:
     return _told(store, "resume", "")
 
 
-def abort(store: Store, why: str = "ended by hand") -> View:
-    """It ends: the channel names the release before, as it always did. Raises UsageError."""
-    return _told(store, "abort", why)
+def abort(place: Workspace, store: Store, *, back: bool = False) -> View:
+    """It ends: the channel names the release before, as it always did. `back`: it does under a new sequence, so that boards which
+    have the other one go back. Raises ReleaseError, UsageError, RigError."""
+    with writing(store) as tables:
+        found, now = _last(tables), store.now()
+        machine.after(found.state, "abort", found.version)
+        if back and found.mode != STATIC:  # whose channels do so anyway
+            channels.promote(place, found.before, found.channel, again=True)
+        return view(tables, happen(place, tables, found, "abort", now, "ended by hand"), now)
 
 
 def current(place: Workspace, store: Store) -> View | None:
     """The channel's rollout that was begun last, also one that is over; None: there was none."""
+    return _seen(place, store, place.channel)
+
+
+def latest(place: Workspace, store: Store) -> View | None:
+    """As current(), of whatever channel: the one that pause() and the others mean."""
+    return _seen(place, store, None)
+
+
+def _seen(place: Workspace, store: Store, channel: str | None) -> View | None:
     with reading(store) as tables:
-        found = tables.last(place.channel)
-        return view(tables, found, store.now()) if found else None
+        found = tables.last(channel)
+        return view(tables, found, store.now(), _called(place)) if found else None
+
+
+def _called(place: Workspace) -> Callable[[str], str]:
+    """What people call boards; ids, while the file that says so is damaged."""
+    try:
+        names = Names(place.root)
+    except UsageError:
+        return str
+    return lambda board: names.of(board)[0]
 
 
 def go_on(place: Workspace, store: Store) -> View:
@@ -144,7 +132,8 @@ def go_on(place: Workspace, store: Store) -> View:
     """
     with writing(store) as tables:
         found = _last(tables)
-        event = "finish" if found.stage == len(found.plan) - 1 else "raise"
+        static = found.mode == STATIC  # whose last stage is the channel itself
+        event = "finish" if found.stage + static >= len(found.plan) - 1 else "raise"
         now = store.now()
         return view(tables, happen(place, tables, found, event, now), now)
 
@@ -156,6 +145,10 @@ def happen(place: Workspace, tables: Tables, found: Rollout, event: str, now: fl
         channels.settle(place.on(found.channel), found.version, envelope(place, found))
         why = f"{found.channel} names it"
     stage = found.stage + 1 if event == "raise" else found.stage
+    if found.mode == STATIC and event == "raise":
+        rollout_static.begin(place, found, stage, envelope(place, found))
+    if found.mode == STATIC and event == "abort":
+        rollout_static.take_back(place, found)
     since = now if event in ("raise", "resume") else found.since
     changed = replace(found, state=state, stage=stage, since=since, why=why)
     tables.save(changed)
@@ -182,86 +175,3 @@ def _told(store: Store, event: str, why: str) -> View:
         changed = replace(found, state=state, since=since, why=why)
         tables.save(changed)
         return view(tables, changed, now)
-
-
-# --- how it is shown ---------------------------------------------------------------------------------------------------------
-
-
-def stand(tables: Tables, found: Rollout, now: float) -> machine.Stand:
-    """Where a rollout is, for machine.judged()."""
-    last = found.stage == len(found.plan) - 1
-    left = max(0.0, found.since + found.soak - now)
-    return machine.Stand(found.state, found.mode, last, left, found.halt_at, found.least, tables.counts(found))
-
-
-def view(tables: Tables, found: Rollout, now: float) -> View:
-    at = stand(tables, found, now)
-    marks = tables.marks(found)
-    soaks = found.state == RUNNING and found.mode == COUNTED and at.left and machine.enough(at.counts, found.least)
-    state = SOAKING if soaks else found.state
-    return View(
-        version=found.version,
-        sequence=found.sequence,
-        channel=found.channel,
-        before=found.before,
-        mode=found.mode,
-        state=state,
-        why=found.why or _waits(found, at, marks),
-        stage=found.stage,
-        stages=[_stage(found, n, state, marks) for n in range(len(found.plan))],
-        started=found.started,
-        soak=found.soak,
-        left=at.left,
-        halt_at=found.halt_at,
-        least=found.least,
-    )
-
-
-def _stage(found: Rollout, number: int, state: str, marks: Sequence[Mark]) -> Stage:
-    step, here = found.plan[number], [one for one in marks if one.stage == number]
-    if found.state == machine.DONE or number < found.stage:
-        state = "over"
-    elif number > found.stage:
-        state = "waits"
-    return Stage(
-        step.percent,
-        step.cohort,
-        step.label,
-        state,
-        known=sum(one.known for one in here),
-        given=sum(one.outcome != PLANNED for one in here),
-        confirmed=sum(one.outcome == CONFIRMED for one in here),
-        rolled_back=sum(one.outcome == ROLLED_BACK for one in here),
-    )
-
-
-def _waits(found: Rollout, at: machine.Stand, marks: Sequence[Mark]) -> str:
-    """What the stage at hand waits for."""
-    if found.mode != COUNTED:
-        return "waits for `otactl rollout next`"
-    if machine.enough(at.counts, found.least):
-        return f"soaks for {duration(at.left)} more" if at.left else "over with the next look of a board"
-    here = [one for one in marks if one.known and one.stage == found.stage]
-    if not here:
-        return "no known board is in this stage: `otactl rollout next` goes on"
-    late = [one.board for one in here if one.outcome not in (PLANNED, CONFIRMED, ROLLED_BACK)]
-    if not late:
-        return "none of its boards has looked since" if not at.counts.given else "none of its boards has confirmed"
-    more = f" and {len(late) - 3} more" if len(late) > 3 else ""
-    return f"waits for {', '.join(late[:3])}{more} to confirm"
-
-
-def who_rolled_back(tables: Tables, found: Rollout) -> str:
-    """The boards that did, with their codes."""
-    marks = [one for one in tables.marks(found) if one.outcome == ROLLED_BACK]
-    names = [f"{one.board} ({one.reason})" if one.reason else one.board for one in marks]
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{', '.join(names[:3])}{more} rolled it back"
-
-
-def duration(seconds: float) -> str:
-    """In words: 40 s, 12 min, 3 h, 2 days."""
-    for size, word in ((86_400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size or (word != "days" and seconds >= size):
-            return f"{round(seconds / size)} {word}"
-    return f"{round(seconds)} s"

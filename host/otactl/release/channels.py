@@ -4,6 +4,7 @@ Boards only ever go to a higher sequence. A channel that is to name an older rel
 image and version as they were, under a new sequence. What expires gets its time anew with it, as when it is renewed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -106,24 +107,26 @@ def release(place: Workspace, version: str) -> Release:
     return found[0]
 
 
-def promote(place: Workspace, version: str, to: str) -> Move:
-    """Let the channel `to` name a release that is there already: its boards take it, if it is newer or made so.
+def promote(place: Workspace, version: str, to: str, *, again: bool = False) -> Move:
+    """Let the channel `to` name a release that is there already: its boards take it, if it is newer or made so. `again`: also
+    the one that it names, under a new sequence, for boards that were offered a newer one meanwhile.
 
     Raises ReleaseError, UsageError, and nothing has changed.
     """
     there = place.on(to)
     with place.publishing():
-        move, data = _made(there, version)
+        move, data = _made(there, version, again=again)
         _apply(there, move, data, history_of(place))
     return move
 
 
-def prepare(place: Workspace, version: str) -> tuple[Move, bytes]:
-    """What promote() would let the channel of `place` name, for settle() to let it: the channel stays as it is. Where it is
-    sealed anew, its sequence is taken. Raises ReleaseError, UsageError, and nothing has changed.
+def prepare(place: Workspace, version: str, also: Sequence[str] = ()) -> tuple[Move, bytes]:
+    """What promote() would let the channel of `place` name, for settle() to let it, and the channels `also`: they stay as they
+    are. Where it is sealed anew, its sequence is taken. Raises ReleaseError, UsageError, and nothing has changed.
     """
     with place.publishing():
-        move, data = _made(place, version)
+        beyond = max((newest["sequence"] for name in also if (newest := current(place.on(name)))), default=0)
+        move, data = _made(place, version, beyond)
         if move.again:
             _take(place, move, data)
     return move, data
@@ -137,16 +140,17 @@ def settle(place: Workspace, version: str, sealed: Path) -> None:
             raise ReleaseError(f"{sealed} is not the envelope of {version}: `otactl rollout abort`, and start it again")
         if newest and newest["sequence"] > payload["sequence"]:
             raise ReleaseError(
-                f"{place.channel} names {newest['version']} meanwhile, under a later sequence: nothing to do"
+                f"{place.channel} names {newest['version']} meanwhile, under a later sequence: `otactl rollout abort`"
             )
         name(place, version, sealed.read_bytes(), history_of(place))
 
 
-def _made(there: Workspace, version: str) -> tuple[Move, bytes]:
+def _made(there: Workspace, version: str, beyond: int = 0, *, again: bool = False) -> tuple[Move, bytes]:
     payload, newest = _payload(there, version), current(there)
-    if newest and newest["version"] == version:
+    if newest and newest["version"] == version and not again:
         raise UsageError(f"{there.channel} names {version} already: nothing to do")
-    return _move(there, payload, newest, there.releases / version / RELEASE)
+    rises = payload["sequence"] > beyond
+    return _move(there, payload, newest, there.releases / version / RELEASE if rises else None)
 
 
 def renew(place: Workspace, expires: str | None = None) -> Renewed:

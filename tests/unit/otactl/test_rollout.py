@@ -21,6 +21,7 @@ from vboard.flash.images import build_app
 
 HOUR = 3600
 OLD, NEW = 1, 2  # sequences
+ALL = [f"b{number}" for number in range(8)]
 
 
 @dataclass
@@ -71,7 +72,7 @@ class Fleet:
 
 @pytest.fixture(scope="module")
 def published(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """1.0.0 in stable; 1.1.0 and 1.2.0 that no channel names."""
+    """1.0.0 in stable; 1.1.0 and 1.2.0 that no channel names; eight boards that run 1.0.0 and have looked once."""
 
     def make(at: Path) -> None:
         shutil.copytree(made, at, dirs_exist_ok=True)
@@ -80,23 +81,19 @@ def published(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             image = at / "image.bin"
             image.write_bytes(build_app("esp32", seed=number, size=20_000))
             publish(place, [image], version, named=number == 0)
+        fleet = Fleet(place, Store(at / FILE, lambda: fleet.now))
+        assert {fleet.says(board) for board in ALL} == {OLD}
 
     return shared.made(tmp_path_factory, "rollout", make)
 
 
 @pytest.fixture
 def fleet(published: Path, tmp_path: Path) -> Fleet:
-    """Eight boards that run 1.0.0 and have looked once."""
     shutil.copytree(published, tmp_path / "workspace")
     place = Workspace.find(tmp_path / "workspace")
     made = Fleet(place, Store(place.root / FILE, lambda: made.now))
-    for number in range(8):
-        assert made.says(f"b{number}") == OLD
     made.now += 1
     return made
-
-
-ALL = [f"b{number}" for number in range(8)]
 
 
 # --- who gets it -------------------------------------------------------------------------------------------------------------
@@ -149,11 +146,19 @@ def test_a_board_that_has_it_is_offered_no_older_one(fleet: Fleet) -> None:
     fleet.cohorts = {"b1": "canary"}
     fleet.start(cohorts="canary")
     assert fleet.says("b5", NEW, "confirmed", NEW) == NEW  # by cable
-    rollout.abort(fleet.store)
+    rollout.abort(fleet.place, fleet.store)
     assert fleet.says("b5", NEW, "confirmed", NEW) == NEW
     fleet.start("1.2.0", cohorts="canary")
     assert fleet.says("b5", NEW, "confirmed", NEW) == NEW
     assert fleet.says("b1") == 3
+
+
+def test_a_board_that_rolled_it_back_is_not_alarmed_by_an_older_one(fleet: Fleet) -> None:
+    fleet.start(halt_at=1)
+    assert fleet.rolls_back("b5") == NEW  # it answers failed-before
+    rollout.abort(fleet.place, fleet.store)
+    assert fleet.rolls_back("b5") == NEW
+    assert fleet.says("b6") == OLD
 
 
 # --- when a stage is over ----------------------------------------------------------------------------------------------------
@@ -177,7 +182,7 @@ def test_a_stage_waits_for_its_time(canary: Fleet) -> None:
     for board in ("b0", "b1", "b2"):
         canary.confirms(board)
     assert canary.view().state == "soaking"
-    assert canary.view().why == "soaks for 1 h more"
+    assert canary.view().why == "soaks for 60 min more"
     canary.now += HOUR - 1
     assert canary.says("b5") == OLD
     canary.now += 1
@@ -241,7 +246,7 @@ def test_two_that_roll_back_stop_it_and_the_rest_is_untouched(canary: Fleet) -> 
     canary.confirms("b2")
     canary.rolls_back("b0")
     assert canary.view().state == "running"
-    assert canary.rolls_back("b1", "deadline") == OLD
+    assert canary.rolls_back("b1", "deadline") == NEW  # which it knows, and does not try again
     assert canary.view().state == "halted"
     assert canary.view().why == "b0 (check-wifi), b1 (deadline) rolled it back"
     canary.now += 10 * HOUR
@@ -314,8 +319,17 @@ def test_a_paused_one_stops_for_good_where_boards_roll_back(canary: Fleet) -> No
 
 
 def test_after_abort_all_get_what_the_channel_named(canary: Fleet) -> None:
-    rollout.abort(canary.store)
+    rollout.abort(canary.place, canary.store)
     assert {canary.says(board) for board in ALL} == {OLD}
+    assert canary.view().state == "aborted"
+
+
+def test_after_abort_back_boards_that_have_it_get_the_one_before_as_a_newer_one(canary: Fleet) -> None:
+    canary.confirms("b0")
+    rollout.abort(canary.place, canary.store, back=True)
+    assert canary.named() == "1.0.0"
+    assert canary.confirms("b0") == 4  # 3 is 1.2.0's
+    assert canary.says("b5") == 4
     assert canary.view().state == "aborted"
 
 
@@ -323,6 +337,15 @@ def test_a_second_one_is_refused_while_one_runs(canary: Fleet) -> None:
     with pytest.raises(UsageError, match=r"1\.1\.0 is being rolled out to stable \(running\): `otactl rollout abort`"):
         canary.start("1.2.0")
     assert canary.view().version == "1.1.0"
+
+
+def test_what_stopped_in_one_channel_is_not_ended_by_another(canary: Fleet) -> None:
+    canary.rolls_back("b0")
+    canary.rolls_back("b1")
+    channels.promote(canary.place, "1.0.0", "beta")
+    asked = rollout.Asked(steps(None, None))
+    with pytest.raises(UsageError, match=r"is being rolled out to stable \(halted\)"):
+        rollout.start(canary.place.on("beta"), canary.store, "1.2.0", asked, {})
 
 
 def test_what_the_channel_names_is_not_rolled_out(fleet: Fleet) -> None:
@@ -391,7 +414,7 @@ def test_a_board_that_contradicts_who_speaks_for_it_counts_no_more(canary: Fleet
     canary.confirms("b1")
     canary.now += 10 * HOUR
     assert canary.says("b5") == OLD
-    assert canary.view().why == "waits for b1 to confirm"
+    assert canary.view().why == "b1 had confirmed, and then ran another release: look at it, or `otactl rollout next`"
 
 
 def test_what_is_claimed_by_a_board_in_a_later_stage_stops_nothing(canary: Fleet) -> None:
