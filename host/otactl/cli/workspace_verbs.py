@@ -84,11 +84,11 @@ def serve(
 
         def started(port: int) -> None:
             bars.note(f"serving {display.short(found.releases)} at {scheme}://{host}:{port} (Ctrl-C ends)")
+            for line in advice(found, http=http, port=port) + expiring(found):
+                bars.note(f"warning: {line}")
             if rooms:
                 bars.note(f"the page, to look at: {scheme}://{found.host}:{port}/")
                 bars.note(f"and to act by: {scheme}://{found.host}:{port}/#token={token}")
-            for line in advice(found, http=http, port=port) + expiring(found):
-                bars.note(f"warning: {line}")
 
         server.run(started)
     return 0

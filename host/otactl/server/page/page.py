@@ -131,7 +131,7 @@ class Page:
             raise web.HTTPNotFound(text="no board of that id was heard here\n")
         versions = look.versions(self._place, self._store)
         events = [one for _, one in reversed(self._store.events(wanted))]
-        drawn = slots.drawn(row.seen_board, versions, slots.before(row.seen_board.said.have, events))
+        drawn = slots.drawn(row.seen_board, versions, events)
         return {
             "board": told.board(row),
             "slots": [told.slot(one) for one in drawn],

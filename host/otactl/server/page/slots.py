@@ -1,28 +1,27 @@
 """The two slots of a board, as far as its check-in tells: which release runs, and what the other slot holds."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from otactl.fleet.store import Event, Seen
 
-# What a board says of its last job -> (what the slot that runs is, what the other is); `None`: nobody here knows.
-_DRAWN: dict[str, tuple[str, str | None]] = {
-    "idle": ("runs", None),
-    "writing": ("runs", "being written"),
-    "ready": ("runs", "written, tried at the next start"),
-    "trial": ("runs, on trial", "to go back to"),
-    "confirmed": ("runs, confirmed", "to go back to"),
-    "failed": ("runs", "failed its trial"),
+HAVE, JOB, BEFORE, UNKNOWN = "have", "job", "before", ""  # what it says it runs, its last job's, what it ran before
+
+# What a board says of its last job -> which release runs, and what of it; which the other slot holds, and what of it.
+_DRAWN: dict[str, tuple[str, str, str, str]] = {
+    "idle": (HAVE, "runs", UNKNOWN, "not told"),
+    "writing": (HAVE, "runs", JOB, "being written"),
+    "ready": (HAVE, "runs", JOB, "written, tried at the next start"),
+    "trial": (JOB, "runs, on trial", BEFORE, "to go back to"),
+    "confirmed": (HAVE, "runs, confirmed", BEFORE, "to go back to"),
+    "failed": (HAVE, "runs", JOB, "failed its trial"),
 }
-_OF_THE_JOB = ("writing", "ready", "failed")  # the other slot holds the release of the last job
-_BACK = ("trial", "confirmed")  # it holds what ran before
 _RAN = ("new", "confirmed", "changed")  # events that tell what a board ran
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """`release`: its version, "" where it is unknown; `what`: of it, in words; `percent`: written, None where all is, or
-    unknown."""
+    """`release`: its version, "" where it is unknown; `what`: of it, in words; `percent`: written, None where nobody counts."""
 
     runs: bool
     release: str
@@ -30,23 +29,18 @@ class Slot:
     percent: int | None = None
 
 
-def drawn(seen: Seen, versions: dict[int, str], before: int = 0) -> tuple[Slot, Slot]:
-    """The slot that runs, and the other. `before`: the sequence that it ran before, 0: unknown."""
+def drawn(seen: Seen, versions: dict[int, str], events: Sequence[Event]) -> tuple[Slot, Slot]:
+    """The slot that runs, and the other. `events`: of the board, the newest first."""
     said = seen.said
-    here, there = _DRAWN[said.phase]
-    if seen.size and said.phase not in ("ready", "trial"):
-        there, held = "being written", seen.offered
-    else:
-        held = said.sequence if said.phase in _OF_THE_JOB else before if said.phase in _BACK else 0
-    percent = min(100, seen.done * 100 // seen.size) if seen.size and there == "being written" else None
-    other = Slot(False, release(held, versions), there or "not told", percent)
-    return Slot(True, release(said.have, versions), here), other
-
-
-def before(have: int, events: Iterable[Event]) -> int:
-    """The sequence that a board ran before `have`, 0: nobody here knows. `events`: of the board, the newest first."""
-    ran = (one.sequence for one in events if one.event in _RAN)
-    return next((sequence for sequence in ran if sequence not in (0, have)), 0)
+    here, what, there, of_other = _DRAWN[said.phase]
+    running = said.sequence if here == JOB else said.have
+    slot = Slot(True, release(running, versions), what)
+    if seen.size and said.phase not in ("ready", "trial"):  # it downloads, which it says only at its next look
+        return slot, Slot(
+            False, release(seen.offered, versions), "being written", min(100, seen.done * 100 // seen.size)
+        )
+    held = {JOB: said.sequence, BEFORE: _before(running, events), UNKNOWN: 0}[there]
+    return slot, Slot(False, release(held, versions), of_other)
 
 
 def release(sequence: int, versions: dict[int, str]) -> str:
@@ -54,3 +48,9 @@ def release(sequence: int, versions: dict[int, str]) -> str:
     if not sequence:
         return ""
     return versions.get(sequence, f"sequence {sequence}")
+
+
+def _before(running: int, events: Sequence[Event]) -> int:
+    """The sequence that a board ran before that one, 0: nobody here knows."""
+    ran = (one.sequence for one in events if one.event in _RAN)
+    return next((sequence for sequence in ran if sequence not in (0, running)), 0)
