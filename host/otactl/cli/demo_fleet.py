@@ -25,7 +25,7 @@ from otactl.board.link import Link
 from otactl.cli import display, fleet_shown
 from otactl.cli.demo import boots
 from otactl.cli.demo_steps import Step, StepFailed, empty, otactl, require, title, told
-from otactl.fleet import look, table
+from otactl.fleet import look, rollout, table
 from otactl.fleet.names import CSV
 from otactl.fleet.store import FILE, Store
 from otactl.fleet.table import Row
@@ -46,7 +46,7 @@ _LOOK_S = 0.5
 _SETTINGS = {
     "deadline_s = 180": "deadline_s = 60\nsettle_s = 2",
     '{ check = "wifi" }': '{ check = "wifi", timeout_s = 6 }',
-    "[board.trial]": "[board]\ninterval_s = 3\njitter_s = 0\n\n[board.trial]",
+    "[board.trial]": "[board]\ninterval_s = 5\njitter_s = 0\n\n[board.trial]",
 }
 
 
@@ -93,7 +93,7 @@ def run(folder: Path, stay: bool = False) -> list[Step]:
         _settle(made, server.port)
         otactl("publish", "-w", folder / "workspace", made.file("1.0.0"), "--version", "1.0.0")
         step("eight boards deployed", lambda: _deploy(made, opened))
-        step("they are seen", lambda: seen.wait(f"{_BOARDS} on 1.0.0"))
+        step("they are seen", lambda: seen.wait(f"all {_BOARDS} on 1.0.0", lambda: seen.on("1.0.0")))
         display.show(f"the page meanwhile: https://localhost:{server.port}/")
 
         title("2  Release 1.1.0, whose Wi-Fi finds no network, to two boards first")
@@ -180,7 +180,7 @@ def _begin(made: _Class, version: str) -> None:
 
 
 def _halted(made: _Class, seen: "_Seen") -> str:
-    seen.wait(f"{_CANARY} rolled back: check-wifi")
+    seen.wait("1.1.0 halted", lambda: seen.rollout() == "halted")
     otactl("rollout", "status", "-w", made.folder / "workspace")
     tried = [board for board in made.boards if "ota_1" in [boot.slot for boot in board.boots]]
     require(tried == made.boards[:_CANARY], "the canaries tried it, and no other board")
@@ -190,7 +190,7 @@ def _halted(made: _Class, seen: "_Seen") -> str:
 
 
 def _through(made: _Class, seen: "_Seen") -> str:
-    seen.wait(f"{_BOARDS} on 1.1.1")
+    seen.wait("1.1.1 done", lambda: seen.rollout() == "done" and seen.on("1.1.1"))
     otactl("rollout", "status", "-w", made.folder / "workspace")
     for board in made.boards:
         boots(board, "ota_1", made.images["1.1.1"])
@@ -204,23 +204,36 @@ class _Seen:
         self._made, self._store, self._last = made, store, 0
         self.port = 0
 
-    def wait(self, headline: str) -> str:
-        """Show the fleet as it goes, until its line on top has `headline`. Raises StepFailed."""
+    def rows(self) -> list[Row]:
+        return look.rows(self._made.place(), self._store, time.time())
+
+    def on(self, version: str) -> bool:
+        """Whether all boards run that release, and are content with it."""
+        now = [(row.version, row.state) for row in self.rows()]
+        return now == [(version, "current")] * _BOARDS
+
+    def rollout(self) -> str:
+        """The state that it is in."""
+        found = rollout.current(self._made.place(), self._store)
+        return found.state if found else ""
+
+    def wait(self, what: str, is_so: Callable[[], bool]) -> str:
+        """Show the fleet as it goes, until `what`; its line on top then. Raises StepFailed."""
         display.show("$ otactl boards --watch")
-        place, give_up = self._made.place(), time.monotonic() + _PATIENCE_S
+        give_up = time.monotonic() + _PATIENCE_S
         terminal = display.console().is_terminal
         drawn = Live(console=display.console(), auto_refresh=False) if terminal else contextlib.nullcontext()
         with drawn as live:
             while True:
-                rows = look.rows(place, self._store, time.time())
+                rows, over = self.rows(), is_so()
                 if live:
                     live.update(fleet_shown.page(rows, time.time()), refresh=True)
                 else:
                     self._told(rows)
-                if headline in table.headline(rows):
+                if over:
                     break
                 if time.monotonic() > give_up:
-                    raise StepFailed(f"not in {_PATIENCE_S} s: {headline}; it was: {table.headline(rows)}")
+                    raise StepFailed(f"not in {_PATIENCE_S} s: {what}; there are {table.headline(rows)}")
                 time.sleep(_LOOK_S)
         if not terminal:
             display.show_page(fleet_shown.page(rows, time.time()))
