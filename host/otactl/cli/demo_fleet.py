@@ -24,7 +24,7 @@ from otactl.board.deploy import deploy
 from otactl.board.link import Link
 from otactl.cli import display, fleet_shown
 from otactl.cli.demo import boots
-from otactl.cli.demo_steps import Step, StepFailed, empty, otactl, require, title, told
+from otactl.cli.demo_steps import Step, StepFailed, empty, otactl, prompt, require, title, told
 from otactl.fleet import look, rollout, table
 from otactl.fleet.names import CSV
 from otactl.fleet.store import FILE, Store
@@ -96,7 +96,7 @@ def run(folder: Path, stay: bool = False) -> list[Step]:
         step("they are seen", lambda: seen.wait(f"all {_BOARDS} on 1.0.0", lambda: seen.on("1.0.0")))
         display.show(f"the page meanwhile: https://localhost:{server.port}/")
 
-        title("2  Release 1.1.0, whose Wi-Fi finds no network, to two boards first")
+        title("2  Release 1.1.0, which crashes on its trial, to two boards first")
         _begin(made, "1.1.0")
         step("1.1.0 stops itself", lambda: _halted(made, seen))
 
@@ -112,7 +112,7 @@ def run(folder: Path, stay: bool = False) -> list[Step]:
 
 
 def _images() -> dict[str, bytes]:
-    says: dict[str, dict[str, object]] = {"1.0.0": {}, "1.1.0": {"no_wifi": True}, "1.1.1": {}}
+    says: dict[str, dict[str, object]] = {"1.0.0": {}, "1.1.0": {"panic": True}, "1.1.1": {}}
     return {
         version: images.with_behaviour(
             images.build_app("esp32", size=_APP_SIZE, seed=seed), release=version, **behaviour
@@ -176,7 +176,7 @@ def _board(made: _Class, number: int, opened: contextlib.ExitStack) -> Board:
 def _begin(made: _Class, version: str) -> None:
     place = made.folder / "workspace"
     otactl("publish", "-w", place, made.file(version), "--version", version, "--no-channel")
-    otactl("rollout", "start", "-w", place, version, "--to", "canary", "--soak", "3s", "--halt-at", str(_CANARY))
+    otactl("rollout", "start", "-w", place, version, "--to", "canary", "--soak", "10s", "--halt-at", str(_CANARY))
 
 
 def _halted(made: _Class, seen: "_Seen") -> str:
@@ -219,7 +219,7 @@ class _Seen:
 
     def wait(self, what: str, is_so: Callable[[], bool]) -> str:
         """Show the fleet as it goes, until `what`; its line on top then. Raises StepFailed."""
-        display.show("$ otactl boards --watch")
+        prompt("boards --watch")
         give_up = time.monotonic() + _PATIENCE_S
         terminal = display.console().is_terminal
         drawn = Live(console=display.console(), auto_refresh=False) if terminal else contextlib.nullcontext()
@@ -261,7 +261,7 @@ def show(folder: Path, stay: bool) -> int:
     """Tell the story in `folder`; 1 where it did not go as it must."""
     return told(
         lambda: run(folder.resolve(), stay),
-        "the flash images",
-        "what the flash says",
+        "the flash images and by the page",
+        "what they say",
         lambda seconds: f"All of it in {seconds:.0f} s; the boards' consoles are in {folder}/desk-*/console.log",
     )

@@ -30,10 +30,15 @@ def title(text: str) -> None:
     display.show(Text(f"\n{text}", "bold"))
 
 
+def prompt(line: str) -> None:
+    """A command as it is typed."""
+    display.show(Text.assemble(("$ ", "dim"), (f"otactl {line}", "bold")))
+
+
 def otactl(*words: str | Path, expect: int = 0) -> None:
     """A command, shown and run. Raises StepFailed where it ends with another code."""
     line = [str(display.short(word) if isinstance(word, Path) else word) for word in words]
-    display.show(Text.assemble(("$ ", "dim"), (f"otactl {' '.join(line)}", "bold")))
+    prompt(" ".join(line))
     with display.without_hints():
         code = cli.run(line)
     if code != expect:
