@@ -21,6 +21,7 @@ import otactl.cli.provision_verbs
 import otactl.cli.publish_verbs
 import otactl.cli.push_verb
 import otactl.cli.release_verbs
+import otactl.cli.rollout_verbs
 import otactl.cli.roster_verbs
 import otactl.cli.slots_verbs
 import otactl.cli.tools

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 )
 @click.option("--build", help="Only for boards whose sys.implementation._build matches this glob.")
 @click.option("--channel", metavar="NAME", help="That names it then (default: that of otactl.toml).")
+@click.option("--no-channel", is_flag=True, help="No channel names it yet: for `otactl rollout start`, or promote.")
 @click.option("--security-version", type=int, help="Never goes down (default: as before).")
 @click.option("--sequence", type=int, metavar="NUMBER", help="At least that one: after an old backup was restored.")
 @click.option("--image-key", type=FILE, metavar="PEM", help="Sign the images themselves too, as espsecure does.")
@@ -67,6 +68,7 @@ def publish(
     version: str,
     build: str | None,
     channel: str | None,
+    no_channel: bool,
     security_version: int | None,
     sequence: int | None,
     image_key: Path | None,
@@ -83,6 +85,7 @@ def publish(
 ) -> int:
     """Sign a release and let the channel point at it."""
     from otactl.cli import display, signing_shown
+    from otactl.fleet.free import require_no_rollout
     from otactl.release.application import Asked as AskedApplication
     from otactl.release.channels import expiring
     from otactl.release.data import Asked as AskedData
@@ -103,9 +106,12 @@ def publish(
         (chips and not (app or data), "--chip is for an application or data: name them with --app or --data"),
         (unsafe and not data, "--unsafe is for a data partition: name it with --data NAME=FILE"),
         (no_deltas and bases, "--from asks for deltas, --no-deltas for none: leave out one of them"),
+        (no_channel and payload_only, "--no-channel: what is signed elsewhere goes to a channel by attach-signature"),
     )
     if swu:
         require_version(version)
+    if not no_channel:
+        require_no_rollout(there)
     done = sign(
         there,
         firmware,
@@ -118,6 +124,7 @@ def publish(
         image_key=image_key,
         expires=expires,
         encryption=Asked(encrypt, encrypted, device_key) if encrypt or encrypted or device_key else None,
+        named=not no_channel,
         payload_only=payload_only,
         more_keys=more_keys,
         deltas=None if no_deltas else AskedDeltas(bases),
@@ -140,9 +147,10 @@ def publish(
     if done.waits:
         signing_shown.release(there, done.version, done.waits, found.channel)
         return 0
-    if there.channel != found.channel:
+    if there.channel != found.channel and not no_channel:
         display.show(f"only in {there.channel}: boards with the url {there.channel_url} take it")
-    display.follow_up("serve", "boards take it at their next look")
+    start = f"rollout start {done.version} --percent 10,50,100", "or `otactl releases promote`"
+    display.follow_up(*start if no_channel else ("serve", "boards take it at their next look"))
     return 0
 
 

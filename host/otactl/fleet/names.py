@@ -36,6 +36,12 @@ class Names:
                 return found
         return board, UNKNOWN
 
+    def every(self) -> Known:
+        """All boards that the files name."""
+        for path in self._files:
+            self._refresh(path)
+        return {board: self.of(board) for known in self._known.values() for board in known}
+
     def _refresh(self, path: Path) -> None:
         stamp = _stamp(path)
         if path in self._stamps and self._stamps[path] == stamp:
@@ -47,6 +53,11 @@ class Names:
         except UsageError as error:
             self._known.setdefault(path, {})
             self.trouble[path] = str(error)
+
+
+def is_named(board: str, name: str, cohort: str) -> bool:
+    """Whether a person has named the board, by what Names.of() says of it."""
+    return name != board or cohort != UNKNOWN
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -4,6 +4,7 @@ Boards only ever go to a higher sequence. A channel that is to name an older rel
 image and version as they were, under a new sequence. What expires gets its time anew with it, as when it is renewed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -106,20 +107,50 @@ def release(place: Workspace, version: str) -> Release:
     return found[0]
 
 
-def promote(place: Workspace, version: str, to: str) -> Move:
-    """Let the channel `to` name a release that is there already: its boards take it, if it is newer or made so.
+def promote(place: Workspace, version: str, to: str, *, again: bool = False) -> Move:
+    """Let the channel `to` name a release that is there already: its boards take it, if it is newer or made so. `again`: also
+    the one that it names, under a new sequence, for boards that were offered a newer one meanwhile.
 
     Raises ReleaseError, UsageError, and nothing has changed.
     """
     there = place.on(to)
     with place.publishing():
-        payload = _payload(place, version)
-        newest = current(there)
-        if newest and newest["version"] == version:
-            raise UsageError(f"{to} names {version} already: nothing to do")
-        move, data = _move(there, payload, newest, place.releases / version / RELEASE)
+        move, data = _made(there, version, again=again)
         _apply(there, move, data, history_of(place))
     return move
+
+
+def prepare(place: Workspace, version: str, also: Sequence[str] = ()) -> tuple[Move, bytes]:
+    """What promote() would let the channel of `place` name, for settle() to let it, and the channels `also`: they stay as they
+    are. Where it is sealed anew, its sequence is taken. Raises ReleaseError, UsageError, and nothing has changed.
+    """
+    with place.publishing():
+        beyond = max((newest["sequence"] for name in also if (newest := current(place.on(name)))), default=0)
+        move, data = _made(place, version, beyond)
+        if move.again:
+            _take(place, move, data)
+    return move, data
+
+
+def settle(place: Workspace, version: str, sealed: Path) -> None:
+    """Let the channel name what prepare() made. Raises ReleaseError where the channel has come further, RigError, UsageError."""
+    with place.publishing(wait_s=1):
+        payload, newest = ledger.vouched(place, sealed), current(place)
+        if payload is None or payload["version"] != version:
+            raise ReleaseError(f"{sealed} is not the envelope of {version}: `otactl rollout abort`, and start it again")
+        if newest and newest["sequence"] > payload["sequence"]:
+            raise ReleaseError(
+                f"{place.channel} names {newest['version']} meanwhile, under a later sequence: `otactl rollout abort`"
+            )
+        name(place, version, sealed.read_bytes(), history_of(place))
+
+
+def _made(there: Workspace, version: str, beyond: int = 0, *, again: bool = False) -> tuple[Move, bytes]:
+    payload, newest = _payload(there, version), current(there)
+    if newest and newest["version"] == version and not again:
+        raise UsageError(f"{there.channel} names {version} already: nothing to do")
+    rises = payload["sequence"] > beyond
+    return _move(there, payload, newest, there.releases / version / RELEASE if rises else None)
 
 
 def renew(place: Workspace, expires: str | None = None) -> Renewed:
@@ -196,9 +227,13 @@ def _move(
 
 def _apply(there: Workspace, move: Move, data: bytes, history: History) -> None:
     if move.again:
-        take_sequence(there, move.sequence)
-        ledger.note(there, dsse.unwrap(data, envelope.PAYLOAD_TYPE, "release")[0])
+        _take(there, move, data)
     name(there, move.version, data, history)
+
+
+def _take(there: Workspace, move: Move, data: bytes) -> None:
+    take_sequence(there, move.sequence)
+    ledger.note(there, dsse.unwrap(data, envelope.PAYLOAD_TYPE, "release")[0])
 
 
 def name(there: Workspace, version: str, sealed: bytes, history: History) -> None:

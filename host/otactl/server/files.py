@@ -41,15 +41,17 @@ FILE = web.RequestKey("FILE", Path)
 TAKEN = web.RequestKey[Watch]("TAKEN")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Room = Callable[[web.Application], None]
+FILES: web.AppKey[Handler] = web.AppKey("files")  # what answers with a file, for rooms whose path is one
 
 
 def application(releases: Path, watch: Watch, rooms: Iterable[Room] = ()) -> web.Application:
     """The server without its socket; `watch` is called as a board takes bytes, and for refusals. `rooms`: what else it offers;
     each adds its routes, which come before the files, and may add middleware."""
     app = web.Application()
+    app[FILES] = _Files(releases.resolve(), watch).answer
     for room in rooms:
         room(app)
-    app.router.add_get("/{path:.*}", _Files(releases.resolve(), watch).answer)
+    app.router.add_get("/{path:.*}", app[FILES])
     return app
 
 
@@ -74,7 +76,7 @@ class _Files:
     def _open(self, request: web.Request) -> BufferedReader:
         if instead := request.get(FILE):
             return self._open_instead(request, instead)
-        wanted = request.match_info["path"]
+        wanted = request.path.removeprefix("/")
         hidden = any(part.startswith(".") for part in wanted.split("/"))
         try:
             path = (self._root / wanted).resolve()

@@ -16,13 +16,13 @@ from otactl.files import locked
 
 SETTINGS = "otactl.toml"
 _CHANNEL = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}\Z")  # a file name
-_KEYS = {"product": str, "url": str, "channel": str, "board": dict, "engine": dict}
+_KEYS = {"product": str, "url": str, "channel": str, "board": dict, "engine": dict, "mqtt": dict}
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
     """`url`: where boards find releases/. `board`: what else goes into a board's config.json. `engine`: which fleet
-    engine there is, where there is one."""
+    engine there is, where there is one. `mqtt`: as server.broker has it."""
 
     root: Path
     product: str
@@ -30,6 +30,7 @@ class Workspace:
     channel: str = "stable"
     board: dict[str, Any] = field(default_factory=dict)
     engine: dict[str, Any] = field(default_factory=dict)
+    mqtt: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def find(cls, start: Path) -> "Workspace":
@@ -60,7 +61,13 @@ class Workspace:
             if not isinstance(raw.get(name, kind()), kind):
                 raise UsageError(f"{path}: {name} must be a {'table' if kind is dict else 'text'}")
         found = cls(
-            root, raw["product"], raw["url"], raw.get("channel", "stable"), raw.get("board", {}), raw.get("engine", {})
+            root,
+            raw["product"],
+            raw["url"],
+            raw.get("channel", "stable"),
+            raw.get("board", {}),
+            raw.get("engine", {}),
+            raw.get("mqtt", {}),
         )
         if not _CHANNEL.match(found.channel):
             raise UsageError(f"{path}: channel {found.channel!r} is no name for a file")
@@ -119,9 +126,9 @@ class Workspace:
         parts = urlsplit(self.url)
         return parts.port or (443 if parts.scheme == "https" else 80)
 
-    def publishing(self) -> contextlib.AbstractContextManager[None]:
+    def publishing(self, wait_s: float = 10) -> contextlib.AbstractContextManager[None]:
         """Held while a release is made: two at once would both want the same sequence."""
-        return locked(self.root / ".publishing")
+        return locked(self.root / ".publishing", wait_s)
 
     def board_config(self) -> dict[str, Any]:
         """What goes to /etc/ota/config.json."""

@@ -1,5 +1,6 @@
 """What `otactl serve` says, by the verb itself: warnings at its start, and a line for each connection."""
 
+import http.client
 import os
 import signal
 import socket
@@ -79,8 +80,24 @@ def test_who_speaks_no_tls_is_a_line(place: Workspace) -> None:
         with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
             raw.sendall(b"GET / HTTP/1.1\r\n\r\n")
             raw.recv(100)
-        said = running.stdout.readline()
+        said = next(line for line in running.stdout if line.startswith("127.0.0.1"))
     assert said == "127.0.0.1: spoke plain HTTP to this TLS port: its address must begin with https://\n"
+
+
+def test_the_page_is_named_with_its_token(place: Workspace) -> None:
+    with serving(place, "--http") as (port, running):
+        assert running.stdout
+        look, act = (
+            next(line.strip() for line in running.stdout if line.startswith(head)) for head in ("the page", "and")
+        )
+        assert look == f"the page, to look at: http://127.0.0.1:{port}/"
+        token = act.partition("#token=")[2]
+        right = {"Authorization": f"Bearer {token}"}
+        for headers, status in (({}, 401), (right, 409)):  # 409: nothing is being rolled out
+            there = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            there.request("POST", "/api/rollout/pause", headers=headers)
+            assert there.getresponse().status == status
+            there.close()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])

@@ -156,7 +156,7 @@ def test_the_board_table_goes_into_the_boards_configuration(place: Workspace) ->
         (GOOD + "board = 5", "board must be a table"),
         (
             GOOD + 'chanel = "beta"',
-            r"unknown key 'chanel' \(known: product, url, channel, board, engine\): is it channel\?",
+            r"unknown key 'chanel' \(known: product, url, channel, board, engine, mqtt\): is it channel\?",
         ),
         (GOOD + "[boards.wifi]", r"unknown key 'boards' .*: is it board\?"),
         (GOOD + "interval_s = 60", r"unknown key 'interval_s' .*: what boards are told goes below \[board\]"),

@@ -1,0 +1,1 @@
+"""The page of `otactl serve`: who runs what, for people with a browser."""

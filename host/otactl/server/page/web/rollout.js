@@ -1,0 +1,62 @@
+// A rollout: its stages, what has become of the boards in each, and the two things that a person may do.
+
+import { arrange, find, make, prose, show, text } from "./dom.js";
+import { act } from "./token.js";
+
+const MAY_PAUSE = ["running", "soaking"];
+const SEGMENTS = ["confirmed", "rolled_back", "offered", "rest"];
+const TOLD = [
+  ["confirmed", "confirmed"],
+  ["rolled_back", "rolled back"],
+];
+
+export function rollout(view) {
+  show(find("rollout"), Boolean(view));
+  if (!view) return;
+  text(find("rollout-title"), `Rollout of ${view.version}`);
+  text(find("rollout-state"), view.state);
+  find("rollout-state").dataset.state = view.state;
+  prose(find("rollout-why"), view.why);
+  show(find("rollout-why"), Boolean(view.why));
+  show(find("pause"), MAY_PAUSE.includes(view.state));
+  show(find("resume"), view.state === "paused");
+  const drawn = JSON.stringify(view.stages);
+  const stages = find("stages");
+  if (stages.dataset.drawn !== drawn) {
+    stages.dataset.drawn = drawn;
+    arrange(stages, view.stages.map(stage));
+  }
+  show(stages, !view.over);
+}
+
+function stage(one) {
+  const counts = { ...one, offered: Math.max(0, one.given - one.confirmed - one.rolled_back), rest: one.boards - one.given };
+  const segments = make("div", { class: "share", "aria-hidden": "true" });
+  for (const name of SEGMENTS.filter((name) => counts[name] > 0)) {
+    const segment = make("span", { class: name });
+    segment.style.flexGrow = counts[name]; // by script: the page's policy has no style in markup
+    segments.append(segment);
+  }
+  const told = TOLD.filter(([name]) => one[name]).map(([name, word]) => `${one[name]} ${word}`);
+  const boards = one.boards ? `${one.given} of ${one.boards} offered` : "no board that is known";
+  return make(
+    "li",
+    { "data-state": one.state },
+    make("div", { class: "stage-head" }, make("b", {}, one.label), " ", make("span", {}, one.state)),
+    segments,
+    make("p", {}, [boards, ...told].join(" · ")),
+  );
+}
+
+for (const action of ["pause", "resume"]) {
+  find(action).addEventListener("click", async () => {
+    show(find("refused"), false);
+    try {
+      const answer = await act(`/api/rollout/${action}`);
+      if (answer) rollout(answer.rollout);
+    } catch (error) {
+      text(find("refused"), error.message);
+      show(find("refused"), true);
+    }
+  });
+}
