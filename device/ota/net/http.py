@@ -41,6 +41,7 @@ def get(address: str, ca=None, start=0, etag=None, size=None, peek=False, way=co
                 return response
             if response.status not in _REDIRECTS or b"location" not in headers:
                 response.open(headers, start, etag, size)
+                ca = own = said = headers = None  # an ended generator may be found, and what it held
                 return response
         except BaseException as e:  # Ctrl-C must not leave a socket open either
             failure = way.failed(e, doing, host)

@@ -30,8 +30,9 @@ def fetch(config: dict, url: str, **more):
     OtaError ca-missing as well. Where a certificate's dates are refused the clock is set once more (clock.py), by a time
     server, then by the release server, as the first may lie."""
     yield from join(config)
-    if config["checkin"]:
-        more["own"] = _own(config)
+    more["own"] = config["checkin"]
+    if config["checkin"] is True:  # in the first request of a look all of it, then who it is
+        config["checkin"], more["own"] = _own(config)
     more.update({key: config[key] for key in ("allow_http", "connect_timeout_s", "read_timeout_s")})
     secure = url.startswith("https:")
     if secure:
@@ -56,6 +57,7 @@ def fetch(config: dict, url: str, **more):
             if not (yield from clock.correct(config, url, turn == 0)):
                 # not yet valid, and nobody tells this board another date
                 raise OtaError("clock-not-set", e.detail) if e.code == "cert-not-yet-valid" else e
+    more.clear()  # as http.get() does at its end
     if response.url.startswith("https:"):  # the server has shown who it is
         clock.believe(dates.parse(response.date))
     clock.prove(response.valid_from, response.valid_to)
@@ -63,15 +65,13 @@ def fetch(config: dict, url: str, **more):
 
 
 def _own(config: dict):
-    # As http.get() has it. Whatever is wrong with it, a look goes on without.
+    # For later requests, and for this one, each as http.get() has it. Whatever is wrong, a look goes on without.
     try:
-        from .. import fleet
-        from ..fleet import checkin
+        from . import checkin
 
-        fleet.let_go("checkin")
         return checkin.own(config)
     except Exception:
-        return None
+        return None, None
 
 
 def power_save(config: dict, mode: "int | None") -> "int | None":

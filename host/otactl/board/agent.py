@@ -37,7 +37,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "install/base.py": ("deltas",),
     "install/delta.py": ("deltas",),
 }  # module -> the entries that ask for it
-_UNLESS_OFF = {"release/trust.py": "trust", "fleet/__init__.py": "checkin", "fleet/checkin.py": "checkin"}
+_UNLESS_OFF = {"release/trust.py": "trust", "net/checkin.py": "checkin"}  # module -> the entry, true by default
 SINGLE = "single/"  # the room of the agent of boards without two slots
 _DEFAULT_CHECKS = [{"check": "wifi"}, {"check": "server"}]
 _PACKAGE = "_otactl_agent"  # a name of its own: `ota` may be something else on this machine

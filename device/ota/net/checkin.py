@@ -2,6 +2,7 @@
 secret, and nobody vouches for it. `"checkin": false` leaves it out."""
 
 import gc
+import sys
 import time
 
 import machine
@@ -9,25 +10,31 @@ import network
 from esp32 import Partition
 
 from ..boot import record
-from ..net import url
+from . import url
 
 _TOLD_BEFORE = (None, "failed-before")  # of a look: why its release failed was a job's word
 
 
-def own(config: dict) -> "tuple[tuple, str]":
-    """(TLS, host, port) of the channel, and the line that is told there alone: of 400 bytes at most."""
+def own(config: dict) -> "tuple[tuple, tuple]":
+    """(TLS, host, port) of the channel with the line that is told there alone: who this is, and the same with all else, of
+    400 bytes at most. Called once: this module is let go."""
+    package, _, name = __name__.rpartition(".")
+    sys.modules.pop(__name__)
+    delattr(sys.modules[package], name)
     kept = record.load()
     have = kept.release_in(Partition(Partition.RUNNING)) or {}  # type: ignore[arg-type]
     phase, sequence, why = _last(kept.job, kept.state)
     up_s = time.ticks_ms() // 1000  # type: ignore[operator]  # begins again after 12 days
-    line = f"Ota-Board: id={machine.unique_id().hex()};product={_word(config['product'])};have={have.get('sequence', 0)}"
-    line += f";phase={phase};seq={sequence};why={_word(why or '')};up={up_s};heap={gc.mem_free()}"
+    who = "Ota-Board: id=" + machine.unique_id().hex()
+    line = f"{who};product={_word(config['product'])};have={have.get('sequence', 0)};phase={phase};seq={sequence}"
+    line += f";why={_word(why or '')};up={up_s};heap={gc.mem_free()}"
     if config["wifi"] and not config["ethernet"]:  # who asks where no Wi-Fi runs starts its driver, which takes memory
         try:
             line += f";rssi={network.WLAN(network.STA_IF).status('rssi')}"
         except OSError:
             pass
-    return url.split(config["url"])[:3], line + "\r\n"
+    there = url.split(config["url"])[:3]
+    return (there, who + "\r\n"), (there, line + "\r\n")
 
 
 def _last(job: dict, state: dict) -> tuple:
