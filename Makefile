@@ -12,10 +12,10 @@ BESIDE    := $(VENV)/beside/ready
 OTACTL    := $(BIN)/otactl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo picture test lint fmt deploy status repl board bench powercut matrices fuzz soak hil hil-self clean
+.PHONY: help demo demo-fleet picture test lint fmt deploy status repl board bench scale powercut matrices fuzz soak hil hil-self clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml host/otactl/__init__.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -27,6 +27,9 @@ $(READY): pyproject.toml host/otactl/__init__.py
 
 demo: $(READY) ## a full update and a rollback on a virtual board (FIRMWARE=path for a file of yours)
 	@$(OTACTL) demo $(if $(FIRMWARE),--firmware "$(FIRMWARE)")
+
+demo-fleet: $(READY) ## a rollout on eight virtual boards that stops itself, and its successor (ARGS=--stay for the page)
+	@$(OTACTL) demo --fleet $(ARGS)
 
 picture: $(READY) ## what the demo shows, as README's picture docs/demo.svg
 	@$(OTACTL) demo --svg docs/demo.svg
@@ -94,6 +97,9 @@ board: $(READY) ## start a virtual board and print its port
 powercut: $(READY) ## power gone at every flash operation of an update; pictures in results/ (REPLAY=point for one)
 	@PYTHONPATH=host:tests $(BIN)/python -m powercut $(if $(REPLAY),--replay '$(REPLAY)') $(ARGS)
 	$(if $(REPLAY)$(ARGS),,@PYTHONPATH=host:tests $(BIN)/python -m powercut.oneslot)
+
+scale: $(READY) ## four hundred boards look, update and report through one server (ARGS="--boards 1000 --spread 60")
+	@PYTHONPATH=host:tests $(BIN)/python -m scale $(ARGS)
 
 bench: $(READY) ## ratios, measured in one run
 	@$(BIN)/python -m pytest tests/bench -s -p no:xdist

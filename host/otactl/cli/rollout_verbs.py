@@ -83,7 +83,7 @@ def start_rollout(
     known = known_boards(place, store)
     made = rollout.start(there, store, version, asked, known)
     said = f"{version} (sequence {made.sequence}) goes to {made.stages[0].label}{'' if static else f' of {made.channel}'} now"
-    _told(made, said, as_json=as_json)
+    _told(place, store, said, as_json=as_json)
     if not as_json:
         for name in () if static else plan.unknown(asked.plan, known):
             display.warn(f"no board that is known is in the cohort {name}: `cohort` in boards.toml says which are")
@@ -97,15 +97,13 @@ def start_rollout(
 
 @verb_of(rollout, "rollout status --json")
 @in_workspace
-@click.option("--channel", metavar="NAME", help="Whose (default: that of otactl.toml).")
 @as_json
-def status_of_rollout(*, workspace: Path, channel: str | None, as_json: bool) -> int:
+def status_of_rollout(*, workspace: Path, as_json: bool) -> int:
     """Show the stages, and what they wait for."""
     from otactl.cli import display
-    from otactl.fleet import rollout
+    from otactl.fleet import machine, rollout
 
-    place, store = _found(workspace)
-    found = rollout.current(place.on(channel) if channel else place, store)
+    found = rollout.latest(*_found(workspace))
     if as_json:
         return _as_json(found)
     if found is None:
@@ -113,6 +111,8 @@ def status_of_rollout(*, workspace: Path, channel: str | None, as_json: bool) ->
         display.follow_up("rollout start VERSION --percent 10,50,100")
         return 0
     _show(found)
+    if found.state == machine.HALTED:
+        display.follow_up("rollout start VERSION", "once it is mended; or `otactl rollout abort`")
     return 0
 
 
@@ -124,24 +124,26 @@ def next_stage(*, workspace: Path, as_json: bool) -> int:
     """Begin the next stage, whatever this one waits for; after the last the channel names the release."""
     from otactl.fleet import rollout
 
-    made = rollout.go_on(*_found(workspace))
+    place, store = _found(workspace)
+    made = rollout.go_on(place, store)
     said = (
         f"{made.channel} names {made.version}"
         if made.over
         else f"{made.version} goes to {made.stages[made.stage].label}"
     )
-    return _told(made, f"{said} now", as_json=as_json)
+    return _told(place, store, f"{said} now", as_json=as_json)
 
 
 @verb_of(rollout, "rollout pause")
 @in_workspace
 @as_json
 def pause_rollout(*, workspace: Path, as_json: bool) -> int:
-    """Offer it to no further board; those that have it keep it."""
+    """Offer it to no further board; those that were offered it go on."""
     from otactl.fleet import rollout
 
-    made = rollout.pause(_found(workspace)[1])
-    return _told(made, f"no further board is offered {made.version}", as_json=as_json)
+    place, store = _found(workspace)
+    made = rollout.pause(store)
+    return _told(place, store, f"no further board is offered {made.version}", as_json=as_json)
 
 
 @verb_of(rollout, "rollout resume")
@@ -151,8 +153,9 @@ def resume_rollout(*, workspace: Path, as_json: bool) -> int:
     """Let it go on, with the stage's time from the start."""
     from otactl.fleet import rollout
 
-    made = rollout.resume(_found(workspace)[1])
-    return _told(made, f"{made.version} goes on", as_json=as_json)
+    place, store = _found(workspace)
+    made = rollout.resume(store)
+    return _told(place, store, f"{made.version} goes on", as_json=as_json)
 
 
 @verb_of(rollout, "rollout abort --back")
@@ -164,8 +167,9 @@ def abort_rollout(*, workspace: Path, back: bool, as_json: bool) -> int:
     """End it: boards get what the channel named before."""
     from otactl.fleet import rollout
 
-    made = rollout.abort(*_found(workspace), back=back)
-    return _told(made, f"{made.channel} names {made.before}, as before, and boards get that", as_json=as_json)
+    place, store = _found(workspace)
+    made = rollout.abort(place, store, back=back)
+    return _told(place, store, f"{made.channel} names {made.before}, as before, and boards get that", as_json=as_json)
 
 
 def _found(workspace: Path) -> tuple["Workspace", "Store"]:
@@ -176,14 +180,17 @@ def _found(workspace: Path) -> tuple["Workspace", "Store"]:
     return place, Store(place.root / FILE)
 
 
-def _told(made: "View", said: str, *, as_json: bool) -> int:
+def _told(place: "Workspace", store: "Store", said: str, *, as_json: bool) -> int:
     """What a verb has come to."""
     from otactl.cli import display
+    from otactl.fleet import rollout
 
+    found = rollout.latest(place, store)
     if as_json:
-        return _as_json(made)
+        return _as_json(found)
     display.done(said)
-    _show(made)
+    if found:
+        _show(found)
     return 0
 
 

@@ -117,8 +117,10 @@ def _whole(path: Path, chip: str) -> bytes:
 @click.option("--firmware", type=FILE, help="A firmware file of yours (app image or full-flash file).")
 @click.option("--folder", type=FILE, default=Path("demo"), help="Emptied first (default: demo).")
 @click.option("--svg", type=FILE, help="Draw what is shown into this file as well.")
-def demo(*, firmware: Path | None, folder: Path, svg: Path | None) -> int:
-    """Show an update and a rollback on a virtual board."""
+@click.option("--fleet", is_flag=True, help="Eight boards, a rollout that stops itself, its successor, and the page.")
+@click.option("--stay", is_flag=True, help="With --fleet: the page stays until Ctrl-C.")
+def demo(*, firmware: Path | None, folder: Path, svg: Path | None, fleet: bool, stay: bool) -> int:
+    """Show an update and a rollback on a virtual board, or a rollout on eight."""
     from otactl.cli import picture
 
     try:
@@ -126,6 +128,14 @@ def demo(*, firmware: Path | None, folder: Path, svg: Path | None) -> int:
     except ImportError as error:
         raise UsageError(f"no virtual board on this system: {error}") from None
 
+    if fleet:
+        if firmware or svg:
+            raise UsageError("--fleet shows made-up firmware, on the terminal: leave out --firmware and --svg")
+        from otactl.cli import demo_fleet
+
+        return demo_fleet.show(folder, stay)
+    if stay:
+        raise UsageError("--stay is for the page of --fleet")
     if svg is None:
         return story.show(folder, firmware)
     with picture.pictured(svg, "otactl demo"):

@@ -11,8 +11,11 @@ from otactl.errors import UsageError
 
 if TYPE_CHECKING:
     from otactl.cli.display import Bars
-    from otactl.server.files import Room
+    from otactl.cli.serve_bridges import Asked
+    from otactl.server.files import Room, Watch
     from otactl.workspace.workspace import Workspace
+
+_FEW = 100  # boards that a server should bear at once
 
 
 @verb(WORKSPACE, "serve --port 8443")
@@ -24,14 +27,28 @@ if TYPE_CHECKING:
     "--client-certificates", is_flag=True, help="Only for boards with a certificate of ours (`otactl ca client`)."
 )
 @click.option("--no-fleet", is_flag=True, help="Do not remember which boards look, and what becomes of them.")
+@click.option("--metrics", is_flag=True, help="Numbers for Prometheus at /metrics, for whoever reaches this port.")
+@click.option("--mqtt", metavar="HOST", help="Tell Home Assistant of boards, by this broker: HOST[:PORT], mqtt://HOST.")
+@click.option("--mqtt-install", is_flag=True, help="Boards get a release once its button is pressed there.")
 def serve(
-    *, workspace: Path, host: str, port: int | None, http: bool, client_certificates: bool, no_fleet: bool
+    *,
+    workspace: Path,
+    host: str,
+    port: int | None,
+    http: bool,
+    client_certificates: bool,
+    no_fleet: bool,
+    metrics: bool,
+    mqtt: str | None,
+    mqtt_install: bool,
 ) -> int:
     """Serve releases/ over HTTPS until Ctrl-C, and remember which boards look (`otactl boards --watch`)."""
     from otactl.cli import display
     from otactl.cli.boards import ServeLog
+    from otactl.cli.serve_bridges import Asked
     from otactl.release.channels import expiring
     from otactl.server.advice import advice
+    from otactl.server.limits import boards_at_once
     from otactl.server.page.page import new_token
     from otactl.server.server import Server
     from otactl.workspace import authorities, tls
@@ -39,20 +56,28 @@ def serve(
 
     if http and client_certificates:
         raise UsageError("--client-certificates: plain HTTP has none, leave out --http")
+    asked = Asked(metrics, mqtt, mqtt_install)
+    asked.check(remembers=not no_fleet)
     found = Workspace.find(workspace)
     scheme = "http" if http else "https"
     with display.Bars() as bars, contextlib.ExitStack() as open_files:
         token = new_token()
-        rooms = [] if no_fleet else _rooms(found, bars, open_files, token)
+        watch: Watch = ServeLog(bars)
+        rooms: list[Room] = []
+        if not no_fleet:
+            rooms, watch = _rooms(found, bars, open_files, token, watch, asked)
         server = Server(
             found.releases,
             None if http else found.tls,
             host,
             found.port if port is None else port,
-            ServeLog(bars),
+            watch,
             clients=authorities.own_bundle(found) if client_certificates else b"",
             rooms=rooms,
         )
+        most = boards_at_once()
+        if 0 < most < _FEW:
+            bars.note(f"warning: this system lets {most} boards download at once: raise what `ulimit -Hn` says")
         trouble = None if http else tls.advice(found.tls, found.host)
         if trouble:
             bars.note(f"warning: {trouble}")
@@ -69,15 +94,26 @@ def serve(
     return 0
 
 
-def _rooms(place: "Workspace", bars: "Bars", open_files: contextlib.ExitStack, token: str) -> "list[Room]":
-    """What the server offers beside its files. Without a memory it serves all the same."""
+def _rooms(
+    place: "Workspace",
+    bars: "Bars",
+    open_files: contextlib.ExitStack,
+    token: str,
+    watch: "Watch",
+    asked: "Asked",
+) -> "tuple[list[Room], Watch]":
+    """What the server offers beside its files, and its `watch`. Without a memory it serves all the same."""
     from otactl.fleet import store
     from otactl.server.hub import Hub
     from otactl.server.page.page import Page
 
+    if asked.mqtt:
+        asked.broker(place)  # a wrong address is no warning
     try:
         kept = open_files.enter_context(store.Store(place.root / store.FILE))
-        return [Hub(place, kept, lambda line: bars.note(f"warning: {line}")).room, Page(place, kept, token).room]
+        hub = Hub(place, kept, lambda line: bars.note(f"warning: {line}"))
     except UsageError as error:
         bars.note(f"warning: boards are not remembered: {error}")
-        return []
+        return [], watch
+    more, watch = asked.rooms(place, kept, watch, bars.note)
+    return [hub.room, Page(place, kept, token).room, *more], watch

@@ -51,7 +51,7 @@ def after(state: str, event: str, version: str) -> str:
 class Counts:
     """Boards of the stage at hand. `known`: those that were known before the rollout began, as of `given` (they were answered
     with the release since), `confirmed`, `rolled_back` (of this stage); `earlier`: known boards that confirmed in the stages
-    before; `all_rolled_back`: in all stages, also boards that nobody knew."""
+    before; `all_rolled_back`: in all stages, also boards that nobody knew; `newest`: when the last of the confirmed did."""
 
     known: int = 0
     given: int = 0
@@ -59,6 +59,7 @@ class Counts:
     rolled_back: int = 0
     earlier: int = 0
     all_rolled_back: int = 0
+    newest: float = 0
 
 
 def enough(counts: Counts, least: int | None) -> bool:
@@ -73,7 +74,8 @@ def enough(counts: Counts, least: int | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """Where a rollout is: `mode` COUNTED, BY_HAND or STATIC; `left`: seconds of the stage's soak time, 0 where it is over."""
+    """Where a rollout is: `mode` COUNTED, BY_HAND or STATIC; `left`: seconds until the stage has soaked, and the word of those that
+    confirmed has stood for as long as it must; 0 where it has."""
 
     state: str
     mode: str

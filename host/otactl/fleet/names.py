@@ -55,6 +55,11 @@ class Names:
             self.trouble[path] = str(error)
 
 
+def is_named(board: str, name: str, cohort: str) -> bool:
+    """Whether a person has named the board, by what Names.of() says of it."""
+    return name != board or cohort != UNKNOWN
+
+
 def _stamp(path: Path) -> tuple[int, int] | None:
     try:
         found = path.stat()

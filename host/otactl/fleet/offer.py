@@ -71,10 +71,9 @@ def heard(place: Workspace, store: Store, number: int, said: CheckIn, cohort: st
             return False
         gets = _turn(tables, found, said, cohort, now)
         after = _judge(place, tables, found, now)
-        if after.stage > found.stage:
+        if after != found:
             gets = _turn(tables, after, said, cohort, now)
-        stopped = after.state == machine.HALTED and not _met(found.sequence, said)
-        return gets and not stopped and rollout.envelope(place, found).is_file()
+        return gets and rollout.envelope(place, found).is_file()
 
 
 def _turn(tables: Tables, found: Rollout, said: CheckIn, cohort: str, now: float) -> bool:
@@ -84,7 +83,9 @@ def _turn(tables: Tables, found: Rollout, said: CheckIn, cohort: str, now: float
     stage = drawn if before is None or before.outcome == PLANNED else before.stage
     if stage > found.stage:
         return False
-    gets = found.state == machine.RUNNING or _met(found.sequence, said)
+    given = before is not None and before.outcome != PLANNED
+    goes_on = found.state == machine.RUNNING or (found.state == machine.PAUSED and given)
+    gets = goes_on or _met(found.sequence, said)
     if before or tables.has_room(found):
         outcome = _outcome(before.outcome if before else PLANNED, found, said, gets=gets)
         if before is None or (outcome, stage) != (before.outcome, before.stage):

@@ -13,7 +13,7 @@ from otactl.files import write_atomic
 from otactl.fleet import machine, rollout_static
 from otactl.fleet.machine import COUNTED, RUNNING, STATIC
 from otactl.fleet.names import Names
-from otactl.fleet.plan import Step, draw
+from otactl.fleet.plan import Step, between_looks, draw
 from otactl.fleet.rollout_tables import Rollout, Tables, reading, writing
 from otactl.fleet.rollout_view import View, view
 from otactl.fleet.store import Store
@@ -42,7 +42,7 @@ def start(place: Workspace, store: Store, version: str, asked: Asked, known: Map
     Raises ReleaseError, UsageError, and nothing has changed.
     """
     with reading(store) as tables:
-        _require_free(tables)
+        _require_free(tables, place)
     newest = channels.current(place)
     if newest is None:
         raise UsageError(
@@ -53,10 +53,10 @@ def start(place: Workspace, store: Store, version: str, asked: Asked, known: Map
     now = store.now()
     new = Rollout(
         0, place.channel, version, move.sequence, newest["version"], draw(asked.plan, known), [*asked.plan], asked.mode,
-        asked.soak, asked.halt_at, asked.least, RUNNING, 0, now, now, "",
+        asked.soak, min(asked.soak, between_looks(place.board)), asked.halt_at, asked.least, RUNNING, 0, now, now, "",
     )  # fmt: skip
     with writing(store) as tables:
-        stopped = _require_free(tables)  # once more: signing may have taken a person's time
+        stopped = _require_free(tables, place)  # once more: signing may have taken a person's time
         (place.root / FOLDER).mkdir(exist_ok=True)
         write_atomic(envelope(place, new), sealed)
         if new.mode == STATIC:
@@ -66,12 +66,12 @@ def start(place: Workspace, store: Store, version: str, asked: Asked, known: Map
         return view(tables, tables.add(new, known), now)
 
 
-def _require_free(tables: Tables) -> Rollout | None:
-    """The rollout that has stopped itself, and ends with its successor; None: there is none. Raises UsageError."""
+def _require_free(tables: Tables, place: Workspace) -> Rollout | None:
+    """The channel's rollout that has stopped itself, and ends with its successor; None: there is none. Raises UsageError."""
     found = tables.last()
     if found is None or found.over:
         return None
-    if found.state != machine.HALTED:
+    if found.state != machine.HALTED or found.channel != place.channel:
         raise UsageError(
             f"{found.version} is being rolled out to {found.channel} ({found.state}): `otactl rollout abort` ends that, "
             "`otactl rollout status` shows it"
@@ -80,7 +80,7 @@ def _require_free(tables: Tables) -> Rollout | None:
 
 
 def pause(store: Store) -> View:
-    """No further board is offered the release; those that have it keep it. Raises UsageError."""
+    """No further board is offered the release; those that were go on. Raises UsageError."""
     return _told(store, "pause", "paused by hand")
 
 
@@ -102,8 +102,17 @@ def abort(place: Workspace, store: Store, *, back: bool = False) -> View:
 
 def current(place: Workspace, store: Store) -> View | None:
     """The channel's rollout that was begun last, also one that is over; None: there was none."""
+    return _seen(place, store, place.channel)
+
+
+def latest(place: Workspace, store: Store) -> View | None:
+    """As current(), of whatever channel: the one that pause() and the others mean."""
+    return _seen(place, store, None)
+
+
+def _seen(place: Workspace, store: Store, channel: str | None) -> View | None:
     with reading(store) as tables:
-        found = tables.last(place.channel)
+        found = tables.last(channel)
         return view(tables, found, store.now(), _called(place)) if found else None
 
 

@@ -13,7 +13,7 @@ MOST_UNKNOWN = 1_000  # boards of a rollout that nobody knew before: a stranger 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS rollouts (
     number INTEGER PRIMARY KEY, channel TEXT, version TEXT, sequence INTEGER, before TEXT, salt TEXT, stages TEXT, mode TEXT,
-    soak REAL, halt_at INTEGER, least INTEGER, state TEXT, stage INTEGER, since REAL, started REAL, why TEXT
+    soak REAL, settle REAL, halt_at INTEGER, least INTEGER, state TEXT, stage INTEGER, since REAL, started REAL, why TEXT
 );
 CREATE TABLE IF NOT EXISTS rollout_boards (
     rollout INTEGER, board TEXT, stage INTEGER, known INTEGER, outcome TEXT, reason TEXT, at REAL,
@@ -26,7 +26,8 @@ PLANNED, GIVEN, CONFIRMED, DOUBTED, ROLLED_BACK = "planned", "given", "confirmed
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One rollout. `before`: the release that `channel` names meanwhile; `soak` in seconds; `stage`: the number of the one at
+    """One rollout. `before`: the release that `channel` names meanwhile; `soak` in seconds, and `settle`: so long nothing may
+    contradict a board that has confirmed; `stage`: the number of the one at
     hand, which began at `since`; `least`: --min-confirmed; `why`: what a person said, or what ended it."""
 
     number: int
@@ -38,6 +39,7 @@ class Rollout:
     plan: list[Step]
     mode: str
     soak: float
+    settle: float
     halt_at: int
     least: int | None
     state: str
@@ -81,9 +83,9 @@ class Tables:
     def add(self, new: Rollout, known: Mapping[str, str]) -> Rollout:
         """Begin one, under a number of its own. `known`: the cohorts of the boards that count, by id."""
         at = self._db.execute(
-            f"INSERT INTO rollouts VALUES (NULL{',?' * 15})",
+            f"INSERT INTO rollouts VALUES (NULL{',?' * 16})",
             (new.channel, new.version, new.sequence, new.before, new.salt, dumps(new.plan), new.mode, new.soak)
-            + (new.halt_at, new.least, new.state, new.stage, new.since, new.started, new.why),
+            + (new.settle, new.halt_at, new.least, new.state, new.stage, new.since, new.started, new.why),
         )
         made = replace(new, number=at.lastrowid or 0)
         for board, cohort in known.items():
@@ -124,7 +126,8 @@ class Tables:
         row = self._db.execute(
             """SELECT sum(known AND stage = :stage), sum(known AND stage = :stage AND outcome != 'planned'),
             sum(known AND stage = :stage AND outcome = 'confirmed'), sum(known AND stage = :stage AND outcome = 'rolled-back'),
-            sum(known AND stage < :stage AND outcome = 'confirmed'), sum(outcome = 'rolled-back')
+            sum(known AND stage < :stage AND outcome = 'confirmed'), sum(outcome = 'rolled-back'),
+            max(at * (known AND stage = :stage AND outcome = 'confirmed'))
             FROM rollout_boards WHERE rollout = :rollout""",
             {"stage": of.stage, "rollout": of.number},
         ).fetchone()

@@ -30,7 +30,7 @@ class Stage:
 @dataclass(frozen=True, slots=True)
 class View:
     """A rollout as it is shown. `state`: running, soaking, paused, halted, done, aborted; `why`: what it waits for, or what ended
-    it, in words; `left`: seconds of the stage's soak time."""
+    it, in words; `left`: seconds until it has soaked."""
 
     version: str
     sequence: int
@@ -55,8 +55,9 @@ class View:
 def stand(tables: Tables, found: Rollout, now: float) -> machine.Stand:
     """Where a rollout is, for machine.judged()."""
     last = found.stage == len(found.plan) - 1
-    left = max(0.0, found.since + found.soak - now)
-    return machine.Stand(found.state, found.mode, last, left, found.halt_at, found.least, tables.counts(found))
+    counts = tables.counts(found)
+    left = max(0.0, found.since + found.soak - now, counts.newest + found.settle - now)
+    return machine.Stand(found.state, found.mode, last, left, found.halt_at, found.least, counts)
 
 
 def view(tables: Tables, found: Rollout, now: float, called: Called = str) -> View:

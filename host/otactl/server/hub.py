@@ -12,9 +12,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from otactl.errors import OtactlError, UsageError
-from otactl.fleet import look, offer
+from otactl.fleet import approval, look, offer
 from otactl.fleet.checkin import HEADER, CheckIn, parse
-from otactl.fleet.names import Names
+from otactl.fleet.names import Names, is_named
 from otactl.fleet.store import Store
 from otactl.server.files import FILE, TAKEN, Transfer
 from otactl.workspace.workspace import Workspace
@@ -68,8 +68,10 @@ class Hub:
 
     def _answer(self, said: CheckIn, peer: str, channel: Workspace) -> Path | None:
         try:
-            _, cohort = self._names.of(said.id)
+            name, cohort = self._names.of(said.id)
             path = offer.envelope_for(channel, self._store, said, cohort)
+            named = is_named(said.id, name, cohort)
+            path = approval.offered(channel, self._store, said, path, named=named)
             sequence, version = look.named_in(path)
             if sequence:
                 look.keep(self._store, sequence, version)

@@ -28,7 +28,8 @@ except ImportError:
 CHUNK = 16384
 _AHEAD = 16384  # bytes on their way, at the most, before the next chunk goes
 _BUFFER = 65536  # of the system: it takes a whole chunk at once, so that none waits in asyncio, where nothing counts it
-_POLL_S = 0.005
+_POLL_S = 0.005  # at first, for a quick board
+_SLOW_POLL_S = 0.04  # later: with four hundred slow boards all that looking would be most of the work
 _TCP_CLOSE = 7  # include/net/tcp_states.h
 _PATIENCE_S = 120  # without a byte taken: longer than any wait of a board
 _GRACE_S = 1  # the same, once the connection is closing
@@ -97,7 +98,9 @@ class _Outgoing:
             if now - self._moved > patience:
                 self._transport.abort()
                 raise ConnectionResetError
-            pause = _POLL_S
+            pause = (
+                min(1.5 * pause, _SLOW_POLL_S) or _POLL_S
+            )  # late by half of what it took, at the most: no board runs dry
 
     def _dead(self) -> bool:
         """Whether nothing can be taken any more: after a reset, not after a mere end of what the board sends."""

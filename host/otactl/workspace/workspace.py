@@ -16,18 +16,19 @@ from otactl.files import locked
 
 SETTINGS = "otactl.toml"
 _CHANNEL = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}\Z")  # a file name
-_KEYS = {"product": str, "url": str, "channel": str, "board": dict}
+_KEYS = {"product": str, "url": str, "channel": str, "board": dict, "mqtt": dict}
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """`url`: where boards find releases/. `board`: what else goes into a board's config.json."""
+    """`url`: where boards find releases/. `board`: what else goes into a board's config.json. `mqtt`: as server.broker has it."""
 
     root: Path
     product: str
     url: str
     channel: str = "stable"
     board: dict[str, Any] = field(default_factory=dict)
+    mqtt: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def find(cls, start: Path) -> "Workspace":
@@ -57,7 +58,14 @@ class Workspace:
         for name, kind in _KEYS.items():
             if not isinstance(raw.get(name, kind()), kind):
                 raise UsageError(f"{path}: {name} must be a {'table' if kind is dict else 'text'}")
-        found = cls(root, raw["product"], raw["url"], raw.get("channel", "stable"), raw.get("board", {}))
+        found = cls(
+            root,
+            raw["product"],
+            raw["url"],
+            raw.get("channel", "stable"),
+            raw.get("board", {}),
+            raw.get("mqtt", {}),
+        )
         if not _CHANNEL.match(found.channel):
             raise UsageError(f"{path}: channel {found.channel!r} is no name for a file")
         if not _is_address(found.url):

@@ -1,5 +1,6 @@
 """The demo: which folders it takes for its own, and that README shows what it shows."""
 
+import os
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -59,3 +60,24 @@ def test_the_picture_and_the_run_in_readme_are_of_todays_demo(tmp_path: Path, mo
     told = [measured(line) for line in readme.partition("\n1  A virtual")[2].partition("\n```")[0].splitlines()]
     commands = [line for line in now if line[:2] in ("$ ", "✓ ", "2 ", "3 ", "4 ")]
     assert [line for line in told if line[:2] in ("$ ", "✓ ", "2 ", "3 ", "4 ")] == commands, "mend: paste a run"
+
+
+@pytest.mark.parametrize(
+    "words", [["--stay"], ["--fleet", "--svg", "now.svg"], ["--fleet", "--firmware", "mine.bin"]], ids=" ".join
+)
+def test_what_a_demo_cannot_do_is_refused(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.bin").write_bytes(b"x")
+    assert main(["demo", *words]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.bin"]
+
+
+@pytest.mark.skipif(
+    os.environ.get("MATRICES") != "all", reason="takes 20 s of a processor: make matrices, make demo-fleet"
+)
+@pytest.mark.timeout(300)
+def test_a_rollout_stops_itself_and_its_successor_goes_through(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--fleet", "--folder", str(tmp_path / "demo")]) == 0
+    assert "8 on 1.1.1" in capsys.readouterr().out

@@ -207,13 +207,24 @@ def test_silence_is_no_evidence(fleet: Fleet) -> None:
 
 
 def test_each_stage_has_a_window_of_its_own(canary: Fleet) -> None:
+    for board in ("b0", "b1", "b2"):
+        canary.confirms(board)
+    canary.now += 10 * HOUR
+    assert canary.says("b5") == NEW
+    canary.confirms("b5")
+    assert (canary.view().stage, canary.view().state) == (1, "soaking")  # the last stage began just now
+    assert canary.named() == "1.0.0"
+
+
+def test_the_word_of_a_board_has_to_stand_as_long_as_it_takes_to_look_again(canary: Fleet) -> None:
     canary.now += 10 * HOUR
     for board in ("b0", "b1", "b2"):
         canary.confirms(board)
-    canary.says("b5")
-    canary.confirms("b5")
-    assert canary.view().state == "soaking"  # the last stage began just now
-    assert canary.named() == "1.0.0"
+    canary.now += HOUR - 1
+    assert canary.says("b5") == OLD
+    assert canary.view().why == "soaks for 1 s more"
+    canary.now += 1
+    assert canary.says("b5") == NEW
 
 
 def test_as_many_as_were_asked_for_are_enough(fleet: Fleet) -> None:
@@ -253,6 +264,13 @@ def test_two_that_roll_back_stop_it_and_the_rest_is_untouched(canary: Fleet) -> 
     assert {canary.says(board) for board in ALL[3:]} == {OLD}
     assert canary.confirms("b2") == NEW  # keeps it
     assert canary.named() == "1.0.0"
+
+
+def test_once_it_has_stopped_a_board_that_has_not_tried_it_does_not_get_it(canary: Fleet) -> None:
+    canary.rolls_back("b0")
+    assert canary.says("b2") == NEW
+    canary.rolls_back("b1")
+    assert canary.says("b2") == OLD
 
 
 def test_a_board_counts_once(canary: Fleet) -> None:
@@ -296,10 +314,12 @@ def test_after_a_halt_the_successor_goes_through(canary: Fleet) -> None:
 
 
 def test_while_it_is_paused_no_further_board_gets_it(canary: Fleet) -> None:
+    canary.cohorts["b3"] = "canary"
     canary.confirms("b0")
     rollout.pause(canary.store)
     canary.now += 10 * HOUR
-    assert canary.says("b1") == OLD
+    assert canary.says("b3") == OLD
+    assert canary.says("b1") == NEW  # was given it before
     assert canary.confirms("b0") == NEW
     canary.confirms("b1")
     canary.confirms("b2")
@@ -337,6 +357,15 @@ def test_a_second_one_is_refused_while_one_runs(canary: Fleet) -> None:
     with pytest.raises(UsageError, match=r"1\.1\.0 is being rolled out to stable \(running\): `otactl rollout abort`"):
         canary.start("1.2.0")
     assert canary.view().version == "1.1.0"
+
+
+def test_what_stopped_in_one_channel_is_not_ended_by_another(canary: Fleet) -> None:
+    canary.rolls_back("b0")
+    canary.rolls_back("b1")
+    channels.promote(canary.place, "1.0.0", "beta")
+    asked = rollout.Asked(steps(None, None))
+    with pytest.raises(UsageError, match=r"is being rolled out to stable \(halted\)"):
+        rollout.start(canary.place.on("beta"), canary.store, "1.2.0", asked, {})
 
 
 def test_what_the_channel_names_is_not_rolled_out(fleet: Fleet) -> None:
@@ -406,6 +435,16 @@ def test_a_board_that_contradicts_who_speaks_for_it_counts_no_more(canary: Fleet
     canary.now += 10 * HOUR
     assert canary.says("b5") == OLD
     assert canary.view().why == "b1 had confirmed, and then ran another release: look at it, or `otactl rollout next`"
+
+
+def test_who_speaks_for_boards_at_the_last_moment_does_not_end_the_stage(canary: Fleet) -> None:
+    canary.now += HOUR - 1
+    for board in ("b0", "b1", "b2"):
+        canary.confirms(board)  # said by another
+    canary.now += HOUR - 1
+    canary.says("b1")  # its own look, as often as boards do
+    canary.now += 10 * HOUR
+    assert canary.says("b5") == OLD
 
 
 def test_what_is_claimed_by_a_board_in_a_later_stage_stops_nothing(canary: Fleet) -> None:

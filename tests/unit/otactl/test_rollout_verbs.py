@@ -72,6 +72,13 @@ def test_for_scripts(capsys, line: Workspace) -> None:
     assert json.loads(otactl(capsys, line, "rollout", "abort", "--json")[1])["rollout"]["state"] == "aborted"
 
 
+def test_a_rollout_in_another_channel_is_what_the_verbs_mean(capsys, line: Workspace) -> None:
+    channels.promote(line, "1.0.0", "beta")
+    otactl(capsys, line, "rollout", "start", "1.1.0", "--channel", "beta")
+    assert "1.1.0 instead of 1.0.0 in beta: running" in otactl(capsys, line, "rollout")[1]
+    assert "1.1.0 instead of 1.0.0 in beta: paused" in otactl(capsys, line, "rollout", "pause")[1]
+
+
 def test_a_cohort_that_no_board_is_in_is_said(capsys, line: Workspace) -> None:
     _, out, _ = otactl(capsys, line, "rollout", "start", "1.1.0", "--to", "cannary")
     assert "no board that is known is in the cohort cannary" in out

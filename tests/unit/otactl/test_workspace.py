@@ -153,7 +153,10 @@ def test_the_board_table_goes_into_the_boards_configuration(place: Workspace) ->
         ('product = 5\nurl = "https://h"', "product must be a text"),
         ('product = "p"\nurl = ["https://h"]', "url must be a text"),
         (GOOD + "board = 5", "board must be a table"),
-        (GOOD + 'chanel = "beta"', r"unknown key 'chanel' \(known: product, url, channel, board\): is it channel\?"),
+        (
+            GOOD + 'chanel = "beta"',
+            r"unknown key 'chanel' \(known: product, url, channel, board, mqtt\): is it channel\?",
+        ),
         (GOOD + "[boards.wifi]", r"unknown key 'boards' .*: is it board\?"),
         (GOOD + "interval_s = 60", r"unknown key 'interval_s' .*: what boards are told goes below \[board\]"),
         (GOOD + 'url = "https://twice"', "otactl.toml"),

@@ -1,0 +1,1 @@
+"""How many boards one server bears: their real HTTP over TLS, without their VM. `make scale`."""
