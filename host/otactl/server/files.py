@@ -91,7 +91,7 @@ class _Files:
         try:
             return path.open("rb")
         except OSError:
-            self._refused(request, 404, 0)
+            self._told(request, 404, 0)
             raise web.HTTPNotFound(text="no such release file\n") from None
 
     def _etag(self, file: BufferedReader, found: os.stat_result) -> str:
