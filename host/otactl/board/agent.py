@@ -34,6 +34,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "release/encryption.py": ("encryption",),
     "install/decrypt.py": ("encryption",),
     "install/data.py": ("data",),
+    "install/speed.py": ("freq_mhz",),
     "install/base.py": ("deltas", "compressed"),
     "install/delta.py": ("deltas", "compressed"),
 }  # module -> the entries that ask for it

@@ -36,6 +36,7 @@ def test_two_lines_are_enough(load: Any) -> None:
             "trust": True,
             "deltas": False,
             "compressed": False,
+            "freq_mhz": None,
             "data": None,
             "allow_http": False,
             "interval_s": 3600,
