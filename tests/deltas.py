@@ -44,6 +44,23 @@ def records(delta: bytes) -> list[bytes]:
     return found
 
 
+def work(delta: bytes, size: int) -> tuple[int, int]:
+    """What it is to make its image of `size` bytes: bytes that come of deflate, and corrections."""
+    inflated = corrections = done = 0
+    for packed in records(delta):
+        raw, at = zlib.decompress(packed, -10), 0
+        inflated += len(raw)
+        while at < len(raw):
+            length = min(4096, size - done)
+            copies, wrong = struct.unpack_from("<HH", raw, at)
+            at, given = at + 4, 0
+            for _ in range(copies):
+                literal, copied, _ = struct.unpack_from("<HHi", raw, at)
+                at, given = at + 8 + literal, given + literal + copied
+            at, done, corrections = at + length - given + 2 * wrong, done + length, corrections + wrong
+    return inflated, corrections
+
+
 def record_made(raw: bytes, sectors: int, base: bytes, start: int, size: int) -> bytes:
     made, at, displacement = bytearray(), 0, 0
 

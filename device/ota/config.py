@@ -19,6 +19,7 @@ _TOP = {
     "deltas": ((bool,), 0, 1, False), "compressed": ((bool,), 0, 1, False),
     "ethernet": _ENTRY, "image_signature": _ENTRY, "encryption": _ENTRY, "client": _ENTRY, "ddi": _ENTRY,
     "pins": ((list, None), 1, 8, None), "data": ((list, None), 1, 16, None),
+    "freq_mhz": ((int, None), 80, 400, None),  # Wi-Fi needs the least
     "hostname": ((str, None), 1, 32, None), "ntp_host": ((str, None), 1, 128, "pool.ntp.org"),
     "interval_s": ((int,), 1, 86400, 3600), "jitter_s": ((int,), 0, 86400, 600), "tries": ((int,), 1, 100, 5),
     "start_timeout_s": ((int,), 5, 86400, 60), "join_timeout_s": _SECONDS + (20,),

@@ -24,6 +24,7 @@ class Chip:
     mpy_arch: native architecture in bits 10 and up of sys.implementation._mpy.
     pins: the numbers that machine.Pin takes.
     mmu_page_configurable: IDF insists on an app descriptor in the image only where this holds.
+    mhz, fastest_mhz: of its clock, at the start and at the most.
     port: MicroPython's, "esp32" or "esp8266". heap_kib: what a program has when boot.py begins.
     """
 
@@ -38,6 +39,8 @@ class Chip:
     mmu_page_configurable: bool = False
     port: str = "esp32"
     heap_kib: int = 160
+    mhz: int = 160
+    fastest_mhz: int = 240
 
 
 CHIPS = MappingProxyType(
@@ -66,6 +69,7 @@ CHIPS = MappingProxyType(
             ),
             Chip(
                 name="esp32s3",
+                mhz=240,
                 chip_id=9,
                 bootloader_offset=0x0,
                 revision=2,
@@ -76,6 +80,7 @@ CHIPS = MappingProxyType(
             ),
             Chip(
                 name="esp32c3",
+                fastest_mhz=160,
                 chip_id=5,
                 bootloader_offset=0x0,
                 revision=4,
@@ -86,6 +91,7 @@ CHIPS = MappingProxyType(
             ),
             Chip(
                 name="esp32c6",
+                fastest_mhz=160,
                 chip_id=13,
                 bootloader_offset=0x0,
                 revision=1,

@@ -2,10 +2,9 @@
 its release and its board."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from otactl.release import firmware
 from rig import image, rebuilt
@@ -43,6 +42,11 @@ class Images:
         return self._real("ESP32_GENERIC_S3-20250911-v1.26.1.bin", 32)
 
     @cached_property
+    def older(self) -> bytes:
+        """What the slot holds on a board that runs `old`, and is no kin of it."""
+        return image(33, "esp32s3", SIZE)
+
+    @cached_property
     def near(self) -> bytes:
         """`new` with a third of its sectors changed: every other one in eight blocks, and all of four, as a rebuild of an
         application that is frozen in leaves two thirds."""
@@ -55,18 +59,25 @@ class Images:
         """`new` with another constant."""
         return rebuilt(self.new, 7)
 
+    @cached_property
+    def before(self) -> bytes:
+        """`new` with yet another constant, of the build before."""
+        return rebuilt(self.new, 9)
+
 
 @dataclass(frozen=True)
 class Case:
     """`there`: what the slot holds when the update comes, None for nothing; `to`: what comes. `plain`: by the updater of
-    plain.py. `patch`: lines that run on the board first. `release`: more that publish() is told."""
+    plain.py. `patch`: lines that run on the board first. `runs`: what runs, None for any. `takes`: of the configuration, deltas or
+    compressed."""
 
     name: str
     there: Callable[[Images], bytes] | None
     to: Callable[[Images], bytes]
     plain: bool = False
     patch: str = ""
-    release: dict[str, Any] = field(default_factory=dict)
+    runs: Callable[[Images], bytes] | None = None
+    takes: str = ""
 
 
 REFERENCE = "plain updater"
@@ -78,4 +89,9 @@ CASES = (
     Case("a third changed", lambda i: i.near, lambda i: i.new),
     Case("one constant", lambda i: i.constant, lambda i: i.new),
     Case("the same again", lambda i: i.new, lambda i: i.new),
+    Case("compressed", lambda i: i.old, lambda i: i.new, takes="compressed"),
+    Case("delta, patch release", lambda i: i.older, lambda i: i.new, runs=lambda i: i.old, takes="deltas"),
+    Case("delta, a third changed", lambda i: i.older, lambda i: i.new, runs=lambda i: i.near, takes="deltas"),
+    Case("delta, one constant", lambda i: i.before, lambda i: i.new, runs=lambda i: i.constant, takes="deltas"),
+    Case("delta, the same again", lambda i: i.new, lambda i: i.new, runs=lambda i: i.old, takes="deltas"),
 )

@@ -1,9 +1,11 @@
 """Has a board do one update of the table, and counts what it did."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import deltas
 import rig as rigs
+from otactl.release.delta.offer import Asked
 from rig import ADDRESS, HOST, Rig, started
 from vboard.board import Board
 
@@ -15,10 +17,15 @@ _COMPARES = 1024  # bytes: what is read back to be hashed comes in larger pieces
 # Counts reads, in calls and bytes, of what the slot holds, and the heap above the start.
 _WATCHED = """
 import gc, json, esp32
-_reads = {{"compare": [0, 0], "check": [0, 0]}}
+_reads = {{"compare": [0, 0], "check": [0, 0], "copy": [0, 0]}}
 _readblocks = esp32.Partition.readblocks
+_running = esp32.Partition(esp32.Partition.RUNNING).info()[4]
 def _counted(self, n, buf, *offset):
-    of = _reads["compare" if len(buf) <= {small} else "check"]
+    small = len(buf) <= {small}
+    if self.info()[4] == _running and len(buf) < 4096:
+        of = _reads["copy"]
+    else:
+        of = _reads["compare" if small else "check"]
     of[0] += 1
     of[1] += len(buf)
     _readblocks(self, n, buf, *offset)
@@ -49,7 +56,7 @@ _TELL = 'print("COUNTED", json.dumps([_reads, _heap]))\n'
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one update did. `wire`: bytes of files on the link; `heap`: bytes above the loaded modules at the most, None where
+    """What one update did. `wire`: bytes of files on the link; `hashed`: bytes; `heap`: bytes above the loaded modules at the most, None where
     nobody looked; `size`: of the image."""
 
     case: Case
@@ -58,48 +65,75 @@ class Measured:
     slot: chip.Flashed
     others: chip.Flashed
     compared: chip.Reads
+    decoded: chip.Decoded
+    hashed: int
     checked: chip.Reads
     heap: int | None
     size: int
 
     def phases(self, bytes_per_s: int) -> chip.Phases:
-        """On a link of that rate. The plain updater neither hashes nor reads back."""
-        hashed = 0 if self.case.plain else 2 * self.size  # as it comes, and as it is read back
+        """On a link of that rate."""
         return chip.Phases(
             receive=self.wire / bytes_per_s,
             connect=0 if self.case.plain else self.connections * chip.HANDSHAKE_S,
             erase=self.slot.erase_s,
             program=self.slot.program_s,
+            decode=self.decoded.seconds,
             compare=self.compared.seconds,
-            check=self.checked.seconds + (hashed * chip.HASH_KIB_S + self.size * chip.SET_BOOT_KIB_S) / 1024,
+            check=self.checked.seconds + (self.hashed * chip.HASH_KIB_S + self.size * chip.SET_BOOT_KIB_S) / 1024,
             notes=self.others.erase_s + self.others.program_s,
         )
 
 
 def measure(rig: Rig, board: Board, case: Case, images: Images) -> Measured:
-    """`board`: with the agent, its program not running anything of it. The slot is made to hold what the case says."""
-    started(board)
-    board.wait_text("ota: up-to-date", 30)  # it knows what runs
+    """`board`: with the agent, off. The slots are made to hold what the case says."""
+    place, channel = rig.workspace, rig.workspace.channel_file.read_bytes()
+    number = CASES.index(case)
+    rig.workspace = replace(place, board={**place.board, case.takes: True} if case.takes else place.board)
+    try:
+        if case.runs:
+            _hold(board, "ota_0", case.runs(images))
+            rig.publish(f"1.1.{number}", case.runs(images))
+        started(board)
+        board.wait_text("ota: up-to-date", 60)  # it knows what runs
+        if case.takes:
+            rigs.configure(board, **{case.takes: True})
+        return _measured(rig, board, case, images, f"2.0.{number}")
+    finally:
+        rig.workspace = place
+        rig.workspace.channel_file.write_bytes(channel)  # the next case's board has nothing to do by itself
+
+
+def _hold(board: Board, label: str, data: bytes) -> None:
+    slot = board.table.find(label)
+    assert slot
+    board.flash.force(slot.offset, data.ljust(slot.size, b"\xff"))
+
+
+def _measured(rig: Rig, board: Board, case: Case, images: Images, version: str) -> Measured:
     slot = board.table.find("ota_1")
     assert slot
     new = case.to(images)
-    there = case.there(images) if case.there else b""
-    board.flash.force(slot.offset, there.ljust(slot.size, b"\xff"))
+    _hold(board, "ota_1", case.there(images) if case.there else b"")
     began, sent = len(board.flash.trace), len(rig.transfers)
-    watched = _WATCHED.format(small=_COMPARES)
+    watched, work = _WATCHED.format(small=_COMPARES), (0, 0)
     if case.plain:
         with plain.served(new) as port:
             rig.network.routes[ADDRESS, plain.PORT] = ("127.0.0.1", port)
             said = rigs.ask(board, watched + plain.PROGRAM.format(host=HOST, port=plain.PORT) + _TELL, 120)
-        wire, connections = len(new), 1
+        wire, connections, hashed = len(new), 1, 0
     else:
-        before = rig.workspace.channel_file.read_bytes()
-        rig.publish(f"2.0.{CASES.index(case)}", new, **case.release)
-        said = rigs.ask(board, watched + _UPDATE.format(patch=case.patch) + _TELL, 120)
+        made = rig.publish(version, new, deltas=Asked()).targets[0]
+        said = rigs.ask(board, watched + _UPDATE.format(patch=case.patch) + _TELL, 240)
         board.wait(lambda: len(rig.transfers) >= sent + 3, 10, "the server to count")
-        rig.workspace.channel_file.write_bytes(before)  # the next case's board has nothing to do by itself
         transfers = rig.transfers[sent + 1 :]  # without the look before
         wire, connections = sum(t.done - t.start for t in transfers), len(transfers)
+        hashed = 2 * len(new)  # as it comes, and as it is read back
+        if case.takes:
+            name = transfers[-1].path
+            assert name.endswith((".compressed", ".delta")) and connections == 2, transfers
+            work = deltas.work((rig.workspace.releases / name).read_bytes(), len(new))
+            hashed += made["deltas"][0]["base_size"] if name.endswith(".delta") else 0
     assert board.flash.read(slot.offset, len(new)) == new
     trace = board.flash.trace[began:]
     reads, (start, most) = json.loads(said.rpartition("COUNTED ")[2])
@@ -110,6 +144,8 @@ def measure(rig: Rig, board: Board, case: Case, images: Images) -> Measured:
         chip.Flashed.of(trace, [slot]),
         chip.Flashed.of(trace, [row for row in board.table.rows if row != slot]),
         chip.Reads(*reads["compare"]),
+        chip.Decoded(*work, chip.Reads(*reads["copy"])),
+        hashed,
         chip.Reads(*reads["check"]),
         most - start if most else None,
         len(new),

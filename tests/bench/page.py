@@ -10,9 +10,9 @@ from bench.chip import LINKS, Phases
 from bench.measure import Measured
 
 PHASES = [field.name for field in fields(Phases)]
-_COLOURS = ("#2f6fb3", "#7fa8d1", "#b58321", "#d9b36a", "#2c8a57", "#6b7785", "#a3a9b0")  # in their order
+_COLOURS = ("#2f6fb3", "#7fa8d1", "#b58321", "#d9b36a", "#8a4fa3", "#2c8a57", "#6b7785", "#a3a9b0")  # in their order
 _BEGIN, _END = "<!-- from make bench -->\n", "<!-- to here -->\n"
-_WIDTH, _LEFT, _RIGHT, _BAR, _STEP = 860, 130, 90, 18, 26
+_WIDTH, _LEFT, _RIGHT, _BAR, _STEP = 860, 165, 90, 18, 26
 
 
 def rows(measured: Sequence[Measured], link: str) -> list[list[str]]:
@@ -78,7 +78,7 @@ def picture(measured: Sequence[Measured]) -> str:
     for phase, colour in zip(PHASES, _COLOURS, strict=True):
         drawn.append(f'<rect x="{at}" y="9" width="11" height="11" fill="{colour}"/>')
         drawn.append(f'<text x="{at + 16}" y="19" fill="#1c2733">{phase}</text>')
-        at += 90
+        at += 84
     for n, (name, phases) in enumerate(found, 1):
         y, x = n * _STEP + 6, float(_LEFT)
         drawn.append(f'<text x="{_LEFT - 8}" y="{y + 14}" text-anchor="end" fill="#1c2733">{escape(name)}</text>')

@@ -30,11 +30,15 @@ class Job:
         self._take_up(kept.job, offer, self._slots.next.info()[4])
         job = kept.job
         say("release", job["version"], job["size"], "bytes from", kept.offset)
-        power_save = link.power_save(config, 0)
+        power_save, hz = link.power_save(config, 0), 0
         parts = [self._firmware(offer["url"], source)]
         application = offer.get("application")
         offer.clear()  # the job has it all: nothing twice while memory is scarce
         try:
+            if config["freq_mhz"]:
+                from . import speed
+
+                hz = speed.up(config["freq_mhz"])
             yield from self._transfer(parts, application, data)
         except OtaError as e:
             self._broke(e)
@@ -50,6 +54,8 @@ class Job:
                 pair[0].close()
                 pair[1].close()
             link.power_save(config, power_save)
+            if hz:
+                speed.machine.freq(hz)
         say("switch", job["version"], "to", job["slot"])
 
     def _firmware(self, address: "str | None", source):

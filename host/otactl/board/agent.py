@@ -38,6 +38,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "fleet/__init__.py": ("ddi",),
     "fleet/ddi.py": ("ddi",),
     "fleet/swu.py": ("ddi",),
+    "install/speed.py": ("freq_mhz",),
     "install/base.py": ("deltas", "compressed"),
     "install/delta.py": ("deltas", "compressed"),
 }  # module -> the entries that ask for it

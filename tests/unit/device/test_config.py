@@ -37,6 +37,7 @@ def test_two_lines_are_enough(load: Any) -> None:
             "deltas": False,
             "compressed": False,
             "checkin": True,
+            "freq_mhz": None,
             "data": None,
             "allow_http": False,
             "interval_s": 3600,

@@ -211,7 +211,10 @@ class machine:
 
     @staticmethod
     def freq(hz=None):
-        return 160000000 if hz is None else None
+        mhz = call("freq", 0 if hz is None else hz // 1000000 or 1)
+        if not mhz:
+            raise ValueError("frequency must be 20MHz, 40MHz, 80Mhz, 160MHz or 240MHz")
+        return mhz * 1000000 if hz is None else None
 
     @staticmethod
     def idle():
