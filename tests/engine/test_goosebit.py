@@ -1,10 +1,11 @@
 """Boards that ask a real gooseBit which release is theirs, judged by their flash and by what gooseBit's operator sees."""
 
 import pytest
+from otactl.workspace import fleet_tokens
 from rig import NEW, boots, image, slot_bytes
 from vboard.flash.otadata import State
 
-from engine.fleet import Fleet
+from engine.fleet import PASSWORD, Fleet
 
 
 @pytest.mark.parametrize(
@@ -45,9 +46,12 @@ def test_board_in_error_gets_its_next_release(fleet: Fleet, capsys: pytest.Captu
     board.wait_text("app: runs", 20)
     assert fleet.told("hall").failed
     assert "trial-crash" in fleet.log("hall")
-    capsys.readouterr()
+    said = capsys.readouterr()
     fleet.release("2.2.0", NEW, "hall")
-    assert "offered again, as their last release had failed: hall" in capsys.readouterr().out
+    more = capsys.readouterr()
+    assert "offered again, as their last release had failed: hall" in more.out
+    secrets = [PASSWORD, fleet_tokens.of(fleet.place, "hall")]
+    assert not [one for one in secrets if one is None or one in "".join((*said, *more, board.text))]
     seen = len(board.text)
     board.reset()
     board.wait_text("ota: confirmed 2.2.0", 60)

@@ -130,14 +130,14 @@ class Update:
     def _channel(self):
         # Steps that return the server's response, the payload of what the channel names, and which channel that is. A generator
         # of its own: what it holds, TLS too, is free for the next connection as soon as it ends, however it ends.
+        address, engine = self._config["url"], self._engine
+        if engine:
+            address = engine.address
+            response, raw = yield from engine.offered()
         from ..release import envelope, keys
 
-        gc.collect()  # what was loaded has left pieces behind
-        address = self._config["url"]
-        if self._engine:
-            address = self._engine.address
-            response, raw = yield from self._engine.offered()
-        else:
+        if not engine:
+            gc.collect()  # what was loaded has left pieces behind
             response = yield from link.fetch(self._config, address)
             raw = yield from response.read(envelope.MOST + 1)
         trusted = keys.load(self._config["keys"])
