@@ -20,7 +20,7 @@ def look(board: Board) -> str:
 
 def test_actions_of_hawkbit(hawkbit: tuple[Fleet, Hawkbit, Served]) -> None:
     fleet, engine, server = hawkbit
-    board = fleet.board("lamp")
+    board = fleet.board("lamp", heap_kib=152)
     fleet.release("1.1.0", NEW, "lamp", "--upload")
     assert [(one.version, one.group, one.paused) for one in fleet.rollouts("lamp")] == [("1.1.0", "lamp", False)]
 

@@ -111,7 +111,7 @@ class Engine:
         elif why.code in _REFUSED:
             job, said = self._kept.job, [str(why)]
             if why.code == "failed-before" and job["version"] == why.detail:
-                said = [f"{job['reason']} {job['detail'] or ''}"] + said
+                said = [f"{job['reason']} {job['detail'] or ''}".rstrip()] + said
             yield from self._tell(self._action, "closed", "failure", *said)
         else:
             yield from self._tell(self._action, "proceeding", "none", str(why))
