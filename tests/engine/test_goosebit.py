@@ -72,3 +72,12 @@ def test_paused_rollout_is_offered_to_nobody(fleet: Fleet) -> None:
     fleet.otactl("engine", "rollout", number, "--resume")
     board.reset()
     board.wait_text("ota: switch 3.1.0", 40, since=seen)
+
+
+def test_push_by_cable_asks_no_engine(fleet: Fleet) -> None:
+    board = fleet.board("desk")
+    data = image(9)
+    (fleet.rig.root / "desk.bin").write_bytes(data)
+    fleet.otactl("push", str(board.port), str(fleet.rig.root / "desk.bin"))
+    assert boots(board) == ("ota_1", State.VALID)
+    assert slot_bytes(board, "ota_1", len(data)) == data
