@@ -57,11 +57,12 @@ class Fleet:
         rigs.configure(board, ddi=told_to_boards.config(self.place, name)["ddi"])
         return board
 
-    def release(self, version: str, data: bytes, group: str, *how: str) -> None:
+    def release(self, version: str, data: bytes, group: str, *how: str, app: Path | None = None) -> None:
         """Publish it, and roll it out to a group."""
         image = Path(self.rig.root) / f"{version}.bin"
         image.write_bytes(data)
-        self.otactl("publish", str(image), "--version", version, "--no-deltas", "--swu")
+        program = ["--app", str(app)] if app else []
+        self.otactl("publish", str(image), "--version", version, "--no-deltas", "--swu", *program)
         self.otactl("engine", "push", version, "--group", group, *how)
 
     def told(self, name: str) -> Told:

@@ -1,6 +1,7 @@
 """Boards that ask a real gooseBit which release is theirs, judged by their flash and by what gooseBit's operator sees."""
 
 import pytest
+from apps import trees
 from otactl.workspace import fleet_tokens
 from rig import NEW, boots, image, slot_bytes
 from vboard.flash.otadata import State
@@ -81,3 +82,19 @@ def test_push_by_cable_asks_no_engine(fleet: Fleet) -> None:
     fleet.otactl("push", str(board.port), str(fleet.rig.root / "desk.bin"))
     assert boots(board) == ("ota_1", State.VALID)
     assert slot_bytes(board, "ota_1", len(data)) == data
+
+
+def test_firmware_and_application_come_out_of_the_swu(fleet: Fleet) -> None:
+    board = fleet.board("attic")
+    program = fleet.rig.root / "program"
+    program.mkdir()
+    (program / "app.py").write_text("print('app: of the engine')\n")
+    served = len(fleet.rig.transfers)
+    fleet.release("4.1.0", NEW, "attic", "--with-files", app=program)
+    board.reset()
+    board.wait_text("ota: confirmed 4.1.0", 60)
+    board.wait_text("ota: up-to-date 4.1.0", 20)
+    board.wait_text("app: of the engine", 20)
+    assert slot_bytes(board, "ota_1", len(NEW)) == NEW
+    assert list(trees(board)["ota_1"]) == ["app.mpy"]
+    assert not [one for one in fleet.rig.transfers[served:] if "/4.1.0/" in one.path]
