@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import rig as rigs
 import tomlkit
-from otactl.board import settings
+from otactl.board import settings as told_to_boards
 from otactl.cli.main import main
 from otactl.engine import opened
 from otactl.engine.model import Board as Told
@@ -48,20 +48,21 @@ class Fleet:
     def otactl(self, *words: str) -> None:
         assert main([*words, "-w", str(self.place.root)]) == 0, words
 
-    def board(self, name: str) -> Board:
+    def board(self, name: str, **settings: Any) -> Board:
         """One that asks the engine, in a group of its own name; it has not looked yet."""
         self.otactl("engine", "add", name, "--group", name)
-        board = self.rig.board()
+        board = self.rig.board(**settings)
         board.power_on()
         board.wait_text("ota: up-to-date 1.0.0", 20)  # it was deployed with that release
-        rigs.configure(board, ddi=settings.config(self.place, name)["ddi"])
+        rigs.configure(board, ddi=told_to_boards.config(self.place, name)["ddi"])
         return board
 
-    def release(self, version: str, data: bytes, group: str, *how: str) -> None:
+    def release(self, version: str, data: bytes, group: str, *how: str, app: Path | None = None) -> None:
         """Publish it, and roll it out to a group."""
         image = Path(self.rig.root) / f"{version}.bin"
         image.write_bytes(data)
-        self.otactl("publish", str(image), "--version", version, "--no-deltas", "--swu")
+        program = ["--app", str(app)] if app else []
+        self.otactl("publish", str(image), "--version", version, "--no-deltas", "--swu", *program)
         self.otactl("engine", "push", version, "--group", group, *how)
 
     def told(self, name: str) -> Told:

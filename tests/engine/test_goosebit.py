@@ -1,10 +1,12 @@
 """Boards that ask a real gooseBit which release is theirs, judged by their flash and by what gooseBit's operator sees."""
 
 import pytest
+from apps import trees
+from otactl.workspace import fleet_tokens
 from rig import NEW, boots, image, slot_bytes
 from vboard.flash.otadata import State
 
-from engine.fleet import Fleet
+from engine.fleet import PASSWORD, Fleet
 
 
 @pytest.mark.parametrize(
@@ -45,9 +47,12 @@ def test_board_in_error_gets_its_next_release(fleet: Fleet, capsys: pytest.Captu
     board.wait_text("app: runs", 20)
     assert fleet.told("hall").failed
     assert "trial-crash" in fleet.log("hall")
-    capsys.readouterr()
+    said = capsys.readouterr()
     fleet.release("2.2.0", NEW, "hall")
-    assert "offered again, as their last release had failed: hall" in capsys.readouterr().out
+    more = capsys.readouterr()
+    assert "offered again, as their last release had failed: hall" in more.out
+    secrets = [PASSWORD, fleet_tokens.of(fleet.place, "hall")]
+    assert not [one for one in secrets if one is None or one in "".join((*said, *more, board.text))]
     seen = len(board.text)
     board.reset()
     board.wait_text("ota: confirmed 2.2.0", 60)
@@ -68,3 +73,28 @@ def test_paused_rollout_is_offered_to_nobody(fleet: Fleet) -> None:
     fleet.otactl("engine", "rollout", number, "--resume")
     board.reset()
     board.wait_text("ota: switch 3.1.0", 40, since=seen)
+
+
+def test_push_by_cable_asks_no_engine(fleet: Fleet) -> None:
+    board = fleet.board("desk")
+    data = image(9)
+    (fleet.rig.root / "desk.bin").write_bytes(data)
+    fleet.otactl("push", str(board.port), str(fleet.rig.root / "desk.bin"))
+    assert boots(board) == ("ota_1", State.VALID)
+    assert slot_bytes(board, "ota_1", len(data)) == data
+
+
+def test_firmware_and_application_come_out_of_the_swu(fleet: Fleet) -> None:
+    board = fleet.board("attic")
+    program = fleet.rig.root / "program"
+    program.mkdir()
+    (program / "app.py").write_text("print('app: of the engine')\n")
+    served = len(fleet.rig.transfers)
+    fleet.release("4.1.0", NEW, "attic", "--with-files", app=program)
+    board.reset()
+    board.wait_text("ota: confirmed 4.1.0", 60)
+    board.wait_text("ota: up-to-date 4.1.0", 20)
+    board.wait_text("app: of the engine", 20)
+    assert slot_bytes(board, "ota_1", len(NEW)) == NEW
+    assert list(trees(board)["ota_1"]) == ["app.mpy"]
+    assert not [one for one in fleet.rig.transfers[served:] if "/4.1.0/" in one.path]

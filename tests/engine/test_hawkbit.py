@@ -20,7 +20,7 @@ def look(board: Board) -> str:
 
 def test_actions_of_hawkbit(hawkbit: tuple[Fleet, Hawkbit, Served]) -> None:
     fleet, engine, server = hawkbit
-    board = fleet.board("lamp")
+    board = fleet.board("lamp", heap_kib=152)
     fleet.release("1.1.0", NEW, "lamp", "--upload")
     assert [(one.version, one.group, one.paused) for one in fleet.rollouts("lamp")] == [("1.1.0", "lamp", False)]
 
@@ -45,11 +45,16 @@ def test_actions_of_hawkbit(hawkbit: tuple[Fleet, Hawkbit, Served]) -> None:
 
     done = engine.assign()
     asked = len(server.asked)
+    server.answer = losing(engine)
     board.reset()
     board.wait_text("ota: confirmed 1.1.0", 60)
     assert engine.states[done] == "running"  # it says nothing before
     board.wait_text("ota: up-to-date 1.1.0", 20)
     board.wait_text("app: runs", 20)
+    assert engine.states[done] == "running"
+    assert engine.attributes["sw_version"] == "1.0.0"  # else gooseBit would not offer it once more, to hear the answer
+    server.answer = engine.answer
+    assert update_code(board) == "up-to-date"
     assert engine.states[done] == "finished"
     assert engine.attributes["sw_version"] == "1.1.0"
     assert engine.details[-1] == "confirmed 1.1.0"
@@ -58,6 +63,11 @@ def test_actions_of_hawkbit(hawkbit: tuple[Fleet, Hawkbit, Served]) -> None:
     paths = [(one.method, one.path.partition("/lamp")[2], one.query) for one in server.asked[asked:]]
     assert ("GET", f"/deploymentBase/{done}", "c=-2127183556") in paths
     assert ("POST", f"/deploymentBase/{done}/feedback", "") in paths
+
+
+def losing(engine: Hawkbit):  # type: ignore[no-untyped-def]
+    """The engine, where no answer comes through that closes an action."""
+    return lambda asked: Reply(503) if b'"closed"' in asked.body else engine.answer(asked)
 
 
 def closing(engine: Hawkbit, action: int):  # type: ignore[no-untyped-def]

@@ -122,6 +122,11 @@ def elsewhere_by_redirect(scene: Scene) -> Answer:
     return saying(to(f"https://{ELSEWHERE}:{rigs.PORT}/poll"))
 
 
+def elsewhere_for_the_answer(scene: Scene) -> Answer:
+    usual = offering(scene.release(product="heater"))
+    return lambda asked: usual(asked) if asked.method == "GET" else to(f"https://{ELSEWHERE}:{rigs.PORT}/told", 307)
+
+
 def endless_redirect(scene: Scene) -> Answer:
     return saying(to(BASE))
 
@@ -140,6 +145,7 @@ CASES: dict[
     "a file elsewhere, of another product": (elsewhere_for_the_file, "wrong-product", "failure"),
     "an action elsewhere": (elsewhere_for_the_action, "engine-reply elsewhere", ""),
     "a redirect elsewhere": (elsewhere_by_redirect, "up-to-date", ""),
+    "an answer that is redirected": (elsewhere_for_the_answer, "wrong-product", "failure"),
     "a redirect without end": (endless_redirect, "too-many-redirects", ""),
     "an action without end that is none": (lambda _: saying(ACTION, Reply(200, b"null"), ACTION), "up-to-date", ""),
     "an action that is over": (lambda _: saying(ACTION, Reply(410)), "up-to-date", ""),
@@ -188,7 +194,7 @@ def scene(rig: rigs.Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 def test_hostile_engine_gets_nowhere(scene: Scene) -> None:
     rig = scene.rig
     rig.publish("1.0.5", OLD)  # what the board has, under the second sequence
-    board = rig.board()
+    board = rig.board(heap_kib=152)
     board.power_on()
     board.wait_text("ota: up-to-date 1.0.5", 20)
     rigs.configure(board, ddi={"url": f"https://{HOST}:{rigs.PORT}", "id": "lamp", "token": "mark-of-the-token"})
@@ -200,7 +206,6 @@ def test_hostile_engine_gets_nowhere(scene: Scene) -> None:
             ended = refused(link)
             new = scene.server.asked[asked:]
             closed = [one.said["status"] for one in new if one.path.endswith("/feedback")]
-            print(name, ended, flush=True)
             found[name] = ended if " " in code else ended.split()[0], closed[-1]["result"]["finished"] if closed else ""
             assert len(new) <= 5, (name, [one.path for one in new])  # a look ends
             assert not closed or closed[-1]["details"][0].startswith(code), name
@@ -217,4 +222,5 @@ def test_hostile_engine_gets_nowhere(scene: Scene) -> None:
     board.reset()
     board.wait_text("ota: confirmed 1.1.0", 60)
     board.wait_text("ota: up-to-date 1.1.0", 20)
+    assert "mark-of-the-token" not in board.text
     assert boots(board) == ("ota_1", State.VALID)

@@ -5,11 +5,13 @@ state and not by events: an open action is offered at each look until it is clos
 was lost is given again by the next look. Source: eclipse-hawkbit/hawkbit, DdiRootController.java; UpstreamDataInc/goosebit,
 goosebit/updater; docs/fleet-engines.md has what was tried."""
 
+import gc
 import json
 
 import machine
 from micropython import const
 
+from .. import release
 from ..console import say
 from ..errors import OtaError, coded, require
 from ..net import link, url
@@ -46,6 +48,7 @@ class Engine:
         """Steps that return the response with the release that is meant for this board, and its envelope. Raises OtaError:
         up-to-date where none is, not-now, engine-reply, what link.fetch() raises."""
         self._action = ""
+        _make_room()
         links = (yield from self._ask(self.address)).get("_links")
         if self._link(links, "configData"):
             yield from self._introduce()
@@ -100,6 +103,7 @@ class Engine:
         """Steps after a look that has ended with `why`. Success is said of what is confirmed, and of nothing else."""
         if not self._action or why.code == "not-now":
             return
+        _make_room()
         if why.code == "up-to-date":  # what runs, and is not on trial: none looks then
             lost = yield from self._tell(self._action, "closed", "success", "confirmed " + why.detail)
             if lost is None:  # else gooseBit, which knows the version then, would not offer it again to hear the answer
@@ -107,7 +111,7 @@ class Engine:
         elif why.code in _REFUSED:
             job, said = self._kept.job, [str(why)]
             if why.code == "failed-before" and job["version"] == why.detail:
-                said = [f"{job['reason']} {job['detail'] or ''}"] + said
+                said = [f"{job['reason']} {job['detail'] or ''}".rstrip()] + said
             yield from self._tell(self._action, "closed", "failure", *said)
         else:
             yield from self._tell(self._action, "proceeding", "none", str(why))
@@ -163,6 +167,12 @@ class Engine:
         address = url.join(self.address, href)
         require(url.split(address)[:3] == self._origin, "engine-reply", "elsewhere")
         return address
+
+
+def _make_room() -> None:
+    # What has judged a release, in this look or one before, makes room for TLS: a chip without it stands still.
+    release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy")
+    gc.collect()
 
 
 def _in(found, name: str):

@@ -6,10 +6,10 @@ from micropython import const
 
 from .. import steps
 from ..errors import require
-from ..release.envelope import MOST
 
 _FIXED = const(110)  # bytes of a header before the name
 _SIZE, _NAMED = const(54), const(94)  # where it has the length of the data, and of the name with its NUL: 8 digits each
+_MOST = const(8192)  # bytes of an envelope, and of what stands before it
 _POLL_MS = const(5)
 
 
@@ -24,12 +24,12 @@ def envelope(response):
                 size, named = [int(bytes(fixed[i : i + 8]), 16) for i in (_SIZE, _NAMED)]
             except ValueError:
                 size = named = -1
-            good = fixed[:6] == b"070701" and 0 <= size and 0 < named < MOST
+            good = fixed[:6] == b"070701" and 0 <= size and 0 < named < _MOST
             require(good, "engine-reply", "swu")
             name = yield from _take(response, padded(_FIXED + named) - _FIXED)
             if not member:
                 return data, 0 if name[:10] == b"TRAILER!!!" else at
-            require(name[: named - 1] == member.encode() and size <= MOST, "engine-reply", "swu")
+            require(name[: named - 1] == member.encode() and size <= _MOST, "engine-reply", "swu")
             data = (yield from _take(response, padded(size)))[:size]
             at += padded(_FIXED + named) + padded(size)
     finally:

@@ -144,11 +144,11 @@ class Update:
         # Steps that return the server's response, the payload of what the channel names, and what an answer to that hangs on:
         # its address with who may sign there, and more. A generator of its own: what it holds, TLS too, is free for the next
         # connection as soon as it ends, however it ends.
-        from ..release import envelope, keys
-
         config, engine = self._config, self._engine
         if engine:
             response, raw = yield from engine.offered()
+        from ..release import envelope, keys  # not before: an engine is asked more than once, each time by TLS
+
         trusted = keys.load(config["keys"])
         channel = f"{engine.address if engine else config['url']} {trusted[2]} {sorted(trusted[1])}"
         hangs_on = [channel, config["product"], config["data"], installed.get("sequence")]
