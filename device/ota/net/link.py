@@ -30,9 +30,7 @@ def fetch(config: dict, url: str, **more):
     OtaError ca-missing as well. Where a certificate's dates are refused the clock is set once more (clock.py), by a time
     server, then by the release server, as the first may lie."""
     yield from join(config)
-    more["own"] = config["checkin"]
-    if config["checkin"] is True:  # in the first request of a look all of it, then who it is
-        config["checkin"], more["own"] = _own(config)
+    more["own"] = _own(config)
     more.update({key: config[key] for key in ("allow_http", "connect_timeout_s", "read_timeout_s")})
     secure = url.startswith("https:")
     if secure:
@@ -65,13 +63,17 @@ def fetch(config: dict, url: str, **more):
 
 
 def _own(config: dict):
-    # For later requests, and for this one, each as http.get() has it. Whatever is wrong, a look goes on without.
-    try:
-        from . import checkin
+    # What http.get() is to tell the release server: in the first request of a look all of it, then who it is. Whatever is
+    # wrong with it, a look goes on without.
+    said = config["checkin"]
+    if said is True:
+        try:
+            from . import checkin
 
-        return checkin.own(config)
-    except Exception:
-        return None, None
+            config["checkin"], said = checkin.own(config)
+        except Exception:
+            config["checkin"] = said = None
+    return said
 
 
 def power_save(config: dict, mode: "int | None") -> "int | None":

@@ -126,7 +126,8 @@ def sources(chip: str, config: dict[str, Any]) -> dict[str, bytes]:
         wanted = {name: every[name] for name in _SHARED} | {name: every[of] for name, of in _ESP8266.items()}
     else:
         rooms = ("net/", "entries/", "checks/")
-        wanted = {name: text for name, text in agent.sources(config).items() if name.startswith(rooms)}
+        fits = agent.sources(config | {"checkin": False})  # it tells of a record that there is none of here
+        wanted = {name: text for name, text in fits.items() if name.startswith(rooms)}
         wanted |= {name: every[name] for name in _SHARED | _ESP32}
     return wanted | _DOORS
 

@@ -5,7 +5,9 @@ that. What boards are answered with meanwhile is offer.py's; when the last stage
 very bytes that boards were offered."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from otactl.errors import UsageError
@@ -118,11 +120,19 @@ def _seen(place: Workspace, store: Store, channel: str | None) -> View | None:
 
 def _called(place: Workspace) -> Callable[[str], str]:
     """What people call boards; ids, while the file that says so is damaged."""
-    try:
-        names = Names(place.root)
-    except UsageError:
-        return str
-    return lambda board: names.of(board)[0]
+
+    def called(board: str) -> str:
+        with suppress(UsageError):
+            return _names(place.root).of(board)[0]
+        return board
+
+    return called
+
+
+@lru_cache(maxsize=4)
+def _names(root: Path) -> Names:
+    """Which reads the files again when they have changed: for who asks often."""
+    return Names(root)
 
 
 def go_on(place: Workspace, store: Store) -> View:

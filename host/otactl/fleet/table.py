@@ -77,7 +77,7 @@ def state(seen: Seen, now: float) -> str:
         return "on-hold"
     if said.phase == "failed" and said.sequence >= max(seen.offered, said.have + 1):  # offered no longer, perhaps
         return "rolled-back"
-    if waits and said.reason and said.reason not in PASSING:
+    if waits and said.reason and said.phase != "failed" and said.reason not in PASSING:
         return "refused"
     return "behind" if waits else "current"
 
@@ -117,7 +117,7 @@ def told(event: Event, versions: dict[int, str]) -> str:
 def ago(seconds: float) -> str:
     """How long since: `now`, `40 s ago`, `3 min ago`, `2 days ago`."""
     for length, unit in _UNITS:
-        count = int(seconds // length)
+        count = int(max(0, seconds) // length)
         if count and (length > 1 or count >= 10):
             return f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''} ago"
     return "now"

@@ -629,6 +629,34 @@ def test_a_redirect_to_plain_http_needs_leave(fetch: Run, serve: Serve) -> None:
     assert fetch(f"{server.base}/x", allow_http=True)["got"] == 5
 
 
+def test_what_a_board_says_of_itself_is_told_its_own_server_alone(mpy: Run, serve: Serve, authority: Authority) -> None:
+    """Not to another port, not in plain text, wherever it is led; and to its own again when it is led back."""
+    bases: list[str] = []
+
+    def leads_to(path: str) -> Callable[[Exchange], None]:
+        return lambda e: e.send(f"HTTP/1.1 302 x\r\nLocation: {path.format(*bases)}\r\n\r\n")
+
+    server = serve(lambda e: plain(b"end")(e) if e.path == "/end" else leads_to("{1}/")(e))
+    plain_one, other = serve(leads_to("{2}/"), tls=False), serve(leads_to("{0}/end"))
+    bases += [server.base, plain_one.base, other.base]
+    got = mpy(
+        """
+        def fetch(url, ca, port):
+            own = (True, "127.0.0.1", port), "Ota-Board: id=1\\r\\n"
+            r = get(url, ca=open(ca, "rb").read(), allow_http=True, own=own)
+            r.close()
+            return r.url
+        print(json.dumps(fetch(**args)))
+        """,
+        url=f"{server.base}/begin",
+        ca=str(authority.path),
+        port=server.port,
+    )
+    assert got == f"{server.base}/end"
+    assert ["Ota-Board: id=1\r\n" in one for one in server.requests] == [True, True]
+    assert ["Ota-Board" in one for one in plain_one.requests + other.requests] == [False, False]
+
+
 # Range
 
 

@@ -136,10 +136,10 @@ def test_an_older_release_is_offered_under_the_sequence_that_the_channel_names_a
     channels.promote(fleet.place, "1.2.0", "stable")
     fleet.start("1.1.0", soak=0)
     assert fleet.says("b0", 3) == 4  # sealed anew
+    assert channels.prepare(fleet.place, "1.0.0")[0].sequence == 5  # that one is given out
     fleet.confirms("b0", 4)
     assert (fleet.view().state, fleet.named()) == ("done", "1.1.0")
     assert look.named_in(fleet.place.channel_file)[0] == 4
-    assert channels.prepare(fleet.place, "1.0.0")[0].sequence == 5
 
 
 def test_a_board_that_has_it_is_offered_no_older_one(fleet: Fleet) -> None:
@@ -227,6 +227,18 @@ def test_the_word_of_a_board_has_to_stand_as_long_as_it_takes_to_look_again(cana
     assert canary.says("b5") == NEW
 
 
+def test_a_stage_without_a_board_ends_with_its_time(fleet: Fleet) -> None:
+    fleet.cohorts = {"b0": "canary"}
+    fleet.start(cohorts="canary,lab")
+    fleet.says("b0")
+    fleet.confirms("b0")
+    fleet.now += HOUR
+    assert fleet.says("b5") == OLD
+    assert fleet.view().stage == 1
+    fleet.now += HOUR
+    assert fleet.says("b5") == NEW
+
+
 def test_as_many_as_were_asked_for_are_enough(fleet: Fleet) -> None:
     fleet.cohorts = dict.fromkeys(("b0", "b1", "b2"), "canary")
     fleet.start(cohorts="canary", least=2, soak=0)
@@ -308,6 +320,9 @@ def test_after_a_halt_the_successor_goes_through(canary: Fleet) -> None:
         canary.confirms(board, 3)
     assert canary.view().state == "done"
     assert canary.named() == "1.2.0"
+    with canary.store.reading() as db:
+        ended = db.execute("SELECT version, state, why FROM rollouts ORDER BY number").fetchall()
+    assert ended[0] == ("1.1.0", "aborted", "1.2.0 is its successor")
 
 
 # --- what a person does ------------------------------------------------------------------------------------------------------
