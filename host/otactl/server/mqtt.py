@@ -134,7 +134,7 @@ class Bridge:
 
     def _note_strangers(self, count: int) -> None:
         if count > self._strangers:
-            self._tell(f"{count} boards have no name in boards.toml or boards.csv: Home Assistant is not told of them")
+            self._tell(f"Home Assistant is not told of boards without a name in boards.toml or boards.csv: {count}")
         self._strangers = count
 
     async def _listening(self, client: aiomqtt.Client) -> None:

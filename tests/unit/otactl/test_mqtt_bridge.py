@@ -105,7 +105,7 @@ def test_a_house_sees_its_board_presses_the_button_and_sees_the_update(
             at.look(2, phase="confirmed", seq=2)
             broker.wait(STATE, installed_version="1.1.0", in_progress=False, update_percentage=None)
             assert not [topic for topic in broker.kept() if STRANGER in topic]
-            at.heard("1 boards have no name")
+            at.heard("without a name in boards.toml or boards.csv: 1")
             assert [line for line in at.said if "is wanted" in line] == [
                 f"{ID}: 1.1.0 is wanted, it is offered at the next look"
             ]
