@@ -77,6 +77,9 @@ def test_failures_are_explained_and_stop_the_rollout(tab: Tab, fleet: Fleet) -> 
     expect(row(page, "desk-01")).to_contain_text("rolled back")
     expect(row(page, "desk-01")).to_contain_text("The new release could not join Wi-Fi. It is tried again later")
     expect(page.locator("#rollout-state")).to_have_text("halted")
+    expect(page.locator("#rollout-why")).to_contain_text(
+        "desk-02 (check-wifi) rolled it back. No further board gets it."
+    )
     row(page, "desk-01").get_by_role("link").click()
     expect(page.locator("#slots .runs")).to_contain_text("1.0.0")
     expect(page.locator("#slots .other")).to_contain_text("1.1.0")
