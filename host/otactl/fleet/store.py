@@ -27,7 +27,7 @@ CREATE TABLE boards (
     peer TEXT, first_seen REAL, last_seen REAL, offered INTEGER DEFAULT 0, done INTEGER DEFAULT 0, size INTEGER DEFAULT 0
 );
 CREATE TABLE events (
-    number INTEGER PRIMARY KEY, at REAL, board TEXT, event TEXT, sequence INTEGER, reason TEXT
+    number INTEGER PRIMARY KEY AUTOINCREMENT, at REAL, board TEXT, event TEXT, sequence INTEGER, reason TEXT
 );
 CREATE INDEX events_of ON events (board, number);
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT);
