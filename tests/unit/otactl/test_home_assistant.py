@@ -194,6 +194,7 @@ def test_a_release_waits_until_it_is_wanted_and_the_next_one_waits_anew(held: tu
 def test_a_board_is_answered_with_what_it_has_as_it_was_signed_last(held: tuple[Workspace, Store]) -> None:
     """An earlier file of the same release is a replay to a board, and an alarm."""
     place, _ = held
+    assert answered(held, 2) == "stable.json"
     renewed = place.channel_file.read_bytes() + b"\n"
     place.channel_file.write_bytes(renewed)
     assert answered(held, 2) == "stable.json"
