@@ -41,6 +41,8 @@ class Update:
     def look(self):
         """Steps until `offer` is the newest release. Raises OtaError with why this board refuses it."""
         address, kept, running = self._config["url"], self._record, self._slots.running
+        installed = kept.release_in(running) or {}
+        self._config["have"] = installed.get("sequence", 0)  # for net/checkin.py
         try:
             response, payload, signers = yield from self._channel()
         except OtaError as e:
@@ -61,7 +63,6 @@ class Update:
             fresh.hear(payload, kept, address + signers)
         if response.valid_to is not None:
             clock.prove(dates.parse(payload["published"]), response.valid_to)
-        installed = kept.release_in(running) or {}
         policy.apply(payload, targets, kept.state, installed, self._slots.next.info()[3])
         offer = {key: payload[key] for key in ("version", "sequence", "security_version")}
         if (yield from self._there(offer, targets, installed.get("sha256"))):
