@@ -47,6 +47,7 @@ class Update:
         """Steps until `offer` is the newest release. Raises OtaError with why this board refuses it."""
         kept, running = self._record, self._slots.running
         installed = kept.release_in(running) or {}
+        self._config["have"] = installed.get("sequence", 0)  # for net/checkin.py
         try:
             response, payload, hangs_on = yield from self._channel(installed)
         except OtaError as e:

@@ -7,7 +7,6 @@ import time
 
 import machine
 import network
-from esp32 import Partition
 
 from ..boot import record
 from . import url
@@ -22,11 +21,10 @@ def own(config: dict) -> "tuple[tuple, tuple]":
     sys.modules.pop(__name__)
     delattr(sys.modules[package], name)
     kept = record.load()
-    have = kept.release_in(Partition(Partition.RUNNING)) or {}  # type: ignore[arg-type]
     phase, sequence, why = _last(kept.job, kept.state)
     up_s = time.ticks_ms() // 1000  # type: ignore[operator]  # begins again after 12 days
     who = "Ota-Board: id=" + machine.unique_id().hex()
-    line = f"{who};product={_word(config['product'])};have={have.get('sequence', 0)};phase={phase};seq={sequence}"
+    line = f"{who};product={_word(config['product'])};have={config.get('have', 0)};phase={phase};seq={sequence}"
     line += f";why={_word(why or '')};up={up_s};heap={gc.mem_free()}"
     if config["wifi"] and not config["ethernet"]:  # who asks where no Wi-Fi runs starts its driver, which takes memory
         try:

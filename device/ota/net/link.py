@@ -1,6 +1,8 @@
 """A way out: Ethernet, where it is configured, else Wi-Fi. Neither configured: no interface is touched, the program
 joins by itself. Only what is configured is imported."""
 
+import gc
+
 from ..errors import OtaError
 from . import clock, dates, http
 
@@ -45,6 +47,7 @@ def fetch(config: dict, url: str, **more):
         from . import guard
 
         guard.stand(config, more)
+    gc.collect()  # while nothing of the connection is there yet
     for turn in range(3):
         try:
             response = yield from http.get(url, **more)
