@@ -44,5 +44,11 @@ def test_files_that_are_not_as_installed(
 
 def test_files_as_installed() -> None:
     case = Case("auto", datetime.now(UTC))
-    case.application = {"place": "/app-ota_0", "names": ["app.py"], "sha256": "ab" * 32, "was": "ab" * 8, "again": False}
+    case.application = {
+        "place": "/app-ota_0",
+        "names": ["app.py"],
+        "sha256": "ab" * 32,
+        "was": "ab" * 8,
+        "again": False,
+    }
     assert application.tree(case).verdict is Verdict.OK
