@@ -58,8 +58,11 @@ def boots(board: Board, until: str, timeout_s: float = 40) -> str:
 
 
 def takes(rig: Rig, board: Board, version: str, files: dict[str, bytes]) -> None:
+    """And its program runs: what it says must not be taken for what the next boot's says."""
     apps.publish(rig, version, files)
-    boots(board, f"ota: up-to-date {version}")
+    seen, taken = len(board.text), f"ota: up-to-date {version}"
+    boots(board, taken)
+    board.wait_text("app: ", 10, since=board.text.index(taken, seen))
 
 
 def test_releases_take_turns_in_two_directories(rig: Rig, board: Board) -> None:
