@@ -58,8 +58,7 @@ def looks(board: Board, until: str) -> None:
 def test_a_board_is_heard_through_a_failed_trial_and_one_that_goes_well(rig: Rig, heard: Heard) -> None:
     board = started(rig.board())
     board.wait_text("ota: up-to-date 1.0.0", 20)
-    board.reset()
-    board.wait_text("app: runs", 20)
+    looks(board, "ota: up-to-date 1.0.0")
     first = heard.row()
     said = first.seen_board.said
     assert (first.state, first.version, said.product, said.have, said.phase) == ("current", "1.0.0", "demo", 1, "idle")

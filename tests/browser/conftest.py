@@ -4,22 +4,28 @@ certificate; who may believe which is tests/unit/otactl/test_serve.py's."""
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import shared
 import viewing
 from otactl.workspace.workspace import Workspace
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
 
 BOARDS = {at: (f"desk-{at + 1:02d}", "canary" if at < 2 else "lab") for at in range(8)}
 WAIT_MS = 20_000  # a time limit, not a duration: the page has news within a second or two
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[BrowserContext]:
+def browser() -> "Iterator[BrowserContext]":
     found = shutil.which("chromium-headless-shell") or shutil.which("chromium") or shutil.which("google-chrome")
     if not found:
         pytest.skip("no Chromium: apt-get install chromium-headless-shell")
+    from playwright.sync_api import expect, sync_playwright  # not before it is needed: each worker would load it
+
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
         context = made.new_context(ignore_https_errors=True)
@@ -48,12 +54,12 @@ def fleet(served: viewing.Fleet) -> viewing.Fleet:
 
 
 @pytest.fixture
-def tab(browser: BrowserContext, fleet: viewing.Fleet) -> Iterator[Callable[..., Page]]:
+def tab(browser: "BrowserContext", fleet: viewing.Fleet) -> "Iterator[Callable[..., Page]]":
     """tab(path): a page that is open, and up to date. Whatever it does, it asks nobody but its own server, opens no dialog of a
     stranger's, and has no fault in its console."""
     faults: list[str] = []
 
-    def open_page(path: str = "/") -> Page:
+    def open_page(path: str = "/") -> "Page":
         page = browser.new_page()
         page.on("request", lambda one: one.url.startswith(f"{fleet.url}/") or faults.append(f"asked for {one.url}"))
         page.on("console", lambda one: faults.append(one.text) if one.type == "error" else None)

@@ -2,21 +2,22 @@
 
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from otactl.fleet import plan, rollout
 from otactl.fleet.known import known_boards
-from playwright.sync_api import Page, expect
-from viewing import TOKEN, Fleet, board_id
+from viewing import TOKEN, Fleet, board_id, expect
 
-WAIT_MS = 20_000
-expect.set_options(timeout=WAIT_MS)
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
 HOSTILE = '<img/src="x"/onerror="alert(1)">'
 VIEWS = ("/", f"/board/{board_id(0)}", "/wall", "/labels")
-Tab = Callable[..., Page]
+Tab = Callable[..., "Page"]
 
 
-def row(page: Page, name: str):
+def row(page: "Page", name: str) -> Any:
     return page.locator("#boards tr").filter(has=page.get_by_role("link", name=name, exact=True))
 
 
@@ -218,7 +219,8 @@ def test_labels_have_a_code_each_and_print_alone(tab: Tab, fleet: Fleet) -> None
     page = tab("/labels")
     codes = page.locator("#labels img")
     expect(codes).to_have_count(3)
-    page.wait_for_function("[...document.images].every((one) => one.complete && one.naturalWidth > 0)")
+    for code in codes.all():
+        code.evaluate("(image) => image.decode()")  # raises where it is no picture
     expect(page.locator("#labels li").first).to_contain_text(f"desk-01{board_id(0)}")
     page.emulate_media(media="print")
     expect(page.get_by_role("navigation")).to_be_hidden()

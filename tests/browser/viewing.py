@@ -6,6 +6,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from otactl.fleet import store
 from otactl.release.publish import publish
@@ -24,6 +25,13 @@ name = "{name}"
 mac = "{mac}"
 cohort = "{cohort}"
 """
+
+
+def expect(found: Any) -> Any:
+    """Playwright's, which waits for what a page comes to show."""
+    from playwright.sync_api import expect as waits
+
+    return waits(found)
 
 
 def board_id(number: int) -> str:

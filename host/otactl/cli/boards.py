@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from otactl.server.files import Transfer
 
 _SINCE = datetime(2000, 1, 1, tzinfo=UTC)  # a board's seconds
+_MOST_BARS = 10  # three hundred took more of a core than the boards, which waited for them
 _MEASURED = ("download", "verify")
 _ENDINGS = ("refused", "up-to-date", "confirmed", "rolled-back")  # the command says these itself
 _WAITING = {  # event -> what is waited for after it
@@ -66,16 +67,21 @@ def _worn(left: int, erased: int, blocks: int) -> str:
 
 
 class ServeLog:
-    """`watch` of a server: a bar for each board that downloads, and a line when it is through, or came to nothing."""
+    """`watch` of a server: a bar for each board that downloads, as long as they are few, and a line when it is through, or
+    came to nothing."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
+        self._drawn: set[str] = set()
 
     def __call__(self, transfer: "Transfer") -> None:
         name = display.plain(f"{transfer.peer} {transfer.path}")
         if not transfer.over:
-            self._bars.show(name, transfer.done, transfer.size)
+            if name in self._drawn or len(self._drawn) < _MOST_BARS:
+                self._drawn.add(name)
+                self._bars.show(name, transfer.done, transfer.size)
             return
+        self._drawn.discard(name)
         self._bars.drop(name)
         if transfer.why:
             self._bars.note(f"{transfer.peer}: {display.plain(transfer.why)}")

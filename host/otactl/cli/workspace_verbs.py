@@ -27,6 +27,7 @@ _FEW = 100  # boards that a server should bear at once
     "--client-certificates", is_flag=True, help="Only for boards with a certificate of ours (`otactl ca client`)."
 )
 @click.option("--no-fleet", is_flag=True, help="Do not remember which boards look, and what becomes of them.")
+@click.option("--no-page", is_flag=True, help="Remember them, and show them to nobody who reaches this port.")
 @click.option("--metrics", is_flag=True, help="Numbers for Prometheus at /metrics, for whoever reaches this port.")
 @click.option("--mqtt", metavar="HOST", help="Tell Home Assistant of boards, by this broker: HOST[:PORT], mqtt://HOST.")
 @click.option("--mqtt-install", is_flag=True, help="Boards get a release once its button is pressed there.")
@@ -38,6 +39,7 @@ def serve(
     http: bool,
     client_certificates: bool,
     no_fleet: bool,
+    no_page: bool,
     metrics: bool,
     mqtt: str | None,
     mqtt_install: bool,
@@ -61,7 +63,7 @@ def serve(
     found = Workspace.find(workspace)
     scheme = "http" if http else "https"
     with display.Bars() as bars, contextlib.ExitStack() as open_files:
-        token = new_token()
+        token = "" if no_page else new_token()
         watch: Watch = ServeLog(bars)
         rooms: list[Room] = []
         if not no_fleet:
@@ -86,7 +88,7 @@ def serve(
             bars.note(f"serving {display.short(found.releases)} at {scheme}://{host}:{port} (Ctrl-C ends)")
             for line in advice(found, http=http, port=port) + expiring(found):
                 bars.note(f"warning: {line}")
-            if rooms:
+            if rooms and token:
                 bars.note(f"the page, to look at: {scheme}://{found.host}:{port}/")
                 bars.note(f"and to act by: {scheme}://{found.host}:{port}/#token={token}")
 
@@ -102,7 +104,8 @@ def _rooms(
     watch: "Watch",
     asked: "Asked",
 ) -> "tuple[list[Room], Watch]":
-    """What the server offers beside its files, and its `watch`. Without a memory it serves all the same."""
+    """What the server offers beside its files, and its `watch`. Without a memory it serves all the same. `token`: of the page,
+    "" for none."""
     from otactl.fleet import store
     from otactl.server.hub import Hub
     from otactl.server.page.page import Page
@@ -116,4 +119,5 @@ def _rooms(
         bars.note(f"warning: boards are not remembered: {error}")
         return [], watch
     more, watch = asked.rooms(place, kept, watch, bars.note)
-    return [hub.room, Page(place, kept, token).room, *more], watch
+    page = [Page(place, kept, token).room] if token else []
+    return [hub.room, *page, *more], watch

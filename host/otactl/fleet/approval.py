@@ -2,14 +2,17 @@
 
 Nobody but the server is held by this: it withholds an offer, and a board judges what it is offered by itself, as ever."""
 
+from contextlib import suppress
 from pathlib import Path
 
+from otactl.files import write_atomic
 from otactl.fleet import look
 from otactl.fleet.checkin import CheckIn
 from otactl.fleet.store import Store
 from otactl.release import ledger
 from otactl.workspace.workspace import Workspace
 
+FOLDER = "held"  # of the workspace: what boards have, as they were answered with it last
 _HOLD = "approval.hold"
 _WAITS = "approval.waits:"  # and the board's id: the sequence that is held back from it
 _WANTED = "approval.wanted:"  # and the board's id: the last sequence that somebody wanted it to have
@@ -28,14 +31,15 @@ def offered(place: Workspace, store: Store, said: CheckIn, path: Path, *, named:
     if store.get(_HOLD) is None or not named:
         return path
     sequence, _ = look.named_in(path)
-    if sequence <= max(said.have, _number(store, _WANTED, said.id)):
+    if sequence == said.have:
+        _remember(place, sequence, path)
+    if sequence <= max(said.have, _number(store, _WANTED, said.id)) or _has_met(said, sequence):
         _keep(store, _WAITS, said.id, 0)
         return path
-    for there in ledger.signed_files(place):
-        if said.have and look.named_in(there)[0] == said.have:
-            _keep(store, _WAITS, said.id, sequence)
-            return there
-    return path
+    has = _released(place, said.have)
+    if has:
+        _keep(store, _WAITS, said.id, sequence)
+    return has or path
 
 
 def waits(store: Store, board: str) -> tuple[int, bool]:
@@ -52,6 +56,27 @@ def want(store: Store, board: str) -> int:
     if sequence:
         _keep(store, _WANTED, board, sequence)
     return sequence
+
+
+def _has_met(said: CheckIn, sequence: int) -> bool:
+    """Whether a board is taking that release already, or has rolled it back: an older one would be an alarm (`replayed`)."""
+    return said.sequence == sequence and said.phase != "idle"
+
+
+def _released(place: Workspace, sequence: int) -> Path | None:
+    """The signed release of that sequence as boards were answered with it last, or as it was published."""
+    found = [place.root / FOLDER / f"{sequence}.json", *ledger.signed_files(place)] if sequence else []
+    return next((path for path in found if look.named_in(path)[0] == sequence), None)
+
+
+def _remember(place: Workspace, sequence: int, path: Path) -> None:
+    """What a board has may be signed once more (`releases renew`): to be answered with the earlier one would be an alarm."""
+    kept = place.root / FOLDER / f"{sequence}.json"
+    with suppress(OSError):  # a full disk: boards get their updates all the same
+        data = path.read_bytes()
+        if not kept.is_file() or kept.read_bytes() != data:
+            kept.parent.mkdir(exist_ok=True)
+            write_atomic(kept, data)
 
 
 def _number(store: Store, name: str, board: str) -> int:

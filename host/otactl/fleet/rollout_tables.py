@@ -9,6 +9,7 @@ from otactl.fleet.machine import OVER, Counts
 from otactl.fleet.plan import Step, dumps, loads, stage_of
 from otactl.fleet.store import Store
 
+KEPT = 20  # rollouts whose boards are remembered
 MOST_UNKNOWN = 1_000  # boards of a rollout that nobody knew before: a stranger can make them up
 _TABLES = """
 CREATE TABLE IF NOT EXISTS rollouts (
@@ -88,6 +89,7 @@ class Tables:
             + (new.settle, new.halt_at, new.least, new.state, new.stage, new.since, new.started, new.why),
         )
         made = replace(new, number=at.lastrowid or 0)
+        self._db.execute("DELETE FROM rollout_boards WHERE rollout <= ?", (made.number - KEPT,))
         for board, cohort in known.items():
             stage = stage_of(new.plan, new.salt, board, cohort)
             self.put(made, Mark(board, stage, True, PLANNED, "", new.started))

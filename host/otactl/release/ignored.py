@@ -40,6 +40,8 @@ IN_A_WORKSPACE = (
     "/tls/",
     "/encryption/",
     "/releases/",
+    "/rollouts/",
+    "/held/",
     "/board-logs/",
     "/hil-results/",
 )  # where the folder is one itself: the release key is no part of a release

@@ -82,13 +82,15 @@ class Bridge:
             will=aiomqtt.Will(self._hub, homeassistant.OFFLINE, qos=1, retain=True),
             logger=_QUIET,
         )
-        async with client:
-            try:
-                yield client
-            except asyncio.CancelledError:  # an orderly end: the broker sends no will
-                with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
-                    await client.publish(self._hub, homeassistant.OFFLINE, qos=1, retain=True, timeout=_LAST_WORD_S)
-                raise
+        await _open(client)
+        try:
+            yield client
+        except asyncio.CancelledError:  # an orderly end: the broker sends no will
+            with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
+                await client.publish(self._hub, homeassistant.OFFLINE, qos=1, retain=True, timeout=_LAST_WORD_S)
+            raise
+        finally:
+            await _close(client)
 
     async def _bridge(self, client: aiomqtt.Client) -> None:
         """Until the connection ends. Raises MqttError."""
@@ -134,7 +136,7 @@ class Bridge:
 
     def _note_strangers(self, count: int) -> None:
         if count > self._strangers:
-            self._tell(f"{count} boards have no name in boards.toml or boards.csv: Home Assistant is not told of them")
+            self._tell(f"Home Assistant is not told of boards without a name in boards.toml or boards.csv: {count}")
         self._strangers = count
 
     async def _listening(self, client: aiomqtt.Client) -> None:
@@ -145,6 +147,23 @@ class Bridge:
                 version = await asyncio.to_thread(self._fleet.want, board)
                 if version:
                     self._tell(f"{board}: {version} is wanted, it is offered at the next look")
+
+
+async def _open(client: aiomqtt.Client) -> None:
+    """Connect, to the end also where it is cancelled meanwhile: half a connection would stay behind. Raises MqttError."""
+    opening = asyncio.ensure_future(client.__aenter__())
+    try:
+        await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with contextlib.suppress(aiomqtt.MqttError):
+            await opening
+            await _close(client)
+        raise
+
+
+async def _close(client: aiomqtt.Client) -> None:
+    with contextlib.suppress(aiomqtt.MqttError):  # it is lost already
+        await client.__aexit__(None, None, None)
 
 
 def _encoded(messages: Messages) -> Iterable[tuple[str, bytes]]:

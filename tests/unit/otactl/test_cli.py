@@ -244,6 +244,8 @@ def test_serving_ends_with_ctrl_c_and_without_a_word_on_stderr(place: Workspace,
         assert "https://127.0.0.1:" in first
         second = server.stdout.readline()
         assert "boards look at https://127.0.0.1:8443/stable.json" in second
+        page = [server.stdout.readline() for _ in range(2)]
+        assert all("https://127.0.0.1:" in line for line in page)
         server.send_signal(signal.SIGINT)
         out, err = server.communicate(timeout=30)
     assert (server.returncode, out, err) == (0, "", "")

@@ -165,16 +165,16 @@ def published(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def held(published: Path, tmp_path: Path) -> tuple[Workspace, Store]:
     """A workspace with 1.0.0 and 1.1.0, which waits."""
-    place = Workspace.find(Path(shutil.copytree(published, tmp_path / "held")))
+    place = Workspace.find(Path(shutil.copytree(published, tmp_path / "workspace")))
     store = Store(place.root / FILE)
     approval.hold(store, True)
     return place, store
 
 
-def answered(held: tuple[Workspace, Store], have: int, *, named: bool = True) -> str:
+def answered(held: tuple[Workspace, Store], have: int, *, named: bool = True, **said: Any) -> str:
     place, store = held
-    path = approval.offered(place, store, CheckIn(ID, have=have), place.channel_file, named=named)
-    return path.relative_to(place.releases).as_posix()
+    path = approval.offered(place, store, CheckIn(ID, have=have, **said), place.channel_file, named=named)
+    return path.relative_to(place.root if approval.FOLDER in path.parts else place.releases).as_posix()
 
 
 def test_a_release_waits_until_it_is_wanted_and_the_next_one_waits_anew(held: tuple[Workspace, Store]) -> None:
@@ -187,8 +187,25 @@ def test_a_release_waits_until_it_is_wanted_and_the_next_one_waits_anew(held: tu
     assert answered(held, 2) == "stable.json"
     assert approval.waits(store, ID) == (0, False)
     shutil.copy(place.releases / "1.2.0" / "release.json", place.channel_file)
-    assert answered(held, 2) == "1.1.0/release.json"
+    assert answered(held, 2) == "held/2.json"
     assert approval.waits(store, ID) == (3, False)
+
+
+def test_a_board_is_answered_with_what_it_has_as_it_was_signed_last(held: tuple[Workspace, Store]) -> None:
+    """An earlier file of the same release is a replay to a board, and an alarm."""
+    place, _ = held
+    assert answered(held, 2) == "stable.json"
+    renewed = place.channel_file.read_bytes() + b"\n"
+    place.channel_file.write_bytes(renewed)
+    assert answered(held, 2) == "stable.json"
+    shutil.copy(place.releases / "1.2.0" / "release.json", place.channel_file)
+    assert (place.root / answered(held, 2)).read_bytes() == renewed
+
+
+@pytest.mark.parametrize("phase", ["writing", "ready", "trial", "failed"])
+def test_a_board_that_has_met_the_release_is_not_told_of_the_one_before(held, phase: str) -> None:
+    assert answered(held, 1, phase=phase, sequence=2) == "stable.json"
+    assert answered(held, 1, phase=phase, sequence=1) == "1.0.0/release.json"
 
 
 @pytest.mark.parametrize(

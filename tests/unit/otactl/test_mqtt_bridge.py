@@ -1,8 +1,10 @@
 """`otactl serve --mqtt` and a real broker: boards ask by HTTP, and what the broker keeps is looked at."""
 
 import contextlib
+import gc
 import http.client
 import json
+import logging
 import re
 import ssl
 import time
@@ -14,7 +16,7 @@ import pytest
 from brokers import Broker, free_port
 from otactl.cli.main import main
 from otactl.cli.serve_bridges import Asked
-from otactl.errors import UsageError
+from otactl.errors import RigError, UsageError
 from otactl.fleet.store import FILE, Store
 from otactl.release import publish
 from otactl.server import broker as addresses
@@ -105,7 +107,7 @@ def test_a_house_sees_its_board_presses_the_button_and_sees_the_update(
             at.look(2, phase="confirmed", seq=2)
             broker.wait(STATE, installed_version="1.1.0", in_progress=False, update_percentage=None)
             assert not [topic for topic in broker.kept() if STRANGER in topic]
-            at.heard("1 boards have no name")
+            at.heard("without a name in boards.toml or boards.csv: 1")
             assert [line for line in at.said if "is wanted" in line] == [
                 f"{ID}: 1.1.0 is wanted, it is offered at the next look"
             ]
@@ -182,3 +184,20 @@ def test_without_the_extra_it_is_said_how_to_get_it(place: Workspace, monkeypatc
     monkeypatch.delitem(__import__("sys").modules, "otactl.server.mqtt", raising=False)
     with Store(place.root / FILE) as store, pytest.raises(UsageError, match=r"micropython-ota-agent\[mqtt\]"):
         Asked(False, "broker", False).rooms(place, store, lambda _: None, lambda _: None)
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_a_server_that_does_not_start_leaves_no_connection_behind(
+    house: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = free_port()
+    with Broker(port), Store(house.root / FILE) as store:
+        rooms, watch = Asked(False, f"mqtt://127.0.0.1:{port}", False).rooms(
+            house, store, lambda _: None, lambda _: None
+        )
+        with pytest.raises(RigError), Server(house.releases, None, "127.0.0.1", port, watch, rooms=rooms):
+            pass
+        gc.collect()  # what was left behind would complain now
+    assert [
+        one.getMessage() for one in caplog.records if one.name == "asyncio" and one.levelno >= logging.WARNING
+    ] == []

@@ -468,6 +468,15 @@ def test_what_is_claimed_by_a_board_in_a_later_stage_stops_nothing(canary: Fleet
     assert canary.view().state == "running"
 
 
+def test_the_boards_of_old_rollouts_are_forgotten(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("otactl.fleet.rollout_tables.KEPT", 2)
+    for _ in range(4):
+        fleet.start()
+        rollout.abort(fleet.place, fleet.store)
+    with fleet.store.reading() as db:
+        assert db.execute("SELECT DISTINCT rollout FROM rollout_boards").fetchall() == [(3,), (4,)]
+
+
 def test_strangers_fill_no_table(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MOST_UNKNOWN == 1000
     monkeypatch.setattr("otactl.fleet.rollout_tables.MOST_UNKNOWN", 5)

@@ -23,6 +23,7 @@ from otactl.workspace.workspace import Workspace
 _PAGES = {"/": "list.html", "/board/{id}": "board.html", "/wall": "wall.html", "/labels": "labels.html"}
 _TOKEN_BYTES = 16
 _RETRY_MS = 1000
+_PATIENCE_S = 60  # for a viewer that takes nothing
 
 _ACTIONS = {"pause": rollout.pause, "resume": rollout.resume}
 
@@ -168,7 +169,8 @@ class Page:
             await response.write(f"retry: {_RETRY_MS}\n".encode())
             async for message in feed.follow(request.query.get("board", "")):
                 clock = f"event: clock\ndata: {time.time():.0f}\n\n"  # also says that this server is there
-                await response.write((clock + (f"data: {message}\n\n" if message else "")).encode())
-        except ConnectionError:
-            pass  # the viewer has gone
+                async with asyncio.timeout(_PATIENCE_S):
+                    await response.write((clock + (f"data: {message}\n\n" if message else "")).encode())
+        except (ConnectionError, TimeoutError):
+            pass  # the viewer has gone, or takes nothing
         return response

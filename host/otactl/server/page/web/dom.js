@@ -44,9 +44,11 @@ export function show(node, isShown) {
 export function arrange(parent, children) {
   const wanted = new Set(children);
   for (const old of [...parent.children]) if (!wanted.has(old)) old.remove();
-  children.forEach((child, at) => {
-    if (parent.children[at] !== child) parent.insertBefore(child, parent.children[at] ?? null);
-  });
+  let here = parent.firstElementChild;
+  for (const child of children) {
+    if (child === here) here = here.nextElementSibling;
+    else parent.insertBefore(child, here);
+  }
 }
 
 /** A download as a bar, with its number for ears. */
