@@ -7,12 +7,16 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from otactl.cli.boards import ServeLog
+from otactl.cli.display import Bars
 from otactl.fleet import metrics
 from otactl.fleet.checkin import CheckIn
 from otactl.fleet.store import Seen
 from otactl.fleet.table import STATES, Row, row
+from otactl.server.files import Transfer
 from otactl.server.metrics import Metrics
 from otactl.server.sending import _Outgoing
 from otactl.server.server import Server
@@ -160,3 +164,32 @@ def test_serve_lets_more_boards_download_at_once_than_a_shell_lets_it(tmp_path: 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     boards, soft, _ = map(int, done.stdout.split())
     assert soft == (min(hard, 65536) if hard > 0 else 65536) and boards == (soft - 64) // 3
+
+
+def test_a_terminal_shows_no_more_bars_than_a_person_can_read() -> None:
+    """A bar for each of three hundred boards took more of a core than they did, and the slowest waited three times as long."""
+
+    class Drawn(Bars):
+        shown: ClassVar[set[str]] = set()
+
+        def show(self, name: str, done: int, total: int) -> None:
+            self.shown.add(name)
+
+        def drop(self, name: str) -> None:
+            self.shown.discard(name)
+
+    bars = Drawn(quiet=True)
+    log = ServeLog(bars)
+
+    def takes(board: int, done: int) -> None:
+        log(Transfer(f"10.0.{board}.1", "1.1.0/esp32.bin", 200, 0, done, 100, 1.0, over=done == 100))
+
+    for board in range(300):
+        takes(board, 10)
+    assert bars.shown == {f"10.0.{board}.1 1.1.0/esp32.bin" for board in range(10)}
+    takes(3, 100)
+    takes(299, 20)
+    assert len(bars.shown) == 10 and "10.0.299.1 1.1.0/esp32.bin" in bars.shown
+    for board in range(300):
+        takes(board, 100)
+    assert bars.shown == set()

@@ -147,6 +147,7 @@ function draw() {
   text(find("count"), `${all ? "" : `${shown.length} of `}${boards.length} ${boards.length === 1 ? "board" : "boards"}`);
   show(find("none"), !boards.length && !fleet.trouble);
   show(find("nobody"), boards.length > 0 && !shown.length);
+  show(find("share"), boards.length > 0);
   show(document.querySelector(".below"), boards.length > 0);
   show(document.querySelector(".tools"), boards.length > 0);
   show(document.querySelector("table.boards"), shown.length > 0);

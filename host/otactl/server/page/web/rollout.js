@@ -4,6 +4,9 @@ import { arrange, find, make, prose, show, text } from "./dom.js";
 import { act } from "./token.js";
 
 const MAY_PAUSE = ["running", "soaking"];
+const NEXT = {
+  halted: "No further board gets it. Publish a mended release and `otactl rollout start` that, or `otactl rollout abort`.",
+};
 const SEGMENTS = ["confirmed", "rolled_back", "offered", "rest"];
 const TOLD = [
   ["confirmed", "confirmed"],
@@ -16,8 +19,9 @@ export function rollout(view) {
   text(find("rollout-title"), `Rollout of ${view.version}`);
   text(find("rollout-state"), view.state);
   find("rollout-state").dataset.state = view.state;
-  prose(find("rollout-why"), view.why);
-  show(find("rollout-why"), Boolean(view.why));
+  const why = [view.why, NEXT[view.state]].filter(Boolean).join(". ");
+  prose(find("rollout-why"), why);
+  show(find("rollout-why"), Boolean(why));
   show(find("pause"), MAY_PAUSE.includes(view.state));
   show(find("resume"), view.state === "paused");
   const drawn = JSON.stringify(view.stages);
