@@ -26,7 +26,7 @@ CHANNEL, FILE = "stable.json", FORGED
 LET_GO = """
 import sys
 from ota import install, net, release
-release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy", "encryption", "p256")
+release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy", "encryption", "p256", "unchanged")
 for room, name in (
     (net, "guard"), (install, "decrypt"), (install, "job"), (install, "firmware"), (install, "sectors"),
 ):
