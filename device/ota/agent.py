@@ -94,9 +94,7 @@ def check() -> "dict | None":
     """The release that update() would install, or None: version, sequence, security_version, size (bytes), sha256,
     url. Raises OtaError with the reason why this board refuses the newest one."""
     try:
-        found = _update(None)
-        steps.run(found.look())
-        return found.offer or None
+        return steps.run(_update(None).look())[0]
     except Exception as e:
         why = coded(e)
         if why.code == "up-to-date":

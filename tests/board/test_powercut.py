@@ -95,12 +95,12 @@ Trial.run = lambda self, config: self.confirm()
 DOWNLOADS_WHILE_PENDING = """
 from ota import agent, errors
 from ota.boot import slots
-from ota.install import update
+from ota.install import look
 slots.Slots.require_confirmed = lambda self: None
 def unlike(self, *_):
     return False
     yield
-update.Update._runs = unlike
+look.Look._runs = unlike
 def eager():
     try:
         agent.update(tries=1)
