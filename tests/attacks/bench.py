@@ -28,7 +28,7 @@ import sys
 from ota import install, net, release
 release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy", "encryption", "p256", "unchanged")
 for room, name in (
-    (net, "guard"), (install, "decrypt"), (install, "job"), (install, "firmware"), (install, "sectors"),
+    (net, "guard"), (install, "decrypt"), (install, "job"), (install, "firmware"), (install, "sectors"), (install, "look"),
 ):
     sys.modules.pop(room.__name__ + "." + name, None)
     if hasattr(room, name):

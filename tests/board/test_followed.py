@@ -214,6 +214,6 @@ def test_ctrl_c_in_an_update_that_ends_in_a_refusal_leaves_the_program_running(r
 
 def test_a_deployment_that_the_board_has_no_memory_for_is_said_to_be_that(rig: Rig) -> None:
     """It would have been deployed, and every look end in no-memory: a board compiles .py in its own memory."""
-    board = started(rig.board(heap_kib=110), clock=False)
+    board = started(rig.board(heap_kib=106), clock=False)
     with Link(str(board.port)) as link, pytest.raises(BoardError, match="deploy without --py"):
         deploy(link, rig.workspace, as_py=True)

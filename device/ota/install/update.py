@@ -12,6 +12,20 @@ from .retry import patiently
 
 # Of the configuration: what others than an update need would take memory from it.
 _NOT_HERE = ("trial", "interval_s", "jitter_s", "start_timeout_s")
+# What a job that broke leaves behind would take the room that the next look's connection needs.
+_OF_A_JOB = (
+    "job",
+    "firmware",
+    "pipeline",
+    "source",
+    "sectors",
+    "application",
+    "archive",
+    "tree",
+    "carried",
+    "delta",
+    "decrypt",
+)
 
 
 class Update:
@@ -67,7 +81,11 @@ class Update:
         from . import job
 
         found = job.Job(self._config, self._slots, self._record, self._view, demand)
-        yield from found.steps(offer, source, data)
+        try:
+            yield from found.steps(offer, source, data)
+        except Exception:
+            let_go(*_OF_A_JOB)
+            raise
 
 
 def line(step) -> None:

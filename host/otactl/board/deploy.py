@@ -29,7 +29,7 @@ for name in [name for name in sys.modules if name == "ota" or name[:4] == "ota."
     del sys.modules[name]
 gc.collect()
 from ota import agent
-from ota.install import update
+from ota.install import look, update
 """
 
 # for the board: what lies in its files

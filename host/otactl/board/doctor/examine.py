@@ -20,7 +20,7 @@ def _about():
     try:
         from ota import agent, boot, config, steps
         from ota.errors import OtaError
-        from ota.install import update  # all that a look for an update needs
+        from ota.install import look, update  # all that a look for an update needs
     except Exception as e:
         return {"broken": repr(e)}
     found = {"trial": bool(boot.current)}
