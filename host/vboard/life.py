@@ -18,7 +18,7 @@ from vboard.chip.panic import Panic
 from vboard.chip.process import Process
 from vboard.chip.soc import Soc
 from vboard.chip.startup import banner, cause_after, flash_fault, start
-from vboard.chip.watchdogs import Bitten
+from vboard.chip.watchdogs import Bitten, pass_time
 from vboard.chip.wire import Gone, Link
 from vboard.flash.nor import Flash, PowerLost
 from vboard.flash.table import Table
@@ -51,7 +51,7 @@ class Life(Wired):
         self.on_boot: Callable[[Boot], None] | None = None
         self.soc: Soc | None = None
         if settings.real_time:
-            self.flash.takes = self._takes
+            self.flash.takes = lambda seconds: pass_time(seconds, self.soc.watchdogs if self.soc else None)
         self._links = Links(self.network, self._mac)
         self.gateway = Gateway(lambda: self._links)
         self._process: Process | None = None
@@ -108,10 +108,6 @@ class Life(Wired):
         self._powered = True
         self._next_boot = Planned(time.monotonic() + delay_s, cause, reset or RESETS[cause])
         self._wake()
-
-    def _emit_lines(self, lines: list[str]) -> None:
-        for line in lines:
-            self._emit(line.encode() + b"\r\n")
 
     def _boot(self, cause: int, reset: str) -> None:
         self._download.end()
@@ -252,14 +248,6 @@ class Life(Wired):
         self._stop()
         self._plan(WDT, reset=bite.reset)
         return True
-
-    def _takes(self, seconds: float) -> None:
-        """A flash operation at the speed of a chip: nothing else of the program runs, but the watchdog does."""
-        until = time.monotonic() + seconds
-        due = self.soc.watchdogs.due() if self.soc else None
-        time.sleep(max(0.0, min(until, due or until) - time.monotonic()))
-        if due is not None and due < until:
-            raise Bitten
 
     def _soft_reset(self) -> None:
         assert self.soc and self._console

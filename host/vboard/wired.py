@@ -80,6 +80,10 @@ class Wired(Loop):
         else:
             self._ports.write(data)
 
+    def _emit_lines(self, lines: list[str]) -> None:
+        for line in lines:
+            self._emit(line.encode() + b"\r\n")
+
     def _from_host(self, data: bytes, has_lines: bool) -> None:
         called = self._powered and not has_lines and not self._download.active and self.chip.name in ROMS
         if called and self._download.is_called(data):

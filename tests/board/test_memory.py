@@ -216,3 +216,40 @@ def test_hundred_looks_leave_nothing_behind(rig: Rig) -> None:
         link.run("looks(100)", timeout_s=300)
         assert link.run(MEASURE).split() == first
         assert board.soc.nvs_handles == handles
+
+
+AT_THE_CONNECTION = """
+import sys
+from ota import agent
+from ota.errors import OtaError
+from ota.net import link
+fetch = link.fetch
+def told(config, url, **more):
+    print(url.rsplit("/", 1)[1], *[name[4:] for name in sys.modules if name[:12] in ("ota.install.", "ota.release.")])
+    return fetch(config, url, **more)
+link.fetch = told
+def go():
+    try:
+        agent.update(lambda *_: None, tries=1)
+    except OtaError as e:
+        print("ended", e.code)
+"""
+NOT_THERE = {f"install.{name}" for name in ("job", "firmware", "sectors", "source", "pipeline")}
+NOT_THERE |= {f"release.{name}" for name in ("envelope", "signature", "keys", "fresh", "policy")}
+
+
+def test_connection_of_a_look_opens_without_what_the_look_and_the_job_before_have_left(rig: Rig) -> None:
+    """P9: a stock board stands still where TLS finds no room, and would until its next reset."""
+    board = started(rig.board())
+    board.wait_text("ota: up-to-date 1.0.0", 20)
+    with rigs.repl(board) as link:
+        link.run(AT_THE_CONNECTION)
+        assert link.run("go()", timeout_s=60).split()[-1] == "up-to-date"
+        rig.publish("1.1.0", NEW)
+        file = rig.workspace.releases / "1.1.0" / "esp32.bin"
+        file.write_bytes(NEW[:-1] + bytes([NEW[-1] ^ 1]))
+        ended = [link.run("go()", timeout_s=60).splitlines() for _ in range(2)]
+    for lines in ended:
+        assert lines[-1] == "ended hash-mismatch"
+        (loaded,) = [line.split()[1:] for line in lines if line.startswith("stable.json ")]
+        assert not NOT_THERE & set(loaded)

@@ -171,7 +171,7 @@ class Engine:
 
 def _make_room() -> None:
     # What has judged a release, in this look or one before, makes room for TLS: a chip without it stands still.
-    release.let_go("envelope", "signature", "keys", "trust", "fresh", "policy")
+    release.make_room()
     gc.collect()
 
 

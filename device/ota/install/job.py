@@ -24,7 +24,7 @@ class Job:
         self._demand = demand
 
     def steps(self, offer: dict, source, data: "tuple | None"):
-        """Install the offer of update.Update. `source(config, url, size)` makes the source of the image; `data`: as data.look()
+        """Install the offer of look.Look. `source(config, url, size)` makes the source of the image; `data`: as data.look()
         returns it. Raises OtaError."""
         kept, config = self._record, self._config
         self._take_up(kept.job, offer, self._slots.next.info()[4])

@@ -15,8 +15,6 @@ from ..release import image
 from . import applications, let_go
 
 _MOST = const(8193)  # bytes: one more than release/envelope.py takes, which says so
-# What judges a release. Each look loads it anew: what the last one has left would take the room that a connection needs.
-_JUDGES = ("envelope", "signature", "keys", "trust", "fresh", "policy")
 
 
 class Look:
@@ -74,7 +72,8 @@ class Look:
         if firmware:
             yield from self._open(firmware, installed.get("sha256"))
         self.offer = offer
-        release.let_go("unchanged", *_JUDGES)
+        release.make_room()
+        release.let_go("unchanged")
 
     def _note(self, why: OtaError, etag: "str | None", hangs_on: list, payload: dict) -> None:
         # What comes of a look that finds the channel as it stood; an engine answers each look anew.
@@ -136,7 +135,7 @@ class Look:
         else:
             if hasattr(release, "unchanged"):
                 last = release.unchanged.take(self._hangs_on(installed)[1])  # type: ignore[attr-defined]
-            release.let_go(*_JUDGES)
+            release.make_room()  # the last look has left it
             gc.collect()  # what was loaded has left pieces behind
             try:
                 response = yield from link.fetch(config, config["url"], known=last and last[0])

@@ -75,3 +75,12 @@ class Watchdogs:
         if self._task_s is not None and now >= self._task_due:
             return _SDK_BITE if self._chip.port == "esp8266" else _TASK_BITE
         return None
+
+
+def pass_time(seconds: float, watchdogs: Watchdogs | None) -> None:
+    """A flash operation at the speed of a chip: nothing else of the program runs, but the watchdogs do. Raises Bitten."""
+    until = time.monotonic() + seconds
+    due = watchdogs.due() if watchdogs else None
+    time.sleep(max(0.0, min(until, due or until) - time.monotonic()))
+    if due is not None and due < until:
+        raise Bitten

@@ -26,6 +26,7 @@ import vfs
 
 if _vb_system._board["port"] == "esp8266":
     import _vb_esp8266
+    import _vb_esp8266_net
 
 # What the program may use of the C stack. The port's task has 16 KiB (MICROPY_TASK_STACK_SIZE), 1 KiB of it kept back;
 # a simple recursive function took 328 bytes a level on an ESP32 (micropython#4840: 153 levels in 50 KiB), which makes
@@ -70,8 +71,9 @@ def _install():
         modules[name] = getattr(_vb_system, name)
     modules["socket"], modules["select"], modules["tls"] = _vb_net.socket, _vb_net.select, _vb_tls.tls
     if _8266:
-        for name in ("network", "esp", "machine", "tls", "flashbdev"):
+        for name in ("esp", "machine", "flashbdev"):
             modules[name] = getattr(_vb_esp8266, name)
+        modules["network"], modules["tls"] = _vb_esp8266_net.network, _vb_esp8266_net.tls
     else:
         modules["network"] = _vb_wlan.network
         modules["esp32"] = _vb_esp32.esp32
