@@ -7,7 +7,7 @@ from typing import Any
 
 from fuzz import loading
 
-ENTRIES = ("__init__", "client", "encryption", "ethernet", "image_signature", "pins", "trial")
+ENTRIES = ("__init__", "client", "ddi", "encryption", "ethernet", "image_signature", "pins", "trial")
 # what each parser is to reach: the agent's modules, whole, or the functions named
 CODE: dict[str, tuple[str, ...]] = {
     "envelope": ("release.envelope", "release.signature"),
@@ -22,6 +22,9 @@ CODE: dict[str, tuple[str, ...]] = {
     "p256": ("release.p256",),
     "trust": ("release.trust:_take _install _write _held _modulus", "release.keys"),
     "encryption": ("release.encryption", "release.p256:combine"),
+    "swu": ("fleet.swu:envelope _take padded",),
+    "engine": ("fleet.ddi:offered _artifact _ask _read _link _in", "fleet.swu:envelope _take padded"),
+    "delta": ("install.delta:open fill _gather _take _head _opened _read _make",),
     "glob": ("release.policy:glob",),
     "http": ("net.http", "net.response:headers _read_line open fill _note _chunk read", "net.url"),
     "url": ("net.url",),

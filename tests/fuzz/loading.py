@@ -19,7 +19,7 @@ AGENT = ROOT / "device" / "ota"
 CORPUS = Path(__file__).parent / "corpus"
 _NTP = ROOT / "host" / "vboard" / "chip" / "shims" / "_vb_ntp.py"
 _SINCE_2000 = 946684800  # an ESP32 counts from there
-_ROOMS = ("boot", "entries", "net", "release")
+_ROOMS = ("boot", "entries", "fleet", "net", "release")
 _ALONE = ("install.delta",)  # of other rooms
 _agent: dict[str, ModuleType] = {}
 
@@ -114,6 +114,7 @@ def load() -> ModuleType:
             parsers = importlib.import_module("fuzz.parsers")
             importlib.import_module("fuzz.network")
             importlib.import_module("fuzz.vouched")
+            importlib.import_module("fuzz.engines")
             for path in sorted(AGENT.glob("*/*.py")):  # all at once, while what they import is there
                 if path.parent.name in _ROOMS:
                     importlib.import_module(f"ota.{path.parent.name}.{path.stem}".removesuffix(".__init__"))

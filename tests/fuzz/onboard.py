@@ -18,18 +18,18 @@ from vboard.board import Board
 from fuzz import loading
 
 HEAP_KIB = 160  # of a program, as a stock ESP32 has it
-_FILES = ("throwaway.json", "__init__.py", "parsers.py", "network.py", "vouched.py")
+_FILES = ("throwaway.json", "__init__.py", "parsers.py", "network.py", "vouched.py", "engines.py")
 _BATCH = 40_000  # bytes of inputs that lie on the board at a time
 _SHOWN = 160  # characters of an outcome that come back as they are; of a longer one its CRC-32
 _HEAD = struct.Struct("<BH")  # of an input: number of its parser, bytes
 _INPUTS = "/inputs"
 # MicroPython's JSON takes more than CPython's, as line ends in strings: what CPython does not read is not compared.
-_JSON = ("envelope", "payload", "config", "keys", "record", "trust")
+_JSON = ("envelope", "payload", "config", "keys", "record", "trust", "engine")
 _UNORDERED = ("config", "payload", "trust")  # of several mistakes another may come first: dicts have no order there
 
 _SETUP = """
 import binascii, gc, json, sys
-import fuzz.network, fuzz.vouched
+import fuzz.network, fuzz.vouched, fuzz.engines
 from fuzz import parsers
 with open("/fuzz/throwaway.json") as f:
     trusted = json.load(f)

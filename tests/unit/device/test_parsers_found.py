@@ -38,7 +38,7 @@ RUN = """
     import binascii, sys
     sys.path.append(args["tests"])
     sys.modules["esp32"] = type("", (), {"NVS": None, "Partition": None})  # a board's; no parser asks it for anything
-    import fuzz.network, fuzz.vouched
+    import fuzz.network, fuzz.vouched, fuzz.engines
     from fuzz import parsers
     found = []
     for name, data in args["inputs"]:
