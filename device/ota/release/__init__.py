@@ -2,7 +2,6 @@
 
 import sys
 
-
 _JUDGES = ("envelope", "signature", "keys", "trust", "fresh", "policy")
 
 
