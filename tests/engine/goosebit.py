@@ -81,5 +81,5 @@ class Goosebit:
             raise AssertionError(f"{path}: {error.read()!r}\n{self._log.read_text()}") from None
 
     def close(self) -> None:
-        self._process.terminate()
-        self._process.wait(20)
+        self._process.kill()  # asked to end it waits for connections that are kept alive, perhaps for ever
+        self._process.wait()
