@@ -94,7 +94,9 @@ class Tree:
         # To the next file, to the end of the archive after the last one, or past that.
         self.close()
         self.ended = self._last
-        member = next(self._members, None)
+        member = None
+        for member in self._members:  # next() of two arguments came with MicroPython 1.25
+            break
         self._last = member is None
         name, size = member or (TRAILER, 0)
         self._head = bytes(self._pad) + header(name, size)

@@ -21,6 +21,7 @@ import _vb_esp32
 import _vb_machine
 import _vb_net
 import _vb_tls
+import _vb_version
 import _vb_wlan
 import vfs
 
@@ -174,6 +175,7 @@ def start(names):
     _mount()
     if _8266:
         _vb_esp8266.limit_vm()
+    _vb_version.limit_vm(_vb_system.sys.implementation.version)
     gc.collect()
     if _8266:
         _take_what_is_too_much()
