@@ -20,6 +20,29 @@ def test_update_over_ethernet_alone(rig: Rig) -> None:
     assert boots(board) == ("ota_1", State.VALID)
 
 
+UPDATE = """
+from ota import agent
+class Kept:
+    reset = staticmethod(lambda: None)
+agent.machine = Kept
+agent.update(lambda *_: None)
+"""
+
+
+def test_update_by_cable_leaves_the_radio_its_memory(rig: Rig) -> None:
+    rig.network.ethernet = True
+    board = rig.board()
+    board.power_on()
+    rigs.configure(board, ethernet=PHY)  # beside Wi-Fi
+    seen = len(board.text)
+    board.reset()  # what ran before took Wi-Fi
+    board.wait_text("ota: up-to-date 1.0.0", 40, since=seen)
+    rig.publish("1.1.0", NEW)
+    assert "ota: switch 1.1.0" in rigs.ask(board, UPDATE, 60)
+    assert board.soc
+    assert not board.soc.heap.wifi
+
+
 def test_wifi_where_the_cable_is_out(rig: Rig) -> None:
     board = started(rig.board())
     board.wait_text("app: runs")

@@ -30,7 +30,7 @@ class Job:
         self._take_up(kept.job, offer, self._slots.next.info()[4])
         job = kept.job
         say("release", job["version"], job["size"], "bytes from", kept.offset)
-        power_save, hz = link.power_save(config, 0), 0
+        power_save, hz = link.power_save(0), 0
         parts = [self._firmware(offer["url"], source)]
         application = offer.get("application")
         offer.clear()  # the job has it all: nothing twice while memory is scarce
@@ -53,7 +53,7 @@ class Job:
             for pair in parts:
                 pair[0].close()
                 pair[1].close()
-            link.power_save(config, power_save)
+            link.power_save(power_save)
             if hz:
                 speed.machine.freq(hz)
         say("switch", job["version"], "to", job["slot"])

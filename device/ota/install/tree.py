@@ -95,7 +95,8 @@ class Tree:
         self.close()
         self.ended = self._last
         member = None
-        for member in self._members:  # next() of two arguments came with MicroPython 1.25
+        for found in self._members:  # next() of two arguments came with MicroPython 1.25
+            member = found
             break
         self._last = member is None
         name, size = member or (TRAILER, 0)

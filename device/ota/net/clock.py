@@ -36,8 +36,9 @@ def correct(config: dict, url: str, time_server: bool = True):
 
 
 def believe(now: "int | None") -> bool:
-    """Set the clock, unless `now` (the board's seconds) is before what is proven. Whether it is set."""
-    if now is None or now < floor():
+    """Set the clock, unless `now` (the board's seconds) is before what is proven, or behind 2068, where time.gmtime() ends
+    before MicroPython 1.27. Whether it is set."""
+    if now is None or now < floor() or now - dates.EPOCH >> 31:
         return False
     if abs(time.time() - now) > 2:
         _set(now)

@@ -7,10 +7,12 @@ from ..errors import OtaError
 from . import clock, dates, http
 
 _DATES = ("cert-expired", "cert-not-yet-valid")
+_wifi = None  # type: ignore  # its module, once it has been asked to join
 
 
 def join(config: dict, timeout_s: "float | None" = None):
     """Steps until an interface has an address. Raises OtaError wifi-…, ethernet-…"""
+    global _wifi
     timeout_ms = int((timeout_s or config["join_timeout_s"]) * 1000)
     if config["ethernet"]:
         from . import ethernet
@@ -24,6 +26,7 @@ def join(config: dict, timeout_s: "float | None" = None):
     if config["wifi"]:
         from . import wifi
 
+        _wifi = wifi
         yield from wifi.join(config["wifi"], config["hostname"], timeout_ms)
 
 
@@ -79,10 +82,6 @@ def _own(config: dict):
     return said
 
 
-def power_save(config: dict, mode: "int | None") -> "int | None":
-    """Set the power save of Wi-Fi, if any is configured: 0 is off. Returns what it was."""
-    if not config["wifi"] or mode is None:
-        return None
-    from . import wifi
-
-    return wifi.power_save(mode)
+def power_save(mode: "int | None") -> "int | None":
+    """Set the power save of Wi-Fi, where that was joined: 0 is off. Returns what it was."""
+    return None if _wifi is None or mode is None else _wifi.power_save(mode)

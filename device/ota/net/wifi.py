@@ -10,6 +10,7 @@ from ..errors import OtaError
 
 _FIRST_REFUSALS_MS = const(5000)  # the chip goes on trying: a first refusal need not be the last word
 _POLL_MS = const(100)
+_ERRORS = (OSError, ValueError, RuntimeError)  # the last is what the port has no word for: no memory, before 1.26
 _REFUSED = dict.fromkeys((201, 210, 211, 212), "wifi-not-found")  # by number: some names came with later versions
 _REFUSED.update(dict.fromkeys((15, 202, 204), "wifi-wrong-password"))
 
@@ -17,15 +18,15 @@ _REFUSED.update(dict.fromkeys((15, 202, 204), "wifi-wrong-password"))
 def join(networks: "list[dict]", hostname: "str | None", timeout_ms: int):
     """Steps until the station has an address: of a network it is on already, or of the first of `networks` that takes
     us. Each gets its part of the time. Raises OtaError wifi-…"""
-    wlan = network.WLAN(network.STA_IF)
-    if wlan.isconnected():
-        return
     try:
+        wlan = network.WLAN(network.STA_IF)  # the first one starts the driver, which takes memory
+        if wlan.isconnected():
+            return
         if hostname:
             network.hostname(hostname)
         wlan.active(True)
-    except OSError as e:
-        raise OtaError("wifi-failed", e.args[0])
+    except _ERRORS as e:
+        raise OtaError("wifi-failed", e)
     failure = None
     for wifi in networks:
         failure = yield from _try(wlan, wifi, timeout_ms // len(networks))
@@ -57,7 +58,7 @@ def _ask(wlan, wifi: dict) -> bool:
     try:
         wlan.connect(wifi["ssid"], wifi["password"] or None)
         return True
-    except OSError:  # "Wifi Internal Error": it is connecting, by itself and to something else
+    except _ERRORS:  # "Wifi Internal Error": it is connecting, by itself and to something else
         _leave(wlan)
         return False
 

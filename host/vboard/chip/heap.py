@@ -31,7 +31,7 @@ class IdfHeap:
 
     def __init__(self, start_kib: int | None = None) -> None:
         self._main = _MAIN if start_kib is None else max(0, (start_kib << 10) - _REST)
-        self._wifi = False
+        self.wifi = False  # whether its driver runs
         self._connections: set[int] = set()
         self._opened = 0
         self._used = _PORT  # by Python, as far as is known
@@ -40,9 +40,12 @@ class IdfHeap:
 
     # --- who takes of it ------------------------------------------------------------------------------------------
 
-    def wifi_is_active(self) -> None:
-        """Once is for ever: active(False) stops the radio and keeps its buffers."""
-        self._wifi = True
+    def start_wifi(self) -> bool:
+        """Its driver starts with the first network.WLAN() (esp_wifi_init), whatever for, and stays; False where it has no room."""
+        if not self.wifi and min(self.main - _WIFI_MAIN, self._rest - _WIFI_REST) < 0:
+            return False
+        self.wifi = True
+        return True
 
     def python_holds(self, used: int) -> None:
         """What the program holds on the virtual board's heap."""
@@ -85,15 +88,15 @@ class IdfHeap:
     def _growth(self) -> int:
         """What Python's heap has taken: it doubles as long as it is full, or takes the largest piece."""
         grown = 0
-        room = self._main - _WIFI_MAIN * self._wifi
+        room = self._main - _WIFI_MAIN * self.wifi
         while self._used > _FULL * (_FIRST_GC_HEAP + grown) and grown < room:
             grown = min(room, grown + _FIRST_GC_HEAP + grown)
         return grown
 
     @property
     def main(self) -> int:
-        taken = _WIFI_MAIN * self._wifi + self._growth + _TLS_OPEN * len(self._connections)
-        return max(0, self._main - taken - max(0, self._nvs - (_REST - _WIFI_REST * self._wifi)))
+        taken = _WIFI_MAIN * self.wifi + self._growth + _TLS_OPEN * len(self._connections)
+        return max(0, self._main - taken - max(0, self._nvs - (_REST - _WIFI_REST * self.wifi)))
 
     @property
     def _nvs(self) -> int:
@@ -101,7 +104,7 @@ class IdfHeap:
 
     @property
     def _rest(self) -> int:
-        return max(0, _REST - _WIFI_REST * self._wifi - self._nvs)
+        return max(0, _REST - _WIFI_REST * self.wifi - self._nvs)
 
     @property
     def free(self) -> int:

@@ -50,13 +50,7 @@ class Soc:
         heap_kib: int = 0,
     ) -> None:
         """`told_flash_size`: bytes that the bootloader's header speaks of; None as much as there is."""
-        self.flash, self.chip, self.table, self.row, self.firmware = (
-            flash,
-            chip,
-            table,
-            row,
-            firmware,
-        )
+        self.flash, self.chip, self.table, self.row, self.firmware = flash, chip, table, row, firmware
         self.cause, self.mac, self.rtc, self.pins = cause, mac, rtc, pins
         self._links = links
         self.app = App(flash, chip, table, row)
@@ -183,18 +177,21 @@ class Soc:
 
     # --- memory ---------------------------------------------------------------------------------------------------
 
-    def _python_holds(self, used: int) -> None:
+    def call_start_wifi(self, used: int) -> None:
+        """The first network.WLAN() of a program. Since 1.26 the port has a word for it (network_common.c)."""
         self.heap.python_holds(used)
-        if self._links.station.active:
-            self.heap.wifi_is_active()
+        if not self.heap.start_wifi():
+            if self.firmware.numbers >= (1, 26):
+                raise OSError("WiFi Out of Memory")
+            raise RuntimeError("Wifi Unknown Error 0x0101")
 
     def call_idf_heap_info(self, capabilities: int, used: int) -> list[tuple[int, int, int, int]]:
-        self._python_holds(used)
+        self.heap.python_holds(used)
         return self.heap.info() if capabilities & _HEAP_DATA else []
 
     def call_tls_open(self, used: int) -> int:
         """A number for tls_close. The chip panics where there is not enough memory; with too little beside it no data come."""
-        self._python_holds(used)
+        self.heap.python_holds(used)
         opened = self.heap.open_tls()
         if self.heap.starved:
             self._links.station.drop(0)

@@ -49,7 +49,7 @@ class Link:
                 status, answer = self._quick(op, flag, row, x, y, data, wanted)
         except (IdfError, NvsError) as error:
             status, answer = -1, json.dumps(["OSError", _arguments(error)]).encode()
-        except (ValueError, TypeError, OSError) as error:
+        except (ValueError, TypeError, OSError, RuntimeError) as error:
             status, answer = -1, json.dumps([type(error).__name__, error.args]).encode()
         if self._soc.wants is None:
             self._wire.sendall(_ANSWER.pack(status, len(answer)) + answer)

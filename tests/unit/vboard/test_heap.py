@@ -10,7 +10,7 @@ KIB = 1024
 
 def joined(holds: int) -> IdfHeap:
     heap = IdfHeap()
-    heap.wifi_is_active()
+    assert heap.start_wifi()
     heap.python_holds(holds)
     return heap
 

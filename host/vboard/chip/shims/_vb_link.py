@@ -27,7 +27,7 @@ _poll = select.poll()
 _poll.register(_wire, select.POLLIN)
 _head = bytearray(20)
 _answer = bytearray(8)
-_raises = {"OSError": OSError, "ValueError": ValueError, "TypeError": TypeError}
+_raises = {"OSError": OSError, "ValueError": ValueError, "TypeError": TypeError, "RuntimeError": RuntimeError}
 _busy = False
 _read_kib_us = 0
 _stale = False

@@ -73,7 +73,7 @@ class RTC:
         if when is None:
             t = _time().gmtime()
             return (t[0], t[1], t[2], t[6], t[3], t[4], t[5], 0)
-        year, month, day, _, hour, minute, second = when[:7]
+        year, month, day, _, hour, minute, second, _ = when
         self.__set((year, month, day, hour, minute, second, 0, 0))
 
     def init(self, when):

@@ -13,21 +13,33 @@ from _vb_link import call, reads_take
 
 _EPOCH_2000 = const(946684800)
 _SLICE_MS = const(5)
+_TICKS = const((1 << 30) - 1)  # MICROPY_PY_TIME_TICKS_PERIOD, less one
+_HALF = const(1 << 29)
 
 _board = call("board")
+_OLD = _board["implementation"][1][1] < [1, 27]  # gmtime() of what lies behind 2068 came with it (extmod/modtime.c)
 reads_take(_board["read_kib_us"])
 
 
 class time:
-    """The clock is the board's RTC: 2000-01-01 after power-on, seconds since then. Sleeps let timers run."""
+    """The clock is the board's RTC: 2000-01-01 after power-on, seconds since then. Sleeps let timers run.
+    Ticks are the host's, which asyncio's C code counts in; what lies between two has no more than 30 bits, as on a chip."""
 
     ticks_ms = _time.ticks_ms
     ticks_us = _time.ticks_us
     ticks_cpu = _time.ticks_cpu
-    ticks_add = _time.ticks_add
-    ticks_diff = _time.ticks_diff
     sleep_us = _time.sleep_us
     __ahead = call("rtc")  # how far the board's clock is ahead of the host's, in seconds
+
+    @staticmethod
+    def ticks_diff(end, start):
+        return (end - start + _HALF & _TICKS) - _HALF
+
+    @staticmethod
+    def ticks_add(ticks, delta):
+        if not -_HALF < delta < _HALF:
+            raise OverflowError("ticks interval overflow")
+        return _time.ticks_add(ticks, delta)
 
     @staticmethod
     def reload():
@@ -57,6 +69,8 @@ class time:
 
     @staticmethod
     def gmtime(seconds=None):
+        if seconds and _OLD and not -(1 << 31) <= seconds < 1 << 31:
+            raise OverflowError("overflow converting long int to machine word")
         return _time.gmtime((time.time() if seconds is None else seconds) + _EPOCH_2000)[:8]
 
     localtime = gmtime

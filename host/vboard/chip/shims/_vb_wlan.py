@@ -1,6 +1,6 @@
 """`network`: Wi-Fi station and Ethernet, which the supervisor plays (vboard/link/wlan.py, lan.py)."""
 
-from _vb_link import Missing, call
+from _vb_link import Missing, call, program_holds
 
 
 def _ipconfig(known, args, kw):
@@ -22,6 +22,7 @@ def _ipconfig(known, args, kw):
 
 
 class WLAN:
+    __started = False
     IF_STA = 0
     IF_AP = 1
     PM_NONE = 0
@@ -29,6 +30,9 @@ class WLAN:
     PM_POWERSAVE = 2
 
     def __init__(self, interface=0):
+        if not WLAN.__started:
+            call("start_wifi", program_holds())
+            WLAN.__started = True
         if interface not in (0, 1):
             raise ValueError("invalid WLAN interface identifier")
         self.__if = interface
@@ -148,6 +152,8 @@ class network:
 
     @staticmethod
     def hostname(name=None):
+        if name is not None and len(name.encode()) > 32:
+            raise ValueError()
         return call("hostname", name)
 
     @staticmethod
