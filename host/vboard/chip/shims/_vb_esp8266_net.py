@@ -12,6 +12,7 @@ from _vb_system import time
 
 _vb_wlan.WLAN.__started = True  # the SDK's driver is part of it, and takes none of Python's memory
 
+
 class WLAN:
     """Of the stock board's two interfaces the station has a link here. The SDK keeps a network in flash and joins it
     again by itself after a reset; here each boot begins without one."""
