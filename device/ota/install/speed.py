@@ -7,12 +7,14 @@ from ..console import say
 
 
 def up(mhz: int) -> int:
-    """Have the chip run at `mhz`, unless it does not go so fast, or is faster already. Returns the Hz of before, for
-    machine.freq()."""
-    before = machine.freq()
+    """Have the chip run at `mhz`, unless it does not go so fast, or is as fast already. Returns the Hz of before, for
+    machine.freq(); 0 where it is as it was: a P4 begins with 360 MHz, which freq() does not take."""
+    before, changed = machine.freq(), False
     try:
-        machine.freq(max(mhz * 1000000, before))
+        if mhz * 1000000 > before:
+            machine.freq(mhz * 1000000)
+            changed = True
     except ValueError:
         pass
     say("freq", machine.freq() // 1000000)
-    return before
+    return before if changed else 0

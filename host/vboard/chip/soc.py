@@ -62,7 +62,7 @@ class Soc:
         self.on_boot: Callable[[], None] = lambda: None  # told when boot.py begins
         self.wants: tuple[str, float] | None = None  # ("reset" | "soft" | "sleep", seconds)
         self.heap = IdfHeap(idf_heap_kib)
-        self._mhz = chip.mhz
+        self.mhz = chip.mhz  # its clock
         self._heap_kib = heap_kib  # what a program has
         self._told_flash_size = told_flash_size or flash.size
         self._calls: dict[str, Callable[..., Any]] = {
@@ -236,8 +236,8 @@ class Soc:
         """The clock from now on, as MicroPython's ports/esp32/modmachine.c takes it; 0 where it does not. `mhz` 0: as it is."""
         if mhz and (mhz not in (20, 40, 80, 160, 240) or mhz > self.chip.fastest_mhz):
             return 0
-        self._mhz = mhz or self._mhz
-        return self._mhz
+        self.mhz = mhz or self.mhz
+        return self.mhz
 
     def call_wdt(self, timeout_ms: int) -> None:
         """An ESP8266 takes no time: it is the SDK's."""
