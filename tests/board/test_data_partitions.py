@@ -94,8 +94,8 @@ def holds(board: Board, data: bytes) -> bool:
 def test_data_stays_until_the_release_is_confirmed_and_is_there_before_the_program_runs_again(
     rig: Rig, flash: Path
 ) -> None:
-    # with firmware and an application: more than the heap of a stock board has room for here, where objects are twice as large
-    board = started(rig.board(flash=flash, idf_heap_kib=400))
+    """With firmware and an application beside it: a stock board's memory has room for the three (P9)."""
+    board = started(rig.board(flash=flash))
     publish(rig, "1.1.0", SECOND, app=True)
     board.reset()
     board.wait_text("ota: up-to-date 1.1.0", 60)

@@ -9,7 +9,6 @@ from micropython import const
 from ..boot import record
 from ..errors import OtaError, require
 from . import let_go
-from .archive import Reader
 
 _NO_SPACE = const(28)  # ENOSPC
 _EXISTS = const(17)  # EEXIST
@@ -39,7 +38,7 @@ class Application:
         self.offset = 0  # bytes of the archive that have been taken apart
         self.etag: "str | None" = None
         self._file = None  # type: ignore
-        self._reader: "Reader | None" = None  # None: nothing has to be written
+        self._reader = None  # None: nothing has to be written
 
     def prepare(self, view: memoryview):
         """The files may be there already; else the directory is emptied. A generator of the bytes done."""
@@ -50,7 +49,7 @@ class Application:
             self.offset = self.size
         else:
             self.rewind()
-        let_go("tree")  # its memory is TLS's while the archive comes
+        let_go("tree", "archive")  # their memory is TLS's while its connection opens
 
     def rewind(self) -> None:
         """Begin again, with an empty directory. Raises OtaError flash-write, record."""
@@ -64,17 +63,19 @@ class Application:
             raise OtaError("flash-write", e.args[0])
         self.offset = 0
         self._files, self._unpacked = self._wanted["files"], self._wanted["unpacked"]  # what may come yet
-        self._hash, self._reader = hashlib.sha256(), Reader(self)
+        self._hash, self._reader = hashlib.sha256(), None
 
     def accept(self, head: "bytearray | memoryview", etag: "str | None") -> None:
-        self.etag = etag
+        from . import archive
+
+        self.etag, self._reader = etag, archive.Reader(self)  # type: ignore[assignment]
 
     def write(self, view: memoryview, n: int) -> None:
         """The next `n` bytes of the archive. Raises OtaError bad-archive, no-space, flash-write."""
         part = view if n == len(view) else view[:n]
         self._hash.update(part)
         try:
-            self._reader.feed(part)  # type: ignore[union-attr]
+            self._reader.feed(part)  # type: ignore[attr-defined]
         except OSError as e:
             raise OtaError("no-space" if e.args[0] == _NO_SPACE else "flash-write", e.args[0])
         self.offset += n
@@ -104,7 +105,7 @@ class Application:
 
     def verify(self) -> None:
         """What came is what was signed. Raises OtaError hash-mismatch, bad-archive."""
-        reader = self._reader
+        reader = self._reader  # type: ignore
         if reader and self.size:
             require(self._hash.digest().hex() == self.sha256, "hash-mismatch", "application")
             require(reader.ended and not self._files and not self._unpacked, "bad-archive", "short")

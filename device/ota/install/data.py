@@ -9,6 +9,7 @@ from micropython import const
 from ..boot.slots import read_slot
 from ..errors import OtaError, require
 from ..net import url
+from .source import HttpSource
 
 _SECTOR = const(4096)
 _DATA = const(1)  # type of partitions
@@ -16,23 +17,32 @@ _SYSTEM = const(5)  # subtypes up to here are ESP-IDF's own: otadata, phy, nvs, 
 
 
 def look(config: dict, slot, target: dict, image: int, holds):
-    """Steps that return where it goes, and what the job has to note for place(), None where there is no room to stage it in
-    `slot` behind `image` bytes; or None, where the partition holds it already. P1: what speaks against it does so here. Raises
-    OtaError partition, data-size, data-room."""
+    """Steps that return what part() wants to know: address, partition, where it is staged in `slot` behind `image` bytes, None
+    where there is no room for that, size and hash; or None, where the partition holds it already. P1: what speaks against it
+    does so here. Raises OtaError partition, data-size, data-room."""
     label, size, sha256 = target.get("partition"), target["size"], target["sha256"].lower()
-    partition = _partition(label, config["data"], size)
-    if (yield from holds(size, sha256, partition)):
+    if (yield from holds(size, sha256, _partition(label, config["data"], size))):
         return None
-    address = url.join(config["url"], target["url"])
-    base = -(-image // _SECTOR) * _SECTOR
-    if base + size <= slot.info()[3]:
-        return address, Data(slot, base, size, sha256), [label, base, size, sha256]
-    require(target.get("unsafe"), "data-room", size)
-    return address, Data(partition, 0, size, sha256), None
+    base: "int | None" = -(-image // _SECTOR) * _SECTOR
+    if base + size > slot.info()[3]:
+        require(target.get("unsafe"), "data-room", size)
+        base = None
+    return [url.join(config["url"], target["url"]), label, base, size, sha256]
+
+
+def part(config: dict, kept, slot, found: list):
+    """What brings in the data that look() has `found`: the source and the target. Its job notes what place() wants to know."""
+    address, label, base, size, sha256 = found
+    if base is None:
+        target = Data(_partition(label, config["data"], size), 0, size, sha256)
+    else:
+        target = Data(slot, base, size, sha256)
+        kept.job["data"] = found[1:]
+    return HttpSource(config, address, size), target
 
 
 def place(slot, noted: list, may: "list[str]", view: memoryview) -> None:
-    """Copy what look() had a job note, staged in `slot`, into its partition, if it is still one of those that releases `may` write.
+    """Copy what part() had a job note, staged in `slot`, into its partition, if it is still one of those that releases `may` write.
     Power may go at any byte: what is staged stays. Raises OtaError partition, data-size, hash-mismatch, flash-write."""
     label, base, size, sha256 = noted
     staged = Data(slot, base, size, sha256)

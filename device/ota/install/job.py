@@ -6,6 +6,7 @@ from ..boot import record, slots
 from ..console import say
 from ..errors import OtaError
 from ..net import link
+from . import let_go
 from .firmware import Firmware
 from .pipeline import pump
 from .retry import passing, patiently
@@ -23,7 +24,7 @@ class Job:
         self._config, self._slots, self._record, self._view = config, found, kept, view
         self._demand = demand
 
-    def steps(self, offer: dict, source, data: "tuple | None"):
+    def steps(self, offer: dict, source, data: "list | None"):
         """Install the offer of look.Look. `source(config, url, size)` makes the source of the image; `data`: as data.look()
         returns it. Raises OtaError."""
         kept, config = self._record, self._config
@@ -88,7 +89,7 @@ class Job:
             job.update({key: offer[key] for key in ("version", "sequence", "security_version")})
         kept.set_home(self._slots.running)
 
-    def _transfer(self, parts: list, wanted: "dict | None", data: "tuple | None"):
+    def _transfer(self, parts: list, wanted: "dict | None", data: "list | None"):
         kept, view = self._record, self._view
         job = kept.job
         try:
@@ -102,9 +103,8 @@ class Job:
             yield from self._fill(*parts[0])
         job["data"] = None
         if data:  # after the image, each time: what is erased ahead of that may reach where it is staged
-            address, place, job["data"] = data
-            parts.append((HttpSource(self._config, address, place.size), place))
-            yield from self._fill(*parts[-1])
+            yield from self._stage(parts, data)
+            let_go("data")  # what comes needs its memory
         if wanted:  # loaded now, and not while the image comes
             from . import application
 
@@ -118,8 +118,19 @@ class Job:
         job["switches"] += 1
         kept.save("job")
         for pair in reversed(parts):  # the slot last: with it comes the switch
-            for done in pair[1].commit(view):
-                yield steps.progress("verify", done, pair[1].size)
+            yield from self._read_back(pair[1])
+
+    def _stage(self, parts: list, found: list):
+        # Steps that have the data of a release in its place, read back. A generator of its own: nothing of it is held after it.
+        from . import data
+
+        parts.append(data.part(self._config, self._record, self._slots.next, found))
+        yield from self._fill(*parts[-1])
+        yield from self._read_back(parts.pop()[1])
+
+    def _read_back(self, target):
+        for done in target.commit(self._view):
+            yield steps.progress("verify", done, target.size)
 
     def _fill(self, source, target):
         # Steps until a target has all that was signed.

@@ -104,6 +104,7 @@ class Look:
             from . import data
 
             self.data = yield from data.look(self._config, self._slots.next, target, offer["size"], self._runs)
+            let_go("data")
         if not same or self.data or known not in (None, "", offer["sha256"]):
             return False
         return not firmware or (yield from self._runs(offer["size"], offer["sha256"]))
