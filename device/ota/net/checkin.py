@@ -40,8 +40,11 @@ def _last(job: dict, state: dict) -> tuple:
     phase, sequence, refused = job["phase"], job["sequence"], state["refused"]
     why = refused and refused[0]
     if phase == "failed" and why in _TOLD_BEFORE + (job["reason"],):
-        # of a release that was never switched to nothing was rolled back
-        return phase if job["switches"] else "idle", sequence, job["reason"]
+        if not job["switches"]:
+            phase = "idle"  # of a release that was never switched to nothing was rolled back
+        elif sequence and not job["remember"]:
+            phase = "held"  # nobody has judged it: it is tried again (P6)
+        return phase, sequence, job["reason"]
     if why and phase != "writing":
         return "idle", (state["heard"] or [0, 0])[1], why
     return phase, sequence, why

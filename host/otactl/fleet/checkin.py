@@ -17,7 +17,8 @@ PHASES = (
     "trial",
     "confirmed",
     "failed",
-)  # of a board's last job (device/ota/boot/record.py)
+    "held",  # failed, by what is not the release's fault: it is tried again
+)  # of a board's last job (device/ota/net/checkin.py)
 ON_TRIAL = ("ready", "trial")
 
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}\Z")

@@ -212,6 +212,7 @@ def seen(phase: str, have: int = 1, sequence: int = 2, done: int = 0, size: int 
         (seen("confirmed", have=2), ("1.1.0", "runs, confirmed", None), ("1.0.0", "to go back to", None)),
         (seen("confirmed", have=2, offered=9, done=1, size=2), ("1.1.0", "runs, confirmed", None), ("sequence 9", "being written", 50)),
         (seen("failed"), ("1.0.0", "runs", None), ("1.1.0", "failed its trial", None)),
+        (seen("held"), ("1.0.0", "runs", None), ("1.1.0", "is tried again", None)),
     ],
 )  # fmt: skip
 def test_slots_are_drawn_as_far_as_they_are_told(said: Seen, runs: tuple, other: tuple) -> None:

@@ -58,6 +58,7 @@ def rollout(view: View | None) -> dict[str, Any] | None:
             "given": one.given,
             "confirmed": one.confirmed,
             "rolled_back": one.rolled_back,
+            "held": one.held,
         }
         for one in view.stages
     ]

@@ -11,6 +11,7 @@ const SEGMENTS = ["confirmed", "rolled_back", "offered", "rest"];
 const TOLD = [
   ["confirmed", "confirmed"],
   ["rolled_back", "rolled back"],
+  ["held", "tried again"],
 ];
 
 export function rollout(view) {
