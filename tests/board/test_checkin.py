@@ -13,6 +13,15 @@ from rig import Rig, image, started
 from vboard.board import Board
 
 ID = 'import machine\nprint("ID", machine.unique_id().hex())'
+UP = """
+from ota import config
+from ota.boot import record
+settings, record.load().up_ms = config.load(), 0
+for ms in (5000, (1 << 30) - 3000, 8000, 3000):
+    from ota.net import checkin
+    checkin.time = type("", (), {"ticks_ms": staticmethod(lambda: ms)})
+    print(checkin.own(settings)[1][1].split(";up=")[1].split(";")[0])
+"""
 AWKWARD = "lamp; have=9\r\nOta-Evil: 1 \u00e4"
 GONE = "import os\nos.remove('/lib/ota/net/checkin.mpy')"
 
@@ -100,6 +109,8 @@ def test_a_board_is_heard_through_trials_that_fail_meet_no_network_and_go_well(r
     looks(board, "ota: error wrong-product")
     odd = heard.row().seen_board.said
     assert (odd.product, odd.have, odd.phase, odd.reason) == ("lamp__have=9__Ota-Evil:_1__", 4, "idle", "wrong-product")
+
+    assert rigs.ask(board, UP).split() == ["5", "1073738", "1073749", "2147486"]
 
     rigs.configure(board, product="demo")
     rigs.ask(board, GONE)

@@ -29,8 +29,8 @@ _NUMBER = re.compile(r"-?[0-9]{1,10}\Z")
 @dataclass(frozen=True, slots=True)
 class CheckIn:
     """One board's word. `have`: the sequence of the release that runs, 0 where the board does not know; `sequence`, `phase`
-    and `reason` (a code, "" for none) of its last job, or of a look after it that came to nothing (phase idle); `uptime` in seconds,
-    which begin again after 12 days; `heap`: bytes free; `rssi` in dBm. None: not told."""
+    and `reason` (a code, "" for none) of its last job, or of a look after it that came to nothing (phase idle); `uptime` in seconds;
+    `heap`: bytes free; `rssi` in dBm. None: not told."""
 
     id: str
     product: str = ""
