@@ -142,7 +142,8 @@ def test_names_that_it_is_looked_at_by(client: Client, host: str, status: int) -
 )
 def test_who_may_act(client: Client, headers: dict[str, str], status: int) -> None:
     filled = {name: value.replace("{port}", str(client.port)) for name, value in headers.items()}
-    assert client.ask("/api/rollout/pause", "POST", **filled)[0].status == status
+    for action in ("pause", "abort?version=1.1.0"):
+        assert client.ask(f"/api/rollout/{action}", "POST", **filled)[0].status == status
     assert client.ask("/api/rollout/pause", **filled)[0].status in (404, 421)  # a link does nothing
 
 

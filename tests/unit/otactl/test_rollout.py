@@ -392,6 +392,15 @@ def test_after_abort_all_get_what_the_channel_named(canary: Fleet) -> None:
     assert canary.view().state == "aborted"
 
 
+def test_who_aborts_from_afar_says_which(canary: Fleet) -> None:
+    with pytest.raises(UsageError, match=r"the rollout of 1\.0\.9 is over: now it is 1\.1\.0 that is running"):
+        rollout.give_up(canary.store, "1.0.9")
+    assert rollout.give_up(canary.store, "1.1.0").state == "aborted"
+    assert {canary.says(board) for board in ALL} == {OLD}
+    with pytest.raises(UsageError, match="is aborted"):
+        rollout.give_up(canary.store, "1.1.0")
+
+
 def test_after_abort_back_boards_that_have_it_get_the_one_before_as_a_newer_one(canary: Fleet) -> None:
     canary.confirms("b0")
     rollout.abort(canary.place, canary.store, back=True)
