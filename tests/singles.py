@@ -1,10 +1,7 @@
 """Boards without two slots for board tests: a stock ESP32 with its one app, and an ESP8266, which hears of releases over
 plain HTTP. Judged by what lies in flash and what runs, not by the agent's word."""
 
-import functools
-import http.server
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +9,13 @@ from typing import Any
 
 import rig as rigs
 from otactl.board.deploy import deploy
+from otactl.fleet.store import FILE, Event, Seen, Store
+from otactl.server.hub import Hub
+from otactl.server.server import Server
 from rig import Rig
 from vboard.board import Board
 
-PLAIN, PLAIN_ADDRESS = "plain.test", "10.0.0.8"
+PLAIN, OTHER = "plain.test", "other.test"  # names of the same server
 TRIAL = {"deadline_s": 10, "settle_s": 1, "checks": []}
 CONFIG: dict[str, Any] = rigs.CONFIG | {
     "url": f"http://{PLAIN}/stable.json",
@@ -30,26 +30,31 @@ KINDS: dict[str, dict[str, Any]] = {
 APP = b"print('app: %s')\n"
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @contextmanager
 def served(root: Path) -> Iterator[Rig]:
-    """A workspace, its releases at the plain server that the boards know."""
+    """A workspace, its releases at the plain server that the boards know, which remembers them."""
     root.mkdir(exist_ok=True)
     made = Rig(root, root / "none", rigs.make_workspace(root, CONFIG))
-    handler = functools.partial(_Quiet, directory=str(made.workspace.releases))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        made.network.hosts[PLAIN] = PLAIN_ADDRESS
-        made.network.routes[PLAIN_ADDRESS, 80] = ("127.0.0.1", server.server_port)
-        try:
-            yield made
-        finally:
-            server.shutdown()
-            made.close()
+    place = made.workspace
+    with Store(place.root / FILE) as store:
+        room = Hub(place, store).room
+        with Server(place.releases, None, "127.0.0.1", 0, made.transfers.append, rooms=[room]) as server:
+            for number, name in enumerate((PLAIN, OTHER)):
+                made.network.hosts[name] = f"10.0.0.{8 + number}"
+                made.network.routes[f"10.0.0.{8 + number}", 80] = ("127.0.0.1", server.port)
+            try:
+                yield made
+            finally:
+                made.close()
+
+
+def heard(rig: Rig) -> tuple[list[Seen], list[Event]]:
+    """The boards that the server knows, and what became of them since the last call, which it forgets."""
+    with Store(rig.workspace.root / FILE) as store:
+        seen, events = store.boards(), [event for _, event in store.events()]
+        for one in seen:
+            store.forget(one.said.id)
+    return seen, events
 
 
 def template(rig: Rig, folder: Path, kind: str) -> Path:

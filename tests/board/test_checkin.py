@@ -13,6 +13,15 @@ from rig import Rig, image, started
 from vboard.board import Board
 
 ID = 'import machine\nprint("ID", machine.unique_id().hex())'
+UP = """
+from ota import config
+from ota.boot import record
+settings, record.load().up_ms = config.load(), 0
+for ms in (5000, (1 << 30) - 3000, 8000, 3000):
+    from ota.net import checkin
+    checkin.time = type("", (), {"ticks_ms": staticmethod(lambda: ms)})
+    print(checkin.own(settings)[1][1].split(";up=")[1].split(";")[0])
+"""
 AWKWARD = "lamp; have=9\r\nOta-Evil: 1 \u00e4"
 GONE = "import os\nos.remove('/lib/ota/net/checkin.mpy')"
 
@@ -55,7 +64,7 @@ def looks(board: Board, until: str) -> None:
     board.wait_text(until, 40, since=seen)
 
 
-def test_a_board_is_heard_through_a_failed_trial_and_one_that_goes_well(rig: Rig, heard: Heard) -> None:
+def test_a_board_is_heard_through_trials_that_fail_meet_no_network_and_go_well(rig: Rig, heard: Heard) -> None:
     board = started(rig.board())
     board.wait_text("ota: up-to-date 1.0.0", 20)
     looks(board, "ota: up-to-date 1.0.0")
@@ -72,14 +81,26 @@ def test_a_board_is_heard_through_a_failed_trial_and_one_that_goes_well(rig: Rig
     looks(board, "ota: error failed-before 1.1.0")
     assert heard.row().state == "rolled-back"
 
-    rig.publish("1.2.0", image(3))
-    looks(board, "ota: up-to-date 1.2.0")
-    assert (heard.row().state, heard.row().version) == ("current", "1.2.0")
+    rig.publish("1.2.0", image(3, no_wifi=True))
+    looks(board, "ota: error on-hold 1")
+    said = heard.row().seen_board.said
+    assert (heard.row().state, said.have, said.phase, said.sequence, said.reason) == (
+        "on-hold",
+        1,
+        "held",
+        3,
+        "check-wifi",
+    )
+    rig.publish("1.3.0", image(4))
+    looks(board, "ota: up-to-date 1.3.0")
+    assert (heard.row().state, heard.row().version) == ("current", "1.3.0")
     assert [one for one in heard.events() if one[0] not in ("new", "offered", "changed")] == [
         ("downloading", 2, ""),
         ("rolled-back", 2, "trial-crash"),  # once, though it was said twice
         ("downloading", 3, ""),
-        ("confirmed", 3, ""),
+        ("held", 3, "check-wifi"),  # nobody has judged it
+        ("downloading", 4, ""),
+        ("confirmed", 4, ""),
     ]
     assert rigs.ask(board, ID).strip() == f"ID {first.id}"
 
@@ -87,12 +108,14 @@ def test_a_board_is_heard_through_a_failed_trial_and_one_that_goes_well(rig: Rig
     looks(board, "ota: error wrong-product")
     looks(board, "ota: error wrong-product")
     odd = heard.row().seen_board.said
-    assert (odd.product, odd.have, odd.phase, odd.reason) == ("lamp__have=9__Ota-Evil:_1__", 3, "idle", "wrong-product")
+    assert (odd.product, odd.have, odd.phase, odd.reason) == ("lamp__have=9__Ota-Evil:_1__", 4, "idle", "wrong-product")
+
+    assert rigs.ask(board, UP).split() == ["5", "1073738", "1073749", "2147486"]
 
     rigs.configure(board, product="demo")
     rigs.ask(board, GONE)
     heard.forget()
-    looks(board, "ota: up-to-date 1.2.0")  # without the module it says nothing, and looks all the same
+    looks(board, "ota: up-to-date 1.3.0")  # without the module it says nothing, and looks all the same
     assert heard.nobody()
 
 

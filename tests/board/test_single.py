@@ -65,7 +65,20 @@ def takes(rig: Rig, board: Board, version: str, files: dict[str, bytes]) -> None
     board.wait_text("app: ", 10, since=board.text.index(taken, seen))
 
 
-def test_releases_take_turns_in_two_directories(rig: Rig, board: Board) -> None:
+ADDRESS = "import network\nprint(network.WLAN(network.STA_IF).config('mac').hex())"
+
+TOLD = [
+    ("downloading", 0, ""),
+    ("confirmed", 0, ""),
+    ("downloading", 1, ""),
+    ("confirmed", 1, ""),
+    ("downloading", 2, ""),
+    ("rolled-back", 2, "app-import"),
+]
+
+
+def test_releases_take_turns_in_two_directories_and_their_server_hears_of_it(rig: Rig, board: Board) -> None:
+    singles.heard(rig)
     takes(rig, board, "1.1.0", ONE)
     board.wait_text("app: one", 10)
     assert apps.trees(board) == {"a": ONE}
@@ -78,6 +91,20 @@ def test_releases_take_turns_in_two_directories(rig: Rig, board: Board) -> None:
     assert apps.trees(board)["b"] == TWO
     said = boots(board, "app: two")
     assert "ota: error failed-before" in said  # P6
+    boots(board, "app: two")
+    (one,), events = singles.heard(rig)
+    told = one.said
+    first = told.have - 1
+    assert (told.phase, told.sequence - first, told.reason) == ("failed", 2, "app-import")
+    assert told.id == rigs.ask(board, ADDRESS).strip()  # what boards.toml has
+    small = board.table.find("nvs") is None  # an ESP8266: it has no memory to say more, nor to say it to a file
+    assert (told.product, told.heap is None, told.uptime is None, told.rssi is None) == (
+        "" if small else "demo",
+        *[small] * 3,
+    )
+    passed_over = ("new", "offered", "downloading") if small else ("new", "offered")
+    happened = [(event.event, event.sequence - first, event.reason) for event in events]
+    assert [one for one in happened if one[0] not in passed_over] == [one for one in TOLD if one[0] not in passed_over]
     assert not [op for op in board.flash.trace if op.actor == "app"]
 
 

@@ -107,6 +107,29 @@ def test_pause_takes_the_token(tab: Tab, fleet: Fleet) -> None:
     tab.faults[:] = [one for one in tab.faults if "401" not in one]  # of the guess
 
 
+def test_abort_asks_once_more_and_is_done_by_keyboard(tab: Tab, fleet: Fleet) -> None:
+    fleet.asks(0)
+    begin(fleet)
+    page = tab(f"/#token={TOKEN}")
+    opens, dialog = (
+        page.get_by_role("button", name="Abort"),
+        page.get_by_role("dialog", name="Abort the rollout of 1.1.0?"),
+    )
+    for no in ("Escape", "Enter"):  # what has the focus is the harmless one
+        opens.focus()
+        page.keyboard.press("Enter")
+        expect(dialog).to_contain_text("it cannot be resumed")
+        page.keyboard.press(no)
+        expect(dialog).to_be_hidden()
+    assert rollout.current(fleet.place, fleet.store).state == "running"
+    page.keyboard.press("Enter")  # the focus is back where it was
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#rollout-state")).to_have_text("aborted")
+    expect(opens).to_be_hidden()
+    assert rollout.current(fleet.place, fleet.store).why == "ended by hand"
+
+
 def test_address_with_the_token_is_asked_for_none(tab: Tab, fleet: Fleet) -> None:
     fleet.asks(0)
     begin(fleet)

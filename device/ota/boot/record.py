@@ -49,6 +49,8 @@ def load() -> "Record":
 class Record:
     """Who changes `job` or `state` calls `save`; what says "written" has. All raise OtaError record."""
 
+    up_ms = 0  # since this start, at the last look that told it
+
     def __init__(self) -> None:
         self._documents = {"job": store.Document("job", _NO_JOB), "state": store.Document("state", _NO_STATE)}
         self.offset = store.number("offset")

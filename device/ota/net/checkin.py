@@ -7,25 +7,28 @@ import time
 
 import machine
 import network
+from micropython import const
 
 from ..boot import record
 from . import url
 
+_TICKS = const(0x3FFFFFFF)  # the most that time.ticks_ms() counts
 _TOLD_BEFORE = (None, "failed-before")  # of a look: why its release failed was a job's word
 
 
 def own(config: dict) -> "tuple[tuple, tuple]":
     """(TLS, host, port) of the channel with the line that is told there alone: who this is, and the same with all else, of
     400 bytes at most. Called once: this module is let go."""
-    package, _, name = __name__.rpartition(".")
+    package = __name__.rpartition(".")[0]
     sys.modules.pop(__name__)
-    delattr(sys.modules[package], name)
+    del sys.modules[package].checkin
     kept = record.load()
     phase, sequence, why = _last(kept.job, kept.state)
-    up_s = time.ticks_ms() // 1000  # type: ignore[operator]  # begins again after 12 days
+    # ticks begin again after 12 days: they are counted on from the look before
+    kept.up_ms += (time.ticks_ms() - kept.up_ms) & _TICKS  # type: ignore[operator]
     who = "Ota-Board: id=" + machine.unique_id().hex()
     line = f"{who};product={_word(config['product'])};have={config.get('have', 0)};phase={phase};seq={sequence}"
-    line += f";why={_word(why or '')};up={up_s};heap={gc.mem_free()}"
+    line += f";why={_word(why or '')};up={kept.up_ms // 1000};heap={gc.mem_free()}"
     if config["wifi"] and not config["ethernet"]:  # who asks where no Wi-Fi runs starts its driver, which takes memory
         try:
             line += f";rssi={network.WLAN(network.STA_IF).status('rssi')}"
@@ -40,8 +43,11 @@ def _last(job: dict, state: dict) -> tuple:
     phase, sequence, refused = job["phase"], job["sequence"], state["refused"]
     why = refused and refused[0]
     if phase == "failed" and why in _TOLD_BEFORE + (job["reason"],):
-        # of a release that was never switched to nothing was rolled back
-        return phase if job["switches"] else "idle", sequence, job["reason"]
+        if not job["switches"]:
+            phase = "idle"  # of a release that was never switched to nothing was rolled back
+        elif sequence and not job["remember"]:
+            phase = "held"  # nobody has judged it: it is tried again (P6)
+        return phase, sequence, job["reason"]
     if why and phase != "writing":
         return "idle", (state["heard"] or [0, 0])[1], why
     return phase, sequence, why

@@ -22,8 +22,8 @@ def _join(config: dict):
         yield steps.wait("network", 100)
 
 
-def fetch(config: dict, url: str):
-    """Steps that return the Response. Raises OtaError: wifi-failed, bad-url, dns, connect, http-status, bad-response,
+def fetch(config: dict, url: str, said: bytes = b""):
+    """Steps that return the Response. `said`: more lines of the request. Raises OtaError: wifi-failed, bad-url, dns, connect, http-status, bad-response,
     stalled."""
     yield from _join(config)
     scheme, _, rest = url.split("/", 2)
@@ -38,7 +38,7 @@ def fetch(config: dict, url: str):
     try:
         sock.settimeout(config["read_timeout_s"])
         sock.connect(address)
-        sock.write(b"GET /%s HTTP/1.0\r\nHost: %s\r\n\r\n" % (path.encode(), host.encode()))
+        sock.write(b"GET /%s HTTP/1.0\r\nHost: %s\r\n%s\r\n" % (path.encode(), host.encode(), said))
         return Response(sock)
     except OSError as e:
         sock.close()

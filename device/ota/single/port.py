@@ -42,6 +42,20 @@ def fetch(config: dict, url: str):
 def channel(config: dict, most: int):
     """Steps that return the channel's file, of `most` bytes at most, and until when its server's certificate is good. Raises
     OtaError."""
+    from . import record
+
+    kept = record.load()
+    reason, release = kept.value["reason"], kept.value["release"]
+    kept.up_ms = getattr(kept, "up_ms", 0)  # type: ignore[attr-defined]
+    last = kept.value["next"] if reason else release
+    config["have"] = release.get("sequence", 0)
+    kept.job = {  # type: ignore[attr-defined] # as boot/record.py has it, for net/checkin.py
+        "phase": "failed" if reason else "confirmed" if last else "idle",
+        "sequence": last.get("sequence", 0),
+        "reason": reason,
+        "switches": 1,
+        "remember": True,
+    }
     response = yield from fetch(config, config["url"])
     return (yield from response.read(most)), response.valid_to
 

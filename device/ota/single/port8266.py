@@ -62,7 +62,9 @@ def fetch(config: dict, url: str):
 
 def channel(config: dict, most: int):
     """Steps that return the channel's file, of `most` bytes at most, and what its server told. Raises OtaError."""
-    response = yield from fetch(config, config["url"])
+    from . import ask, plain  # type: ignore[attr-defined]
+
+    response = yield from plain.fetch(config, config["url"], ask.said(config))
     return (yield from response.read(most)), None
 
 

@@ -23,6 +23,7 @@ _SHARED = {
 _ESP32 = {"boot/store.py", "boot/feeder.py", "config.py", "release/fresh.py", "release/image.py", "single/port.py"}
 _ESP8266 = {  # what is installed -> what it is made of
     "single/port.py": "single/port8266.py",
+    "single/ask.py": "single/ask8266.py",
     "single/files.py": "single/files.py",
     "single/plain.py": "single/plain.py",
     "single/watch.py": "single/watch.py",
@@ -126,8 +127,7 @@ def sources(chip: str, config: dict[str, Any]) -> dict[str, bytes]:
         wanted = {name: every[name] for name in _SHARED} | {name: every[of] for name, of in _ESP8266.items()}
     else:
         rooms = ("net/", "entries/", "checks/")
-        fits = agent.sources(config | {"checkin": False})  # it tells of a record that there is none of here
-        wanted = {name: text for name, text in fits.items() if name.startswith(rooms)}
+        wanted = {name: text for name, text in agent.sources(config).items() if name.startswith(rooms)}
         wanted |= {name: every[name] for name in _SHARED | _ESP32}
     return wanted | _DOORS
 

@@ -71,11 +71,8 @@ def _words(one: Row) -> str:
         "current": "up to date",
         "behind": f"gets {to}",
         "refused": f"refuses {to}",
-        "on-trial": "on trial",
-        "on-hold": "on hold",
-        "rolled-back": "rolled back",
     }
-    return said.get(one.state, one.state)
+    return said.get(one.state, table.word(one.state))
 
 
 def _short(text: str) -> str:

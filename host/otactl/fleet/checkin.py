@@ -17,7 +17,8 @@ PHASES = (
     "trial",
     "confirmed",
     "failed",
-)  # of a board's last job (device/ota/boot/record.py)
+    "held",  # failed, by what is not the release's fault: it is tried again
+)  # of a board's last job (device/ota/net/checkin.py)
 ON_TRIAL = ("ready", "trial")
 
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}\Z")
@@ -28,8 +29,8 @@ _NUMBER = re.compile(r"-?[0-9]{1,10}\Z")
 @dataclass(frozen=True, slots=True)
 class CheckIn:
     """One board's word. `have`: the sequence of the release that runs, 0 where the board does not know; `sequence`, `phase`
-    and `reason` (a code, "" for none) of its last job, or of a look after it that came to nothing (phase idle); `uptime` in seconds,
-    which begin again after 12 days; `heap`: bytes free; `rssi` in dBm. None: not told."""
+    and `reason` (a code, "" for none) of its last job, or of a look after it that came to nothing (phase idle); `uptime` in seconds;
+    `heap`: bytes free; `rssi` in dBm. None: not told."""
 
     id: str
     product: str = ""

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from otactl.errors import OtactlError
 from otactl.fleet import look, machine, rollout
-from otactl.fleet.checkin import CheckIn
+from otactl.fleet.checkin import ON_TRIAL, CheckIn
 from otactl.fleet.plan import stage_of
 from otactl.fleet.rollout_tables import (
     CONFIRMED,
     DOUBTED,
     GIVEN,
+    HELD,
     PLANNED,
     ROLLED_BACK,
     Mark,
@@ -27,7 +28,8 @@ from otactl.fleet.rollout_view import stand
 from otactl.fleet.store import Store
 from otactl.workspace.workspace import Workspace
 
-# failures of a job that say nothing against the release, as nothing of it ran: its network, the flash of one board
+# failures of a job that say nothing against the release, as nothing of it ran: its network, the flash of one board. Agents of
+# before do not say "held", nor whether a trial has judged it
 _NETWORK = frozenset(
     ("wifi-not-found", "wifi-wrong-password", "wifi-failed", "ethernet-failed", "clock-not-set", "dns", "connect")
     + ("http-status", "bad-response", "bad-range", "stalled", "dropped", "cable", "on-hold")
@@ -95,7 +97,7 @@ def _turn(tables: Tables, found: Rollout, said: CheckIn, cohort: str, now: float
 
 def _met(sequence: int, said: CheckIn) -> bool:
     """Whether a board has a release already, is about to try it, or has rolled it back: it takes it no more, and is told that it
-    knows it already, where an older one would be an alarm (`replayed`)."""
+    knows it already, where an older one would be an alarm (`replayed`). Not where it tries it again: it would take it."""
     return said.have == sequence or (
         said.sequence == sequence and said.phase in ("ready", "trial", "confirmed", "failed")
     )
@@ -103,14 +105,15 @@ def _met(sequence: int, said: CheckIn) -> bool:
 
 def _outcome(before: str, found: Rollout, said: CheckIn, *, gets: bool) -> str:
     """What a board has come to. What it once rolled back stays so; what it takes back counts no more."""
-    failed = said.phase == "failed" and said.sequence == found.sequence
-    on_trial = said.phase in ("ready", "trial") and said.sequence == found.sequence
-    if before == ROLLED_BACK or (failed and said.reason not in _NOT_COUNTED):
+    phase = said.phase if said.sequence == found.sequence else ""
+    if before == ROLLED_BACK or (phase == "failed" and said.reason not in _NOT_COUNTED):
         return ROLLED_BACK
-    if said.have == found.sequence and not failed and not on_trial:
+    if said.have == found.sequence and phase not in ("failed", "held", *ON_TRIAL):
         return DOUBTED if before == DOUBTED else CONFIRMED
-    if before == CONFIRMED:
+    if before in (CONFIRMED, DOUBTED):
         return DOUBTED
+    if phase == "held":
+        return HELD
     return GIVEN if before == PLANNED and gets else before
 
 

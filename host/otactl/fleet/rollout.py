@@ -22,6 +22,7 @@ from otactl.fleet.store import Store
 from otactl.release import channels
 from otactl.workspace.workspace import Workspace
 
+_BY_HAND = "ended by hand"
 FOLDER = "rollouts"  # of the workspace: the envelope of each, by its sequence
 
 
@@ -81,14 +82,20 @@ def _require_free(tables: Tables, place: Workspace) -> Rollout | None:
     return found
 
 
-def pause(store: Store) -> View:
-    """No further board is offered the release; those that were go on. Raises UsageError."""
-    return _told(store, "pause", "paused by hand")
+def pause(store: Store, version: str | None = None) -> View:
+    """No further board is offered the release; those that were go on. `version`: the one that is meant, None for whichever runs.
+    Raises UsageError."""
+    return _told(store, "pause", "paused by hand", version)
 
 
-def resume(store: Store) -> View:
-    """It goes on, with the stage's soak time from the start. Raises UsageError."""
-    return _told(store, "resume", "")
+def resume(store: Store, version: str | None = None) -> View:
+    """It goes on, with the stage's soak time from the start. `version` as for pause(). Raises UsageError."""
+    return _told(store, "resume", "", version)
+
+
+def give_up(store: Store, version: str | None = None) -> View:
+    """As abort(), where that takes no key. `version` as for pause(). Raises UsageError."""
+    return _told(store, "abort", _BY_HAND, version)
 
 
 def abort(place: Workspace, store: Store, *, back: bool = False) -> View:
@@ -99,7 +106,7 @@ def abort(place: Workspace, store: Store, *, back: bool = False) -> View:
         machine.after(found.state, "abort", found.version)
         if back and found.mode != STATIC:  # whose channels do so anyway
             channels.promote(place, found.before, found.channel, again=True)
-        return view(tables, happen(place, tables, found, "abort", now, "ended by hand"), now)
+        return view(tables, happen(place, tables, found, "abort", now, _BY_HAND), now)
 
 
 def current(place: Workspace, store: Store) -> View | None:
@@ -177,9 +184,13 @@ def _last(tables: Tables) -> Rollout:
     return found
 
 
-def _told(store: Store, event: str, why: str) -> View:
+def _told(store: Store, event: str, why: str, version: str | None) -> View:
     with writing(store) as tables:
         found, now = _last(tables), store.now()
+        if version not in (None, found.version):
+            raise UsageError(f"the rollout of {version} is over: now it is {found.version} that is {found.state}")
+        if event == "abort" and found.mode == STATIC:
+            raise UsageError("channels of files go back by the release key: `otactl rollout abort`")
         state = machine.after(found.state, event, found.version)
         since = now if event == "resume" else found.since
         changed = replace(found, state=state, since=since, why=why)

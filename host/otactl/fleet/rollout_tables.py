@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS rollout_boards (
 """
 # what a board came to in a rollout
 PLANNED, GIVEN, CONFIRMED, DOUBTED, ROLLED_BACK = "planned", "given", "confirmed", "doubted", "rolled-back"
+HELD = "held"  # it went back by what is not the release's fault, and tries it again
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from otactl.fleet import machine
 from otactl.fleet.machine import COUNTED, RUNNING, SOAKING
-from otactl.fleet.rollout_tables import CONFIRMED, DOUBTED, PLANNED, ROLLED_BACK, Mark, Rollout, Tables
+from otactl.fleet.rollout_tables import CONFIRMED, DOUBTED, HELD, PLANNED, ROLLED_BACK, Mark, Rollout, Tables
 
 _MOST_NAMES = 3  # in a line
 Called = Callable[[str], str]  # a board's id -> what people call it
@@ -15,7 +15,7 @@ Called = Callable[[str], str]  # a board's id -> what people call it
 class Stage:
     """`percent` of all, or a `cohort`. `state`: waits, over, or, of the one at hand, the rollout's. `known`: boards that were
     known when it began and are in no stage before; `given`: boards that were answered with the release, `confirmed` and
-    `rolled_back` those that said so."""
+    `rolled_back` those that said so, `held` those that try it again."""
 
     percent: float
     cohort: str
@@ -25,6 +25,7 @@ class Stage:
     given: int
     confirmed: int
     rolled_back: int
+    held: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ def _stage(found: Rollout, number: int, state: str, marks: Sequence[Mark]) -> St
         given=sum(one.outcome != PLANNED for one in here),
         confirmed=sum(one.outcome == CONFIRMED for one in here),
         rolled_back=sum(one.outcome == ROLLED_BACK for one in here),
+        held=sum(one.outcome == HELD for one in here),
     )
 
 
@@ -116,10 +118,15 @@ def _waits(found: Rollout, at: machine.Stand, marks: Sequence[Mark], called: Cal
     doubted = [called(one.board) for one in here if one.outcome == DOUBTED]
     if doubted:
         return f"{_listed(doubted)} had confirmed, and then ran another release: look at it, or `otactl rollout next`"
-    late = [called(one.board) for one in here if one.outcome not in (PLANNED, CONFIRMED, ROLLED_BACK)]
+    late = [_late(one, called) for one in here if one.outcome not in (PLANNED, CONFIRMED, ROLLED_BACK)]
     if not late:
         return "none of its boards has looked since" if not at.counts.given else "none of its boards has confirmed"
     return f"waits for {_listed(late)} to confirm"
+
+
+def _late(mark: Mark, called: Called) -> str:
+    again = f" (tries again: {mark.reason})" if mark.outcome == HELD else ""
+    return called(mark.board) + again
 
 
 def _who_rolled_back(marks: Sequence[Mark], called: Called) -> str:

@@ -50,8 +50,8 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What became of a board: `event` is one of new, offered, downloading, confirmed, rolled-back, refused, changed (it runs
-    another release than it did, which nobody here saw it take)."""
+    """What became of a board: `event` is one of new, offered, downloading, confirmed, rolled-back, held (it went back, and tries
+    that release again), refused, changed (it runs another release than it did, which nobody here saw it take)."""
 
     at: float
     board: str
@@ -236,6 +236,9 @@ def _became(before: Seen | None, said: CheckIn, offered: int) -> Iterator[tuple[
         yield "confirmed", said.sequence, ""
     elif changed and said.phase == "failed":
         yield "rolled-back", said.sequence, said.reason
+    elif changed and (said.phase == "held" or said.reason == "on-hold"):
+        if last.phase != "held":  # of one trial once
+            yield "held", said.sequence, said.reason
     elif changed and said.reason:
         yield "refused", said.sequence, said.reason
     elif before and said.have not in (0, last.have):

@@ -24,6 +24,7 @@ PASSING = (
     "wifi-failed",
     "ethernet-failed",
 )
+_WORDS = {"on-hold": "tries again"}  # of a state, where people read another one
 NEEDS_A_HAND = ("refused", "rolled-back", "silent")
 
 
@@ -73,13 +74,19 @@ def state(seen: Seen, now: float) -> str:
         return "on-trial"
     if seen.size or (said.phase == "writing" and (not said.reason or said.reason in PASSING)):
         return "updating"
-    if said.reason == "on-hold":
+    is_of_newest = said.sequence >= max(seen.offered, said.have + 1)  # offered no longer, perhaps
+    if said.reason == "on-hold" or (said.phase == "held" and is_of_newest):
         return "on-hold"
-    if said.phase == "failed" and said.sequence >= max(seen.offered, said.have + 1):  # offered no longer, perhaps
+    if said.phase == "failed" and is_of_newest:
         return "rolled-back"
-    if waits and said.reason and said.phase != "failed" and said.reason not in PASSING:
+    if waits and said.reason and said.phase not in ("failed", "held") and said.reason not in PASSING:
         return "refused"
     return "behind" if waits else "current"
+
+
+def word(state: str) -> str:
+    """What people read of one of STATES."""
+    return _WORDS.get(state, state.replace("-", " "))
 
 
 def headline(rows: Iterable[Row]) -> str:
@@ -89,7 +96,7 @@ def headline(rows: Iterable[Row]) -> str:
         words = {
             "current": f"on {one.version or 'what they had'}",
             "rolled-back": f"rolled back: {one.seen_board.said.reason or 'unknown'}",
-        }.get(one.state, one.state.replace("-", " "))
+        }.get(one.state, word(one.state))
         counts[words] = counts.get(words, 0) + 1
     ordered = sorted(counts.items(), key=lambda item: (not item[0].startswith("on "), -item[1]))
     return " · ".join(f"{count} {words}" for words, count in ordered)
@@ -101,6 +108,7 @@ _EVENTS = {
     "downloading": "takes {}",
     "confirmed": "runs {}, confirmed",
     "rolled-back": "back from {}",
+    "held": "back from {}, tries it again",
     "refused": "refuses {}",
     "changed": "runs {}",
 }

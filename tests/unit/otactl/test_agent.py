@@ -35,4 +35,5 @@ def test_code_for_the_cable_is_made_for_several_boards_at_once() -> None:
 @pytest.mark.parametrize(("config", "installed"), [({}, True), ({"checkin": True}, True), ({"checkin": False}, False)])
 def test_a_board_that_says_nothing_of_itself_has_no_code_for_it(config: dict[str, bool], installed: bool) -> None:
     assert ("net/checkin.py" in agent.sources(config)) is installed
-    assert "net/checkin.py" not in single.sources("esp32", config)  # it has another record
+    assert ("net/checkin.py" in single.sources("esp32", config)) is installed
+    assert "single/ask.py" in single.sources("esp8266", config)

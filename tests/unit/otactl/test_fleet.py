@@ -113,6 +113,8 @@ def happened(kept: Store) -> list[tuple[str, int, str]]:
 
 
 FAILED_3 = replace(RUNS_2, phase="failed", sequence=3, reason="check-wifi")
+HELD_3 = replace(FAILED_3, phase="held")
+ON_HOLD_3 = replace(RUNS_2, phase="idle", sequence=3, reason="on-hold")
 RUNS_3 = replace(RUNS_2, have=3, sequence=3)
 
 
@@ -123,6 +125,8 @@ RUNS_3 = replace(RUNS_2, have=3, sequence=3)
         ([RUNS_2, RUNS_3], [("confirmed", 3, "")]),
         ([RUNS_2, replace(RUNS_2, have=0, phase="trial", sequence=3), RUNS_3], [("confirmed", 3, "")]),
         ([RUNS_2, FAILED_3, FAILED_3], [("rolled-back", 3, "check-wifi")]),
+        ([RUNS_2, HELD_3, HELD_3, ON_HOLD_3], [("held", 3, "check-wifi")]),
+        ([RUNS_2, ON_HOLD_3, HELD_3], [("held", 3, "on-hold"), ("held", 3, "check-wifi")]),  # it has tried once more
         # what it was refused since does not make it roll back, or confirm, once more
         (
             [RUNS_2, FAILED_3, replace(RUNS_2, phase="idle", sequence=4, reason="too-big"), FAILED_3],
@@ -225,7 +229,10 @@ def seen(said: CheckIn, offered: int = 3, done: int = 0, size: int = 0, last: fl
             "behind",
         ),  # it is back: no word for a person
         (seen(replace(RUNS_3, phase="idle", reason="connect")), "current"),
-        (seen(replace(RUNS_2, phase="idle", sequence=3, reason="on-hold")), "on-hold"),
+        (seen(ON_HOLD_3), "on-hold"),
+        (seen(HELD_3), "on-hold"),
+        (seen(HELD_3, offered=2), "on-hold"),
+        (seen(HELD_3, offered=4), "behind"),
         (seen(RUNS_3, last=1000.0 - table.SILENT_S - 1), "silent"),
     ],
 )
@@ -234,13 +241,13 @@ def test_what_a_board_is(one: Seen, state: str) -> None:
 
 
 def test_all_in_one_line() -> None:
-    said = [(RUNS_3, 28), (replace(RUNS_2, phase="trial", sequence=3), 1), (FAILED_3, 1)]
+    said = [(RUNS_3, 28), (replace(RUNS_2, phase="trial", sequence=3), 1), (FAILED_3, 1), (HELD_3, 1)]
     rows = [
         table.row(seen(one), name="x", cohort="default", versions={2: "1.0.0", 3: "1.1.0"}, now=1000.0)
         for one, count in said
         for _ in range(count)
     ]
-    assert table.headline(rows) == "28 on 1.1.0 · 1 on trial · 1 rolled back: check-wifi"
+    assert table.headline(rows) == "28 on 1.1.0 · 1 on trial · 1 rolled back: check-wifi · 1 tries again"
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,8 @@ def test_names_that_it_is_looked_at_by(client: Client, host: str, status: int) -
 )
 def test_who_may_act(client: Client, headers: dict[str, str], status: int) -> None:
     filled = {name: value.replace("{port}", str(client.port)) for name, value in headers.items()}
-    assert client.ask("/api/rollout/pause", "POST", **filled)[0].status == status
+    for action in ("pause", "abort?version=1.1.0"):
+        assert client.ask(f"/api/rollout/{action}", "POST", **filled)[0].status == status
     assert client.ask("/api/rollout/pause", **filled)[0].status in (404, 421)  # a link does nothing
 
 
@@ -212,6 +213,7 @@ def seen(phase: str, have: int = 1, sequence: int = 2, done: int = 0, size: int 
         (seen("confirmed", have=2), ("1.1.0", "runs, confirmed", None), ("1.0.0", "to go back to", None)),
         (seen("confirmed", have=2, offered=9, done=1, size=2), ("1.1.0", "runs, confirmed", None), ("sequence 9", "being written", 50)),
         (seen("failed"), ("1.0.0", "runs", None), ("1.1.0", "failed its trial", None)),
+        (seen("held"), ("1.0.0", "runs", None), ("1.1.0", "is tried again", None)),
     ],
 )  # fmt: skip
 def test_slots_are_drawn_as_far_as_they_are_told(said: Seen, runs: tuple, other: tuple) -> None:

@@ -298,6 +298,39 @@ def test_what_is_not_the_releases_fault_stops_nothing(canary: Fleet, reason: str
     assert stages(canary)[0] == ("running", 3, 0, 0)
 
 
+def test_trials_that_met_a_network_that_was_down_stop_nothing_and_confirm_nothing(canary: Fleet) -> None:
+    """P6: an access point that was off says nothing of the release."""
+    for board in ("b0", "b1", "b2"):
+        canary.says(board, OLD, "held", NEW, "check-wifi")
+    canary.confirms("b2")
+    canary.now += 10 * HOUR
+    assert canary.says("b5") == OLD
+    assert stages(canary)[0] == ("running", 3, 1, 0)
+    assert canary.view().stages[0].held == 2
+    assert canary.view().why == "waits for b0 (tries again: check-wifi), b1 (tries again: check-wifi) to confirm"
+    assert canary.says("b0", OLD, "idle", NEW, "on-hold") == NEW  # which it needs for that
+    canary.confirms("b0")
+    canary.rolls_back("b1", "deadline")
+    assert stages(canary)[0] == ("soaking", 3, 2, 1)
+    assert canary.view().stages[0].held == 0
+
+
+def test_a_board_that_tries_it_again_does_not_get_it_once_it_has_stopped(canary: Fleet) -> None:
+    canary.says("b2", OLD, "held", NEW, "check-server")
+    canary.rolls_back("b0")
+    canary.rolls_back("b1")
+    assert canary.says("b2", OLD, "held", NEW, "check-server") == OLD
+
+
+def test_a_board_that_had_confirmed_does_not_try_it_again(canary: Fleet) -> None:
+    canary.confirms("b0")
+    canary.says("b0", OLD, "held", NEW, "check-wifi")
+    canary.says("b0", NEW, "held", NEW, "check-wifi")
+    canary.confirms("b0")
+    assert stages(canary)[0] == ("running", 3, 0, 0)
+    assert canary.view().why == "b0 had confirmed, and then ran another release: look at it, or `otactl rollout next`"
+
+
 def test_what_was_rolled_back_stays_so(canary: Fleet) -> None:
     canary.rolls_back("b0")
     canary.confirms("b0")
@@ -357,6 +390,15 @@ def test_after_abort_all_get_what_the_channel_named(canary: Fleet) -> None:
     rollout.abort(canary.place, canary.store)
     assert {canary.says(board) for board in ALL} == {OLD}
     assert canary.view().state == "aborted"
+
+
+def test_who_aborts_from_afar_says_which(canary: Fleet) -> None:
+    with pytest.raises(UsageError, match=r"the rollout of 1\.0\.9 is over: now it is 1\.1\.0 that is running"):
+        rollout.give_up(canary.store, "1.0.9")
+    assert rollout.give_up(canary.store, "1.1.0").state == "aborted"
+    assert {canary.says(board) for board in ALL} == {OLD}
+    with pytest.raises(UsageError, match="is aborted"):
+        rollout.give_up(canary.store, "1.1.0")
 
 
 def test_after_abort_back_boards_that_have_it_get_the_one_before_as_a_newer_one(canary: Fleet) -> None:

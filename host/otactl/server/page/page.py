@@ -25,7 +25,7 @@ _TOKEN_BYTES = 16
 _RETRY_MS = 1000
 _PATIENCE_S = 60  # for a viewer that takes nothing
 
-_ACTIONS = {"pause": rollout.pause, "resume": rollout.resume}
+_ACTIONS = {"pause": rollout.pause, "resume": rollout.resume, "abort": rollout.give_up}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -145,13 +145,13 @@ class Page:
         return web.Response(text=svg, content_type="image/svg+xml")
 
     async def _act(self, request: web.Request) -> web.Response:
-        """Pause a rollout, or let it go on."""
+        """Pause a rollout, let it go on, or end it. `?version=`: of the one that is meant, where that matters."""
         self._guard.act(request)
         action = _ACTIONS.get(request.match_info["action"])
         if action is None:
             raise web.HTTPNotFound(text=f"no such action; there are {', '.join(_ACTIONS)}\n")
         try:
-            await asyncio.to_thread(action, self._store)
+            await asyncio.to_thread(action, self._store, request.query.get("version"))
         except OtactlError as error:  # it is in no state for that
             raise web.HTTPConflict(text=f"{error}\n") from None
         return web.json_response({"rollout": told.rollout(rollout.current(self._place, self._store))})

@@ -15,6 +15,7 @@ _DRAWN: dict[str, tuple[str, str, str, str]] = {
     "trial": (JOB, "runs, on trial", BEFORE, "to go back to"),
     "confirmed": (HAVE, "runs, confirmed", BEFORE, "to go back to"),
     "failed": (HAVE, "runs", JOB, "failed its trial"),
+    "held": (HAVE, "runs", JOB, "is tried again"),
 }
 _RAN = ("new", "confirmed", "changed")  # events that tell what a board ran
 

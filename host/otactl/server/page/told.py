@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from otactl.fleet.machine import STATIC
 from otactl.fleet.rollout import View
 from otactl.fleet.store import Event
 from otactl.fleet.table import NEEDS_A_HAND, Row, told
@@ -58,7 +59,15 @@ def rollout(view: View | None) -> dict[str, Any] | None:
             "given": one.given,
             "confirmed": one.confirmed,
             "rolled_back": one.rolled_back,
+            "held": one.held,
         }
         for one in view.stages
     ]
-    return {"version": view.version, "state": view.state, "why": view.why, "over": view.over, "stages": stages}
+    return {
+        "version": view.version,
+        "state": view.state,
+        "why": view.why,
+        "over": view.over,
+        "static": view.mode == STATIC,
+        "stages": stages,
+    }

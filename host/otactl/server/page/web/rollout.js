@@ -1,4 +1,4 @@
-// A rollout: its stages, what has become of the boards in each, and the two things that a person may do.
+// A rollout: its stages, what has become of the boards in each, and the three things that a person may do.
 
 import { arrange, find, make, prose, show, text } from "./dom.js";
 import { act } from "./token.js";
@@ -11,6 +11,7 @@ const SEGMENTS = ["confirmed", "rolled_back", "offered", "rest"];
 const TOLD = [
   ["confirmed", "confirmed"],
   ["rolled_back", "rolled back"],
+  ["held", "tried again"],
 ];
 
 export function rollout(view) {
@@ -24,6 +25,8 @@ export function rollout(view) {
   show(find("rollout-why"), Boolean(why));
   show(find("pause"), MAY_PAUSE.includes(view.state));
   show(find("resume"), view.state === "paused");
+  show(find("abort"), !view.over && !view.static); // that takes the release key
+  find("rollout").dataset.version = view.version;
   const drawn = JSON.stringify(view.stages);
   const stages = find("stages");
   if (stages.dataset.drawn !== drawn) {
@@ -52,11 +55,26 @@ function stage(one) {
   );
 }
 
-for (const action of ["pause", "resume"]) {
+/** Whether a person means it; what is not the answer by hand, Escape too, is no. */
+function sure(version) {
+  const dialog = find("sure");
+  text(find("sure-title"), `Abort the rollout of ${version}?`);
+  dialog.showModal();
+  return new Promise((resolve) => {
+    const end = (value) => (dialog.close(), resolve(value));
+    dialog.querySelector("form").onsubmit = (event) => (event.preventDefault(), end(true));
+    find("stay").onclick = () => end(false);
+    dialog.oncancel = (event) => (event.preventDefault(), end(false));
+  });
+}
+
+for (const action of ["pause", "resume", "abort"]) {
   find(action).addEventListener("click", async () => {
     show(find("refused"), false);
+    const { version } = find("rollout").dataset; // as it was when the button was pressed
+    if (action === "abort" && !(await sure(version))) return;
     try {
-      const answer = await act(`/api/rollout/${action}`);
+      const answer = await act(`/api/rollout/${action}?version=${encodeURIComponent(version)}`);
       if (answer) rollout(answer.rollout);
     } catch (error) {
       text(find("refused"), error.message);

@@ -5,7 +5,7 @@ export const STATES = {
   "rolled-back": "rolled back",
   refused: "refused",
   silent: "silent",
-  "on-hold": "on hold",
+  "on-hold": "tries again",
   "on-trial": "on trial",
   updating: "updating",
   behind: "behind",
