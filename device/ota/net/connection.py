@@ -21,11 +21,17 @@ _TIMED_OUT = (errno.ETIMEDOUT, errno.EAGAIN, errno.EINPROGRESS)
 # bytes free, which is what Python's heap leaves of it once it has grown; mbedTLS's largest buffer has 16.7 KB.
 _TLS_FREE = const(41000)
 _TLS_PIECE = const(20000)
+# A connection is kept for a second request only where this much is free beside it, as meanwhile a release is judged. Python's
+# heap may grow for that: by as much as it has, and out of the same memory. Chips without SPIRAM have some 320 KB for both, so
+# that 40 KB are left in any case for what comes in; with SPIRAM it grows there.
+_KEEP_FREE = const(180000)
+_KEEP_PIECE = const(65536)
 # mbedTLS tells all that is wrong; what setting the clock cannot cure comes first.
 _VERIFY = (
     ("trusted CA", "cert-untrusted"), ("-9984", "cert-untrusted"),  # MBEDTLS_ERR_X509_CERT_VERIFY_FAILED
     ("expected CN", "cert-host"), ("has expired", "cert-expired"), ("in the future", "cert-not-yet-valid"),
 )  # fmt: skip
+_kept: "tuple | None" = None  # (TLS, host, port), the socket, and the one with TLS about it
 
 
 def connect(addresses: list, timeout_s: float):
@@ -88,15 +94,60 @@ def secure(sock, host: str, ca: "bytes | None", verify: bool, shown, context=Non
     return context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
 
 
-def _require_room() -> None:
+def _room() -> "tuple[int, int] | None":
+    # Of the system's heap: bytes that are free, and the largest piece; None where that is not known.
     try:
         import esp32
 
         heaps = esp32.idf_heap_info(esp32.HEAP_DATA)
     except (ImportError, AttributeError):  # not on a chip
-        return
-    free, piece = sum(heap[1] for heap in heaps), max(heap[2] for heap in heaps)
-    require(free >= _TLS_FREE and piece >= _TLS_PIECE, "no-memory", f"{free} {piece}")
+        return None
+    return sum(heap[1] for heap in heaps), max(heap[2] for heap in heaps)
+
+
+def _require_room() -> None:
+    room = _room()
+    enough = not room or (room[0] >= _TLS_FREE and room[1] >= _TLS_PIECE)
+    require(enough, "no-memory", "%d %d" % (room or (0, 0)))
+
+
+def may_keep() -> bool:
+    """Whether there is room for a connection that is left open."""
+    room = _room()
+    return bool(room) and room[0] >= _KEEP_FREE and room[1] >= _KEEP_PIECE  # type: ignore[index]
+
+
+def keep(origin: tuple, raw, sock) -> None:
+    """Leave a connection to `origin`, (TLS, host, port), open for kept(): `raw`, and `sock` with TLS about it. Its answer has been
+    read to its end."""
+    global _kept
+    _kept = origin, raw, sock
+
+
+def kept(origin: "tuple | None" = None) -> "tuple | None":
+    """The sockets of the connection that keep() was given, if it leads to `origin` and is as it was left; else it is closed. In
+    any case it is kept no longer. What lies in it already answers nothing that was asked."""
+    global _kept
+    found, _kept = _kept, None
+    if not found:
+        return None
+    sockets = found[1:]
+    try:
+        if found[0] == origin and sockets[1].read(1) is None:
+            return sockets
+    except (OSError, ValueError):
+        pass
+    close(sockets)
+    return None
+
+
+def close(sockets: tuple) -> None:
+    """Both: TLS that failed in its handshake has let go of the socket below."""
+    for sock in reversed(sockets):
+        try:
+            sock.close()
+        except OSError:
+            pass  # the other side was quicker
 
 
 def failed(e: BaseException, doing: str, host: str = "") -> BaseException:
