@@ -79,7 +79,8 @@ def secure(sock, host: str, ca: "bytes | None", verify: bool, shown, context=Non
     the chain (DER) and its depth, 0 for the server's own, before anything is said of it. `context`: one that has something
     loaded already. Raises OtaError: tls, no-memory."""
     gc.collect()  # an old connection's buffers go back to the system's heap by their finaliser
-    _require_room()
+    short = _short_of(_TLS_FREE, _TLS_PIECE)
+    require(not short, "no-memory", short)
     context = context or tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
     # said aloud: no version may forget it
     context.verify_mode = tls.CERT_REQUIRED if verify else tls.CERT_NONE  # type: ignore[attr-defined]
@@ -94,27 +95,21 @@ def secure(sock, host: str, ca: "bytes | None", verify: bool, shown, context=Non
     return context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
 
 
-def _room() -> "tuple[int, int] | None":
-    # Of the system's heap: bytes that are free, and the largest piece; None where that is not known.
+def _short_of(free: int, piece: int, unknown: str = "") -> str:
+    # What the system's heap has, its free bytes and its largest piece, where that is less than these; else nothing.
     try:
         import esp32
 
         heaps = esp32.idf_heap_info(esp32.HEAP_DATA)
     except (ImportError, AttributeError):  # not on a chip
-        return None
-    return sum(heap[1] for heap in heaps), max(heap[2] for heap in heaps)
-
-
-def _require_room() -> None:
-    room = _room()
-    enough = not room or (room[0] >= _TLS_FREE and room[1] >= _TLS_PIECE)
-    require(enough, "no-memory", "%d %d" % (room or (0, 0)))
+        return unknown
+    has, largest = sum(heap[1] for heap in heaps), max(heap[2] for heap in heaps)
+    return "" if has >= free and largest >= piece else f"{has} {largest}"
 
 
 def may_keep() -> bool:
     """Whether there is room for a connection that is left open."""
-    room = _room()
-    return bool(room) and room[0] >= _KEEP_FREE and room[1] >= _KEEP_PIECE  # type: ignore[index]
+    return not _short_of(_KEEP_FREE, _KEEP_PIECE, "unknown")
 
 
 def keep(origin: tuple, raw, sock) -> None:
