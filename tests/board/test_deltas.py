@@ -133,14 +133,15 @@ def test_delta_that_breaks(script: list[str], said: str, files: str, bench: Benc
     assert [line for line in lines if line.startswith(f"ota: delta {said}")] == lines[: bool(said)]
 
 
-def test_base_that_is_damaged_serves_no_delta(bench: Bench) -> None:
+def test_base_that_is_damaged_makes_no_image_that_boots(bench: Bench) -> None:
+    """The record's word for what runs is taken, and nothing else: what was made of it has the last one."""
     version, app = publish_near(bench)
     slot = bench.board.slot
     row = bench.board.table.find(slot or "")
     assert row
     place = row.offset + 50_000
     bench.board.flash.force(place, bytes(b ^ 1 for b in bench.board.flash.read(place, 16)))
-    lines = installs(bench, [], version, app, "bin")
+    lines = installs(bench, [], version, app, "delta bin")
     assert [line[:21] for line in lines] == ["ota: delta wrong-base"]
 
 

@@ -59,8 +59,9 @@ def get(
             said = own[1] if own and own[0] == origin else ""
             if keep and secure and connection.may_keep():
                 response.origin = origin
-            closes = not response.origin
-            yield from response.ask(_request(host, port, path, start, etag, known, said, send, closes), doing)
+            else:
+                said += "Connection: close\r\n"
+            yield from response.ask(_request(host, port, path, start, etag, known, said, send), doing)
             doing = "headers"
             headers = yield from response.headers()
             if peek:
@@ -82,7 +83,7 @@ def get(
 
 
 def _request(
-    host: str, port: int, path: str, start: int, etag: "str | None", known: "str | None", said: str, send, closes: bool
+    host: str, port: int, path: str, start: int, etag: "str | None", known: "str | None", said: str, send
 ) -> bytes:
     method, body = send or ("GET", b"")
     host += "" if port in (80, 443) else f":{port}"
@@ -91,5 +92,4 @@ def _request(
     lines += f"If-Range: {etag}\r\n" if start and etag else ""
     lines += f"If-None-Match: {known}\r\n" if known else ""
     lines += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if send else ""
-    lines += "Accept-Encoding: identity\r\n" + ("Connection: close\r\n" if closes else "")
-    return (lines + "\r\n").encode() + body
+    return (lines + "Accept-Encoding: identity\r\n\r\n").encode() + body
