@@ -80,6 +80,17 @@ def test_server_that_keeps_the_connection(
     assert abs(lost) <= LEAK
 
 
+def test_job_that_broke_goes_on_over_the_kept_connection(bench: tuple[Bench, Link]) -> None:
+    made, link = bench
+    _, data = made.publish()
+    assert made.run(link, ["ok", "cut:30000", "status:404"], match="*")[0] == "http-status"
+    before = handshakes(made.board)
+    assert made.run(link, ["keep"], match="*")[0] == INSTALLED
+    assert handshakes(made.board) - before == 1
+    assert [e.span for e in made.events if e.request.endswith(".bin")] == [REST]
+    assert slot_bytes(made.board, "ota_1", len(data)) == data
+
+
 def test_stock_board_keeps_none(rig: Rig) -> None:
     """Beside a connection it has no room to judge a release, and it says so to the server."""
     counts = []
