@@ -99,9 +99,9 @@ class Job:
             source = parts[0][0]
             if not hasattr(source, "instead"):
                 raise
-            target = Firmware(self._slots, kept, job["size"], job["sha256"], self._torn)
-            target.rewind()  # whatever was wrong, none of it stays
-            parts[0] = (yield from source.instead(e, job)), target
+            whole = yield from source.instead(e, job)
+            parts[0] = whole, Firmware(self._slots, kept, job["size"], job["sha256"], self._torn)
+            parts[0][1].rewind()  # whatever was wrong, none of it stays
             yield from self._fill(*parts[0])
         job["data"] = None
         if data:  # after the image, each time: what is erased ahead of that may reach where it is staged
