@@ -13,15 +13,18 @@ from faultserver.exchange import Reply
 _SLICE_S = 0.05
 _LINGER_S = 2.0  # for the client to have read what we sent, before the socket goes
 _PIECE = 16384
+_UNASKED = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nunasked"
 _NOT_TLS = b"\x17\x03\x03\x00\x20" + bytes(32)  # looks like a record, and no key has made it
 
 
 @dataclass(slots=True)
 class Delivery:
-    """`stop`: bytes of body to send, None all. `ending`: close, cut, reset, stall or garble."""
+    """`stop`: bytes of body to send, None all. `ending`: close, cut, reset, stall, garble, or keep, as `then` says: empty for another
+    request, else close, reset, answer, nonsense or silent."""
 
     stop: int | None = None
     ending: str = "close"
+    then: str = ""
     silent_s: float = 60
     rate: float = 0  # bytes a second, 0: as fast as it goes
     rate_s: float = float("inf")
@@ -38,9 +41,22 @@ class Delivery:
         elif self.ending == "garble":
             socket.socket.sendall(connection, _NOT_TLS)  # below TLS
             wait_for_close(connection, _LINGER_S, over)
-        elif self.ending == "close":
+        elif self.ending == "close" or (self.ending, self.then) == ("keep", "close"):
             finish(connection, over)
+        elif self.ending == "keep":
+            self._keep(connection, over)
         return sent
+
+    def _keep(self, connection: ssl.SSLSocket, over: threading.Event) -> None:
+        if self.then == "reset":
+            reset(connection)
+        elif self.then == "answer":
+            connection.sendall(_UNASKED)
+        elif self.then in ("nonsense", "silent"):
+            connection.recv(4096)
+            if self.then == "nonsense":
+                connection.sendall(b"nonsense\r\n\r\n")
+            wait_for_close(connection, self.silent_s, over)
 
 
 def _paced(connection: ssl.SSLSocket, data: bytes, rate: float, for_s: float, over: threading.Event) -> int:

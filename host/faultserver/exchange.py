@@ -46,6 +46,8 @@ class Reply:
     body: bytes = b""
     length: int | None = None
     start: int = 0  # of the body in the file
+    version: str = "1.1"  # of HTTP
+    keeps: bool = False  # the connection, for another request
 
     def __post_init__(self) -> None:
         if self.length is None:
@@ -56,11 +58,13 @@ class Reply:
             reason = HTTPStatus(self.status).phrase
         except ValueError:
             reason = "Unknown"
-        lines = [f"HTTP/1.1 {self.status} {reason}"]
+        lines = [f"HTTP/{self.version} {self.status} {reason}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         if self.length is not None:
             lines.append(f"Content-Length: {self.length}")
-        return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1")
+        if not self.keeps:
+            lines.append("Connection: close")
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 class Source(Protocol):

@@ -51,6 +51,13 @@ KINDS = {
         ":30[12378](:(same|other-host|http))?",
         "redirect to this URL again, to the other host, or to http:",
     ),
+    "keep": Kind(
+        "keep[:close|reset|answer|nonsense|silent]",
+        "(:(close|reset|answer|nonsense|silent))?",
+        "leave the connection open for another request; then close or reset it, send an answer before anybody has asked, "
+        "answer what is no HTTP, or nothing",
+    ),
+    "http-1.0": Kind("http-1.0", "", "answer as HTTP/1.0"),
     "redirect-loop": Kind("redirect-loop", "", "redirect to itself for ever, until asked anew"),
 }
 # What happens before the request is read, so whatever it asks for.

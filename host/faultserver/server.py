@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Self
@@ -26,7 +26,7 @@ _ALERT = b"\x15\x03\x03\x00\x02\x02"  # a TLS record: alert, fatal
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One connection, when it is over. `status` 0: it came to no answer."""
+    """One request, when it is over. `status` 0: the connection came to no answer. `connection`: counts them. `headers`: of the request."""
 
     peer: str
     request: str
@@ -35,6 +35,8 @@ class Event:
     status: int
     sent: int
     whole: int  # bytes of body that a sound delivery of this answer would have sent
+    connection: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         told = f"  {self.fault}" if self.fault != "ok" else ""
@@ -69,6 +71,7 @@ class FaultServer:
         self._lock = threading.Lock()
         self._changed = threading.Condition()
         self._busy = 0  # connections
+        self._connections = 0  # so far
         self._over = threading.Event()
         self._listener = socket.create_server((host, port))
         self.port: int = self._listener.getsockname()[1]
@@ -112,7 +115,8 @@ class FaultServer:
                 connection, peer = self._listener.accept()
             except OSError:
                 return
-            work = _Connection(self, peer[0])
+            self._connections += 1
+            work = _Connection(self, peer[0], self._connections)
             self._count(1)
             threading.Thread(target=work.serve, args=(connection,), daemon=True).start()
 
@@ -160,12 +164,12 @@ class FaultServer:
             self._generation += 1
         return found
 
-    def tell(self, event: Event) -> None:
-        """A connection is over."""
+    def tell(self, event: Event, over: bool) -> None:
+        """A request is over, and its connection where it is `over`."""
         try:
             self._watch(event)
         finally:
-            self._count(-1)
+            self._count(-over)
 
     @property
     def over(self) -> threading.Event:
@@ -173,10 +177,13 @@ class FaultServer:
 
 
 class _Connection:
-    """One connection, one request, one answer."""
+    """One connection, one request, one answer; more where it is kept."""
 
-    def __init__(self, server: FaultServer, peer: str) -> None:
-        self._server, self._peer = server, peer
+    def __init__(self, server: FaultServer, peer: str, number: int) -> None:
+        self._server, self._peer, self._number = server, peer, number
+        self._begin()
+
+    def _begin(self) -> None:
         self._step: Step = ()
         self._request: Request | None = None
         self._reply = Reply(0)
@@ -190,9 +197,9 @@ class _Connection:
             pass  # the client went away, or spoke something else
         finally:
             plain.close()
-            self._tell()
+            self._tell(over=True)
 
-    def _tell(self) -> None:
+    def _tell(self, over: bool) -> None:
         request = self._request
         self._server.tell(
             Event(
@@ -203,7 +210,10 @@ class _Connection:
                 self._reply.status,
                 self._sent,
                 len(self._reply.body),
-            )
+                self._number,
+                request.headers if request else {},
+            ),
+            over,
         )
 
     def _serve(self, plain: socket.socket) -> None:
@@ -219,16 +229,22 @@ class _Connection:
             return
         context = self._server.context(self._step)
         with context.wrap_socket(plain, server_side=True) as connection:
-            self._answer(connection)
+            while self._answer(connection):
+                self._tell(over=False)
+                self._begin()
 
-    def _answer(self, connection: ssl.SSLSocket) -> None:
+    def _answer(self, connection: ssl.SSLSocket) -> bool:
+        # Whether another request may come.
         request = self._request = read_request(connection)
         self._step = self._step or self._server.step_for(request)
         asked = Request(request.method, request.target, dict(request.headers))
         reply = self._reply = self._server.reply(asked, self._step)
         delivery = twist.spoil(reply, self._step)
+        if request.headers.get("connection", "") == "close":
+            reply.keeps, delivery.ending = False, "close" if delivery.ending == "keep" else delivery.ending
         body = b"" if request.method == "HEAD" else reply.body
         self._sent = delivery.send(connection, reply, body, self._server.over)
+        return delivery.ending == "keep" and delivery.then in ("", "answer")
 
 
 def _context(certificate: Path, key: Path) -> ssl.SSLContext:

@@ -67,7 +67,12 @@ def spoil(reply: Reply, step: Step) -> Delivery:
     """Change the reply, and say how it is to be sent."""
     delivery = Delivery()
     for fault in step:
-        _spoil(reply, fault, delivery)
+        if fault.kind == "keep":
+            reply.keeps, delivery.then = True, "".join(fault.arguments)
+        else:
+            _spoil(reply, fault, delivery)
+    if reply.keeps and delivery.ending == "close":
+        delivery.ending = "keep"
     if any(fault.kind in ("no-length", "chunked") for fault in step):
         reply.length = None
     if delivery.stop is not None:
@@ -94,6 +99,8 @@ def _spoil(reply: Reply, fault: Fault, delivery: Delivery) -> None:
     elif fault.kind == "flip" and length:
         at = min(n, length - 1)
         reply.body = reply.body[:at] + bytes([reply.body[at] ^ 0xFF]) + reply.body[at + 1 :]
+    elif fault.kind == "http-1.0":
+        reply.version = "1.0"
     elif fault.kind == "chunked":
         reply.body = _chunked(reply.body)
         reply.headers["Transfer-Encoding"] = "chunked"

@@ -69,7 +69,7 @@ class Images:
 class Case:
     """`there`: what the slot holds when the update comes, None for nothing; `to`: what comes. `plain`: by the updater of
     plain.py. `patch`: lines that run on the board first. `runs`: what runs, None for any. `takes`: of the configuration, deltas or
-    compressed."""
+    compressed. `stock`: on an ESP32 without SPIRAM, which has no room to keep a connection."""
 
     name: str
     there: Callable[[Images], bytes] | None
@@ -78,13 +78,15 @@ class Case:
     patch: str = ""
     runs: Callable[[Images], bytes] | None = None
     takes: str = ""
+    stock: bool = False
 
 
 REFERENCE = "plain updater"
 CASES = (
     Case(REFERENCE, lambda i: i.old, lambda i: i.new, plain=True),
-    Case("sector by sector", lambda i: i.old, lambda i: i.new, patch=SECTOR_BY_SECTOR),
+    Case("sector by sector", lambda i: i.old, lambda i: i.new, patch=SECTOR_BY_SECTOR, stock=True),
     Case("whole image", lambda i: i.old, lambda i: i.new),
+    Case("whole image, no SPIRAM", lambda i: i.old, lambda i: i.new, stock=True),
     Case("to an empty slot", None, lambda i: i.new),
     Case("a third changed", lambda i: i.near, lambda i: i.new),
     Case("one constant", lambda i: i.constant, lambda i: i.new),

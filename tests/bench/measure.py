@@ -14,9 +14,24 @@ from bench.cases import CASES, Case, Images
 
 CHIP = "esp32s3"
 _COMPARES = 1024  # bytes: what is read back to be hashed comes in larger pieces
-# Counts reads, in calls and bytes, of what the slot holds, and the heap above the start.
+# Counts reads, in calls and bytes, of what the slot holds, bytes that are hashed, and the heap above the start.
 _WATCHED = """
-import gc, json, esp32
+import gc, hashlib, json, sys, esp32
+_hashed, _sha256 = [0], hashlib.sha256
+class _Hashlib:
+    class sha256:
+        def __init__(self, data=b""):
+            self._of = _sha256()
+            self.update(data)
+        def update(self, data):
+            _hashed[0] += len(data)
+            self._of.update(data)
+        def digest(self):
+            return self._of.digest()
+sys.modules["hashlib"] = _Hashlib
+for _name in [name for name in sys.modules if name[:4] == "ota."]:
+    if hasattr(sys.modules[_name], "hashlib"):
+        sys.modules[_name].hashlib = _Hashlib
 _reads = {{"compare": [0, 0], "check": [0, 0], "copy": [0, 0]}}
 _readblocks = esp32.Partition.readblocks
 _running = esp32.Partition(esp32.Partition.RUNNING).info()[4]
@@ -47,11 +62,12 @@ agent.check()  # names that a look leaves behind are there for good
 {patch}
 for _of in _reads.values():
     _of[:] = 0, 0
+_hashed[0] = 0
 gc.collect()
 _heap[0] = gc.mem_alloc()
 agent.update(_progress)
 """
-_TELL = 'print("COUNTED", json.dumps([_reads, _heap]))\n'
+_TELL = 'print("COUNTED", json.dumps([_reads, _heap, _hashed[0]]))\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +77,7 @@ class Measured:
 
     case: Case
     wire: int
-    connections: int
+    handshakes: int
     slot: chip.Flashed
     others: chip.Flashed
     compared: chip.Reads
@@ -75,7 +91,7 @@ class Measured:
         """On a link of that rate."""
         return chip.Phases(
             receive=self.wire / bytes_per_s,
-            connect=0 if self.case.plain else self.connections * chip.HANDSHAKE_S,
+            connect=self.handshakes * chip.HANDSHAKE_S,
             erase=self.slot.erase_s,
             program=self.slot.program_s,
             decode=self.decoded.seconds,
@@ -117,30 +133,32 @@ def _measured(rig: Rig, board: Board, case: Case, images: Images, version: str) 
     _hold(board, "ota_1", case.there(images) if case.there else b"")
     began, sent = len(board.flash.trace), len(rig.transfers)
     watched, work = _WATCHED.format(small=_COMPARES), (0, 0)
+    assert board.soc
+    before = board.soc.heap.tls_opened
     if case.plain:
         with plain.served(new) as port:
             rig.network.routes[ADDRESS, plain.PORT] = ("127.0.0.1", port)
             said = rigs.ask(board, watched + plain.PROGRAM.format(host=HOST, port=plain.PORT) + _TELL, 120)
-        wire, connections, hashed = len(new), 1, 0
+        wire, handshakes = len(new), 0
     else:
-        made = rig.publish(version, new, deltas=Asked()).targets[0]
+        rig.publish(version, new, deltas=Asked())
         said = rigs.ask(board, watched + _UPDATE.format(patch=case.patch) + _TELL, 240)
         board.wait(lambda: len(rig.transfers) >= sent + 3, 10, "the server to count")
         transfers = rig.transfers[sent + 1 :]  # without the look before
-        wire, connections = sum(t.done - t.start for t in transfers), len(transfers)
-        hashed = 2 * len(new)  # as it comes, and as it is read back
+        assert len(transfers) == 2, transfers
+        wire = sum(t.done - t.start for t in transfers)
+        handshakes = board.soc.heap.tls_opened - before - 1
         if case.takes:
             name = transfers[-1].path
-            assert name.endswith((".compressed", ".delta")) and connections == 2, transfers
+            assert name.endswith((".compressed", ".delta")), transfers
             work = deltas.work((rig.workspace.releases / name).read_bytes(), len(new))
-            hashed += made["deltas"][0]["base_size"] if name.endswith(".delta") else 0
     assert board.flash.read(slot.offset, len(new)) == new
     trace = board.flash.trace[began:]
-    reads, (start, most) = json.loads(said.rpartition("COUNTED ")[2])
+    reads, (start, most), hashed = json.loads(said.rpartition("COUNTED ")[2])
     return Measured(
         case,
         wire,
-        connections,
+        handshakes,
         chip.Flashed.of(trace, [slot]),
         chip.Flashed.of(trace, [row for row in board.table.rows if row != slot]),
         chip.Reads(*reads["compare"]),

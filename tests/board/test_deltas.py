@@ -1,6 +1,7 @@
 """Deltas on boards: what is fetched, what a damaged one comes to, what power that goes leaves."""
 
 import random
+import threading
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +14,7 @@ from otactl.board import agent
 from otactl.release.delta import encode
 from otactl.release.delta.offer import Asked
 from otactl.workspace.workspace import Workspace
-from rig import OLD, SIZE, Rig, boots, image, slot_bytes, started, status
+from rig import HOST, OLD, SIZE, Rig, boots, image, slot_bytes, started, status
 from vboard.board import Board
 from vboard.flash.images import build_app
 from vboard.flash.otadata import State
@@ -133,14 +134,15 @@ def test_delta_that_breaks(script: list[str], said: str, files: str, bench: Benc
     assert [line for line in lines if line.startswith(f"ota: delta {said}")] == lines[: bool(said)]
 
 
-def test_base_that_is_damaged_serves_no_delta(bench: Bench) -> None:
+def test_base_that_is_damaged_makes_no_image_that_boots(bench: Bench) -> None:
+    """The record's word for what runs is taken, and nothing else: what was made of it has the last one."""
     version, app = publish_near(bench)
     slot = bench.board.slot
     row = bench.board.table.find(slot or "")
     assert row
     place = row.offset + 50_000
     bench.board.flash.force(place, bytes(b ^ 1 for b in bench.board.flash.read(place, 16)))
-    lines = installs(bench, [], version, app, "bin")
+    lines = installs(bench, [], version, app, "delta bin")
     assert [line[:21] for line in lines] == ["ota: delta wrong-base"]
 
 
@@ -152,6 +154,29 @@ def test_delta_of_another_image_never_boots(bench: Bench, monkeypatch: pytest.Mo
     lines = installs(bench, [], version, app, "delta bin")
     assert lines == [f"ota: delta hash-mismatch {version}"]
     assert status(bench.board)["failed"] == []
+
+
+def test_network_that_goes_in_mid_delta_leaves_what_has_come(bench: Bench) -> None:
+    """What the whole image would meet as well is no fault of the delta: the next look goes on with it."""
+    version, app = publish_near(bench)
+    network, board = bench.rig.network, bench.board
+    other = "ota_1" if board.slot == "ota_0" else "ota_0"
+    kept, hosts = len(board.flash.trace), dict(network.hosts)
+
+    def lose() -> None:
+        board.wait(lambda: len(rigs.touched(board, other, kept)) > 4, 20, "the slot to be written")
+        network.hosts.pop(HOST)
+
+    lost = threading.Thread(target=lose, daemon=True)
+    lost.start()
+    with rigs.repl(board) as link:
+        link.run(SETUP)
+        code, _ = bench.run(link, ["trickle:20000:0.8+cut:14000"], match="*.delta")
+        lost.join()
+        assert code == "dns"
+        assert link.value("record.load().offset", "from ota.boot import record") > 0
+    network.hosts.update(hosts)
+    assert installs(bench, [], version, app, "delta") == []
 
 
 def publish_near(bench: Bench) -> tuple[str, bytes]:

@@ -157,6 +157,9 @@ CASES = (
     Case("weak",                OTA,     rested,  "1.0.0",             "1.1.0", "ota_1", "1.0.0", "1.0.0", "ota_0",
          "a flash cell of the slot does not hold: what is read back is not what was signed",
          failed=((2,), ()), weak=True),
+    Case("weak-delta",          OTA,     rested,  "1.0.0",             "1.0.1", "ota_1", "1.0.0", "1.0.0", "ota_0",
+         "as `weak`, and the image comes as a delta: the whole one comes in its place, and is not held either",
+         failed=((2,), ()), weak=True, deltas=True),
 
     Case("factory-first",       FACTORY, rested,  "1.0.0",             "1.1.0", "ota_0", "1.0.0", "1.1.0", "ota_0",
          "the first update of a board that runs its factory app, to ota_0; its self-test passes"),

@@ -2,7 +2,6 @@
 go once that is known."""
 
 from ..config import fits
-from ..console import say
 from ..errors import require
 from ..net import url
 
@@ -34,16 +33,14 @@ def source(config: dict, target: dict, known: "str | None", runs, slot):
 
 def nearest(deltas, known: "str | None", runs, address: str):
     """Steps that return the entry, with its whole address, whose base runs; None where there is none. `known`: the hash of
-    the image that runs, where the record has it; `runs(size, sha256)`: steps that return whether it is that very image;
-    `address`: the channel's. Raises OtaError bad-release."""
+    the image that runs, where the record has it, which is not looked at again: what damage has done to it since shows in
+    the image that is made of it. `runs(size, sha256)`: steps that return whether it is that very image; `address`: the
+    channel's. Raises OtaError bad-release."""
     require(isinstance(deltas, list), "bad-release", "deltas")
     for one in deltas:
         _check(one, _DELTA)
-        if known in (None, "", one["base"]):
-            if (yield from runs(one["base_size"], one["base"])):
-                return dict(one, url=url.join(address, one["url"]))
-            if known:  # what was installed is not what is there now
-                say("delta", "wrong-base", known[:16])
+        if known == one["base"] or (not known and (yield from runs(one["base_size"], one["base"]))):
+            return dict(one, url=url.join(address, one["url"]))
     return None
 
 

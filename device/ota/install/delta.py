@@ -13,8 +13,11 @@ import struct
 import deflate
 from micropython import const
 
+from .. import steps
+from ..boot import slots
 from ..console import say
 from ..errors import OtaError, require
+from .firmware import Firmware
 
 _SECTOR = const(4096)
 _BLOCK = const(65536)
@@ -42,16 +45,50 @@ def by_delta(found: dict, slot):
     return made
 
 
+class ReadBack(Firmware):
+    """The slot, of which nothing is hashed as it comes: each record has shown that it is the signed one, and what is made of
+    them is judged by what lies in flash, read once. Nothing else may be written between that and commit()."""
+
+    _whole = False  # it has been read, since it was written
+    _wear: "list | None" = None
+
+    def prepare(self, view: memoryview):
+        """As Firmware.prepare()."""
+        yield from Firmware.prepare(self, view)
+        self._whole = self.offset == self.size
+        if self._whole:
+            self.wear = self._wear or self.wear
+        else:
+            self._hash = self  # type: ignore[assignment]
+
+    def update(self, part) -> None:
+        """As a hash has it: nothing is done."""
+
+    def verify(self) -> bool:
+        """As Firmware.verify(), once it has been read."""
+        if self._whole:
+            Firmware.verify(self)
+        self._sectors, self._wear = None, self.wear  # type: ignore # reading is done with what they hold
+        return not self._whole
+
+    def commit(self, view: memoryview):
+        """Switch (P3): a generator of the bytes read before. Raises OtaError unconfirmed, set-boot."""
+        self._slots.require_confirmed()
+        self._slots.set_boot(self._slot)
+        yield self.size
+
+
 class Delta:
     """An image out of `file`, a source of its delta; `image`: of the whole. The rest as HttpSource has it. Nothing of what is
     in flash hangs on the file's etag: each record is known by its hash."""
 
+    target = ReadBack
     etag = None
     tries = 2  # in a row that may get no further, before the whole image is tried
 
     def __init__(self, file, image, found: dict, slot) -> None:
         self._file, self._image, self._slot, self.close = file, image, slot, file.close
-        self._size, self._base = image.size, found["base_size"]
+        self._size, self._base, self._base_hash = image.size, found["base_size"], found.get("base")
         self._begin = self._mark = 0, 0, found["chain"]  # place in the file, offset, hash of the record there
         self._room = found["room"]  # bytes of deflate in a record
         self._packed = io.BytesIO(self._room)  # type: ignore[arg-type]  # one; that much room, as MicroPython has it
@@ -68,11 +105,17 @@ class Delta:
         return self._file.ended
 
     def instead(self, e: OtaError, job: dict):
-        """The source of the whole image, after `e` has ended this one, which the job tells of. Raises `e` where that would
-        fare no better."""
+        """Steps that return the source of the whole image, after `e` has ended this one, which the job tells of. Raises `e`
+        where that would fare no better."""
         if e.code in _LASTING:
             raise e
         self.close()
+        if e.code == "hash-mismatch" and self._base_hash:
+            digest = hashlib.sha256()
+            for done in slots.read_slot(self._slot, self._base, self._raw, digest):
+                yield steps.progress("compare", done, self._base)
+            if digest.digest().hex() != self._base_hash:  # what was installed is not what is there now
+                e = OtaError("wrong-base", self._base_hash[:16])
         self._raw = self._packed = self._inflate = None  # type: ignore  # their memory
         say("delta", e)
         job.update(reason=e.code, detail=e.detail)

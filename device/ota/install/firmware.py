@@ -70,11 +70,13 @@ class Firmware:
         if self.offset % _JOURNAL == 0 or self.offset == self.size:
             self._record.progress(self.offset)
 
-    def verify(self) -> None:
-        """What came is what was signed. Raises OtaError hash-mismatch."""
+    def verify(self) -> "bool | None":
+        """What came is what was signed; a subclass may return True, for prepare() and verify() once more. Raises OtaError
+        hash-mismatch."""
         require(self._hash.digest().hex() == self.sha256, "hash-mismatch", self._record.job["version"])
         self._sectors = None  # type: ignore # what comes needs the memory
         let_go("sectors")
+        return None
 
     def commit(self, view: memoryview):
         """Read back and switch (P3): a generator of the bytes read. Raises OtaError unconfirmed, read-back, set-boot."""

@@ -32,8 +32,8 @@ class Job:
         job = kept.job
         say("release", job["version"], job["size"], "bytes from", kept.offset)
         power_save, hz = link.power_save(0), 0
-        parts = [self._firmware(offer["url"], source)]
         application = offer.get("application")
+        parts = [self._firmware(offer["url"], source, not (data or application))]
         offer.clear()  # the job has it all: nothing twice while memory is scarce
         try:
             if config["freq_mhz"]:
@@ -59,15 +59,17 @@ class Job:
                 speed.machine.freq(hz)
         say("switch", job["version"], "to", job["slot"])
 
-    def _firmware(self, address: "str | None", source):
-        # Source and target of the image: from an address, or what runs.
+    def _firmware(self, address: "str | None", source, alone: bool):
+        # Source and target of the image: from an address, or what runs. `alone`: nothing else comes after it.
         found, kept, job = self._slots, self._record, self._record.job
         facts = job["size"], job["sha256"], self._torn
         if address is None:
             from . import carried
 
             return carried.RunningSlot(found.running), carried.Copied(found, kept, *facts)
-        return (source or HttpSource)(self._config, address, job["size"]), Firmware(found, kept, *facts)
+        made = (source or HttpSource)(self._config, address, job["size"])
+        target = getattr(made, "target", Firmware) if alone else Firmware
+        return made, target(found, kept, *facts)
 
     def _take_up(self, job: dict, offer: dict, slot: str) -> None:
         # Go on with the job that is there, if it is of this content; else begin one.
@@ -95,11 +97,12 @@ class Job:
         try:
             yield from self._fill(*parts[0])
         except OtaError as e:  # of a delta: the whole image, in the same pass
-            source, target = parts[0]
+            source = parts[0][0]
             if not hasattr(source, "instead"):
                 raise
-            parts[0] = source.instead(e, job), target
-            target.rewind()  # whatever was wrong, none of it stays
+            whole = yield from source.instead(e, job)
+            parts[0] = whole, Firmware(self._slots, kept, job["size"], job["sha256"], self._torn)
+            parts[0][1].rewind()  # whatever was wrong, none of it stays
             yield from self._fill(*parts[0])
         job["data"] = None
         if data:  # after the image, each time: what is erased ahead of that may reach where it is staged
@@ -132,14 +135,15 @@ class Job:
         for done in target.commit(self._view):
             yield steps.progress("verify", done, target.size)
 
-    def _fill(self, source, target):
+    def _fill(self, source, target, phase="download"):
         # Steps until a target has all that was signed.
         view, tries = self._view, getattr(source, "tries", self._config["tries"])
         for done in target.prepare(view):
-            yield steps.progress("download", done, target.size)
+            yield steps.progress(phase, done, target.size)
         if target.offset < target.size:
             yield from patiently(tries, lambda: self._stream(source, target, view), lambda: target.offset)
-        target.verify()
+        if target.verify():  # what is in place is to be hashed, as prepare() does
+            yield from self._fill(source, target, "verify")
 
     def _stream(self, source, target, view: memoryview):
         # One connection: from the offset to the end, or to whatever breaks it.

@@ -139,7 +139,7 @@ class Look:
             release.make_room()  # the last look has left it
             gc.collect()  # what was loaded has left pieces behind
             try:
-                response = yield from link.fetch(config, config["url"], known=last and last[0])
+                response = yield from link.fetch(config, config["url"], known=last and last[0], keep="keep" in config)
             except OtaError as e:
                 if last and str(e) == "http-status 304":
                     release.unchanged.keep(last)  # type: ignore[attr-defined]

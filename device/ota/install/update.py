@@ -7,6 +7,7 @@ from .. import config
 from ..boot import record, slots
 from ..console import say
 from ..errors import coded
+from ..net import connection
 from . import let_go
 from .retry import patiently
 
@@ -44,6 +45,7 @@ class Update:
     def steps(self):
         """Look, install, switch. Raises OtaError; why there was no update outlives a reset (P10)."""
         try:
+            self._config["keep"] = True  # the look's connection, for the image
             found = yield from patiently(self._tries, self.look, lambda: 0)
             if self._engine:
                 yield from self._engine.begins(found[0]["version"])
@@ -57,6 +59,8 @@ class Update:
             if self._engine:
                 yield from self._engine.answer(why)
             raise why
+        finally:
+            connection.kept()
 
     def look(self):
         """Steps that return what one look has found: offer, demand, source and data, as look.Look has them. Raises OtaError with

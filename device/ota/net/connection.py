@@ -21,11 +21,17 @@ _TIMED_OUT = (errno.ETIMEDOUT, errno.EAGAIN, errno.EINPROGRESS)
 # bytes free, which is what Python's heap leaves of it once it has grown; mbedTLS's largest buffer has 16.7 KB.
 _TLS_FREE = const(41000)
 _TLS_PIECE = const(20000)
+# A connection is kept for a second request only where this much is free beside it, as meanwhile a release is judged. Python's
+# heap may grow for that: by as much as it has, and out of the same memory. Chips without SPIRAM have some 320 KB for both, so
+# that 40 KB are left in any case for what comes in; with SPIRAM it grows there.
+_KEEP_FREE = const(180000)
+_KEEP_PIECE = const(65536)
 # mbedTLS tells all that is wrong; what setting the clock cannot cure comes first.
 _VERIFY = (
     ("trusted CA", "cert-untrusted"), ("-9984", "cert-untrusted"),  # MBEDTLS_ERR_X509_CERT_VERIFY_FAILED
     ("expected CN", "cert-host"), ("has expired", "cert-expired"), ("in the future", "cert-not-yet-valid"),
 )  # fmt: skip
+_kept: "tuple | None" = None  # (TLS, host, port), the socket, and the one with TLS about it
 
 
 def connect(addresses: list, timeout_s: float):
@@ -73,7 +79,8 @@ def secure(sock, host: str, ca: "bytes | None", verify: bool, shown, context=Non
     the chain (DER) and its depth, 0 for the server's own, before anything is said of it. `context`: one that has something
     loaded already. Raises OtaError: tls, no-memory."""
     gc.collect()  # an old connection's buffers go back to the system's heap by their finaliser
-    _require_room()
+    short = _short_of(_TLS_FREE, _TLS_PIECE)
+    require(not short, "no-memory", short)
     context = context or tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
     # said aloud: no version may forget it
     context.verify_mode = tls.CERT_REQUIRED if verify else tls.CERT_NONE  # type: ignore[attr-defined]
@@ -88,15 +95,54 @@ def secure(sock, host: str, ca: "bytes | None", verify: bool, shown, context=Non
     return context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
 
 
-def _require_room() -> None:
+def _short_of(free: int, piece: int, unknown: str = "") -> str:
+    # What the system's heap has, its free bytes and its largest piece, where that is less than these; else nothing.
     try:
         import esp32
 
         heaps = esp32.idf_heap_info(esp32.HEAP_DATA)
     except (ImportError, AttributeError):  # not on a chip
-        return
-    free, piece = sum(heap[1] for heap in heaps), max(heap[2] for heap in heaps)
-    require(free >= _TLS_FREE and piece >= _TLS_PIECE, "no-memory", f"{free} {piece}")
+        return unknown
+    has, largest = sum(heap[1] for heap in heaps), max(heap[2] for heap in heaps)
+    return "" if has >= free and largest >= piece else f"{has} {largest}"
+
+
+def may_keep() -> bool:
+    """Whether there is room for a connection that is left open."""
+    return not _short_of(_KEEP_FREE, _KEEP_PIECE, "unknown")
+
+
+def keep(origin: tuple, raw, sock) -> None:
+    """Leave a connection to `origin`, (TLS, host, port), open for kept(): `raw`, and `sock` with TLS about it. Its answer has been
+    read to its end."""
+    global _kept
+    _kept = origin, raw, sock
+
+
+def kept(origin: "tuple | None" = None) -> "tuple | None":
+    """The sockets of the connection that keep() was given, if it leads to `origin` and is as it was left; else it is closed. In
+    any case it is kept no longer. What lies in it already answers nothing that was asked."""
+    global _kept
+    found, _kept = _kept, None
+    if not found:
+        return None
+    sockets = found[1:]
+    try:
+        if found[0] == origin and sockets[1].read(1) is None:
+            return sockets
+    except (OSError, ValueError):
+        pass
+    close(sockets)
+    return None
+
+
+def close(sockets: tuple) -> None:
+    """Both: TLS that failed in its handshake has let go of the socket below."""
+    for sock in reversed(sockets):
+        try:
+            sock.close()
+        except OSError:
+            pass  # the other side was quicker
 
 
 def failed(e: BaseException, doing: str, host: str = "") -> BaseException:

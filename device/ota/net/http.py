@@ -22,6 +22,7 @@ def get(
     way=connection,
     own=None,
     send=None,
+    keep=False,
     **settings,
 ):
     """Ask for the URL `address` from byte `start` on, for the rest only if the file has `etag` still: steps that return
@@ -30,24 +31,36 @@ def get(
     `ca`: PEM or DER. `way`: how TLS is had, as guard.py does. `size`: the file's, where a server does not tell. `known`: an
     ETag; while the file has it, there is http-status 304 in place of the file. `peek`: only what the server says of itself,
     whoever it is, with the body left unread. `own`: (TLS, host, port), and header lines that nobody else is told, whoever
-    redirects to him. `send`: another method, and its body (JSON), which no redirect takes elsewhere. Settings: allow_http
+    redirects to him. `send`: another method, and its body (JSON), which no redirect takes elsewhere. `keep`: another request
+    will follow; it takes the same connection, where that has been kept. Settings: allow_http
     (False), connect_timeout_s (15), read_timeout_s (20) between two bytes, and for all headers. Raises OtaError: bad-url,
     http-not-allowed, dns, connect, redirect-to-http,
     too-many-redirects, tls, cert-…, no-memory, http-status, bad-response, bad-range, stalled, dropped.
     """
     read_ms = int(settings.get("read_timeout_s", 20) * 1000)
-    for hop in range(_HOPS):
+    hop = 0
+    while hop < _HOPS:
         secure, host, port, path = url.split(address)
         require(secure or settings.get("allow_http"), "redirect-to-http" if hop else "http-not-allowed", host)
-        where = yield from names.resolve(host, port)
-        response = Response(
-            address, (yield from connection.connect(where, settings.get("connect_timeout_s", 15))), read_ms
-        )
-        doing = "tls" if secure else "headers"
+        origin = secure, host, port
+        kept = connection.kept(None if peek or send else origin)
+        if kept:
+            raw = kept[0]
+        else:
+            where = yield from names.resolve(host, port)
+            raw = yield from connection.connect(where, settings.get("connect_timeout_s", 15))
+        response = Response(address, raw, read_ms)
+        doing = "tls" if secure and not kept else "headers"
         try:
-            if secure:
+            if kept:
+                response.sock = kept[1]
+            elif secure:
                 response.sock = way.secure(response.sock, host, ca, not peek, response.shown)
-            said = own[1] if own and own[0] == (secure, host, port) else ""
+            said = own[1] if own and own[0] == origin else ""
+            if keep and secure and connection.may_keep():
+                response.origin = origin
+            else:
+                said += "Connection: close\r\n"
             yield from response.ask(_request(host, port, path, start, etag, known, said, send), doing)
             doing = "headers"
             headers = yield from response.headers()
@@ -55,13 +68,16 @@ def get(
                 return response
             if send or response.status not in _REDIRECTS or b"location" not in headers:
                 response.open(headers, start, etag, size)
-                ca = own = said = headers = None  # an ended generator may be found, and what it held
+                ca = own = said = headers = kept = raw = None  # an ended generator may be found, and what it held
                 return response
         except BaseException as e:  # Ctrl-C must not leave a socket open either
             failure = way.failed(e, doing, host)
             response.close()
+            if kept and isinstance(e, Exception):  # whatever the server has done to it: a connection of its own then
+                continue
             raise failure
         response.close()
+        hop += 1
         address = url.join(address, headers[b"location"])
     raise OtaError("too-many-redirects", _HOPS - 1)
 
@@ -76,4 +92,4 @@ def _request(
     lines += f"If-Range: {etag}\r\n" if start and etag else ""
     lines += f"If-None-Match: {known}\r\n" if known else ""
     lines += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if send else ""
-    return (lines + "Accept-Encoding: identity\r\nConnection: close\r\n\r\n").encode() + body
+    return (lines + "Accept-Encoding: identity\r\n\r\n").encode() + body

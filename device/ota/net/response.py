@@ -8,7 +8,7 @@ from micropython import const
 
 from .. import steps
 from ..errors import OtaError, require
-from .connection import failed
+from . import connection
 from .dates import parse, validity
 
 _LINE = const(2048)  # bytes; the signed URLs that GitHub redirects to take half of it
@@ -26,10 +26,12 @@ _WANTED = (b"content-length", b"content-range", b"etag", b"last-modified", b"loc
 class Response:
     """url: after redirects; start: the body's offset in the file; length (of the body) and total (of the file): bytes, or
     None; etag: for a later get(), or None; date: the server's, as text; valid_from, valid_to: its certificate's, in the
-    board's seconds; ended: nothing more comes."""
+    board's seconds; ended: nothing more comes; origin: (TLS, host, port) of a connection that another request may take once
+    read() has all of this one, else None."""
 
     def __init__(self, url: str, sock, read_ms: int) -> None:
         self.url, self.sock, self._raw = url, sock, sock
+        self.origin: "tuple | None" = None
         self.status = self.start = 0
         self.length = self.total = None  # type: int | None
         self.etag = self.date = None  # type: str | None
@@ -42,11 +44,7 @@ class Response:
 
     def close(self) -> None:
         self.ended = True
-        for sock in (self.sock, self._raw):  # TLS that failed in its handshake has let go of the socket below
-            try:
-                sock.close()
-            except OSError:
-                pass  # the other side was quicker
+        connection.close((self._raw, self.sock))
 
     def shown(self, der, depth: int) -> int:
         """Note from when to when the server's own certificate is good. TLS has the say about it."""
@@ -83,8 +81,12 @@ class Response:
             elif not self.status:
                 require(line[:7] == b"HTTP/1." and line[9:12].isdigit(), "bad-response", "not HTTP")
                 self.status = int(line[9:12])
+                if line[7:8] != b"1":  # HTTP/1.0 ends with its answer
+                    self.origin = None
             elif line.strip():
                 name, _, value = line.partition(b":")
+                if name.lower() == b"connection" and b"close" in value.lower():
+                    self.origin = None
                 if name.lower() in _WANTED:
                     text = str(value.strip(), "utf-8")
                     # Two different lengths are how one answer is passed off as another.
@@ -141,6 +143,8 @@ class Response:
             self.total = None if total == "*" else end
         require(0 <= (self.length or 0) < _MOST, "bad-response", "length")
         self._left = 0 if self._chunked else _MOST if self.length is None else self.length
+        if told is None:  # where such a body ends is not sure enough
+            self.origin = None
         self.ended = not self._left and not self._chunked
         self._began = self._heard = time.ticks_ms()
 
@@ -172,7 +176,7 @@ class Response:
                 have += got
                 self.ended = not self._left and not self._chunked
         except (OSError, ValueError) as e:
-            raise failed(e, "body")
+            raise connection.failed(e, "body")
         self._note(have - before)
         return have
 
@@ -198,10 +202,11 @@ class Response:
             self.ended = not self._left  # an empty chunk is the last
 
     def read(self, most: int):
-        """Steps that return at most `most` bytes of the body, for small documents; then the connection is closed."""
+        """Steps that return at most `most` bytes of the body, for small documents; then the connection is closed, or kept."""
         size = most if self.length is None else min(self.length, most)
         # At once where the size is known: what grows needs twice the room. Else piece by piece, for as long as it comes.
         body, have = bytearray(0 if self.length is None else size), 0
+        keeps: object = False
         try:
             while have < size and not self.ended:
                 if have == len(body):
@@ -211,6 +216,10 @@ class Response:
                 if now == have and not self.ended:
                     yield steps.wait("server", _POLL_MS)
                 have = now
+            keeps = self.origin and self.ended and connection.may_keep()
         finally:
-            self.close()
+            if keeps:
+                connection.keep(self.origin, self._raw, self.sock)  # type: ignore[arg-type]
+            else:
+                self.close()
         return body if have == size else body[:have]

@@ -6,7 +6,7 @@ DELTAS: dict[str, tuple[str, str]] = {
         "Publish again; check the server's copy.",
     ),
     "wrong-base": (
-        "The image that runs is no longer the one that was installed; no delta is made from it, the whole image was fetched.",
+        "The image that runs is no longer the one that was installed: a delta made another image of it than the signed one, and the whole image was fetched.",
         "Look at the board's flash if it comes again.",
     ),
 }

@@ -68,6 +68,11 @@ class IdfHeap:
         self._lowest = min(self._lowest, self.free - _TLS_HANDSHAKE + _TLS_OPEN)
         return self._opened
 
+    @property
+    def tls_opened(self) -> int:
+        """How many connections with TLS there have been since the last hard reset."""
+        return self._opened
+
     def close_tls(self, number: int) -> None:
         self._connections.discard(number)
 

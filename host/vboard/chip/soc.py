@@ -193,9 +193,14 @@ class Soc:
         """A number for tls_close. The chip panics where there is not enough memory; with too little beside it no data come."""
         self.heap.python_holds(used)
         opened = self.heap.open_tls()
+        self.call_tls_write(used)
+        return opened
+
+    def call_tls_write(self, used: int) -> None:
+        """A connection may have been open for a while: Python's heap has grown beside its buffers."""
+        self._python_holds(used)
         if self.heap.starved:
             self._links.station.drop(0)
-        return opened
 
     def call_tls_close(self, number: int) -> None:
         self.heap.close_tls(number)

@@ -786,8 +786,8 @@ def test_the_request_is_what_servers_expect(fetch: Run, serve: Serve) -> None:
         "GET /a/b?c=d HTTP/1.1",
         f"Host: 127.0.0.1:{server.port}",
         "User-Agent: micropython-ota",
-        "Accept-Encoding: identity",
         "Connection: close",
+        "Accept-Encoding: identity",
         "",
         "",
     ]

@@ -28,6 +28,7 @@ class Wire(io.IOBase):
             return -e.errno
 
     def write(self, data):
+        call("tls_write", program_holds())  # what Python has taken since it was opened may be missing now
         try:
             return self.__sock.write(data)
         except OSError as e:
