@@ -30,7 +30,7 @@ CODES: dict[str, tuple[str, str]] = {
     "ca-missing": ("The board has no CA certificate.", "Run `otactl deploy`."),
     "no-ota-slots": (
         "The board's partition table has no two OTA slots.",
-        "Flash an OTA build once by cable: docs/install.md.",
+        "Make them once by cable: `otactl provision`.",
     ),
     "unconfirmed": (
         "The board is still trying the last release.",

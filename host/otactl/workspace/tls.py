@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from otactl.errors import UsageError
 from otactl.files import write_together
+from otactl.words import counted
 from otactl.workspace import bridges, issuing
 
 CA_DAYS = 20 * 365  # on every board: to change it takes a deploy to each, or a signed document
@@ -145,7 +146,7 @@ def advice(folder: Path, host: str) -> str | None:
     if issuing.plain(host) not in server_names(folder):
         return f"the server certificate is not for {host}, boards refuse it: `otactl init --renew`"
     if left < _SOON:
-        return f"the server certificate expires in {left.days} days: `otactl init --renew`"
+        return f"the server certificate expires in {counted(left.days, 'day')}: `otactl init --renew`"
     return None
 
 

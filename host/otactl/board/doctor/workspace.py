@@ -14,6 +14,7 @@ from otactl.board.doctor.case import Case
 from otactl.board.doctor.findings import Finding, bad, broken, ok, skipped, warn
 from otactl.errors import OtactlError
 from otactl.release import channels, encrypted, expiry, targets
+from otactl.words import counted
 from otactl.workspace import keyring, tls
 from otactl.workspace.workspace import SETTINGS
 
@@ -123,7 +124,7 @@ def certificate(case: Case) -> Finding:
         )
     left = found.not_valid_after_utc - case.now
     if left < _SOON:
-        return warn(f"it expires in {left.days} days", renew)
+        return warn(f"it expires in {counted(left.days, 'day')}", renew)
     return ok(f"for {place.host}, until {found.not_valid_after_utc:%Y-%m-%d}")
 
 
