@@ -138,7 +138,7 @@ CODES: dict[str, tuple[str, str]] = {
     "wrong-product": ("The release is for another product.", "Check `product` in otactl.toml."),
     "unknown-kind": (
         "The release has a target that this agent does not know.",
-        "Update the agent: deploy again.",
+        "Deploy again; for a release with data, with `data` in the board's configuration.",
     ),
     "no-target": (
         "The release has nothing for this chip and build.",
