@@ -28,7 +28,13 @@ _INSTEAD = {
     "former": "nothing needs it any more: `otactl ca remove`",
     "root": "`otactl ca fetch` with the server that is known by it",
 }
-ca = family("ca", WORKSPACE, "The authorities by which boards know a server, and boards' own certificates.", "ca list")
+ca = family(
+    "ca",
+    WORKSPACE,
+    "The authorities by which boards know a server, and boards' own certificates.",
+    "ca list",
+    usual="list",
+)
 
 
 @verb_of(ca, "ca list")

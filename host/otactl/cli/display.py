@@ -121,7 +121,7 @@ def follow_up(words: str, why: str = "") -> None:
     if not _screen.hints:
         return
     screen, line = _screen.console, Text.assemble("  next: ", (f"otactl {told.completed(words)}", "bold"))
-    beside = Text(f"  # {why}" if why else "", "dim")
+    beside = Text(f"  # {told.as_typed(why)}" if why else "", "dim")
     fits = not screen.is_terminal or line.cell_len + beside.cell_len <= screen.width
     screen.print(line + beside if fits else line, soft_wrap=True)
     if not fits:

@@ -13,7 +13,9 @@ from otactl.words import counted
 if TYPE_CHECKING:
     from otactl.workspace.workspace import Workspace
 
-keys = family("keys", WORKSPACE, "The keys that boards trust, what for, and how they change.", "keys list")
+keys = family(
+    "keys", WORKSPACE, "The keys that boards trust, what for, and how they change.", "keys list", usual="list"
+)
 role_of_key = click.option(
     "--role",
     type=click.Choice(["root", "release", "both"]),

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from otactl.release.channels import Move, Release
 
 releases = family(
-    "releases", WORKSPACE, "What is published, and which channel names which release.", "releases withdraw 1.1.0"
+    "releases",
+    WORKSPACE,
+    "What is published, and which channel names which release.",
+    "releases withdraw 1.1.0",
+    usual="list",
 )
 
 

@@ -164,11 +164,14 @@ def _before(found: "dict[str, Found]", place: str) -> set[str]:
 
 
 def _device(place: str, port: str) -> str:
-    """How a board is reached from now on: a chip with its own USB by its serial number, whatever its port is called."""
+    """How a board is reached from now on, from any folder: a chip with its own USB by its serial number, whatever its port is
+    called."""
     from otactl.board.ports import usb_serial
 
     serial = usb_serial(port)
-    return f"id:{serial}" if serial else place
+    if serial:
+        return f"id:{serial}"
+    return str(Path(place).absolute()) if Path(place).exists() else place
 
 
 def _named(by_mac: "dict[str, Merged]", one: "Found") -> dict[str, str | None]:

@@ -78,7 +78,9 @@ def _bridge(
     try:
         from otactl.server.mqtt import Bridge, Fleet
     except ModuleNotFoundError as error:
-        raise UsageError(f"--mqtt needs {error.name}: python -m pip install 'micropython-ota-agent[mqtt]'") from None
+        raise UsageError(
+            f"--mqtt needs {error.name}: pip install 'micropython-ota-agent[mqtt]', or pipx inject micropython-ota-agent aiomqtt"
+        ) from None
 
     def version(sequence: int) -> str:
         return look.versions(place, store).get(sequence, f"sequence {sequence}") if sequence else ""

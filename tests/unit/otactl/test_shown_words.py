@@ -1,13 +1,14 @@
 """What is shown reads as a sentence: numbers have their words, nothing is told that was not, and each line fits."""
 
 import datetime
+import socket
 
 import pytest
 from otactl.board.follow import Event
 from otactl.cli import boards, display
 from otactl.cli.main import main
 from otactl.release import expiry
-from otactl.words import counted
+from otactl.words import counted, reason
 from rich.console import Console
 
 COLUMNS = 80
@@ -31,6 +32,52 @@ def shown(terminal: Console) -> list[str]:
 def test_a_number_has_its_word(number: int, wanted: str) -> None:
     assert counted(number, "entry", "entries") == wanted
     assert counted(number, "file") == (f"{number} file" if number == 1 else f"{number} files")
+
+
+@pytest.mark.parametrize(
+    ("error", "wanted"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "boards.csv"), "No such file or directory"),
+        (ValueError("no UTF-8"), "no UTF-8"),
+        (OSError("of no number"), "of no number"),
+    ],
+    ids=["of-a-file", "no-system-error", "no-number"],
+)
+def test_what_the_system_says_has_no_number_and_no_second_name(error: Exception, wanted: str) -> None:
+    assert reason(error) == wanted
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["serve", "--port", "{taken}", "--host", "127.0.0.1"],
+            "otactl: cannot listen on 127.0.0.1 port {taken}: address already in use; try --port or --host\n",
+        ),
+        (["provision", "/dev/null", "--names", "gone"], "otactl: gone: No such file or directory\n"),
+    ],
+    ids=["port", "names"],
+)
+def test_an_error_of_the_systems_is_told_in_words(capsys, place, words: list[str], said: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        taken = listening.getsockname()[1]
+        assert main([*(word.format(taken=taken) for word in words), "-w", str(place.root)]) in (2, 3)
+    assert capsys.readouterr().err == said.format(taken=taken)
+
+
+def test_what_is_told_beside_the_next_thing_can_be_typed_as_well(capsys, place) -> None:
+    assert (
+        main(["publish", "--data", "model=" + __file__, "--version", "1", "--no-channel", "-w", str(place.root)]) == 0
+    )
+    assert f"# or `otactl releases promote -w {place.root}`" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("family", ["releases", "keys", "ca"])
+def test_a_family_without_a_verb_lists(capsys, place, family: str) -> None:
+    assert main([family, "list", "-w", str(place.root)]) == 0
+    listed = capsys.readouterr().out
+    assert main([family, "-w", str(place.root)]) == 0
+    assert capsys.readouterr().out == listed
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from otactl.board.doctor.case import Case
 from otactl.board.doctor.findings import Finding, bad, broken, ok, skipped, warn
 from otactl.errors import OtactlError
 from otactl.release import channels, encrypted, expiry, targets
-from otactl.words import counted
+from otactl.words import counted, reason
 from otactl.workspace import keyring, tls
 from otactl.workspace.workspace import SETTINGS
 
@@ -105,7 +105,7 @@ def certificate(case: Case) -> Finding:
     try:
         found = x509.load_pem_x509_certificate((place.tls / "server.pem").read_bytes())
     except (OSError, ValueError) as error:
-        return broken(f"tls/server.pem is no certificate ({error})", renew)
+        return broken(f"tls/server.pem is no certificate ({reason(error)})", renew)
     if case.now >= found.not_valid_after_utc:
         return broken(
             f"it has expired on {found.not_valid_after_utc:%Y-%m-%d}: boards refuse it", renew, code="cert-expired"
