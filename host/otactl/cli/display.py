@@ -85,6 +85,8 @@ def show(line: str | Text) -> None:
 
 def show_table(table: Table) -> None:
     """A table; in a pipe as wide as it is, and without blanks at the ends of its lines."""
+    for column in table.columns:
+        column.overflow = "fold"  # a path or a digest that is cut is of no use
     show_page(table)
 
 
@@ -160,6 +162,7 @@ def show_named(name: str, text: str, sign: bool | None = None) -> None:
         return
     row = Table.grid(padding=(0, 2))
     row.add_column(no_wrap=True)
+    row.add_column(overflow="fold")
     row.add_row(Text(name, "bold"), line)
     _screen.console.print(row)
 
@@ -174,7 +177,7 @@ def _signed(mark: tuple[str, str], text: str) -> None:
     for line in told.as_typed(text).splitlines():
         if screen.is_terminal:  # what is wrapped stands under the text, not under the sign
             row = Table.grid(padding=(0, 1))
-            row.add_row(Text(sign, style), Text(plain(line)))
+            row.add_row(Text(sign, style), Text(plain(line), overflow="fold"))
             screen.print(row)
         else:
             show(f"{sign} {plain(line)}")

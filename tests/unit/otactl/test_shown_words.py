@@ -1,11 +1,12 @@
 """What is shown reads as a sentence: numbers have their words, nothing is told that was not, and each line fits."""
 
+import collections.abc
 import datetime
 import socket
 
 import pytest
 from otactl.board.follow import Event
-from otactl.cli import boards, display
+from otactl.cli import boards, display, many
 from otactl.cli.main import main
 from otactl.release import expiry
 from otactl.words import counted, reason
@@ -99,6 +100,28 @@ def test_what_a_slot_took_is_told_without_what_it_did_not(terminal: Console, wea
 def test_a_warning_of_this_computers_is_no_event_of_the_boards(terminal: Console) -> None:
     boards.BoardWatch(display.Bars())(Event("warning", ["boot.py does not call the agent"]))
     assert shown(terminal) == ["warning: boot.py does not call the agent"]
+
+
+PATH = "/home/me/" + "a-folder-of-a-long-name/" * 5 + "board.log"
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        lambda: display.done(f"kept in {PATH}"),
+        lambda: display.show(f"  kept in {PATH}"),
+        lambda: display.show_named("desk-01", f"kept in {PATH}"),
+        lambda: display.show_named("desk-01", f"kept in {PATH}", True),
+        lambda: display.show_table(many._table({"desk-01": many.Ending(False, "failed", "1.0", f"kept in {PATH}")})),
+        lambda: display.follow_up(f"publish {PATH}", "then serve"),
+    ],
+    ids=["verdict", "line", "of-one-of-many", "its-verdict", "table", "next"],
+)
+def test_a_path_that_is_wider_than_the_terminal_is_shown_whole(
+    terminal: Console, show: collections.abc.Callable[[], None]
+) -> None:
+    show()
+    assert PATH in "".join(word for line in shown(terminal) for word in line.split())
 
 
 STATUS = {
