@@ -46,6 +46,25 @@ def read_named(path: Path) -> bytes:
         raise UsageError(f"{path}: {error.strerror}") from None
 
 
+def require_place(path: Path) -> None:
+    """Before a read that takes minutes: that its file can be written. Raises UsageError where it cannot, in that folder."""
+    folder = path.parent
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name a file")
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: there is no such folder")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"{folder}: no file can be written there")
+
+
+def require_new(path: Path) -> None:
+    """The same of a file that is not to be there yet; its folder is made. Raises UsageError, OSError."""
+    if path.exists():
+        raise UsageError(f"{path} is there already: name another file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    require_place(path)
+
+
 def write_private(path: Path, data: bytes) -> None:
     """A new file that only its owner can read, whole or not there. Raises FileExistsError, OSError with the path."""
     path.parent.mkdir(parents=True, exist_ok=True)

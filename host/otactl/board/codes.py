@@ -30,7 +30,7 @@ CODES: dict[str, tuple[str, str]] = {
     "ca-missing": ("The board has no CA certificate.", "Run `otactl deploy`."),
     "no-ota-slots": (
         "The board's partition table has no two OTA slots.",
-        "Flash an OTA build once by cable: docs/install.md.",
+        "Make them once by cable: `otactl provision`.",
     ),
     "unconfirmed": (
         "The board is still trying the last release.",
@@ -138,7 +138,7 @@ CODES: dict[str, tuple[str, str]] = {
     "wrong-product": ("The release is for another product.", "Check `product` in otactl.toml."),
     "unknown-kind": (
         "The release has a target that this agent does not know.",
-        "Update the agent: deploy again.",
+        "Deploy again; for a release with data, with `data` in the board's configuration.",
     ),
     "no-target": (
         "The release has nothing for this chip and build.",

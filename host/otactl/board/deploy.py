@@ -143,8 +143,7 @@ def _check_board(facts: dict[str, Any], workspace: Workspace) -> None:
     if tuple(facts["version"][:2]) < _OLDEST:
         raise BoardError(
             f"MicroPython {'.'.join(map(str, facts['version']))} is too old: the agent needs 1.23 "
-            "or newer, and a bootloader from 1.21 or newer, which no update replaces; flash a new "
-            "build once by cable (docs/install.md)"
+            "or newer, and a bootloader from 1.21 or newer, which no update replaces; `otactl provision` flashes both"
         )
     slots = facts["slots"]
     if single.is_single(facts):
@@ -158,8 +157,8 @@ def _check_board(facts: dict[str, Any], workspace: Workspace) -> None:
         if target.get("chip") == chip and target["size"] > min(slots):
             raise BoardError(
                 f"too-big: release {release['version']} has {target['size']} bytes for {chip}, a "
-                f"slot of this board holds {min(slots)}; publish a smaller build, or flash a "
-                "table with larger slots (docs/install.md)",
+                f"slot of this board holds {min(slots)}; publish a smaller build, or "
+                "`otactl provision` it with that firmware, which makes larger slots",
                 code="too-big",
             )
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -40,14 +40,18 @@ class Journal:
 
 
 class LogFile:
-    """A file that takes lines, each on disk before the next; one that got none is not left. Raises OSError."""
+    """A file that takes lines, each on disk before the next; one that got none is not left. Raises OSError with the path."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("a", encoding="utf-8", buffering=1)
+        self._file = path.open("ab", buffering=0)
 
     def __call__(self, line: str) -> None:
-        self._file.write(line + "\n")
+        try:
+            self._file.write(f"{line}\n".encode())
+        except OSError as error:  # no space left: what the system says of a handle names no file
+            error.filename = str(self.path)
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -59,6 +63,36 @@ class LogFile:
         with contextlib.suppress(OSError):
             if not self.path.stat().st_size:
                 self.path.unlink()
+
+
+class Aside:
+    """The same of an update, which does not hang on it: where it cannot be written `tell` gets a line, and that is all."""
+
+    def __init__(self, path: Path, tell: Out) -> None:
+        self._path, self._tell = path, tell
+        self._opened = contextlib.ExitStack()
+        self._file: LogFile | None = None
+        with self._spared():
+            self._file = self._opened.enter_context(LogFile(path))
+
+    def __call__(self, line: str) -> None:
+        with self._spared():
+            if self._file:
+                self._file(line)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    @contextlib.contextmanager
+    def _spared(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._file = None
+            self._tell(f"warning: {self._path}: {error.strerror}; what the board says is not kept")
 
 
 def watch(console: Console, journal: Journal) -> NoReturn:
@@ -76,12 +110,13 @@ def watch(console: Console, journal: Journal) -> NoReturn:
 def of_update(workspace: Path, board: str) -> Path:
     """Where the log of an update of today goes, BOARD-DATE.log; all but that board's newest KEPT - 1 make room.
 
-    `board`: its name, or its device. Raises OSError.
+    `board`: its name, or its device.
     """
     folder = workspace / ".otactl" / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"[^A-Za-z0-9.]+", "-", board.removeprefix("/dev/")).strip("-.") or "board"
-    old = sorted(folder.glob(f"{name}{_DATED}"), key=lambda path: path.stat().st_mtime)
-    for path in old[: max(0, len(old) - KEPT + 1)]:
-        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # who opens it tells why it cannot be written
+        folder.mkdir(parents=True, exist_ok=True)
+        old = sorted(folder.glob(f"{name}{_DATED}"), key=lambda path: path.stat().st_mtime)
+        for path in old[: max(0, len(old) - KEPT + 1)]:
+            path.unlink(missing_ok=True)
     return folder / f"{name}-{datetime.now():%Y%m%d-%H%M%S}.log"

@@ -49,7 +49,7 @@ except Exception as e:  # the application comes first, whatever is wrong with th
 
 _ALONE = (
     "no two OTA slots: this board takes application releases alone, and what is weaker about them is in "
-    "docs/applications.md; for MicroPython itself flash a table with two slots once by cable (docs/install.md)"
+    "docs/applications.md; for MicroPython itself `otactl provision` gives it two slots, by cable"
 )
 
 

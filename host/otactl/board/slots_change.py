@@ -60,7 +60,9 @@ def switch(source: Source, picture: Picture, part: Part, *, force: bool) -> str:
         raise BoardError(f"{part.name} holds {why}, which does not start{_FORCE}")
     row = next((row for row in picture.parts if row.is_otadata), None)
     if row is None or picture.otadata is None:
-        raise BoardError("the partition table has no otadata, so there is nothing to switch: see docs/install.md")
+        raise BoardError(
+            "the partition table has no otadata, so there is nothing to switch: `otactl provision` makes two slots"
+        )
     if next_boot(picture).part == part:  # set_boot() again would put what is confirmed on trial
         return f"{part.name} is what boots next: nothing to do"
     if picture.running == part.name:

@@ -9,6 +9,7 @@ import rich_click as click
 
 from otactl.cli.options import BOARD, FILE, as_json, in_workspace, on_boards, verb
 from otactl.errors import UsageError
+from otactl.words import counted
 
 if TYPE_CHECKING:
     from otactl.board.deploy import Deployed
@@ -142,7 +143,7 @@ def _show(moved: "Moved") -> None:
     from otactl.cli import display
 
     how = "runs" if moved.written else "was there already, and runs"
-    display.done(f"the application {how}: {moved.files} files, {moved.size} bytes in {moved.place}")
+    display.done(f"the application {how}: {counted(moved.files, 'file')}, {moved.size} bytes in {moved.place}")
     for path in moved.removed:
         display.show(f"  removed {path}")
     for warning in _warnings(moved):

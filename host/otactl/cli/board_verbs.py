@@ -112,7 +112,7 @@ def _follow(
 def follow_in_row(run: "Callable[..., Outcome]", entry: "Entry", row: "Row", log: Path | None) -> "Ending":
     """One board of many: `run` gets its link and what watches it. `log`: where its console is kept."""
     from otactl.board.codes import sentence
-    from otactl.cli import many
+    from otactl.cli import display, many
     from otactl.cli.boards import BoardWatch
     from otactl.cli.reach import reached
 
@@ -123,7 +123,7 @@ def follow_in_row(run: "Callable[..., Outcome]", entry: "Entry", row: "Row", log
         well = outcome.name in _WELL
     finally:
         if not well and log and log.exists():
-            row.say(f"what the board said is in {log}")
+            row.say(f"what the board said is in {display.short(log)}")
     if outcome.hint:
         row.say(outcome.hint)
     why = sentence(outcome.reason, outcome.detail) if outcome.reason else ""

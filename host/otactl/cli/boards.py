@@ -10,6 +10,7 @@ from otactl.board.codes import sentence
 from otactl.cli import display
 from otactl.cli.display import Bars
 from otactl.cli.shown import Shown
+from otactl.words import counted
 
 if TYPE_CHECKING:
     from otactl.board.follow import Event
@@ -45,7 +46,9 @@ class BoardWatch:
             self._bars.drop(name)
         if event.name in _WAITING:
             self._bars.wait(_WAITING[event.name])
-        if event.name not in _ENDINGS:
+        if event.name == "warning":  # this computer's own, in words
+            self._bars.note(f"warning: {' '.join(event.facts)}")
+        elif event.name not in _ENDINGS:
             line = _line(event)
             if event.name == "error":
                 self._bars.note(line, False)
@@ -63,7 +66,12 @@ def _line(event: "Event") -> str:
 
 def _worn(left: int, erased: int, blocks: int) -> str:
     """What the slot took of an image, in the order in which the agent counts."""
-    return f"slot: {left} sectors were right already, {erased} erased one by one, {blocks} blocks of 16 at once"
+    took = {
+        f"{counted(left, 'sector')} right already": left,
+        f"{counted(erased, 'sector')} erased": erased,
+        f"{counted(blocks, 'block')} of 16 erased": blocks,
+    }
+    return f"slot: {', '.join(what for what, number in took.items() if number) or 'nothing had to be written'}"
 
 
 class ServeLog:
@@ -118,14 +126,14 @@ def show_status(found: dict[str, Any]) -> None:
         display.show(f"trust document {known['version']}: {known['threshold']} of {names} must sign a release")
     display.show_table(_slots(found))
     display.show(f"last job: {job['phase']} {job['version'] or ''}".rstrip())
-    if heard := found.get("heard"):
-        display.show(_heard(found, heard, datetime.now(UTC)))
     if job["phase"] == "writing":
         display.show(f"  {job['offset']} of {job['size']} bytes are in flash")
     if job.get("wear"):  # an older agent does not count
         display.show(f"  {_worn(*job['wear'])}")
     if job["reason"]:
         display.failed(sentence(job["reason"], job["detail"] or ""))
+    if heard := found.get("heard"):
+        display.show(_heard(found, heard, datetime.now(UTC)))
     if found["trial"]:
         display.warn("a trial is running: `otactl confirm` ends it well, a reset rolls back")
 
@@ -136,7 +144,7 @@ def _heard(found: dict[str, Any], heard: dict[str, Any], now: datetime) -> str:
     what = known.get(heard["sequence"]) or f"sequence {heard['sequence']}"
     published, at = (_SINCE + timedelta(seconds=heard[name]) for name in ("published", "at"))
     days = (now.date() - at.date()).days  # the board keeps no more than the day
-    ago = "today" if days < 1 else f"{days} day{'s' if days > 1 else ''} ago"
+    ago = "today" if days < 1 else f"{counted(days, 'day')} ago"
     return f"heard {what} of {published:%Y-%m-%d}, {ago}"
 
 

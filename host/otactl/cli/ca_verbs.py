@@ -9,6 +9,7 @@ import rich_click as click
 
 from otactl.cli.options import FILE, WORKSPACE, as_json, family, in_workspace, more_keys, verb_of, with_passphrase
 from otactl.errors import UsageError
+from otactl.words import counted
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -27,7 +28,13 @@ _INSTEAD = {
     "former": "nothing needs it any more: `otactl ca remove`",
     "root": "`otactl ca fetch` with the server that is known by it",
 }
-ca = family("ca", WORKSPACE, "The authorities by which boards know a server, and boards' own certificates.", "ca list")
+ca = family(
+    "ca",
+    WORKSPACE,
+    "The authorities by which boards know a server, and boards' own certificates.",
+    "ca list",
+    usual="list",
+)
 
 
 @verb_of(ca, "ca list")
@@ -51,7 +58,7 @@ def list_authorities(*, workspace: Path, as_json: bool) -> int:
         table.add_row(one.name, one.kind, one.called, f"{one.ends:%Y-%m-%d}", one.fingerprint[:16])
     display.show_table(table)
     for one in authorities.soon(place, now := datetime.now(UTC)):
-        when = "has ended" if one.ends < now else f"ends in {(one.ends - now).days} days"
+        when = "has ended" if one.ends < now else f"ends in {counted((one.ends - now).days, 'day')}"
         display.warn(f"{one.name} {when}: boards refuse what is from it then; {_INSTEAD[one.kind]}")
     return 0
 
@@ -178,7 +185,7 @@ def publish_authorities(*, workspace: Path, more_keys: tuple[Path, ...], as_json
     place = Workspace.find(workspace)
     handed = handover.publish(place, more_keys)
     count = len(authorities.held(place))
-    return _handed(place, handed, f"boards are to know {count} CA{'' if count == 1 else 's'}", as_json)
+    return _handed(place, handed, f"boards are to know {counted(count, 'CA')}", as_json)
 
 
 @verb_of(ca, "ca client lamp-1")

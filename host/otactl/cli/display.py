@@ -22,12 +22,12 @@ from rich.progress import (
     TextColumn,
     TransferSpeedColumn,
 )
-from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
 from otactl.cli import told
+from otactl.cli.waiting import Waiting
 
 _ATTENTION = "black on yellow"  # yellow alone cannot be read on a light ground
 _DONE, _FAILED, _NOTED = ("✓", "bold green"), ("✗", "bold red"), ("!", _ATTENTION)
@@ -85,6 +85,8 @@ def show(line: str | Text) -> None:
 
 def show_table(table: Table) -> None:
     """A table; in a pipe as wide as it is, and without blanks at the ends of its lines."""
+    for column in table.columns:
+        column.overflow = "fold"  # a path or a digest that is cut is of no use
     show_page(table)
 
 
@@ -116,12 +118,16 @@ def warn(text: str) -> None:
 
 
 def follow_up(words: str, why: str = "") -> None:
-    """The next thing to type, as told.py completes it: a command's last line, which nothing wraps."""
-    if _screen.hints:
-        line = Text.assemble(
-            "  next: ", (f"otactl {told.completed(words)}", "bold"), (f"  # {why}" if why else "", "dim")
-        )
-        _screen.console.print(line, soft_wrap=True)
+    """The next thing to type, as told.py completes it: a command's last line, which nothing wraps. On a terminal without room
+    for `why` beside it that stands below."""
+    if not _screen.hints:
+        return
+    screen, line = _screen.console, Text.assemble("  next: ", (f"otactl {told.completed(words)}", "bold"))
+    beside = Text(f"  # {told.as_typed(why)}" if why else "", "dim")
+    fits = not screen.is_terminal or line.cell_len + beside.cell_len <= screen.width
+    screen.print(line + beside if fits else line, soft_wrap=True)
+    if not fits:
+        show(Text("  ") + beside)
 
 
 def type_this(line: str) -> None:
@@ -156,6 +162,7 @@ def show_named(name: str, text: str, sign: bool | None = None) -> None:
         return
     row = Table.grid(padding=(0, 2))
     row.add_column(no_wrap=True)
+    row.add_column(overflow="fold")
     row.add_row(Text(name, "bold"), line)
     _screen.console.print(row)
 
@@ -170,7 +177,7 @@ def _signed(mark: tuple[str, str], text: str) -> None:
     for line in told.as_typed(text).splitlines():
         if screen.is_terminal:  # what is wrapped stands under the text, not under the sign
             row = Table.grid(padding=(0, 1))
-            row.add_row(Text(sign, style), Text(plain(line)))
+            row.add_row(Text(sign, style), Text(plain(line), overflow="fold"))
             screen.print(row)
         else:
             show(f"{sign} {plain(line)}")
@@ -195,7 +202,7 @@ class Bars:
             TransferSpeedColumn(),
             console=_screen.console,
         )
-        self._spinner: _Waiting | None = None
+        self._spinner: Waiting | None = None
         self._live = (
             Live(
                 get_renderable=self._render,
@@ -214,7 +221,7 @@ class Bars:
 
     def wait(self, what: str, *, counts: bool = True) -> None:
         """Let the spinner say what is waited for; `counts`: and for how long already, where `what` does not say it."""
-        self._spinner = _Waiting(plain(what), time.monotonic() if counts else None)
+        self._spinner = Waiting(plain(what), time.monotonic() if counts else None)
 
     def _came(self) -> None:
         if self._spinner and not self._spinner.counts:
@@ -256,20 +263,6 @@ class Bars:
     ) -> None:
         if self._live:
             self._live.stop()
-
-
-class _Waiting(Spinner):
-    """A spinner that says for how long."""
-
-    def __init__(self, what: str, began: float | None) -> None:
-        super().__init__("dots")
-        self._what, self._began = what, began
-        self.counts = began is not None
-
-    def render(self, time_s: float) -> RenderableType:
-        since = "" if self._began is None else f" {time.monotonic() - self._began:.0f} s"
-        self.text = Text(f"{self._what}{since}", "dim")
-        return super().render(time_s)
 
 
 def hints() -> bool:

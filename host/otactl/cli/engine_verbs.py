@@ -18,7 +18,8 @@ _group = click.option("--group", metavar="NAME", help="Of boards; a feed of goos
 @in_workspace
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", help="Names of boards.toml.")
 @_group
-def add_boards(*, workspace: Path, names: tuple[str, ...], group: str | None) -> int:
+@as_json
+def add_boards(*, workspace: Path, names: tuple[str, ...], group: str | None, as_json: bool) -> int:
     """Let boards ask the engine, each with a token of its own; `otactl deploy` brings it to them."""
     from otactl.cli import display
     from otactl.engine import opened
@@ -26,10 +27,14 @@ def add_boards(*, workspace: Path, names: tuple[str, ...], group: str | None) ->
     from otactl.workspace.workspace import Workspace
 
     place = Workspace.find(workspace)
-    there = opened.engine(place)
+    there, boards = opened.engine(place), opened.group(place, group)
     for name in names:
-        there.add(name, fleet_tokens.make(place, name), opened.group(place, group))
-        display.done(f"{name} may ask the engine, in group {opened.group(place, group)}")
+        there.add(name, fleet_tokens.make(place, name), boards)
+        if not as_json:
+            display.done(f"{name} may ask the engine, in group {boards}")
+    if as_json:
+        print(json.dumps({"added": list(names), "group": boards}))
+        return 0
     if place.board.get("ddi") is None:
         display.warn("boards do not ask it yet: `ddi = {}` below [board] in otactl.toml")
     display.follow_up(f"deploy {' '.join(names)}", "boards ask the engine from then on")

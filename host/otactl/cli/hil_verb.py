@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from otactl.cli.options import BOARD, FILE, as_json, slow_link, verb, with_roster
+from otactl.words import counted
 
 if TYPE_CHECKING:
     from otactl.cli.rows import Row
@@ -155,7 +156,7 @@ def _tell(done: "list[Results]", out: Path) -> None:
         for test in wrong:
             display.failed(f"{runs.sentence(test)}\n{test.again}")
         if not_run := sum(test.not_run for test in one.tests):
-            display.warn(f"{not_run} tests were not run for that")
+            display.warn(f"not run for that: {counted(not_run, 'test')}")
         for problem in filter(None, (one.trouble, one.usage)):
             display.failed(problem)
         for note in one.notes:

@@ -8,11 +8,14 @@ import rich_click as click
 
 from otactl.cli.options import FILE, WORKSPACE, as_json, family, in_workspace, more_keys, verb_of, with_passphrase
 from otactl.errors import UsageError
+from otactl.words import counted
 
 if TYPE_CHECKING:
     from otactl.workspace.workspace import Workspace
 
-keys = family("keys", WORKSPACE, "The keys that boards trust, what for, and how they change.", "keys list")
+keys = family(
+    "keys", WORKSPACE, "The keys that boards trust, what for, and how they change.", "keys list", usual="list"
+)
 role_of_key = click.option(
     "--role",
     type=click.Choice(["root", "release", "both"]),
@@ -121,7 +124,8 @@ def _add(workspace: Path, file: Path, role: str, more_keys: tuple[Path, ...], as
 @verb_of(keys, "keys export trust.json")
 @in_workspace
 @click.argument("file", required=False, type=FILE, help="To be written (default: to standard output).")
-def export_keys(*, workspace: Path, file: Path | None) -> int:
+@as_json
+def export_keys(*, workspace: Path, file: Path | None, as_json: bool) -> int:
     """Give out what boards trust: the newest trust document, or the public keys where there is none yet; no secret."""
     from otactl.cli import display
     from otactl.files import write_atomic
@@ -135,8 +139,11 @@ def export_keys(*, workspace: Path, file: Path | None) -> int:
         print(data.decode(), end="")
         return 0
     write_atomic(file, data)
+    if as_json:
+        print(json.dumps({"file": str(file), "trust": now.version, "keys": len(now.keys)}))
+        return 0
     what = f"trust document {now.version}" if now.version > 1 else "the public keys"
-    display.done(f"{what} of {place.product!r} in {file}: {len(now.keys)} keys, public halves only")
+    display.done(f"{what} of {place.product!r} in {file}: {counted(len(now.keys), 'key')}, public halves only")
     return 0
 
 
@@ -145,7 +152,8 @@ def export_keys(*, workspace: Path, file: Path | None) -> int:
 @click.option("--remove", is_flag=True, help="Keep the key without a passphrase.")
 @click.option("--new-passphrase-file", type=FILE, help="Holds the new passphrase (default: it is asked for).")
 @with_passphrase
-def passphrase_of_key(*, file: Path, remove: bool, new_passphrase_file: Path | None) -> int:
+@as_json
+def passphrase_of_key(*, file: Path, remove: bool, new_passphrase_file: Path | None, as_json: bool) -> int:
     """Give a key a passphrase, another one, or none."""
     from otactl.cli import display
     from otactl.workspace import keys, passphrase
@@ -161,6 +169,9 @@ def passphrase_of_key(*, file: Path, remove: bool, new_passphrase_file: Path | N
     else:
         secret = passphrase.new(file, new_passphrase_file)
     keys.encrypt(file, secret)
+    if as_json:
+        print(json.dumps({"file": str(file), "encrypted": secret is not None}))
+        return 0
     display.done(f"{file} has {'no' if remove else 'a new'} passphrase; the key is the same, and boards need nothing")
     if secret and not had:
         display.show("  what the file held before may still lie on this disk, in backups and in git")

@@ -17,6 +17,7 @@ from click.shell_completion import CompletionItem
 from otactl import __version__
 from otactl.cli import told
 from otactl.errors import UsageError
+from otactl.words import counted
 
 WORKSPACE, BOARD, TOOLS = "Workspace", "Board", "Tools"  # the groups of `otactl --help`, in this order
 PORT = click.IntRange(0, 0xFFFF)
@@ -152,7 +153,7 @@ def complete_boards(ctx: click.Context, param: click.Parameter, incomplete: str)
     with contextlib.suppress(UsageError):
         entries = roster(ctx.params.get("workspace")).entries
         items += [CompletionItem(entry.name, help=" ".join((entry.device, *entry.tags))) for entry in entries]
-        items += [CompletionItem("all", help=f"{len(entries)} boards")] if entries and param.nargs != 1 else []
+        items += [CompletionItem("all", help=counted(len(entries), "board"))] if entries and param.nargs != 1 else []
     return [item for item in items if item.value.startswith(incomplete)]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from otactl.cli.options import BOARD, FILE, as_json, several_boards, slow_link, verb, with_tags
+from otactl.words import counted
 
 if TYPE_CHECKING:
     from otactl.board.provision.look import Look, Wishes
@@ -83,8 +84,10 @@ def provision(
 def _require_one_way(*, watch: bool, dry_run: bool, name: str, backup: Path | None, as_json: bool) -> None:
     if watch and (dry_run or name or backup or as_json):
         raise click.UsageError("--watch is for many boards: not with --dry-run, --name, --backup or --json.")
-    if backup and backup.exists():
-        raise click.UsageError(f"{backup} is there already: name another file.")
+    if backup:
+        from otactl.files import require_new
+
+        require_new(backup)
 
 
 def _require_one(count: int, name: str, backup: Path | None) -> None:
@@ -167,7 +170,9 @@ def _say_kept(found: "Look") -> None:
     from otactl.cli import display
 
     if found.kept:
-        display.done(f"put back: {len(found.kept.files)} files that an earlier run took, in {found.kept.folder}")
+        display.done(
+            f"put back: {counted(len(found.kept.files), 'file')} that an earlier run took, in {found.kept.folder}"
+        )
 
 
 def _agree(found: "Look", wishes: "Wishes", *, drawn: bool) -> None:
@@ -199,14 +204,14 @@ def _show(done: "Done", board: str, where: list[str]) -> None:
     flashed = f"{done.written >> 10} KiB written" if done.written else "its flash was as it must be"
     display.done(f"MicroPython {done.micropython} runs, {flashed}")
     if done.returned:
-        display.done(f"{done.returned.count} files are back, and compared")
+        display.done(f"{counted(done.returned.count, 'file is', 'files are')} back, and compared")
         if done.returned.left:
             names = ", ".join(done.returned.left)
             display.warn(f"left as they are on the board now: {names}; as they were: {done.returned.folder}")
     if not done.deployed:
         display.follow_up(shlex.join(["deploy", *where, board]))
         return
-    display.done(f"the agent is on the board: {len(done.deployed.written)} files written")
+    display.done(f"the agent is on the board: {counted(len(done.deployed.written), 'file')} written")
     for advice in done.deployed.advice:
         display.warn(advice)
     if not done.deployed.advice:

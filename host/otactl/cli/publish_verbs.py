@@ -9,6 +9,7 @@ import rich_click as click
 
 from otactl.cli.options import FILE, WORKSPACE, as_json, in_workspace, more_keys, verb, with_passphrase
 from otactl.errors import UsageError
+from otactl.words import counted
 
 if TYPE_CHECKING:
     from otactl.release.publish import Published
@@ -178,7 +179,9 @@ def _show_parts(done: "Published") -> None:
     if programs:
         chips = " ".join(target["chip"] for target in programs if "chip" in target)
         of = f" for {chips}" if chips else ""
-        display.done(f"{what}, application{of}: {programs[0]['files']} files, {programs[0]['size']} bytes packed")
+        display.done(
+            f"{what}, application{of}: {counted(programs[0]['files'], 'file')}, {programs[0]['size']} bytes packed"
+        )
         for line in done.lines:
             display.show(f"  {line}")
     for target in targets.datas(done.targets)[:1]:

@@ -43,7 +43,7 @@ class Waits:
 
 @contextlib.contextmanager
 def reached(board: str, slow: float, bars: Shown, *, log: Path | None = None) -> Iterator[Link]:
-    """The board at its prompt. `log`: a file for its console. Raises RigError."""
+    """The board at its prompt. `log`: a file for its console, if that can be written. Raises RigError."""
     with reached_by(Link, board, slow, bars, log=log) as link:
         yield link
 
@@ -55,7 +55,7 @@ def reached_by(
     """The same by a link of another kind."""
     bars.wait("waiting for the board")
     with contextlib.ExitStack() as opened:
-        tap = logs.Journal(opened.enter_context(logs.LogFile(log))) if log else None
+        tap = logs.Journal(opened.enter_context(logs.Aside(log, bars.note))) if log else None
         link = kind(board, slow=slow, tell=Waits(bars, moves=bars.moves), tap=tap, stop=bars.stop)
         say_which(board, link.path)
         opened.enter_context(link)

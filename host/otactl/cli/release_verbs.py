@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from otactl.cli.options import WORKSPACE, as_json, family, in_workspace, verb_of, with_passphrase
+from otactl.words import counted
 
 if TYPE_CHECKING:
     from otactl.release.channels import Move, Release
 
 releases = family(
-    "releases", WORKSPACE, "What is published, and which channel names which release.", "releases withdraw 1.1.0"
+    "releases",
+    WORKSPACE,
+    "What is published, and which channel names which release.",
+    "releases withdraw 1.1.0",
+    usual="list",
 )
 
 
@@ -173,7 +178,7 @@ def _part(target: dict[str, Any]) -> str:
 
 def _unpacked(target: dict[str, Any]) -> str:
     mpy = f", .mpy version {target['mpy']}" if target.get("mpy") is not None else ", no .mpy"
-    return f"{target['files']} files, {target['unpacked']} bytes on a board{mpy}"
+    return f"{counted(target['files'], 'file')}, {target['unpacked']} bytes on a board{mpy}"
 
 
 def _named(one: "Release") -> str:

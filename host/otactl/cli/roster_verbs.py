@@ -10,6 +10,7 @@ import rich_click as click
 
 from otactl.cli.options import BOARD, as_json, family, slow_link, verb_of, with_roster
 from otactl.errors import RigError
+from otactl.words import counted
 
 if TYPE_CHECKING:
     from otactl.board.discover import Found
@@ -128,7 +129,7 @@ def discover(*, workspace: Path | None, devices: tuple[str, ...], name: str, slo
         return 3
     if new:
         count = len(known.entries)
-        display.done(f"{where} has {count} board{'' if count == 1 else 's'}, new or changed: {new}")
+        display.done(f"{where} has {counted(count, 'board')}, new or changed: {new}")
     else:
         display.done(f"{where} is as it was")
     return 0
@@ -163,11 +164,14 @@ def _before(found: "dict[str, Found]", place: str) -> set[str]:
 
 
 def _device(place: str, port: str) -> str:
-    """How a board is reached from now on: a chip with its own USB by its serial number, whatever its port is called."""
+    """How a board is reached from now on, from any folder: a chip with its own USB by its serial number, whatever its port is
+    called."""
     from otactl.board.ports import usb_serial
 
     serial = usb_serial(port)
-    return f"id:{serial}" if serial else place
+    if serial:
+        return f"id:{serial}"
+    return str(Path(place).absolute()) if Path(place).exists() else place
 
 
 def _named(by_mac: "dict[str, Merged]", one: "Found") -> dict[str, str | None]:

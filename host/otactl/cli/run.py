@@ -84,6 +84,8 @@ def rig_fault(error: OSError) -> RigError:
 
 def _flush() -> None:
     """At the interpreter's own end a failure would be a traceback."""
+    if sys.stdout is None:  # it was closed before this process began
+        return
     try:
         sys.stdout.flush()
     except OSError as error:

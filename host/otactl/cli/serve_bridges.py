@@ -29,11 +29,17 @@ class Asked:
         if (self.metrics or self.mqtt) and not remembers:
             raise UsageError("--metrics and --mqtt tell what a server remembers: leave out --no-fleet")
 
+    def hold(self, store: "Store") -> None:
+        """From now on releases wait for a press, or do not. Raises UsageError where the memory cannot be written."""
+        from otactl.fleet import approval
+
+        approval.hold(store, self.install)
+
     def rooms(
         self, place: "Workspace", store: "Store", watch: "Watch", tell: Callable[[str], None]
     ) -> "tuple[list[Room], Watch]":
         """What they add to a server, and its `watch`, which they listen to. Raises UsageError."""
-        from otactl.fleet import approval, look
+        from otactl.fleet import look
         from otactl.fleet.names import Names
 
         found: list[Room] = []
@@ -48,7 +54,6 @@ class Asked:
             counting = Metrics(rows)
             watch = counting.watching(watch)
             found.append(counting.room)
-        approval.hold(store, self.install)
         if self.mqtt:
             found.append(_bridge(place, store, rows, self.broker(place), self.install, tell))
         return found, watch
@@ -73,7 +78,9 @@ def _bridge(
     try:
         from otactl.server.mqtt import Bridge, Fleet
     except ModuleNotFoundError as error:
-        raise UsageError(f"--mqtt needs {error.name}: python -m pip install 'micropython-ota-agent[mqtt]'") from None
+        raise UsageError(
+            f"--mqtt needs {error.name}: pip install 'micropython-ota-agent[mqtt]', or pipx inject micropython-ota-agent aiomqtt"
+        ) from None
 
     def version(sequence: int) -> str:
         return look.versions(place, store).get(sequence, f"sequence {sequence}") if sequence else ""

@@ -4,6 +4,7 @@ from pathlib import Path
 from shlex import quote
 
 from otactl.cli import display
+from otactl.words import counted
 from otactl.workspace.workspace import Workspace
 
 _PSS = "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32"
@@ -31,4 +32,4 @@ def commands(to_sign: Path, out: str) -> None:
 
 
 def _signatures(number: int) -> str:
-    return "1 signature" if number == 1 else f"{number} signatures"
+    return counted(number, "signature")

@@ -65,8 +65,9 @@ def read(*, board: str, slot: str, file: Path, slow: float, esptool: bool, baud:
     """Read a slot, all of it, into a file."""
     from otactl.board.slots_picture import draw_from
     from otactl.cli.slots_shown import reached, say_file
-    from otactl.files import write_atomic
+    from otactl.files import require_place, write_atomic
 
+    require_place(file)
     with reached(board, slow, esptool, baud, quiet=as_json) as source:
         part = draw_from(source).slot(slot)
         data = source.read(part.offset, part.size)
@@ -155,10 +156,9 @@ def backup(*, board: str, file: Path, baud: int, as_json: bool) -> int:
     """Read the whole flash into a file, over the ROM loader."""
     from otactl.board.slots_rom import RomSource
     from otactl.cli.slots_shown import say_file
-    from otactl.files import write_private
+    from otactl.files import require_new, write_private
 
-    if file.exists():
-        raise click.UsageError(f"{file} is there already: name another file.")
+    require_new(file)
     with RomSource(board, baud=baud) as source:
         data = source.read(0, source.flash_size)
     write_private(file, data)

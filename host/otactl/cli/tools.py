@@ -116,12 +116,12 @@ def _whole(path: Path, chip: str) -> bytes:
 @verb(TOOLS, "demo --firmware ESP32_GENERIC-OTA.app-bin")
 @click.option("--firmware", type=FILE, help="A firmware file of yours (app image or full-flash file).")
 @click.option("--folder", type=FILE, default=Path("demo"), help="Emptied first (default: demo).")
-@click.option("--svg", type=FILE, help="Draw what is shown into this file as well.")
+@click.option("--svg", type=FILE, help="Draw what is shown into this file; in a pipe, instead.")
 @click.option("--fleet", is_flag=True, help="Eight boards, a rollout that stops itself, its successor, and the page.")
 @click.option("--stay", is_flag=True, help="With --fleet: the page stays until Ctrl-C.")
 def demo(*, firmware: Path | None, folder: Path, svg: Path | None, fleet: bool, stay: bool) -> int:
     """Show an update and a rollback on a virtual board, or a rollout on eight."""
-    from otactl.cli import picture
+    from otactl.cli import display, picture
 
     try:
         from otactl.cli import demo as story
@@ -139,4 +139,6 @@ def demo(*, firmware: Path | None, folder: Path, svg: Path | None, fleet: bool, 
     if svg is None:
         return story.show(folder, firmware)
     with picture.pictured(svg, "otactl demo"):
-        return story.show(folder, firmware)
+        code = story.show(folder, firmware)
+    display.done(f"drawn: {svg}")
+    return code

@@ -114,8 +114,11 @@ def _rooms(
         asked.broker(place)  # a wrong address is no warning
     try:
         kept = open_files.enter_context(store.Store(place.root / store.FILE))
+        asked.hold(kept)
         hub = Hub(place, kept, lambda line: bars.note(f"warning: {line}"))
     except UsageError as error:
+        if asked.install:
+            raise  # it would hold nothing back
         bars.note(f"warning: boards are not remembered: {error}")
         return [], watch
     more, watch = asked.rooms(place, kept, watch, bars.note)

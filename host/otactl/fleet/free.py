@@ -16,5 +16,5 @@ def require_no_rollout(place: Workspace) -> None:
     if found and not found.over:
         raise UsageError(
             f"{found.version} is being rolled out to {place.channel} ({found.state}), and all boards would get this one at once: "
-            "publish it with --no-channel, then `otactl rollout start`, or `otactl rollout abort` first"
+            "publish it with --no-channel, then `otactl rollout start VERSION`, or `otactl rollout abort` first"
         )

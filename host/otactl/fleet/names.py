@@ -5,6 +5,7 @@ from pathlib import Path
 
 from otactl.errors import UsageError
 from otactl.fleet.table import UNKNOWN
+from otactl.words import reason
 from otactl.workspace import roster_file
 from otactl.workspace.roster import Roster
 
@@ -81,7 +82,7 @@ def _of_csv(path: Path) -> Known:
     except FileNotFoundError:
         return found
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: {error}") from None
+        raise UsageError(f"{path}: {reason(error)}") from None
     for number, cells in enumerate(csv.reader(text.splitlines()), 1):
         words = [cell.strip() for cell in cells]
         if _names_none(words, number):

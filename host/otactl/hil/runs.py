@@ -48,7 +48,9 @@ class Wish:
 def require_pytest() -> None:
     """Raises UsageError where there is none."""
     if importlib.util.find_spec("pytest") is None:
-        raise UsageError("the suite needs pytest: pip install 'micropython-ota-agent[hil]'")
+        raise UsageError(
+            "the suite needs pytest: pip install 'micropython-ota-agent[hil]', or pipx inject micropython-ota-agent pytest"
+        )
 
 
 def suite() -> Path:

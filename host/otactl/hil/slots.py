@@ -94,8 +94,8 @@ def look(board: "Board") -> Look:
         slots.append(by_subtype[_OTA_0 + len(slots)])
     if len(slots) < 2 or len(entries) != 2:
         raise BoardError(
-            f"no-ota-slots: the partition table of {board.name} has {len(slots)} OTA slots, an update needs two; flash an "
-            "OTA build, or a table with two slots, once by cable (docs/install.md)",
+            f"no-ota-slots: the partition table of {board.name} has {len(slots)} OTA slots, an update needs two: "
+            "`otactl provision` makes them",
             code="no-ota-slots",
         )
     sizes = {name: size for _, _, size, name in apps}

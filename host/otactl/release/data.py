@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from otactl.errors import ReleaseError, UsageError
+from otactl.files import read_named
 from otactl.release.folder import SECRET
 from otactl.release.targets import DATA
 from otactl.workspace.workspace import SETTINGS, Workspace
@@ -84,10 +85,7 @@ def make(asked: Asked, chips: Sequence[str]) -> Data:
         raise UsageError(f"--data {name}: boards never let a release write that partition: use one of your own")
     if asked.chips and chips:
         raise UsageError("--chip is for a release without firmware: the firmware beside it says for which chip it is")
-    try:
-        content = asked.file.read_bytes()
-    except OSError as error:
-        raise ReleaseError(f"{asked.file} cannot be read: {error.strerror}") from None
+    content = read_named(asked.file)
     if not 0 < len(content) <= _MOST:
         raise ReleaseError(f"{asked.file} has {len(content)} bytes: a data partition gets 1 to {_MOST}")
     if SECRET in content:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from otactl.errors import UsageError
+from otactl.words import counted
 
 NEVER = "never"
 _FORM = "%Y-%m-%dT%H:%M:%SZ"  # RFC 3339, as boards read it
@@ -73,7 +74,9 @@ def advice(payload: dict[str, Any], now: datetime) -> str:
     until, span = read(payload.get("expires")), _span(payload)
     if until and span and until - now < min(_SOON, span / 4):
         hours = int((until - now).total_seconds()) // 3600
-        return f"{payload['version']} expires in {f'{hours // 24} days' if hours >= 48 else f'{hours} hours'}"
+        return (
+            f"{payload['version']} expires in {counted(hours // 24, 'day') if hours >= 48 else counted(hours, 'hour')}"
+        )
     return ""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import write_atomic
 from otactl.release import envelope
+from otactl.words import reason
 from otactl.workspace import dsse, keyring
 from otactl.workspace.workspace import Workspace
 
@@ -96,7 +97,9 @@ def _read(place: Workspace) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError) as error:
-        raise UsageError(f"{path} is damaged ({error}): bring it back; without it no release is signed anew") from None
+        raise UsageError(
+            f"{path} is damaged ({reason(error)}): bring it back; without it no release is signed anew"
+        ) from None
 
 
 def _write(place: Workspace, found: dict[str, str]) -> None:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import read_named, write_atomic
 from otactl.release import channels, encrypted, envelope, ledger
+from otactl.words import reason
 from otactl.workspace import keyring, keys
 from otactl.workspace.workspace import Workspace
 
@@ -85,7 +86,9 @@ def of(place: Workspace, version: str) -> Pending | None:
         kept = json.loads((folder / _SIGNATURES).read_text()) if (folder / _SIGNATURES).exists() else {}
         signatures = {str(name): base64.b64decode(text, validate=True) for name, text in kept.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ReleaseError(f"{folder / PAYLOAD} is damaged ({error}): remove {folder}, and publish again") from None
+        raise ReleaseError(
+            f"{folder / PAYLOAD} is damaged ({reason(error)}): remove {folder}, and publish again"
+        ) from None
     return Pending(version, sequence, content, signatures)
 
 

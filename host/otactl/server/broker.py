@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from otactl.errors import UsageError
+from otactl.words import reason
 
 USER, PASSWORD = "OTACTL_MQTT_USER", "OTACTL_MQTT_PASSWORD"
 _PORTS = {"mqtts": 8883, "mqtt": 1883}
@@ -51,4 +52,4 @@ def _secure(ca: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=str(ca) if ca else None)
     except OSError as error:  # an SSLError is one
-        raise UsageError(f"otactl.toml: [mqtt] ca = {str(ca)!r} is no certificate to trust: {error}") from None
+        raise UsageError(f"otactl.toml: [mqtt] ca = {str(ca)!r} is no certificate to trust: {reason(error)}") from None

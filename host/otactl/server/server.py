@@ -14,6 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from otactl.errors import RigError, UsageError
 from otactl.server.door import Door
 from otactl.server.files import Room, Transfer, Watch, application
+from otactl.words import reason
 
 _LONGEST_WAIT_S = 0.5
 
@@ -27,7 +28,7 @@ def context(tls: Path, clients: bytes = b"") -> ssl.SSLContext:
     try:
         made.load_cert_chain(tls / "server.pem", tls / "server.key")
     except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"no usable server certificate in {tls} ({error}): `otactl init --renew`") from None
+        raise UsageError(f"no usable server certificate in {tls} ({reason(error)}): `otactl init --renew`") from None
     if clients:
         made.load_verify_locations(cadata=clients.decode())
         made.verify_mode = ssl.CERT_REQUIRED
@@ -81,7 +82,8 @@ class Server:
             self._listening = await asyncio.get_running_loop().create_server(self._protocol, self._host, self.port)
         except (OSError, OverflowError) as error:
             await self._runner.cleanup()
-            raise RigError(f"cannot listen on {self._host} port {self.port}: {error}; try --port or --host") from None
+            why = reason(error).rpartition(": ")[2]  # before it asyncio says which address, once more
+            raise RigError(f"cannot listen on {self._host} port {self.port}: {why}; try --port or --host") from None
         self.port = self._listening.sockets[0].getsockname()[1]
 
     def _protocol(self) -> asyncio.Protocol:

@@ -14,6 +14,7 @@ from cryptography import x509
 
 from otactl.errors import UsageError
 from otactl.files import write_atomic, write_together
+from otactl.words import reason
 from otactl.workspace import bridges, issuing, tls
 from otactl.workspace.create import keep_secret
 from otactl.workspace.workspace import Workspace
@@ -197,7 +198,7 @@ def _read(path: Path) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is no certificate ({error}): bring it back, or remove the file") from None
+        raise UsageError(f"{path} is no certificate ({reason(error)}): bring it back, or remove the file") from None
 
 
 def _next(place: Workspace) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from cryptography import x509
 
 from otactl.errors import UsageError
+from otactl.words import reason
 from otactl.workspace import issuing
 from otactl.workspace.issuing import Pair
 
@@ -49,4 +50,4 @@ def _read(path: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is no certificate ({error}): bring it back, or remove the file") from None
+        raise UsageError(f"{path} is no certificate ({reason(error)}): bring it back, or remove the file") from None

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from otactl.errors import UsageError
+from otactl.words import reason
 
 PEM, DER = serialization.Encoding.PEM, serialization.Encoding.DER
 # A board whose clock is a little behind must not find the certificate in its future.
@@ -45,7 +46,7 @@ def read(certificate: Path, key: Path) -> Pair:
         found = x509.load_pem_x509_certificate(certificate.read_bytes())
         private = serialization.load_pem_private_key(key.read_bytes(), None)
     except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"{certificate} and {key} are no certificate and its key ({error})") from None
+        raise UsageError(f"{certificate} and {key} are no certificate and its key ({reason(error)})") from None
     if not isinstance(private, ec.EllipticCurvePrivateKey):
         raise UsageError(f"{key} is not an EC key")
     if private.public_key() != found.public_key():

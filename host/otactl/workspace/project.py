@@ -1,6 +1,7 @@
 """A project to begin with: a program, its tests, a workspace, an example for CI."""
 
 import re
+import tempfile
 from pathlib import Path
 
 import tomlkit
@@ -35,14 +36,24 @@ def make(root: Path, *, names: list[str], port: int, wifi: dict[str, str] | None
         )
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise UsageError(f"{root} is there already, and not empty: `otactl init` makes a workspace in it")
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=root.parent) as aside:  # no half of one is left
+        _fill(Path(aside, name), names=names, port=port, wifi=wifi)
+        if root.exists():
+            root.rmdir()
+        Path(aside, name).rename(root)
+    return Workspace.find(root)
+
+
+def _fill(root: Path, *, names: list[str], port: int, wifi: dict[str, str] | None) -> None:
+    name = root.name
     for given, place in _FILES.items():
         path = root / place
         path.parent.mkdir(parents=True, exist_ok=True)
         text = (_FROM / f"{given}.txt").read_text(encoding="utf-8")
         write_atomic(path, text.replace("NAME", name).encode())
-    made = create(root, product=name, names=names, port=port, wifi=wifi)
+    create(root, product=name, names=names, port=port, wifi=wifi)
     settings = root / SETTINGS
     told = tomlkit.parse(settings.read_text(encoding="utf-8"))
     told["board"]["trial"]["checks"].append(tomlkit.parse(_CHECK)["check"])
     write_atomic(settings, tomlkit.dumps(told).encode(), 0o600)
-    return Workspace.find(made.root)

@@ -14,6 +14,7 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 from OpenSSL import SSL
 
 from otactl.errors import RigError, UsageError
+from otactl.words import reason
 from otactl.workspace import issuing
 
 _TIMEOUT_S = 15.0
@@ -93,4 +94,4 @@ def _roots(store: Path | None) -> list[x509.Certificate]:
             warnings.simplefilter("ignore", CryptographyDeprecationWarning)
             return x509.load_pem_x509_certificates(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is no file of certificates in PEM: {error}") from None
+        raise UsageError(f"{path} is no file of certificates in PEM: {reason(error)}") from None

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from otactl.errors import UsageError
 from otactl.files import write_together
+from otactl.words import counted, reason
 from otactl.workspace import bridges, issuing
 
 CA_DAYS = 20 * 365  # on every board: to change it takes a deploy to each, or a signed document
@@ -109,7 +110,9 @@ def own_ca(folder: Path) -> issuing.Pair:
     try:
         return issuing.read(folder / "ca.pem", folder / "ca.key")
     except UsageError as error:
-        raise UsageError(f"no usable CA in {folder} ({error}): bring it back, or make a new workspace") from None
+        raise UsageError(
+            f"no usable CA in {folder} ({reason(error)}): bring it back, or make a new workspace"
+        ) from None
 
 
 def server_names(folder: Path) -> list[str]:
@@ -145,7 +148,7 @@ def advice(folder: Path, host: str) -> str | None:
     if issuing.plain(host) not in server_names(folder):
         return f"the server certificate is not for {host}, boards refuse it: `otactl init --renew`"
     if left < _SOON:
-        return f"the server certificate expires in {left.days} days: `otactl init --renew`"
+        return f"the server certificate expires in {counted(left.days, 'day')}: `otactl init --renew`"
     return None
 
 
@@ -156,7 +159,9 @@ def server(folder: Path) -> x509.Certificate | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise UsageError(f"{folder / 'server.pem'} is no certificate ({error}): `otactl init --renew`") from None
+        raise UsageError(
+            f"{folder / 'server.pem'} is no certificate ({reason(error)}): `otactl init --renew`"
+        ) from None
 
 
 def _fits(text: str) -> bool:

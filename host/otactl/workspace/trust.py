@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import write_atomic
+from otactl.words import counted
 from otactl.workspace import dsse, keys
 from otactl.workspace.workspace import Workspace
 
@@ -284,9 +285,7 @@ def _fault(trust: Trust) -> str:
         if set(role.keyids) - set(trust.keys) or len(set(role.keyids)) < len(role.keyids):
             return f"the role {name} names a key that is not there, or one twice"
         if not (type(role.threshold) is int and 1 <= role.threshold <= len(role.keyids)):
-            return (
-                f"{role.threshold} of {len(role.keyids)} keys cannot sign for the role {name}: give it more keys first"
-            )
+            return f"{role.threshold} of {counted(len(role.keyids), 'key')} cannot sign for the role {name}: give it more keys first"
     return _fault_of_ca(trust.ca) if trust.ca else ""
 
 

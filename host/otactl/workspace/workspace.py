@@ -13,6 +13,7 @@ from tomlkit.exceptions import TOMLKitError
 
 from otactl.errors import UsageError
 from otactl.files import locked
+from otactl.words import reason
 
 SETTINGS = "otactl.toml"
 _CHANNEL = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}\Z")  # a file name
@@ -50,7 +51,7 @@ class Workspace:
         try:
             raw = tomlkit.parse(path.read_text(encoding="utf-8")).unwrap()
         except (OSError, ValueError, TOMLKitError) as error:  # not TOML, or not UTF-8
-            raise UsageError(f"{path}: {error}") from None
+            raise UsageError(f"{path}: {reason(error)}") from None
         for name in raw:
             if name not in _KEYS:
                 raise UsageError(f"{path}: {_unknown(name)}")

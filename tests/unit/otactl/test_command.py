@@ -200,6 +200,12 @@ def test_a_reader_that_goes_away_is_no_failure(tmp_path: Path, words: list[str])
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_output_that_was_closed_before_it_began_is_no_failure(place: Workspace) -> None:
+    run = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "otactl", "rollout", "-w", str(place.root)]
+    done = subprocess.run(run, env=environment(), stderr=subprocess.PIPE, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize(
     ("words", "offered"),
     [("otactl up", "update"), ("otactl update --j", "--json"), ("otactl virtual-board --chip esp32s", "esp32s3")],

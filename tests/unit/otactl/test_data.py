@@ -50,7 +50,7 @@ def test_with_firmware_it_is_for_the_same_chips(place: Workspace, firmware_file,
         ("a" * 17, b"x", "16 at the most"),
         ("model", b"", "has 0 bytes"),
         ("model", b"-----BEGIN PRIVATE KEY-----", "a private key"),
-        ("model", None, "cannot be read: No such file"),
+        ("model", None, "No such file"),
     ],
 )
 def test_what_is_refused(place: Workspace, tmp_path: Path, name: str, content: bytes | None, said: str) -> None:

@@ -1,5 +1,6 @@
 """`otactl logs`: the console with times, through resets and unplugging, for a night."""
 
+import errno
 import os
 import re
 import threading
@@ -153,3 +154,44 @@ def test_logs_of_updates_lie_in_the_workspace_the_newest_twenty_of_each_board(
     kept = {p.name for p in folder.iterdir()}
     assert others < kept and len(kept - others) == 20
     assert f"{name}-20260101-000024.log" in kept and f"{name}-20260101-000005.log" not in kept
+
+
+class Full:
+    """What a file is on a disk that takes no more after so many lines."""
+
+    def __init__(self, lines: int) -> None:
+        self._left = lines
+
+    def write(self, data: bytes) -> int:
+        if not self._left:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._left -= 1
+        return len(data)
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_disk_that_takes_no_more_ends_a_log_and_no_update(tmp_path: Path) -> None:
+    told: list[str] = []
+    with logs.Aside(tmp_path / "log", told.append) as log:
+        assert log._file
+        log._file._file = Full(1)  # type: ignore[assignment]
+        for line in ("one", "two", "three"):
+            log(line)
+    assert told == [f"warning: {tmp_path / 'log'}: No space left on device; what the board says is not kept"]
+
+
+def test_a_folder_that_takes_no_log_is_told_of_and_no_more(tmp_path: Path) -> None:
+    (tmp_path / ".otactl").write_text("")  # a file, where the folder is to be
+    told: list[str] = []
+    with logs.Aside(logs.of_update(tmp_path, "desk"), told.append) as log:
+        log("one")
+    assert len(told) == 1
+    assert "Not a directory; what the board says is not kept" in told[0]
+
+
+def test_a_log_that_was_asked_for_names_its_file_where_the_disk_is_full(tmp_path: Path) -> None:
+    with LogFile(tmp_path / "log") as log, pytest.raises(OSError, match=re.escape(str(tmp_path / "log"))):
+        log._file = Full(0)  # type: ignore[assignment]
+        log("one")

@@ -70,7 +70,9 @@ class Served:
 def served(place: Workspace, address: str, *, install: bool) -> Iterator[Served]:
     said: list[str] = []
     with Store(place.root / FILE) as store:
-        rooms, watch = Asked(False, address, install).rooms(place, store, lambda _: None, said.append)
+        asked = Asked(False, address, install)
+        asked.hold(store)
+        rooms, watch = asked.rooms(place, store, lambda _: None, said.append)
         hub = Hub(place, store)
         with Server(place.releases, place.tls, "127.0.0.1", 0, watch, rooms=[hub.room, *rooms]) as server:
             yield Served(place, server, store, said)

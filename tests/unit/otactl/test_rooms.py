@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 OTACTL = Path(__file__).resolve().parents[3] / "host" / "otactl"
-GROUND = {"__init__", "errors", "files"}  # what every room may import
+GROUND = {"__init__", "errors", "files", "words"}  # what every room may import
 ROOMS = {
     "workspace": set(),
     "release": {"workspace"},

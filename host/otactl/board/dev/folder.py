@@ -36,6 +36,8 @@ class Folder:
     def __init__(self, root: Path) -> None:
         """Raises UsageError where no application begins in it."""
         self.root = root
+        if not root.is_dir():
+            raise UsageError(f"{root}: there is no such folder")
         self._one_thread = threading.Lock()
         self._taken = self._seen = self._look()
         self._quiet = self._looked = self._since = time.monotonic()

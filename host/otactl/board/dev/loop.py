@@ -10,6 +10,7 @@ from otactl.board.dev.bench import Bench, Loaded
 from otactl.board.dev.build import SourceError
 from otactl.board.dev.folder import Folder, Save
 from otactl.errors import OtactlError
+from otactl.words import counted
 
 _POLL_S = 0.05
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")  # ECMA-48: colours, moves of a cursor
@@ -37,7 +38,7 @@ class Tally:
         if not self.seconds:
             return "no saves"
         ordered = sorted(self.seconds)
-        count = f"{len(ordered)} save{'s' if len(ordered) > 1 else ''}"
+        count = counted(len(ordered), "save")
         return f"{count}, {ordered[len(ordered) // 2]:.2f} s until it ran, {ordered[-1]:.2f} s at most"
 
 
@@ -64,7 +65,9 @@ class Loop:
         except SourceError as error:
             self._told.note(f"{error}; nothing runs before the next save", False)
         else:
-            self._runs(f"{len(save.files)} files, {loaded.size} bytes: runs after {loaded.at - began:.2f} s", loaded)
+            self._runs(
+                f"{counted(len(save.files), 'file')}, {loaded.size} bytes: runs after {loaded.at - began:.2f} s", loaded
+            )
         while True:
             newest = self._folder.newest()
             if newest.number != save.number:
@@ -124,7 +127,7 @@ class Loop:
         if time.monotonic() - self._second >= 1:
             self._second, self._shown = time.monotonic(), 0
             if self._passed:
-                self._told.note(f"({self._passed} lines more)")
+                self._told.note(f"({counted(self._passed, 'line')} more)")
             self._passed = 0
         self._shown += 1
         if self._shown <= _MOST:

@@ -8,6 +8,7 @@ from otactl.board.link import Link
 from otactl.board.moving import leftovers
 from otactl.errors import OtactlError
 from otactl.release import channels
+from otactl.words import counted
 
 _READING_S = 60  # every file of it
 # for the board: what lies in the running slot's directory, and what the record says of it
@@ -58,7 +59,7 @@ def tree(case: Case) -> Finding:
     if not found["names"]:
         return ok("none: the program lies in /")
     how = "as installed" if was else "by cable, or not told in the record yet"
-    return ok(f"{len(found['names'])} files in {place}, {how}")
+    return ok(f"{counted(len(found['names']), 'file')} in {place}, {how}")
 
 
 def _has_application(case: Case) -> bool:

@@ -8,6 +8,7 @@ from otactl.board.slots_layout import ABORTED, NEW, PENDING, Entry, Part, active
 from otactl.errors import OtactlError
 from otactl.release import channels, targets
 from otactl.release.firmware import CHIPS
+from otactl.words import counted
 
 _OLDEST = (1, 23)
 # (chip, from version, to before version): what is known, with its report
@@ -57,7 +58,7 @@ def micropython(case: Case) -> Finding:
         return bad(f"MicroPython {said} is no ESP32: this board has no slots to update", "mpremote connect list")
     if tuple(version[:2]) < _OLDEST:
         return bad(
-            f"{said} is too old: the agent needs 1.23 or newer; flash a newer build once by cable (docs/install.md)",
+            f"{said} is too old: the agent needs 1.23 or newer, which `otactl provision` flashes by cable",
             f"otactl slots backup {shlex.quote(case.name or case.device)} board.bin",
         )
     for (which, first, before), what in _KNOWN.items():
@@ -85,12 +86,12 @@ def flash(case: Case) -> Finding:
 def table(case: Case) -> Finding:
     slots, found = _slots(case), parts(case)
     if len(slots) < 2 or not any(part.is_otadata for part in found):
-        count = f"{len(slots)} OTA slot{'' if len(slots) == 1 else 's'}"
+        count = counted(len(slots), "OTA slot")
         otadata = "" if any(part.is_otadata for part in found) else " and no otadata"
         return apart(
             "table",
             f"{count}{otadata}: application releases alone, which `{case.on_board('status')}` tells of; for MicroPython too "
-            "flash a table with two slots once by cable (docs/install.md)",
+            "`otactl provision` gives it two slots, by cable",
         )
     if not any(part.kind == "nvs" for part in found):
         return bad(
@@ -115,7 +116,7 @@ def slots(case: Case) -> Finding:
     said = f"{release['version']} has {max(sizes)} bytes, a slot {smallest}"
     if left < 0:
         return bad(
-            f"{said}: publish a smaller build, or flash a table with larger slots (docs/install.md)",
+            f"{said}: publish a smaller build, or `otactl provision` it with that firmware, which makes larger slots",
             case.publish,
             code="too-big",
         )
@@ -134,9 +135,9 @@ def bootloader(case: Case) -> Finding:
         slot = _slots(case)[named(entry, len(_slots(case)))]
         if entry.state == NEW and slot.name == found["running"]:
             return bad(
-                f"it started {slot.name} and left it `new`: it cannot roll back; flash {_ROLLBACK_SINCE} or newer, with its "
-                "bootloader, once by cable (docs/install.md)",
-                case.on_board("slots"),
+                f"it started {slot.name} and left it `new`: it cannot roll back; `otactl provision` brings the bootloader "
+                f"of {_ROLLBACK_SINCE} or newer, by cable",
+                case.on_board("provision"),
             )
     if any(entry.state in (PENDING, ABORTED) for entry in (first, second)):
         return ok("it rolls back: otadata shows that it has had a release on trial")

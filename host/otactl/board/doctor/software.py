@@ -13,6 +13,7 @@ from otactl.board.doctor.case import Case
 from otactl.board.doctor.findings import Finding, Verdict, bad, broken, ok, skipped, warn
 from otactl.board.doctor.questions import CA, CONFIG, KEYS
 from otactl.errors import OtactlError
+from otactl.words import counted
 from otactl.workspace import authorities, issuing, trust
 from otactl.workspace.workspace import Workspace
 
@@ -67,7 +68,7 @@ def version(case: Case) -> Finding:
     if differ is None:
         return skipped("the board's files are .py, or mpy-cross does not work here")
     if differ:
-        return warn(f"{len(differ)} files differ from this otactl's, {differ[0]} for one", case.deploy)
+        return warn(f"not as this otactl installs it: {counted(len(differ), 'file')}, {differ[0]} for one", case.deploy)
     return ok("as this otactl installs it")
 
 

@@ -3,6 +3,7 @@
 from otactl.board.codes import sentence
 from otactl.board.doctor.case import Case
 from otactl.board.doctor.findings import Finding, bad, ok, skipped, warn
+from otactl.words import counted
 
 _ENTRIES = 126  # of a page of NVS, 32 bytes each (ESP-IDF nvs_page.hpp)
 _RECORD = 46  # entries that the agent's largest document takes while it is written anew (ota/boot/store.py: 1400 bytes)
@@ -19,10 +20,15 @@ def nvs(case: Case) -> Finding:
         return bad(sentence(code, case.status.get("detail", "")), then, code=code)
     free = free_entries([bytes.fromhex(page) for page in case.facts["parts"]["nvs"]])
     if free < _FIRST and not case.status.get("job", {}).get("sequence"):  # later an older copy would give way
-        return bad(f"{free} entries are free: no download begins; erase values of your program's", then, code="record")
+        return bad(
+            f"free are {counted(free, 'entry', 'entries')}: no download begins; erase values of your program's",
+            then,
+            code="record",
+        )
     if free < _RECORD:
         return warn(
-            f"{free} entries are free, the agent's record may take {_RECORD}: erase values of your program's", then
+            f"free are {counted(free, 'entry', 'entries')}, the agent's record may take {_RECORD}: erase values of your program's",
+            then,
         )
     return ok(f"{free} entries of 32 bytes are free")
 

@@ -14,6 +14,7 @@ from otactl.board.doctor.case import Case
 from otactl.board.doctor.findings import Finding, bad, broken, ok, skipped, warn
 from otactl.errors import OtactlError
 from otactl.release import channels, encrypted, expiry, targets
+from otactl.words import counted, reason
 from otactl.workspace import keyring, tls
 from otactl.workspace.workspace import SETTINGS
 
@@ -104,7 +105,7 @@ def certificate(case: Case) -> Finding:
     try:
         found = x509.load_pem_x509_certificate((place.tls / "server.pem").read_bytes())
     except (OSError, ValueError) as error:
-        return broken(f"tls/server.pem is no certificate ({error})", renew)
+        return broken(f"tls/server.pem is no certificate ({reason(error)})", renew)
     if case.now >= found.not_valid_after_utc:
         return broken(
             f"it has expired on {found.not_valid_after_utc:%Y-%m-%d}: boards refuse it", renew, code="cert-expired"
@@ -123,7 +124,7 @@ def certificate(case: Case) -> Finding:
         )
     left = found.not_valid_after_utc - case.now
     if left < _SOON:
-        return warn(f"it expires in {left.days} days", renew)
+        return warn(f"it expires in {counted(left.days, 'day')}", renew)
     return ok(f"for {place.host}, until {found.not_valid_after_utc:%Y-%m-%d}")
 
 

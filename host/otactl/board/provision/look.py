@@ -13,6 +13,7 @@ from otactl.board.provision.plan import Plan
 from otactl.board.provision.which import Firmwares
 from otactl.board.slots_rom import BAUD, RomSource
 from otactl.errors import BoardError, RigError
+from otactl.words import counted
 
 _PROMPT_S = 10  # of a board that was reset: what runs on it may be anything
 _FAT_OWN = 0x20000  # bytes at the most that a FAT keeps of its partition for itself
@@ -125,4 +126,4 @@ def _words(names: list[str]) -> str:
         return ""
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     shown = "".join(c if c.isprintable() else "?" for c in ", ".join(names[:_NAMES_SHOWN]))
-    return f"{len(names)} file{'s' * (len(names) != 1)} of yours: {shown}{more}"
+    return f"{counted(len(names), 'file')} of yours: {shown}{more}"

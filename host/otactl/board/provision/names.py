@@ -9,6 +9,7 @@ from serial.tools import list_ports
 
 from otactl.board import ports
 from otactl.errors import UsageError
+from otactl.words import reason
 from otactl.workspace import roster_file
 from otactl.workspace.roster import Entry, Roster
 
@@ -92,7 +93,7 @@ def _read(path: Path) -> tuple[dict[str, str], list[str]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: {error}") from None
+        raise UsageError(f"{path}: {reason(error)}") from None
     for number, cells in enumerate(csv.reader(text.splitlines()), 1):
         words = [cell.strip() for cell in cells if cell.strip()]
         if _names_none(words, number):
