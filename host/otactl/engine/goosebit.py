@@ -1,12 +1,14 @@
 """gooseBit, by its REST interface. Source: UpstreamDataInc/goosebit, goosebit/api/v1."""
 
 from typing import Any
+from urllib.parse import quote
 
 from otactl.engine.calls import Calls
 from otactl.engine.model import Board, Rollout
 from otactl.release.swu import Swu
 
 _FAILED = "Error"  # such a board is offered nothing until it is forced
+_AGAIN = "failed-before "  # what a board says in addition, behind the reason
 
 
 class Goosebit:
@@ -49,6 +51,11 @@ class Goosebit:
         if boards:
             self._change(boards, force_update=True)
 
+    def reason(self, board: str) -> str:
+        """See model.Engine. gooseBit's log of a board begins anew with each release, and has a line for each detail."""
+        log = self._calls.json("GET", f"/api/v1/devices/{quote(board)}/log")["log"] or ""
+        return next((line for line in reversed(log.splitlines()) if line and not line.startswith(_AGAIN)), "")
+
     def boards(self) -> list[Board]:
         """See model.Engine."""
         found = self._calls.json("GET", "/api/v1/devices")["devices"]
@@ -57,7 +64,8 @@ class Goosebit:
     def rollouts(self) -> list[Rollout]:
         """See model.Engine."""
         found = self._calls.json("GET", "/api/v1/rollouts")["rollouts"]
-        return [_rollout(one) for one in found]
+        boards = self.boards() if found else []
+        return [_rollout(one, boards) for one in found]
 
     def _change(self, boards: list[str], **changes: Any) -> None:
         self._calls.json("PATCH", "/api/v1/devices", {"devices": boards, **changes})
@@ -71,18 +79,20 @@ def _board(one: dict[str, Any]) -> Board:
         wanted=(one.get("assigned_software") or {}).get("version") or "",
         group=one.get("feed") or "",
         progress=one.get("progress"),
-        failed=one["last_state"] == _FAILED,
+        failed=one["last_state"] == _FAILED and not one["force_update"],
         seen=one.get("last_seen"),
     )
 
 
-def _rollout(one: dict[str, Any]) -> Rollout:
+def _rollout(one: dict[str, Any], boards: list[Board]) -> Rollout:
+    version, group = one["software"]["version"], one["feed"]
     return Rollout(
         id=one["id"],
         name=one.get("name") or "",
-        version=one["software"]["version"],
-        group=one["feed"],
+        version=version,
+        group=group,
         paused=one["paused"],
         done=one["success_count"],
         failed=one["failure_count"],
+        waiting=sum(board.group == group and board.version != version and not board.failed for board in boards),
     )

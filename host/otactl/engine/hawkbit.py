@@ -1,7 +1,7 @@
 """hawkBit, by its Management API. Source: eclipse-hawkbit/hawkbit, hawkbit-mgmt-api (MgmtTargetRestApi, MgmtRolloutRestApi, ...).
 
 A release is a software module with the .swu as its artifact, in a distribution set of its own. Written after the source; no
-hawkBit ran in the tests, which have a fake (tests/engine/fakes.py).
+hawkBit ran in the tests, which have a fake (tests/engine/hawkbit.py).
 """
 
 import base64
@@ -17,6 +17,8 @@ from otactl.release.swu import Swu
 _MOST = 500  # of a list; hawkBit gives no more at a time
 _READY_S = 30.0  # a rollout is made by and by
 _PAUSED = ("paused", "ready", "stopped")
+_OPEN = ("notstarted", "scheduled", "running")  # boards that have not said how it went
+_SERVERS = "Update Server: "  # how a line begins that hawkBit itself has written
 
 
 class Hawkbit:
@@ -77,6 +79,14 @@ class Hawkbit:
     def again(self, boards: list[str]) -> None:
         """See model.Engine. hawkBit offers the next rollout to boards that have failed as to all."""
 
+    def reason(self, board: str) -> str:
+        """See model.Engine. An action has a status for each time that the board told something, the newest last."""
+        actions = f"/targets/{quote(board)}/actions"
+        for action in self._list(f"{actions}?sort=ID:DESC", 1):
+            for status in self._list(f"{actions}/{action['id']}/status?sort=ID:DESC", 1):
+                return next((line for line in status["messages"] if not line.startswith(_SERVERS)), "")
+        return ""
+
     def boards(self) -> list[Board]:
         """See model.Engine. hawkBit's list has neither versions nor progress."""
         return [
@@ -87,7 +97,7 @@ class Hawkbit:
                 wanted="",
                 group=one.get("group") or "",
                 progress=None,
-                failed=False,
+                failed=one["updateStatus"] == "error",
                 seen=_ago(one.get("lastControllerRequestAt")),
             )
             for one in self._list("/targets")
@@ -98,9 +108,9 @@ class Hawkbit:
         versions = {one["id"]: one["version"] for one in self._list("/distributionsets")}
         return [_rollout(one, versions) for one in self._list("/rollouts?representation=full")]
 
-    def _list(self, path: str) -> list[dict[str, Any]]:
+    def _list(self, path: str, most: int = _MOST) -> list[dict[str, Any]]:
         sign = "&" if "?" in path else "?"
-        found: list[dict[str, Any]] = self._calls.json("GET", f"/rest/v1{path}{sign}limit={_MOST}")["content"]
+        found: list[dict[str, Any]] = self._calls.json("GET", f"/rest/v1{path}{sign}limit={most}")["content"]
         return found
 
 
@@ -114,6 +124,7 @@ def _rollout(one: dict[str, Any], versions: dict[int, str]) -> Rollout:
         paused=one["status"] in _PAUSED,
         done=counts.get("finished", 0),
         failed=counts.get("error", 0),
+        waiting=sum(counts.get(name, 0) for name in _OPEN),
     )
 
 

@@ -32,6 +32,14 @@ def group(place: Workspace, asked: str | None) -> str:
     return asked or str(_said(place).get("group", "default"))
 
 
+def groups(place: Workspace, asked: str | None) -> list[str]:
+    """The same of several, in their order: "canary,class". Raises UsageError."""
+    found = group(place, asked).split(",")
+    if not all(found) or len(set(found)) < len(found):
+        raise UsageError(f"--group {asked}: names with commas between them, each once, as canary,class")
+    return found
+
+
 def is_goosebit(place: Workspace) -> bool:
     return str(_said(place).get("kind", "goosebit")) == "goosebit"
 
