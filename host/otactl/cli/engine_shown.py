@@ -32,7 +32,9 @@ def boards(there: Engine, *, as_json: bool) -> None:
         names = [name for name in reasons if reasons[name] == why]
         display.show_named(", ".join(names), _sentence(why), False)
     if failed:
-        display.warn(f"{', '.join(failed)}: offered nothing more until `otactl engine push` of their next release")
+        display.warn(
+            f"{', '.join(failed)}: offered nothing more before their next release, by `otactl engine push VERSION`"
+        )
 
 
 def _boards(found: Sequence[Board]) -> Table:
@@ -48,7 +50,7 @@ def rollouts(found: Sequence[Rollout]) -> None:
         display.show("no rollout yet")
         display.follow_up("engine push VERSION", "makes one")
         return
-    table = Table("", "version", "group", "done", "failed", "waiting", "", box=None, pad_edge=False)
+    table = Table("", "version", "group", "have it", "failed", "to come", "", box=None, pad_edge=False)
     for one in found:
         counts = one.done, one.failed, one.waiting
         state = "paused" if one.paused else ""
@@ -64,8 +66,8 @@ def follow(there: Engine, number: int, halt_at: int, give_up_s: float | None, *,
             if quiet:
                 continue
             one = seen.rollout
-            display.show(f"  {one.group}: {one.done} confirmed, {one.failed} failed, {one.waiting} waited for")
-            for name in seen.failed.keys() - told:
+            display.show(f"  {one.group}: {one.done} have it, {one.failed} failed, {one.waiting} to come")
+            for name in sorted(seen.failed.keys() - told):
                 display.show_named(name, _sentence(seen.failed[name]), False)
             told |= seen.failed.keys()
     except KeyboardInterrupt:
@@ -81,7 +83,7 @@ def ended(seen: watch.Seen, halt_at: int, left: Sequence[str] = ()) -> int:
     one = seen.rollout
     if seen.ended == watch.THROUGH:
         failed = f"; {one.failed} failed" if one.failed else ""
-        display.done(f"{one.version} is through in group {one.group}: {one.done} confirmed{failed}")
+        display.done(f"{one.version} is through in group {one.group}: {one.done} have it{failed}")
         return 0
     resume = f"`otactl engine rollout {one.id} --resume`"
     again = f"`otactl engine rollout {one.id} --halt-at {halt_at}`"

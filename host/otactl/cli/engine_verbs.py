@@ -55,7 +55,7 @@ def add_boards(*, workspace: Path, names: tuple[str, ...], group: str | None) ->
 @click.option(
     "--group",
     metavar="NAME,...",
-    help="Of boards (default: that of otactl.toml); with --halt-at several, one after the other.",
+    help="Of boards (default: that of otactl.toml). Several get it at once; with --halt-at one after the other.",
 )
 @_halt_at
 @_limit
@@ -81,8 +81,6 @@ def push_release(
 
     place = Workspace.find(workspace)
     groups, give_up_s = opened.groups(place, group), _seconds(limit, halt_at)
-    if len(groups) > 1 and halt_at is None:
-        raise UsageError("several groups get it one after the other: --halt-at says at how many failures that stops")
     there = opened.engine(place)
     file = swu.write(place, version, with_files=with_files)
     software = there.take(file, upload=upload or with_files or not opened.is_goosebit(place))
@@ -100,7 +98,7 @@ def push_release(
         if code:
             break
     if as_json:
-        print(json.dumps({"version": version} | ({"groups": told} if halt_at else told[0])))
+        print(json.dumps({"version": version} | ({"groups": told} if halt_at or len(told) > 1 else told[0])))
     elif halt_at is None or code:
         display.follow_up("engine status", "who has it")
     return code

@@ -65,7 +65,9 @@ class Goosebit:
         """See model.Engine."""
         found = self._calls.json("GET", "/api/v1/rollouts")["rollouts"]
         boards = self.boards() if found else []
-        return [_rollout(one, boards) for one in found]
+        newest = {one["feed"]: one["id"] for one in sorted(found, key=lambda one: int(one["id"]))}
+        groups = {feed: [board for board in boards if board.group == feed] for feed in newest}
+        return [_rollout(one, groups[one["feed"]] if newest[one["feed"]] == one["id"] else None) for one in found]
 
     def _change(self, boards: list[str], **changes: Any) -> None:
         self._calls.json("PATCH", "/api/v1/devices", {"devices": boards, **changes})
@@ -84,15 +86,13 @@ def _board(one: dict[str, Any]) -> Board:
     )
 
 
-def _rollout(one: dict[str, Any], boards: list[Board]) -> Rollout:
-    version, group = one["software"]["version"], one["feed"]
-    return Rollout(
-        id=one["id"],
-        name=one.get("name") or "",
-        version=version,
-        group=group,
-        paused=one["paused"],
-        done=one["success_count"],
-        failed=one["failure_count"],
-        waiting=sum(board.group == group and board.version != version and not board.failed for board in boards),
-    )
+def _rollout(one: dict[str, Any], boards: list[Board] | None) -> Rollout:
+    """`boards`: of its group, where none newer counts there. They are counted, as gooseBit's own counts miss some where several
+    boards answer at the same moment (updater/controller/v1/routes.py: read, add one, write)."""
+    version = one["software"]["version"]
+    done, failed, waiting = one["success_count"], one["failure_count"], 0
+    if boards is not None:
+        done = sum(board.version == version for board in boards)
+        failed = sum(board.failed for board in boards)
+        waiting = sum(board.version != version and not board.failed for board in boards)
+    return Rollout(one["id"], one.get("name") or "", version, one["feed"], one["paused"], done, failed, waiting)

@@ -1,6 +1,6 @@
 """A rollout of an engine, watched from here until its boards are through.
 
-gooseBit counts boards that failed, and stops at no number of them; hawkBit stops at a share. So who wants a rollout to stop at two
+gooseBit stops at no number of boards that failed; hawkBit stops at a share of them. So who wants a rollout to stop at two
 boards watches it, and stops it: for as long as that program runs, which is all that an engine can be asked for."""
 
 import time
