@@ -88,10 +88,10 @@ def ended(seen: watch.Seen, halt_at: int, left: Sequence[str] = ()) -> int:
     resume = f"`otactl engine rollout {one.id} --resume`"
     again = f"`otactl engine rollout {one.id} --halt-at {halt_at}`"
     words = {
-        watch.HALTED: f"it is halted, as {one.failed} boards of group {one.group} failed: mend it, and push the next version",
+        watch.HALTED: f"it is halted, as {_counted(one.failed)} of group {one.group} failed: mend it, and push the next version",
         watch.PAUSED: f"somebody paused it in group {one.group}: {resume} lets it go on, then {again} watches on",
         watch.OVERTAKEN: f"a newer rollout of group {one.group} has taken its place: `otactl engine rollout` lists them",
-        watch.LATE: f"{one.waiting} boards of group {one.group} have not said how it went: {again} watches on",
+        watch.LATE: f"{_counted(one.waiting)} of group {one.group} still to come: {again} watches on",
     }
     rest = f"; not offered to {', '.join(left)}" if left else ""
     display.failed(f"{one.version}: {words[seen.ended]}{rest}")
@@ -101,6 +101,10 @@ def ended(seen: watch.Seen, halt_at: int, left: Sequence[str] = ()) -> int:
 def facts(seen: watch.Seen) -> dict[str, Any]:
     """The same for scripts."""
     return {"rollout": asdict(seen.rollout), "failed": seen.failed, "ended": seen.ended}
+
+
+def _counted(boards: int) -> str:
+    return f"{boards} board{'' if boards == 1 else 's'}"
 
 
 def _sentence(reason: str) -> str:
