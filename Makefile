@@ -75,7 +75,7 @@ $(ENGINE): $(READY)
 	@touch $@
 
 engine: $(ENGINE) ## boards and otactl against a real gooseBit
-	@GOOSEBIT=$(VENV)/engine/bin/python $(BIN)/python -m pytest -n 2 tests/engine/test_goosebit.py tests/engine/test_engine_story.py $(ARGS)
+	@GOOSEBIT=$(VENV)/engine/bin/python $(BIN)/python -m pytest -n 2 tests/engine/test_goosebit*.py tests/engine/test_engine_story.py $(ARGS)
 
 hil: $(READY) ## the suite on a board, which is left as it was: make hil BOARD=/dev/ttyUSB0 (ARGS=--all)
 	@$(OTACTL) hil "$(or $(BOARD),virtual)" $(ARGS)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import rig as rigs
-from otactl.cli.demo_goosebit import Goosebit
+from otactl.cli.demo_goosebit import STRICT, Goosebit
 from otactl.workspace.workspace import Workspace
 
 from engine.fleet import HOST, PASSWORD, USER, Fleet
@@ -23,10 +23,10 @@ def python() -> Path:
     return Path(named).absolute()
 
 
-def goosebit(python: Path, folder: Path, place: Workspace) -> Goosebit:
+def goosebit(python: Path, folder: Path, place: Workspace, device_auth: str = STRICT) -> Goosebit:
     """One of its own for that workspace."""
     pair = certified(place, folder, [HOST, "localhost", "127.0.0.1"])
-    return Goosebit(python, folder, place.tls / "ca.pem", pair, (USER, PASSWORD), {rigs.HOST: "127.0.0.1"})
+    return Goosebit(python, folder, place.tls / "ca.pem", pair, (USER, PASSWORD), {rigs.HOST: "127.0.0.1"}, device_auth)
 
 
 @pytest.fixture(scope="session")

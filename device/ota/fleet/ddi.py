@@ -20,6 +20,7 @@ from . import let_go, swu
 
 _MOST = const(4096)  # bytes of a reply: three times what hawkBit says of a module with two files
 _OVER = ("404", "410")  # what an engine says of an action that is over
+_STRANGER = ("401", "403")  # and to a board that it does not know
 # What speaks against the release itself, which a later look would find as well. All else may pass: the action stays open.
 _REFUSED = (
     "engine-reply envelope-too-big envelope-not-json envelope-type unknown-key bad-signature too-few-signatures schema "
@@ -46,7 +47,7 @@ class Engine:
 
     def offered(self):
         """Steps that return the response with the release that is meant for this board, and its envelope. Raises OtaError:
-        up-to-date where none is, not-now, engine-reply, what link.fetch() raises."""
+        up-to-date where none is, not-now, engine-reply, engine-token, what link.fetch() raises."""
         self._action = ""
         _make_room()
         links = (yield from self._ask(self.address)).get("_links")
@@ -146,7 +147,10 @@ class Engine:
             raw = yield from self._read(address)
             found = json.loads(raw)
         except OtaError as e:
-            if e.code != "http-status" or e.detail not in _OVER or address == self.address:
+            if e.code != "http-status":
+                raise
+            require(e.detail not in _STRANGER, "engine-token", e.detail)
+            if e.detail not in _OVER or address == self.address:
                 raise
             return {}
         except (ValueError, RuntimeError, MemoryError):

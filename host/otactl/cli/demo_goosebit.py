@@ -17,6 +17,7 @@ from otactl.errors import RigError
 
 _READY_S = 60
 _ASK_S = 20
+STRICT = '{"enable": true, "mode": "strict"}'  # boards that it knows, by their tokens
 # Tables first: the wheel has no command for that. The socket is ours, so that nobody else gets its port meanwhile; the server
 # ends when our end of its standard input does, whatever has become of us. `hosts`: names that no name server knows.
 _RUN = """
@@ -56,9 +57,10 @@ class Goosebit:
         certificate: tuple[Path, Path],
         user: tuple[str, str],
         hosts: Mapping[str, str] | None = None,
+        device_auth: str = STRICT,
     ) -> None:
         """`folder`: for its files, empty. `ca`: whom it believes, and who has made its own `certificate` (key, chain). `user`: who is
-        made its administrator, and the password. `hosts`: addresses of names. Raises RigError."""
+        made its administrator, and the password. `hosts`: addresses of names. `device_auth`: which boards it lets in. Raises RigError."""
         folder = folder.resolve()  # gooseBit's settings need it
         self._ca = ca
         self.database = folder / "db.sqlite3"
@@ -67,7 +69,7 @@ class Goosebit:
             "GOOSEBIT_DB_URI": f"sqlite://{self.database}",
             "GOOSEBIT_ARTIFACTS_DIR": f"{folder}/artifacts",
             "GOOSEBIT_SECRET_KEY": "of-a-demo-or-a-test",
-            "GOOSEBIT_DEVICE_AUTH": '{"enable": true, "mode": "strict"}',
+            "GOOSEBIT_DEVICE_AUTH": device_auth,
             "OTEL_SDK_DISABLED": "true",
             "SSL_CERT_FILE": str(ca.resolve()),
         }

@@ -61,12 +61,16 @@ def rollouts(found: Sequence[Rollout]) -> None:
 def follow(there: Engine, number: int, halt_at: int, give_up_s: float | None, *, quiet: bool) -> watch.Seen:
     """A rollout until it ends, with a line for each thing that happens, unless `quiet`; raises as watch.watched() does."""
     told: set[str] = set()
+    before = ""
     try:
         for seen in watch.watched(there, number, halt_at, give_up_s):
             if quiet:
                 continue
             one = seen.rollout
-            display.show(f"  {one.group}: {one.done} have it, {one.failed} failed, {one.waiting} to come")
+            counts = f"  {one.group}: {one.done} have it, {one.failed} failed, {one.waiting} to come"
+            if counts != before:
+                display.show(counts)
+            before = counts
             for name in sorted(seen.failed.keys() - told):
                 display.show_named(name, _sentence(seen.failed[name]), False)
             told |= seen.failed.keys()
@@ -100,7 +104,13 @@ def ended(seen: watch.Seen, halt_at: int, left: Sequence[str] = ()) -> int:
 
 def facts(seen: watch.Seen) -> dict[str, Any]:
     """The same for scripts."""
-    return {"rollout": asdict(seen.rollout), "failed": seen.failed, "ended": seen.ended}
+    one = seen.rollout
+    counts = {"done": one.done, "failed": one.failed, "waiting": one.waiting}
+    return (
+        {"rollout": one.id, "version": one.version, "group": one.group}
+        | counts
+        | {"reasons": seen.failed, "ended": seen.ended}
+    )
 
 
 def _counted(boards: int) -> str:

@@ -36,15 +36,21 @@ def add_boards(*, workspace: Path, names: tuple[str, ...], group: str | None) ->
     from otactl.cli import display
     from otactl.engine import opened
     from otactl.workspace import fleet_tokens
+    from otactl.workspace.roster import Roster
     from otactl.workspace.workspace import Workspace
 
     place = Workspace.find(workspace)
     there = opened.engine(place)
+    known = [board.name for board in Roster.load(place.root).entries]
     for name in names:
         there.add(name, fleet_tokens.make(place, name), opened.group(place, group))
         display.done(f"{name} may ask the engine, in group {opened.group(place, group)}")
+    if remark := there.remark():
+        display.warn(remark)
     if place.board.get("ddi") is None:
         display.warn("boards do not ask it yet: `ddi = {}` below [board] in otactl.toml")
+    if unknown := [name for name in names if name not in known]:
+        display.warn(f"{', '.join(unknown)}: not in boards.toml, by whose names `otactl deploy` brings tokens")
     display.follow_up(f"deploy {' '.join(names)}", "boards ask the engine from then on")
     return 0
 
@@ -150,6 +156,7 @@ def rollout_list(
     give_up_s = _seconds(limit, halt_at)
     there = opened.engine(Workspace.find(workspace))
     if number is not None and paused is not None:
+        watch.named(watch.rollouts(there), number)
         there.pause(number, paused=paused)
     if number is not None and halt_at is not None:
         seen = engine_shown.follow(there, number, halt_at, give_up_s, quiet=as_json)

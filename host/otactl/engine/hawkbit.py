@@ -9,7 +9,7 @@ import time
 from typing import Any
 from urllib.parse import quote
 
-from otactl.engine.calls import Calls
+from otactl.engine.calls import Calls, Refused
 from otactl.engine.model import Board, Rollout
 from otactl.errors import RigError, UsageError
 from otactl.release.swu import Swu
@@ -27,6 +27,10 @@ class Hawkbit:
     def __init__(self, calls: Calls, user: str, password: str) -> None:
         calls.authorization = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
         self._calls = calls
+        try:
+            self._list("/targets", 1)
+        except (Refused, TypeError, KeyError):
+            raise RigError(f"no hawkBit at {calls.url}: are [engine] url and kind in otactl.toml right?") from None
 
     def add(self, name: str, token: str, group: str) -> None:
         """See model.Engine."""
@@ -86,6 +90,15 @@ class Hawkbit:
             for status in self._list(f"{actions}/{action['id']}/status?sort=ID:DESC", 1):
                 return next((line for line in status["messages"] if not line.startswith(_SERVERS)), "")
         return ""
+
+    def remark(self) -> str:
+        """See model.Engine."""
+        said = self._calls.json("GET", "/rest/v1/system/configs/authentication.targettoken.enabled")
+        return (
+            ""
+            if said["value"]
+            else "hawkBit does not take boards' tokens: switch on its authentication by target token"
+        )
 
     def boards(self) -> list[Board]:
         """See model.Engine. hawkBit's list has neither versions nor progress."""

@@ -44,6 +44,9 @@ class Engine(Protocol):
     def take(self, file: Swu, *, upload: bool) -> str:
         """The number of the software that it makes of the file, or of its address."""
 
+    def remark(self) -> str:
+        """What of its settings lets strangers in, or keeps boards out, and how to mend that; "": nothing."""
+
     def roll_out(self, software: str, version: str, group: str) -> int:
         """Boards of that group are offered it: the rollout's number."""
 

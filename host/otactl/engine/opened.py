@@ -21,8 +21,10 @@ def engine(place: Workspace) -> Engine:
     said = _said(place)
     user = said.get("user") or os.environ.get("OTACTL_ENGINE_USER", "")
     password = os.environ.get(PASSWORD) or said.get("password", "")
-    if not user or not password:
-        raise UsageError(f"who asks the engine? `user` below [engine] in {SETTINGS}, {PASSWORD} in the environment")
+    if not user:
+        raise UsageError(f"who asks the engine? `user` below [engine] in {SETTINGS}")
+    if not password:
+        raise UsageError(f"the engine asks for the password of {user}: put it into {PASSWORD} in the environment")
     calls = Calls(said["url"], authorities.bundle(place))
     return _KINDS[said.get("kind", "goosebit")](calls, user, password)
 

@@ -36,11 +36,11 @@ def watched(engine: Engine, number: int, halt_at: int, give_up_s: float | None =
     reasons: dict[str, str] = {}
     last = None
     while True:
-        found, named = _asked(engine, number)
-        for name in named:
+        found, failing = _asked(engine, number)
+        for name in failing:
             if name not in reasons:
                 reasons[name] = engine.reason(name)
-        failed = {name: reasons[name] for name in named}
+        failed = {name: reasons[name] for name in failing}
         ended = _ended(found, number, halt_at)
         if ended == HALTED and not found[number].paused:
             engine.pause(number, paused=True)
@@ -56,15 +56,25 @@ def watched(engine: Engine, number: int, halt_at: int, give_up_s: float | None =
         time.sleep(_LOOK_S)
 
 
+def rollouts(engine: Engine) -> dict[int, Rollout]:
+    """All, by their numbers."""
+    return {one.id: one for one in engine.rollouts()}
+
+
+def named(found: dict[int, Rollout], number: int) -> Rollout:
+    """That one. Raises UsageError."""
+    if number not in found:
+        raise UsageError(f"no rollout {number}: `otactl engine rollout` lists them")
+    return found[number]
+
+
 def _asked(engine: Engine, number: int) -> tuple[dict[int, Rollout], list[str]]:
     """All rollouts, and the boards of this one's group that have failed."""
     give_up = time.monotonic() + _SILENT_S
     while True:
         try:
-            found = {one.id: one for one in engine.rollouts()}
-            if number not in found:
-                raise UsageError(f"no rollout {number}: `otactl engine rollout` lists them")
-            group = found[number].group
+            found = rollouts(engine)
+            group = named(found, number).group
             return found, sorted(one.name for one in engine.boards() if one.failed and one.group == group)
         except RigError:
             if time.monotonic() > give_up:
