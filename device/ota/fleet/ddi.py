@@ -56,7 +56,9 @@ class Engine:
             links = (yield from self._ask(self.address)).get("_links")  # gooseBit offers nothing before
         cancelled = self._link(links, "cancelAction")
         if cancelled:  # while a job runs nobody looks: nothing is under way that could not be left
-            yield from self._tell(cancelled, "closed", "success", "left")
+            yield from self._tell(cancelled, "closed", "success", "runs " + self._version())
+            yield from self._introduce()  # it may have come that far
+            links = (yield from self._ask(self.address)).get("_links")  # what has taken its place
         require(not self._link(links, "confirmationBase"), "not-now", "confirmation")  # a person gives it
         action = self._link(links, "deploymentBase")
         deployment = _in((yield from self._ask(action)) if action else {}, "deployment")

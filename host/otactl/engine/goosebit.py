@@ -63,6 +63,10 @@ class Goosebit:
         """See model.Engine."""
         self._calls.json("PATCH", "/api/v1/rollouts", {"ids": [rollout], "paused": paused})
 
+    def halt(self, rollout: int) -> None:
+        """See model.Engine."""
+        self.pause(rollout, paused=True)
+
     def again(self, boards: list[str]) -> None:
         """See model.Engine."""
         if boards:

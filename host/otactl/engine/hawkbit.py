@@ -16,7 +16,7 @@ from otactl.release.swu import Swu
 
 _MOST = 500  # of a list; hawkBit gives no more at a time
 _READY_S = 30.0  # a rollout is made by and by
-_PAUSED = ("paused", "ready", "stopped")
+_PAUSED = ("paused", "ready", "stopping", "stopped")
 _OPEN = ("notstarted", "scheduled", "running")  # boards that have not said how it went
 _SERVERS = "Update Server: "  # how a line begins that hawkBit itself has written
 
@@ -36,7 +36,8 @@ class Hawkbit:
         """See model.Engine."""
         facts = {"controllerId": name, "name": name, "securityToken": token, "group": group}
         if name in [one["controllerId"] for one in self._list("/targets")]:
-            self._calls.json("PUT", f"/rest/v1/targets/{quote(name)}", facts)
+            self._calls.json("PUT", f"/rest/v1/targets/{quote(name)}", facts)  # all but the group
+            self._calls.json("PUT", f"/rest/v1/targetgroups/assigned?group={quote(group, safe='')}", [name])
         else:
             self._calls.json("POST", "/rest/v1/targets", [facts])
 
@@ -79,6 +80,10 @@ class Hawkbit:
     def pause(self, rollout: int, *, paused: bool) -> None:
         """See model.Engine."""
         self._calls.json("POST", f"/rest/v1/rollouts/{rollout}/{'pause' if paused else 'resume'}")
+
+    def halt(self, rollout: int) -> None:
+        """See model.Engine. To pause would leave it to all boards of a group that has begun; so their actions are cancelled."""
+        self._calls.json("POST", f"/rest/v1/rollouts/{rollout}/stop")
 
     def again(self, boards: list[str]) -> None:
         """See model.Engine. hawkBit offers the next rollout to boards that have failed as to all."""

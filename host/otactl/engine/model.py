@@ -51,7 +51,10 @@ class Engine(Protocol):
         """Boards of that group are offered it: the rollout's number."""
 
     def pause(self, rollout: int, *, paused: bool) -> None:
-        """Offer it to no further board, or go on."""
+        """Offer it to no further board, or go on. hawkBit: begin no further group."""
+
+    def halt(self, rollout: int) -> None:
+        """End it, as boards fail: no board is offered it from then on."""
 
     def again(self, boards: list[str]) -> None:
         """Boards that have failed are offered what is meant for them."""

@@ -18,7 +18,7 @@ _SILENT_S = 120.0  # an engine that is started anew is waited for as long
 @dataclass(frozen=True, slots=True)
 class Seen:
     """`failed`: boards of its group that failed, and why (model.Engine.reason()). `ended`: "" while it goes on; THROUGH: no board is
-    waited for; HALTED: paused from here; PAUSED: by somebody else; OVERTAKEN: a newer one of its group counts; LATE: the time
+    waited for; HALTED: ended from here; PAUSED: by somebody else; OVERTAKEN: a newer one of its group counts; LATE: the time
     is over."""
 
     rollout: Rollout
@@ -27,7 +27,7 @@ class Seen:
 
 
 def watched(engine: Engine, number: int, halt_at: int, give_up_s: float | None = None) -> Iterator[Seen]:
-    """How it stands, each time that something has changed; the last one says how it ended. It is paused once `halt_at` boards have
+    """How it stands, each time that something has changed; the last one says how it ended. It is ended once `halt_at` boards have
     failed. `give_up_s`: None waits for boards for ever.
 
     Raises UsageError where there is no such rollout; RigError where the engine does not answer for two minutes.
@@ -43,7 +43,7 @@ def watched(engine: Engine, number: int, halt_at: int, give_up_s: float | None =
         failed = {name: reasons[name] for name in failing}
         ended = _ended(found, number, halt_at)
         if ended == HALTED and not found[number].paused:
-            engine.pause(number, paused=True)
+            engine.halt(number)
         late = give_up is not None and time.monotonic() >= give_up
         if late and not ended:
             ended = LATE

@@ -19,7 +19,7 @@ class Scripted:
 
     def __init__(self, *answers: list[Rollout] | Exception) -> None:
         self.answers = list(answers)
-        self.paused: list[tuple[int, bool]] = []
+        self.halted: list[int] = []
         self.asked: list[str] = []
 
     def rollouts(self) -> list[Rollout]:
@@ -39,8 +39,8 @@ class Scripted:
         self.asked.append(board)
         return "trial-crash"
 
-    def pause(self, rollout: int, *, paused: bool) -> None:
-        self.paused.append((rollout, paused))
+    def halt(self, rollout: int) -> None:
+        self.halted.append(rollout)
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ def stands(done: int, failed: int, waiting: int, *others: Rollout, paused: bool 
     return [replace(BEGUN, done=done, failed=failed, waiting=waiting, paused=paused), *others]
 
 
-CASES: dict[str, tuple[list[list[Rollout]], str, bool]] = {  # how it goes, how it ends, whether it is paused from here
+CASES: dict[str, tuple[list[list[Rollout]], str, bool]] = {  # how it goes, how it ends, whether it is ended from here
     "all have it": ([stands(0, 0, 3), stands(2, 0, 1), stands(3, 0, 0)], "through", False),
     "one fails, of two that may": ([stands(1, 1, 1), stands(2, 1, 0)], "through", False),
     "the second fails while one is to come": ([stands(0, 1, 2), stands(0, 2, 1)], "halted", True),
@@ -80,7 +80,7 @@ def test_watch_ends(answers: list[list[Rollout]], ends: str, stopped: bool) -> N
     engine = Scripted(*answers)
     seen = list(go(engine))
     assert [one.ended for one in seen] == [""] * (len(answers) - 1) + [ends]
-    assert engine.paused == ([(3, True)] if stopped else [])
+    assert engine.halted == ([3] if stopped else [])
 
 
 def test_what_does_not_change_is_told_once_and_each_board_is_asked_once_for_its_reason() -> None:
