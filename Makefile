@@ -13,11 +13,11 @@ ENGINE    := $(VENV)/engine/ready
 OTACTL    := $(BIN)/otactl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-fleet picture test lint fmt deploy status repl board bench scale powercut matrices fuzz soak hil \
+.PHONY: help demo demo-fleet demo-engine picture test lint fmt deploy status repl board bench scale powercut matrices fuzz soak hil \
     hil-self engine clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml host/otactl/__init__.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -32,6 +32,9 @@ demo: $(READY) ## a full update and a rollback on a virtual board (FIRMWARE=path
 
 demo-fleet: $(READY) ## a rollout on eight virtual boards that stops itself, and its successor (ARGS=--stay for the page)
 	@$(OTACTL) demo --fleet $(ARGS)
+
+demo-engine: $(ENGINE) ## the same through a real gooseBit (ARGS=--stay for its page)
+	@$(OTACTL) demo --engine $(VENV)/engine/bin/python $(ARGS)
 
 picture: $(READY) ## what the demo shows, as README's picture docs/demo.svg
 	@$(OTACTL) demo --svg docs/demo.svg
@@ -72,7 +75,7 @@ $(ENGINE): $(READY)
 	@touch $@
 
 engine: $(ENGINE) ## boards and otactl against a real gooseBit
-	@GOOSEBIT=$(VENV)/engine/bin/python $(BIN)/python -m pytest -n 2 tests/engine/test_goosebit.py $(ARGS)
+	@GOOSEBIT=$(VENV)/engine/bin/python $(BIN)/python -m pytest -n 2 tests/engine/test_goosebit*.py tests/engine/test_engine_story.py $(ARGS)
 
 hil: $(READY) ## the suite on a board, which is left as it was: make hil BOARD=/dev/ttyUSB0 (ARGS=--all)
 	@$(OTACTL) hil "$(or $(BOARD),virtual)" $(ARGS)

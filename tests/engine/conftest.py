@@ -6,22 +6,33 @@ from pathlib import Path
 
 import pytest
 import rig as rigs
+from otactl.cli.demo_goosebit import STRICT, Goosebit
 from otactl.workspace.workspace import Workspace
 
-from engine.fleet import HOST, Fleet
-from engine.goosebit import Goosebit
+from engine.fleet import HOST, PASSWORD, USER, Fleet
 from engine.hawkbit import Hawkbit
-from engine.served import Served
+from engine.served import Served, certified
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, place: Workspace) -> Iterator[Goosebit]:
-    python = os.environ.get("GOOSEBIT")
-    if not python:
+def python() -> Path:
+    """That has gooseBit."""
+    named = os.environ.get("GOOSEBIT")
+    if not named:
         pytest.skip("no gooseBit: `make engine` installs it, and runs this")
-    made = Goosebit(str(Path(python).absolute()), tmp_path_factory.mktemp("goosebit"), place)
-    yield made
-    made.close()
+    return Path(named).absolute()
+
+
+def goosebit(python: Path, folder: Path, place: Workspace, device_auth: str = STRICT) -> Goosebit:
+    """One of its own for that workspace."""
+    pair = certified(place, folder, [HOST, "localhost", "127.0.0.1"])
+    return Goosebit(python, folder, place.tls / "ca.pem", pair, (USER, PASSWORD), {rigs.HOST: "127.0.0.1"}, device_auth)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, place: Workspace, python: Path) -> Iterator[Goosebit]:
+    with goosebit(python, tmp_path_factory.mktemp("goosebit"), place) as made:
+        yield made
 
 
 @pytest.fixture

@@ -159,7 +159,9 @@ CASES: dict[
         "engine-reply no .swu",
         "failure",
     ),
-    "its token refused": (lambda _: saying(Reply(401, b"{}")), "http-status", ""),
+    "its token refused": (lambda _: saying(Reply(401, b"{}")), "engine-token 401", ""),
+    "its token refused once it has an action": (lambda _: saying(ACTION, Reply(403)), "engine-token 403", ""),
+    "a server without DDI": (lambda _: saying(Reply(404)), "http-status 404", ""),
 }
 
 

@@ -20,6 +20,7 @@ from . import let_go, swu
 
 _MOST = const(4096)  # bytes of a reply: three times what hawkBit says of a module with two files
 _OVER = ("404", "410")  # what an engine says of an action that is over
+_STRANGER = ("401", "403")  # and to a board that it does not know
 # What speaks against the release itself, which a later look would find as well. All else may pass: the action stays open.
 _REFUSED = (
     "engine-reply envelope-too-big envelope-not-json envelope-type unknown-key bad-signature too-few-signatures schema "
@@ -46,7 +47,7 @@ class Engine:
 
     def offered(self):
         """Steps that return the response with the release that is meant for this board, and its envelope. Raises OtaError:
-        up-to-date where none is, not-now, engine-reply, what link.fetch() raises."""
+        up-to-date where none is, not-now, engine-reply, engine-token, what link.fetch() raises."""
         self._action = ""
         _make_room()
         links = (yield from self._ask(self.address)).get("_links")
@@ -55,7 +56,9 @@ class Engine:
             links = (yield from self._ask(self.address)).get("_links")  # gooseBit offers nothing before
         cancelled = self._link(links, "cancelAction")
         if cancelled:  # while a job runs nobody looks: nothing is under way that could not be left
-            yield from self._tell(cancelled, "closed", "success", "left")
+            yield from self._tell(cancelled, "closed", "success", "runs " + self._version())
+            yield from self._introduce()  # it may have come that far
+            links = (yield from self._ask(self.address)).get("_links")  # what has taken its place
         require(not self._link(links, "confirmationBase"), "not-now", "confirmation")  # a person gives it
         action = self._link(links, "deploymentBase")
         deployment = _in((yield from self._ask(action)) if action else {}, "deployment")
@@ -146,7 +149,10 @@ class Engine:
             raw = yield from self._read(address)
             found = json.loads(raw)
         except OtaError as e:
-            if e.code != "http-status" or e.detail not in _OVER or address == self.address:
+            if e.code != "http-status":
+                raise
+            require(e.detail not in _STRANGER, "engine-token", e.detail)
+            if e.detail not in _OVER or address == self.address:
                 raise
             return {}
         except (ValueError, RuntimeError, MemoryError):

@@ -1,7 +1,9 @@
 """What the demos are made of: a step that is checked, a command as it is typed, and the table at the end."""
 
+import contextlib
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,6 +52,12 @@ def require(truth: bool, what: str) -> str:
     if not truth:
         raise StepFailed(f"not so: {what}")
     return what
+
+
+def wait_for_ctrl_c() -> None:
+    """For who wants to look around."""
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()
 
 
 def empty(folder: Path, mark: Path, user: Path | None) -> None:

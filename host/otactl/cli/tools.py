@@ -118,8 +118,14 @@ def _whole(path: Path, chip: str) -> bytes:
 @click.option("--folder", type=FILE, default=Path("demo"), help="Emptied first (default: demo).")
 @click.option("--svg", type=FILE, help="Draw what is shown into this file; in a pipe, instead.")
 @click.option("--fleet", is_flag=True, help="Eight boards, a rollout that stops itself, its successor, and the page.")
-@click.option("--stay", is_flag=True, help="With --fleet: the page stays until Ctrl-C.")
-def demo(*, firmware: Path | None, folder: Path, svg: Path | None, fleet: bool, stay: bool) -> int:
+@click.option(
+    "--engine",
+    type=FILE,
+    metavar="PYTHON",
+    help="The same through a real gooseBit, which that Python has: `make demo-engine`.",
+)
+@click.option("--stay", is_flag=True, help="With --fleet or --engine: the page stays until Ctrl-C.")
+def demo(*, firmware: Path | None, folder: Path, svg: Path | None, fleet: bool, engine: Path | None, stay: bool) -> int:
     """Show an update and a rollback on a virtual board, or a rollout on eight."""
     from otactl.cli import display, picture
 
@@ -128,14 +134,16 @@ def demo(*, firmware: Path | None, folder: Path, svg: Path | None, fleet: bool, 
     except ImportError as error:
         raise UsageError(f"no virtual board on this system: {error}") from None
 
-    if fleet:
-        if firmware or svg:
-            raise UsageError("--fleet shows made-up firmware, on the terminal: leave out --firmware and --svg")
-        from otactl.cli import demo_fleet
+    if fleet or engine:
+        if firmware or svg or (fleet and engine):
+            raise UsageError(
+                "--fleet and --engine each show made-up firmware, on the terminal: leave out --firmware and --svg"
+            )
+        from otactl.cli import demo_engine, demo_fleet
 
-        return demo_fleet.show(folder, stay)
+        return demo_engine.show(folder, engine, stay) if engine else demo_fleet.show(folder, stay)
     if stay:
-        raise UsageError("--stay is for the page of --fleet")
+        raise UsageError("--stay is for the page of --fleet and --engine")
     if svg is None:
         return story.show(folder, firmware)
     with picture.pictured(svg, "otactl demo"):

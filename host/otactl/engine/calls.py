@@ -6,6 +6,7 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,25 @@ from otactl.errors import RigError, UsageError
 
 _WAIT_S = 60.0
 _MOST = 16 << 20  # bytes of a reply
+_URL = "[engine] url in otactl.toml"
+_ADVICE = {  # what a reason that has these words in it can be mended by, the first that fits
+    "WRONG_VERSION_NUMBER": f"there it speaks no TLS; {_URL} is to begin with http://, or a proxy to give it TLS",
+    "without response": f"there it speaks TLS perhaps; {_URL} is to begin with https:// then",
+    "Hostname mismatch": f"its certificate is for another name: put that into {_URL}",
+    "IP address mismatch": f"its certificate is for another name: put that into {_URL}",
+    "CERTIFICATE_VERIFY_FAILED": "boards would not believe it either: give it a certificate of this workspace's CA; a public one "
+    "is known after `otactl ca fetch HOST`",
+    "Expecting value": f"what is there is no engine; is {_URL} right?",
+    "": f"does it run, and is {_URL} right?",
+}
+
+
+class Refused(RigError):
+    """The engine has answered, and does not do it. `status`: of HTTP."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class _Here(urllib.request.HTTPRedirectHandler):
@@ -31,7 +51,7 @@ class Calls:
         self._opener = urllib.request.build_opener(_Here, urllib.request.HTTPSHandler(context=context))
 
     def json(self, method: str, path: str, body: Any = None) -> Any:
-        """Raises RigError where the engine does not answer, or refuses; UsageError where it does not let us in."""
+        """Raises RigError where the engine does not answer, or refuses (Refused); UsageError where it does not let us in."""
         return self._ask(method, path, None if body is None else json.dumps(body).encode(), "application/json")
 
     def form(self, method: str, path: str, fields: dict[str, str]) -> Any:
@@ -58,12 +78,11 @@ class Calls:
                 raise UsageError(
                     f"{self.url} does not let us in ({error.code}): check [engine] in otactl.toml, OTACTL_ENGINE_PASSWORD"
                 ) from None
-            raise RigError(f"{self.url}{path} refused ({error.code}): {said}") from None
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", error)
-            raise RigError(
-                f"no engine answers at {self.url} ({reason}): is [engine] url in otactl.toml right?"
-            ) from None
+            raise Refused(f"{self.url}{path} refused ({error.code}): {said}", error.code) from None
+        except (OSError, ValueError, HTTPException) as error:
+            reason = str(getattr(error, "reason", error))
+            advice = next((then for sign, then in _ADVICE.items() if sign in reason), _ADVICE[""])
+            raise RigError(f"no engine answers at {self.url} ({reason}): {advice}") from None
 
 
 def _parsed(raw: bytes) -> Any:

@@ -1,12 +1,16 @@
 """gooseBit, by its REST interface. Source: UpstreamDataInc/goosebit, goosebit/api/v1."""
 
+import secrets
 from typing import Any
+from urllib.parse import quote
 
-from otactl.engine.calls import Calls
+from otactl.engine.calls import Calls, Refused
 from otactl.engine.model import Board, Rollout
+from otactl.errors import RigError, UsageError
 from otactl.release.swu import Swu
 
 _FAILED = "Error"  # such a board is offered nothing until it is forced
+_AGAIN = "failed-before "  # what a board says in addition, behind the reason
 
 
 class Goosebit:
@@ -14,8 +18,11 @@ class Goosebit:
 
     def __init__(self, calls: Calls, user: str, password: str) -> None:
         self._calls = calls
-        token = calls.form("POST", "/login", {"username": user, "password": password})["access_token"]
-        calls.authorization = f"Bearer {token}"
+        try:
+            said = calls.form("POST", "/login", {"username": user, "password": password})
+            calls.authorization = f"Bearer {said['access_token']}"
+        except (Refused, TypeError, KeyError):
+            raise RigError(f"no gooseBit at {calls.url}: are [engine] url and kind in otactl.toml right?") from None
 
     def add(self, name: str, token: str, group: str) -> None:
         """See model.Engine."""
@@ -27,10 +34,22 @@ class Goosebit:
         for one in self._calls.json("GET", "/api/v1/software")["software"]:
             if one["name"].rpartition("/")[2] == file.path.name:  # gooseBit takes no version twice
                 return str(one["id"])
-        if upload:
-            made = self._calls.file("PUT", "/api/v1/software", file.path)
-        else:
-            made = self._calls.form("PUT", "/api/v1/software", {"url": file.url})
+        try:
+            if upload:
+                made = self._calls.file("PUT", "/api/v1/software", file.path)
+            else:
+                made = self._calls.form("PUT", "/api/v1/software", {"url": file.url})
+        except Refused as error:
+            if error.status == 500:
+                raise RigError(
+                    f"{error}: it has this kind of board twice, perhaps; docs/fleet-engines.md tells how to mend that"
+                ) from None
+            if error.status == 422 and not upload:
+                raise RigError(
+                    f"gooseBit does not get {file.url}: does the server run, and gooseBit with SSL_CERT_FILE, the CA of its "
+                    "certificate? Or give it the file: --upload"
+                ) from None
+            raise
         return str(made["id"])
 
     def roll_out(self, software: str, version: str, group: str) -> int:
@@ -44,10 +63,32 @@ class Goosebit:
         """See model.Engine."""
         self._calls.json("PATCH", "/api/v1/rollouts", {"ids": [rollout], "paused": paused})
 
+    def halt(self, rollout: int) -> None:
+        """See model.Engine."""
+        self.pause(rollout, paused=True)
+
     def again(self, boards: list[str]) -> None:
         """See model.Engine."""
         if boards:
             self._change(boards, force_update=True)
+
+    def reason(self, board: str) -> str:
+        """See model.Engine. gooseBit's log of a board begins anew with each release, and has a line for each detail."""
+        log = self._calls.json("GET", f"/api/v1/devices/{quote(board)}/log")["log"] or ""
+        return next((line for line in reversed(log.splitlines()) if line and not line.startswith(_AGAIN)), "")
+
+    def remark(self) -> str:
+        """See model.Engine. Asked as a board that it does not know."""
+        name = f"otactl-{secrets.token_hex(8)}"
+        try:
+            self._calls.json("GET", f"/DEFAULT/controller/v1/{name}")
+        except UsageError:
+            return ""
+        self._calls.json("DELETE", "/api/v1/devices", {"devices": [name]})
+        return (
+            "gooseBit lets in whoever says a board's name: start it with "
+            'GOOSEBIT_DEVICE_AUTH=\'{"enable": true, "mode": "strict"}\''
+        )
 
     def boards(self) -> list[Board]:
         """See model.Engine."""
@@ -57,7 +98,10 @@ class Goosebit:
     def rollouts(self) -> list[Rollout]:
         """See model.Engine."""
         found = self._calls.json("GET", "/api/v1/rollouts")["rollouts"]
-        return [_rollout(one) for one in found]
+        boards = self.boards() if found else []
+        newest = {one["feed"]: one["id"] for one in sorted(found, key=lambda one: int(one["id"]))}
+        groups = {feed: [board for board in boards if board.group == feed] for feed in newest}
+        return [_rollout(one, groups[one["feed"]] if newest[one["feed"]] == one["id"] else None) for one in found]
 
     def _change(self, boards: list[str], **changes: Any) -> None:
         self._calls.json("PATCH", "/api/v1/devices", {"devices": boards, **changes})
@@ -71,18 +115,18 @@ def _board(one: dict[str, Any]) -> Board:
         wanted=(one.get("assigned_software") or {}).get("version") or "",
         group=one.get("feed") or "",
         progress=one.get("progress"),
-        failed=one["last_state"] == _FAILED,
+        failed=one["last_state"] == _FAILED and not one["force_update"],
         seen=one.get("last_seen"),
     )
 
 
-def _rollout(one: dict[str, Any]) -> Rollout:
-    return Rollout(
-        id=one["id"],
-        name=one.get("name") or "",
-        version=one["software"]["version"],
-        group=one["feed"],
-        paused=one["paused"],
-        done=one["success_count"],
-        failed=one["failure_count"],
-    )
+def _rollout(one: dict[str, Any], boards: list[Board] | None) -> Rollout:
+    """`boards`: of its group, where none newer counts there. They are counted, as gooseBit's own counts miss some where several
+    boards answer at the same moment (updater/controller/v1/routes.py: read, add one, write)."""
+    version = one["software"]["version"]
+    done, failed, waiting = one["success_count"], one["failure_count"], 0
+    if boards is not None:
+        done = sum(board.version == version for board in boards)
+        failed = sum(board.failed for board in boards)
+        waiting = sum(board.version != version and not board.failed for board in boards)
+    return Rollout(one["id"], one.get("name") or "", version, one["feed"], one["paused"], done, failed, waiting)

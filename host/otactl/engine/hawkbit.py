@@ -1,7 +1,7 @@
 """hawkBit, by its Management API. Source: eclipse-hawkbit/hawkbit, hawkbit-mgmt-api (MgmtTargetRestApi, MgmtRolloutRestApi, ...).
 
 A release is a software module with the .swu as its artifact, in a distribution set of its own. Written after the source; no
-hawkBit ran in the tests, which have a fake (tests/engine/fakes.py).
+hawkBit ran in the tests, which have a fake (tests/engine/hawkbit.py).
 """
 
 import base64
@@ -9,14 +9,16 @@ import time
 from typing import Any
 from urllib.parse import quote
 
-from otactl.engine.calls import Calls
+from otactl.engine.calls import Calls, Refused
 from otactl.engine.model import Board, Rollout
 from otactl.errors import RigError, UsageError
 from otactl.release.swu import Swu
 
 _MOST = 500  # of a list; hawkBit gives no more at a time
 _READY_S = 30.0  # a rollout is made by and by
-_PAUSED = ("paused", "ready", "stopped")
+_PAUSED = ("paused", "ready", "stopping", "stopped")
+_OPEN = ("notstarted", "scheduled", "running")  # boards that have not said how it went
+_SERVERS = "Update Server: "  # how a line begins that hawkBit itself has written
 
 
 class Hawkbit:
@@ -25,12 +27,17 @@ class Hawkbit:
     def __init__(self, calls: Calls, user: str, password: str) -> None:
         calls.authorization = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
         self._calls = calls
+        try:
+            self._list("/targets", 1)
+        except (Refused, TypeError, KeyError):
+            raise RigError(f"no hawkBit at {calls.url}: are [engine] url and kind in otactl.toml right?") from None
 
     def add(self, name: str, token: str, group: str) -> None:
         """See model.Engine."""
         facts = {"controllerId": name, "name": name, "securityToken": token, "group": group}
         if name in [one["controllerId"] for one in self._list("/targets")]:
-            self._calls.json("PUT", f"/rest/v1/targets/{quote(name)}", facts)
+            self._calls.json("PUT", f"/rest/v1/targets/{quote(name)}", facts)  # all but the group
+            self._calls.json("PUT", f"/rest/v1/targetgroups/assigned?group={quote(group, safe='')}", [name])
         else:
             self._calls.json("POST", "/rest/v1/targets", [facts])
 
@@ -74,8 +81,29 @@ class Hawkbit:
         """See model.Engine."""
         self._calls.json("POST", f"/rest/v1/rollouts/{rollout}/{'pause' if paused else 'resume'}")
 
+    def halt(self, rollout: int) -> None:
+        """See model.Engine. To pause would leave it to all boards of a group that has begun; so their actions are cancelled."""
+        self._calls.json("POST", f"/rest/v1/rollouts/{rollout}/stop")
+
     def again(self, boards: list[str]) -> None:
         """See model.Engine. hawkBit offers the next rollout to boards that have failed as to all."""
+
+    def reason(self, board: str) -> str:
+        """See model.Engine. An action has a status for each time that the board told something, the newest last."""
+        actions = f"/targets/{quote(board)}/actions"
+        for action in self._list(f"{actions}?sort=ID:DESC", 1):
+            for status in self._list(f"{actions}/{action['id']}/status?sort=ID:DESC", 1):
+                return next((line for line in status["messages"] if not line.startswith(_SERVERS)), "")
+        return ""
+
+    def remark(self) -> str:
+        """See model.Engine."""
+        said = self._calls.json("GET", "/rest/v1/system/configs/authentication.targettoken.enabled")
+        return (
+            ""
+            if said["value"]
+            else "hawkBit does not take boards' tokens: switch on its authentication by target token"
+        )
 
     def boards(self) -> list[Board]:
         """See model.Engine. hawkBit's list has neither versions nor progress."""
@@ -87,7 +115,7 @@ class Hawkbit:
                 wanted="",
                 group=one.get("group") or "",
                 progress=None,
-                failed=False,
+                failed=one["updateStatus"] == "error",
                 seen=_ago(one.get("lastControllerRequestAt")),
             )
             for one in self._list("/targets")
@@ -98,9 +126,9 @@ class Hawkbit:
         versions = {one["id"]: one["version"] for one in self._list("/distributionsets")}
         return [_rollout(one, versions) for one in self._list("/rollouts?representation=full")]
 
-    def _list(self, path: str) -> list[dict[str, Any]]:
+    def _list(self, path: str, most: int = _MOST) -> list[dict[str, Any]]:
         sign = "&" if "?" in path else "?"
-        found: list[dict[str, Any]] = self._calls.json("GET", f"/rest/v1{path}{sign}limit={_MOST}")["content"]
+        found: list[dict[str, Any]] = self._calls.json("GET", f"/rest/v1{path}{sign}limit={most}")["content"]
         return found
 
 
@@ -114,6 +142,7 @@ def _rollout(one: dict[str, Any], versions: dict[int, str]) -> Rollout:
         paused=one["status"] in _PAUSED,
         done=counts.get("finished", 0),
         failed=counts.get("error", 0),
+        waiting=sum(counts.get(name, 0) for name in _OPEN),
     )
 
 

@@ -8,8 +8,8 @@ from otactl.release.swu import Swu
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """`state`: a word of the engine's. `failed`: it gets nothing until it is offered something again. `seen`: seconds since it
-    asked, None: never."""
+    """`state`: a word of the engine's. `failed`: its last release has, and it is offered nothing until the next one. `seen`: seconds
+    since it asked, None: never."""
 
     name: str
     state: str
@@ -23,7 +23,7 @@ class Board:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """Of `version`, to the boards of `group`; how many of them have said how it went."""
+    """Of `version`, to the boards of `group`; how many of them have said how it went, and how many have not yet."""
 
     id: int
     name: str
@@ -32,6 +32,7 @@ class Rollout:
     paused: bool
     done: int
     failed: int
+    waiting: int
 
 
 class Engine(Protocol):
@@ -43,14 +44,23 @@ class Engine(Protocol):
     def take(self, file: Swu, *, upload: bool) -> str:
         """The number of the software that it makes of the file, or of its address."""
 
+    def remark(self) -> str:
+        """What of its settings lets strangers in, or keeps boards out, and how to mend that; "": nothing."""
+
     def roll_out(self, software: str, version: str, group: str) -> int:
         """Boards of that group are offered it: the rollout's number."""
 
     def pause(self, rollout: int, *, paused: bool) -> None:
-        """Offer it to no further board, or go on."""
+        """Offer it to no further board, or go on. hawkBit: begin no further group."""
+
+    def halt(self, rollout: int) -> None:
+        """End it, as boards fail: no board is offered it from then on."""
 
     def again(self, boards: list[str]) -> None:
         """Boards that have failed are offered what is meant for them."""
+
+    def reason(self, board: str) -> str:
+        """What a board has told last of why its release failed: a code, perhaps with a detail behind it; "": nothing."""
 
     def boards(self) -> list[Board]: ...
 

@@ -21,8 +21,10 @@ def engine(place: Workspace) -> Engine:
     said = _said(place)
     user = said.get("user") or os.environ.get("OTACTL_ENGINE_USER", "")
     password = os.environ.get(PASSWORD) or said.get("password", "")
-    if not user or not password:
-        raise UsageError(f"who asks the engine? `user` below [engine] in {SETTINGS}, {PASSWORD} in the environment")
+    if not user:
+        raise UsageError(f"who asks the engine? `user` below [engine] in {SETTINGS}")
+    if not password:
+        raise UsageError(f"the engine asks for the password of {user}: put it into {PASSWORD} in the environment")
     calls = Calls(said["url"], authorities.bundle(place))
     return _KINDS[said.get("kind", "goosebit")](calls, user, password)
 
@@ -30,6 +32,14 @@ def engine(place: Workspace) -> Engine:
 def group(place: Workspace, asked: str | None) -> str:
     """The boards that are meant: of `asked`, else of otactl.toml, else "default"."""
     return asked or str(_said(place).get("group", "default"))
+
+
+def groups(place: Workspace, asked: str | None) -> list[str]:
+    """The same of several, in their order: "canary,class". Raises UsageError."""
+    found = group(place, asked).split(",")
+    if not all(found) or len(set(found)) < len(found):
+        raise UsageError(f"--group {asked}: names with commas between them, each once, as canary,class")
+    return found
 
 
 def is_goosebit(place: Workspace) -> bool:

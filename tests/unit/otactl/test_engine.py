@@ -131,3 +131,43 @@ def test_server_of_another_ca_is_told_nothing(lamp: Workspace, servers: list[Ser
     with pytest.raises(RigError, match="CERTIFICATE_VERIFY_FAILED"):
         made.json("GET", "/")
     assert not servers[0].asked
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("http://127.0.0.1:{port}", r"speaks TLS perhaps; \[engine\] url in otactl.toml is to begin with https://"),
+        ("https://127.0.0.1:1", r"Connection refused\): does it run, and is \[engine\] url in otactl.toml right"),
+        ("https://localhost:{port}", "its certificate is for another name"),
+    ],
+)
+def test_engine_that_is_not_reached_says_how_to_mend_that(
+    lamp: Workspace, servers: list[Served], address: str, why: str
+) -> None:
+    made = Calls(address.format(port=servers[0].port), (lamp.tls / "ca.pem").read_bytes())
+    with pytest.raises(RigError, match=why):
+        made.json("GET", "/")
+    assert not servers[0].asked
+
+
+@pytest.mark.parametrize(
+    ("kind", "reply"),
+    [
+        ("goosebit", Reply(404, b"<html>")),
+        ("goosebit", Reply(200, b"{}")),
+        ("goosebit", Reply(200, b"[]")),
+        ("hawkbit", Reply(404, b"{}")),
+        ("hawkbit", Reply(200, b"{}")),
+    ],
+)
+def test_server_that_is_another_one_is_named(lamp: Workspace, servers: list[Served], kind: str, reply: Reply) -> None:
+    servers[0].answer = lambda _: reply
+    there = told(lamp, f"[engine]\nurl = 'https://127.0.0.1:{servers[0].port}'\nkind = '{kind}'\nuser = 'me'")
+    with pytest.raises(RigError, match=r"no (gooseBit|hawkBit) at https://127\S+: are \[engine\] url and kind"):
+        opened.engine(there)
+
+
+def test_password_that_is_missing_is_asked_for(lamp: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(opened.PASSWORD)
+    with pytest.raises(UsageError, match=f"password of me: put it into {opened.PASSWORD}"):
+        opened.engine(told(lamp, f"[engine]\nurl = '{URL}'\nuser = 'me'"))

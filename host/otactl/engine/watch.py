@@ -1,0 +1,94 @@
+"""A rollout of an engine, watched from here until its boards are through.
+
+gooseBit stops at no number of boards that failed; hawkBit stops at a share of them. So who wants a rollout to stop at two
+boards watches it, and stops it: for as long as that program runs, which is all that an engine can be asked for."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from otactl.engine.model import Engine, Rollout
+from otactl.errors import RigError, UsageError
+
+THROUGH, HALTED, PAUSED, OVERTAKEN, LATE = "through", "halted", "paused", "overtaken", "late"
+_LOOK_S = 2.0
+_SILENT_S = 120.0  # an engine that is started anew is waited for as long
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """`failed`: boards of its group that failed, and why (model.Engine.reason()). `ended`: "" while it goes on; THROUGH: no board is
+    waited for; HALTED: ended from here; PAUSED: by somebody else; OVERTAKEN: a newer one of its group counts; LATE: the time
+    is over."""
+
+    rollout: Rollout
+    failed: dict[str, str]
+    ended: str
+
+
+def watched(engine: Engine, number: int, halt_at: int, give_up_s: float | None = None) -> Iterator[Seen]:
+    """How it stands, each time that something has changed; the last one says how it ended. It is ended once `halt_at` boards have
+    failed. `give_up_s`: None waits for boards for ever.
+
+    Raises UsageError where there is no such rollout; RigError where the engine does not answer for two minutes.
+    """
+    give_up = None if give_up_s is None else time.monotonic() + give_up_s
+    reasons: dict[str, str] = {}
+    last = None
+    while True:
+        found, failing = _asked(engine, number)
+        for name in failing:
+            if name not in reasons:
+                reasons[name] = engine.reason(name)
+        failed = {name: reasons[name] for name in failing}
+        ended = _ended(found, number, halt_at)
+        if ended == HALTED and not found[number].paused:
+            engine.halt(number)
+        late = give_up is not None and time.monotonic() >= give_up
+        if late and not ended:
+            ended = LATE
+        now = Seen(found[number], failed, ended)
+        if now != last:
+            yield now
+        if ended:
+            return
+        last = now
+        time.sleep(_LOOK_S)
+
+
+def rollouts(engine: Engine) -> dict[int, Rollout]:
+    """All, by their numbers."""
+    return {one.id: one for one in engine.rollouts()}
+
+
+def named(found: dict[int, Rollout], number: int) -> Rollout:
+    """That one. Raises UsageError."""
+    if number not in found:
+        raise UsageError(f"no rollout {number}: `otactl engine rollout` lists them")
+    return found[number]
+
+
+def _asked(engine: Engine, number: int) -> tuple[dict[int, Rollout], list[str]]:
+    """All rollouts, and the boards of this one's group that have failed."""
+    give_up = time.monotonic() + _SILENT_S
+    while True:
+        try:
+            found = rollouts(engine)
+            group = named(found, number).group
+            return found, sorted(one.name for one in engine.boards() if one.failed and one.group == group)
+        except RigError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(_LOOK_S)
+
+
+def _ended(found: dict[int, Rollout], number: int, halt_at: int) -> str:
+    this = found[number]
+    newer = [one for one in found.values() if one.id > number and one.group == this.group and not one.paused]
+    if this.failed >= halt_at:
+        return HALTED
+    if newer:
+        return OVERTAKEN
+    if this.paused:
+        return PAUSED
+    return "" if this.waiting else THROUGH
