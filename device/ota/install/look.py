@@ -45,7 +45,14 @@ class Look:
         from ..release import policy  # not before: while a connection opens, memory is scarce
 
         build = getattr(sys.implementation, "_build", None)
-        targets = policy.choose(payload, self._config["product"], image.chip(running), build, self._config["data"], machine.unique_id().hex())
+        targets = policy.choose(
+            payload,
+            self._config["product"],
+            image.chip(running),
+            build,
+            self._config["data"],
+            machine.unique_id().hex(),
+        )
         if self._engine:
             self._engine.place(payload, targets)
         if hasattr(response, "url"):  # by cable no channel speaks, and who pushes has the board in his hands

@@ -19,7 +19,9 @@ _TARGET = {
 }  # fmt: skip
 
 
-def choose(payload: dict, product: str, chip: str, build: "str | None", data: object = None, board="") -> "dict[str, dict]":
+def choose(
+    payload: dict, product: str, chip: str, build: "str | None", data: object = None, board=""
+) -> "dict[str, dict]":
     """The first target of each kind for this board, its fields checked and its hash in small letters. `build` is
     sys.implementation._build, None before 1.25: then only targets that name none match. `data`: whether the board takes any;
     `board`: its chip's address, for a target that names the `boards` that it is for. Raises OtaError: wrong-product, no-target, unknown-kind, bad-release."""
