@@ -227,8 +227,8 @@ def _polling(progress):
             interval_ms = max(interval_ms, min(interval_ms << wasted, _LONGEST_MS))
             if steps.soon.isdigit() and not wasted:
                 # Who says another thing each time has NVS written: a minute between two of these.
-                least_ms = _SOONEST_MS if last in (None, why.code) else _CHANGED_MS
-                interval_ms = min(interval_ms, max(int(steps.soon[:4]) * 1000, least_ms))
+                least_ms = _SOONEST_MS if (last or why.code) == why.code else _CHANGED_MS
+                interval_ms = min(interval_ms, max(int(steps.soon) * 1000, least_ms))
             last, steps.soon = why.code, ""  # for one wait: the next answer asks anew
         gc.collect()
         for _ in range(0, interval_ms, 1000):  # in short waits: Ctrl-C and other tasks are served

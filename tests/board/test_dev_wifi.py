@@ -40,7 +40,7 @@ class Desk:
         self.folder = rig.root / "lesson"
         self.folder.mkdir()
         self.save("app.py", APP)
-        self.save("words.py", "hello = 'one'")
+        self.save("words.py", "hello = 'lesson'")
         self._lines: queue.Queue[str] = queue.Queue()
 
     def save(self, name: str, text: str) -> None:
@@ -120,6 +120,7 @@ def test_saves_run_a_broken_one_goes_back_and_ctrl_c_brings_back_what_ran(desk: 
         name(desk, n)
     before, elsewhere = apps.trees(board)["ota_1"], other.flash.read(0, other.flash.size)
 
+    desk.save("words.py", "hello = 'one'")
     desk.dev(str(desk.folder), "desk-0")
     desk.wait("desk-0: the first look is awaited")
     desk.wait("is offered")

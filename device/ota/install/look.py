@@ -50,8 +50,8 @@ class Look:
             self._config["product"],
             image.chip(running),
             build,
-            self._config["data"],
             machine.unique_id().hex(),
+            self._config["data"],
         )
         if self._engine:
             self._engine.place(payload, targets)

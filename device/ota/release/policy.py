@@ -19,12 +19,11 @@ _TARGET = {
 }  # fmt: skip
 
 
-def choose(
-    payload: dict, product: str, chip: str, build: "str | None", data: object = None, board=""
-) -> "dict[str, dict]":
+def choose(payload: dict, product: str, chip: str, build: "str | None", board: str, data: object) -> "dict[str, dict]":
     """The first target of each kind for this board, its fields checked and its hash in small letters. `build` is
     sys.implementation._build, None before 1.25: then only targets that name none match. `data`: whether the board takes any;
-    `board`: its chip's address, for a target that names the `boards` that it is for. Raises OtaError: wrong-product, no-target, unknown-kind, bad-release."""
+    `board`: its chip's address, for a target that names the `boards` that it is for. Raises OtaError: wrong-product,
+    no-target, unknown-kind, bad-release."""
     check(payload, _RELEASE)
     require(all(32 < ord(c) < 127 for c in payload["version"]), "bad-release", "version")  # one word
     require(payload["product"] == product, "wrong-product", payload["product"])
