@@ -13,7 +13,7 @@ from otactl.fleet import borrowing, developing, lending, look, plan, store
 from otactl.fleet.developing import Development
 from otactl.fleet.names import Names
 from otactl.fleet.store import Store
-from otactl.release import drafting, drafts
+from otactl.release import drafts
 from otactl.workspace import keyring
 from otactl.workspace.workspace import Workspace
 
@@ -31,7 +31,8 @@ def run(workspace: Path, folder: Path, words: Sequence[str], tags: Sequence[str]
         _lock(place, boards, held)
         guests = borrowing.borrow(place, kept, boards)
         between_s = plan.between_looks(place.board)
-        display.show(f"{', '.join(boards.values())}: the first look is awaited; {developing.unheard(between_s)}")
+        for name in boards.values():
+            display.show(f"{name}: its first look is awaited; {developing.unheard(between_s)}")
         stopped: BaseException | None = None
         with Rows(list(boards.values())) as rows:
             shown = {name: rows.row(name) for name in boards.values()}
@@ -40,8 +41,8 @@ def run(workspace: Path, folder: Path, words: Sequence[str], tags: Sequence[str]
                 loop.run()
             except (KeyboardInterrupt, SystemExit) as error:
                 stopped = error
-            except OtactlError:
-                with contextlib.suppress(OtactlError):  # the fault that came first is told
+            except (OtactlError, OSError):
+                with contextlib.suppress(OtactlError, OSError):  # the fault that came first is told
                     developing.give_back(place, kept, list(boards))
                 raise
         well = _given_back(place, kept, boards)
@@ -84,7 +85,7 @@ def _lock(place: Workspace, boards: Mapping[str, str], held: contextlib.ExitStac
 
 def _given_back(place: Workspace, kept: Store, boards: Mapping[str, str]) -> bool:
     """Offer, wait, say. Whether all have come back. Ctrl-C ends the wait at once."""
-    given = developing.give_back(place, kept, list(boards))
+    given = _offered_back(place, kept, boards)
     versions = {board: look.named_in(drafts.path(place, sequence))[1] for board, sequence in given.items()}
     for board, version in versions.items():
         display.show(f"{boards[board]}: {version} is offered again, as sequence {given[board]}")
@@ -97,9 +98,20 @@ def _given_back(place: Workspace, kept: Store, boards: Mapping[str, str]) -> boo
             )
         else:
             display.done(f"{boards[board]}: given back, it runs {version}")
-    left = drafting.clear(place, borrowing.kept(kept, drafts.sequences(place)[-1:]))
+    left = borrowing.tidy(place, kept, 1)
     display.show(f"  drafts that are kept for boards: {left}")
     return not out
+
+
+def _offered_back(place: Workspace, kept: Store, boards: Mapping[str, str]) -> dict[str, int]:
+    """As developing.give_back(). Raises what that raises, and KeyboardInterrupt with what stays."""
+    try:
+        return developing.give_back(place, kept, list(boards))
+    except KeyboardInterrupt:
+        names = " ".join(boards.values())
+        raise KeyboardInterrupt(
+            f"stopped: what {names} had last from here stays there; `otactl dev --wifi --back` gives it back"
+        ) from None
 
 
 def _awaited(place: Workspace, kept: Store, given: Mapping[str, int], boards: Mapping[str, str]) -> list[str]:

@@ -3,7 +3,7 @@
 import difflib
 import http.client
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -155,9 +155,11 @@ def require_hub(place: Workspace, board: str) -> None:
         )
 
 
-def kept(store: Store, more: Iterable[int]) -> set[int]:
-    """The drafts that boards may have, or take, and `more`."""
-    named = {lent.sequence for lent in lending.every(store)}
+def tidy(place: Workspace, store: Store, last: int) -> int:
+    """Remove the drafts that no board names, but for the `last` newest. How many are kept. Raises OtactlError, OSError."""
+    keep = {lent.sequence for lent in lending.every(store)} | set(drafts.sequences(place)[-last:])
     for seen in store.boards():
-        named |= {seen.said.have, seen.said.sequence, seen.offered}
-    return named | set(more)
+        keep |= {seen.said.have, seen.said.sequence, seen.offered}
+    left = drafting.clear(place, keep)
+    look.forget_drafts(store, keep)
+    return left

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from otactl.board.codes import sentence
+from otactl.board.codes import CODES
 from otactl.board.dev.folder import Folder, Save
 from otactl.board.dev.loop import Tally
 from otactl.errors import OtactlError, ReleaseError
@@ -16,7 +16,7 @@ from otactl.fleet.borrowing import Guest
 from otactl.fleet.checkin import ON_TRIAL
 from otactl.fleet.store import Seen, Store
 from otactl.fleet.table import PASSING
-from otactl.release import application, drafting, drafts, reads
+from otactl.release import application, drafting, reads
 from otactl.release.drafts import Draft
 from otactl.workspace.workspace import Workspace
 
@@ -129,7 +129,7 @@ class Development:
         for note in done.notes:
             self._all(note)
         self._all(f"{what}: {done.version} is offered, {len(made.files)} files, {len(made.packed)} bytes")
-        drafting.clear(self._place, borrowing.kept(self._store, drafts.sequences(self._place)[-_KEPT:]))
+        borrowing.tidy(self._place, self._store, _KEPT)
 
     def _all(self, line: str, sign: bool | None = None) -> None:
         for board in self._boards:
@@ -158,19 +158,20 @@ class Development:
     def _judge(self, board: _Board, seen: Seen) -> None:
         said, newest = seen.said, max(self._sent, default=0)
         if said.phase in ON_TRIAL:
-            self._say(board, "trial", said.sequence, seen, "is on trial {} after the save")
+            self._say(board, "trial", said.sequence, seen, "on trial {} after the save")
         if said.have in self._sent and self._say(
             board, "runs", said.have, seen, "runs, confirmed {} after the save", sign=True
         ):
             board.tally.seconds.append(seen.last_seen - self._sent[said.have].at)
         if said.phase == "failed":
-            why = f"{sentence(said.reason)} What ran before runs on; {_NEXT}"
-            self._say(board, "failed", said.sequence, seen, why, sign=False)
+            raised = lending.raised(self._store, seen.said.id, said.sequence)
+            why = _why(said.reason, raised)
+            self._say(board, "failed", said.sequence, seen, f"{why}; what ran before runs on", sign=False)
         elif said.phase == "idle" and said.reason and said.reason not in PASSING and seen.offered == newest:
-            self._say(board, "refused", newest, seen, f"{sentence(said.reason)} {_NEXT}", sign=False)
+            self._say(board, "refused", newest, seen, f"refused, {_why(said.reason)}", sign=False)
         quiet = time.time() - max(seen.last_seen, self._sent[newest].at if newest else 0)
         if newest and quiet > _QUIET_S and seen.offered < newest and said.phase not in ON_TRIAL:
-            self._say(board, "quiet", newest, seen, f"has not looked yet: {unheard(self._between_s)}")
+            self._say(board, "quiet", newest, seen, f"the board has not looked yet: {unheard(self._between_s)}")
 
     def _say(self, board: _Board, word: str, sequence: int, seen: Seen, line: str, *, sign: bool | None = None) -> bool:
         """Once for each draft of this loop. Whether it was said now."""
@@ -182,11 +183,18 @@ class Development:
         return True
 
 
+def _why(code: str, raised: str = "") -> str:
+    """A code and what it means; what to do next the loop knows. `raised`: with blanks as `_`, as boards say it."""
+    what, _ = CODES.get(code, ("", ""))
+    fact = f"{code}, {raised.replace('_', ' ')}" if raised else code
+    return f"{fact}: {what.rstrip('.')}" if what else fact
+
+
 def unheard(between_s: int) -> str:
     """When a board looks that nobody asks to."""
     return (
-        f"by itself it does so at its start, and where its program calls agent.task() or agent.loop() every {between_s // 60} min "
-        "at the most; a reset makes it look now"
+        f"it looks at its start, and where its program calls agent.task() or agent.loop() every {max(between_s // 60, 1)} min at the "
+        "most; a reset makes it look now"
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from otactl.fleet import look
+from otactl.fleet.checkin import CheckIn
 from otactl.fleet.store import Store
 from otactl.release import drafts
 from otactl.workspace.workspace import Workspace
@@ -17,9 +18,12 @@ from otactl.workspace.workspace import Workspace
 HEADER = "Ota-Look"  # of an answer: seconds until the board's next look
 SOON_S = 2
 LEASE_S = 300  # that a board is asked for, by one word of the development loop
-_TABLE = """CREATE TABLE IF NOT EXISTS lent (
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS lent (
     board TEXT PRIMARY KEY, sequence INTEGER, until REAL, version TEXT, have INTEGER, back INTEGER
-)"""
+)""",
+    "CREATE TABLE IF NOT EXISTS raised (board TEXT PRIMARY KEY, sequence INTEGER, what TEXT)",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,7 @@ class Lent:
 
 def put(store: Store, *lent: Lent) -> None:
     """From now on it is so."""
-    with store.transaction() as db:
-        db.execute(_TABLE)
+    with _writing(store) as db:
         for one in lent:
             row = (one.board, one.sequence, one.until, one.version, one.have, int(one.back))
             db.execute("INSERT OR REPLACE INTO lent VALUES (?,?,?,?,?,?)", row)
@@ -47,8 +50,7 @@ def put(store: Store, *lent: Lent) -> None:
 
 def drop(store: Store, board: str) -> None:
     """The board gets what its channel names, as any other."""
-    with store.transaction() as db:
-        db.execute(_TABLE)
+    with _writing(store) as db:
         db.execute("DELETE FROM lent WHERE board = ?", (board,))
 
 
@@ -95,11 +97,36 @@ def soon(lent: Lent | None, now: float) -> int:
     return SOON_S if lent and now < lent.until else 0
 
 
+def note_raised(store: Store, said: CheckIn) -> None:
+    """What a program raised that a board has tried, for who develops on it."""
+    if said.what and raised(store, said.id, said.sequence) != said.what:
+        with _writing(store) as db:
+            db.execute("INSERT OR REPLACE INTO raised VALUES (?,?,?)", (said.id, said.sequence, said.what))
+
+
+def raised(store: Store, board: str, sequence: int) -> str:
+    """What the program of that release raised; empty where the board has not said it."""
+    with _reading(store) as db:
+        row = db.execute("SELECT what FROM raised WHERE board = ? AND sequence = ?", (board, sequence)).fetchone()
+        return row[0] if row else ""
+
+
 @contextmanager
 def _reading(store: Store) -> Iterator[sqlite3.Connection]:
     with store.reading() as db:
-        db.execute(_TABLE)
-        yield db
+        yield _with_tables(db)
+
+
+@contextmanager
+def _writing(store: Store) -> Iterator[sqlite3.Connection]:
+    with store.transaction() as db:
+        yield _with_tables(db)
+
+
+def _with_tables(db: sqlite3.Connection) -> sqlite3.Connection:
+    for statement in _TABLES:
+        db.execute(statement)
+    return db
 
 
 def _lent(row: tuple) -> Lent:

@@ -83,6 +83,8 @@ class Hub:
     def _answer(self, said: CheckIn, peer: str, channel: Workspace) -> Path | None:
         try:
             lent = self._lent(said.id)
+            if lent:
+                lending.note_raised(self._store, said)
             path = lending.instead(channel, lent)
             if path is None:  # what a board says on which somebody develops counts in no rollout
                 path = lending.not_below(channel, self._store, lent, self._usual(channel, said))
