@@ -2,6 +2,7 @@
 modules, its looks answered by the test."""
 
 import pytest
+
 from .conftest import Run
 
 HOUR = 3600
