@@ -2,12 +2,14 @@
 
 import json
 import re
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from otactl.board.dev.folder import Folder
 from otactl.errors import RigError, UsageError
 from otactl.fleet import borrowing, developing, lending, rollout
 from otactl.fleet.plan import steps
@@ -184,6 +186,18 @@ def test_only_drafts_that_boards_name_are_kept(site: Site) -> None:
     kept = json.loads((site.place.root / "published.json").read_text())
     assert sorted(map(int, kept)) == [1, made[1], made[4]]
     assert site.publish("1.1.0") == made[4] + 1
+
+
+def test_what_a_workspace_writes_is_no_save_of_the_program_in_it(site: Site) -> None:
+    root = site.place.root
+    (root / "app.py").write_text("print(1)")
+    watched = Folder(root)
+    site.borrow(A)
+    site.save("one", A)
+    time.sleep(0.3)
+    watched.newest()
+    time.sleep(0.3)
+    assert (watched.newest().number, list(watched.newest().files)) == (1, ["app.py"])
 
 
 @pytest.mark.parametrize(
