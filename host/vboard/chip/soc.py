@@ -198,7 +198,7 @@ class Soc:
 
     def call_tls_write(self, used: int) -> None:
         """A connection may have been open for a while: Python's heap has grown beside its buffers."""
-        self._python_holds(used)
+        self.heap.python_holds(used)
         if self.heap.starved:
             self._links.station.drop(0)
 
