@@ -57,21 +57,20 @@ def get(
                 response.sock = kept[1]
             elif secure:
                 response.sock = way.secure(response.sock, host, ca, not peek, response.shown)
-            said = own[1] if own and own[0] == origin else ""
-            if keep and secure and connection.may_keep():
-                response.origin = origin
-            else:
-                said += "Connection: close\r\n"
+            told = own[1] if own and own[0] == origin else ""
+            said = told + _ending(response, origin, keep)
             yield from response.ask(_request(host, port, path, start, etag, known, said, send), doing)
             doing = "headers"
             headers = yield from response.headers()
             if peek:
                 return response
             if send or response.status not in _REDIRECTS or b"location" not in headers:
-                if said:  # nobody but the release server is heard
+                if told:  # nobody but the release server is heard
                     steps.soon = headers.get(b"ota-look", "")
                 response.open(headers, start, etag, size)
-                ca = own = said = headers = kept = raw = None  # an ended generator may be found, and what it held
+                ca = own = said = told = headers = kept = raw = (
+                    None  # an ended generator may be found, and what it held
+                )
                 return response
         except BaseException as e:  # Ctrl-C must not leave a socket open either
             failure = way.failed(e, doing, host)
@@ -83,6 +82,14 @@ def get(
         hop += 1
         address = url.join(address, headers[b"location"])
     raise OtaError("too-many-redirects", _HOPS - 1)
+
+
+def _ending(response: Response, origin: tuple, keep: bool) -> str:
+    # The header line by which the connection ends with the answer; none where it is to be kept and there is room for that.
+    if keep and origin[0] and connection.may_keep():
+        response.origin = origin
+        return ""
+    return "Connection: close\r\n"
 
 
 def _request(
