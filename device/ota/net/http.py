@@ -68,9 +68,8 @@ def get(
                 if told:  # nobody but the release server is heard
                     steps.soon = headers.get(b"ota-look", "")
                 response.open(headers, start, etag, size)
-                ca = own = said = told = headers = kept = raw = (
-                    None  # an ended generator may be found, and what it held
-                )
+                # an ended generator may be found, and what it held
+                ca = own = said = told = headers = kept = raw = None
                 return response
         except BaseException as e:  # Ctrl-C must not leave a socket open either
             failure = way.failed(e, doing, host)
