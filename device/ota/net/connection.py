@@ -109,7 +109,7 @@ def _short_of(free: int, piece: int, unknown: str = "") -> str:
 
 def may_keep() -> bool:
     """Whether there is room for a connection that is left open."""
-    return not _short_of(_KEEP_FREE, _KEEP_PIECE, "?")
+    return not _short_of(_KEEP_FREE, _KEEP_PIECE, "unknown")
 
 
 def keep(origin: tuple, raw, sock) -> None:
