@@ -29,7 +29,7 @@ KEPT = {  # a table of another folder is sliced where it stands here
     "tests/attacks/test_releases.py::test_release": 18,
     "tests/board/test_deltas.py::test_delta_that_breaks": 2,
     "tests/board/test_deltas.py::test_board_takes_a_compressed_image_where_it_is_told_to": 1,
-    "tests/board/test_kept_connection.py::test_server_that_keeps_the_connection": 4,
+    "tests/board/test_kept_connection.py::test_server_that_keeps_the_connection": 3,
     "tests/board/test_unchanged.py::test_look_is_whole_after": 3,
     "tests/board/test_esptool.py::test_board_boots_what_esptool_wrote": 2,
     "tests/board/test_single.py::test_what_fails_its_trial_gives_way_to_what_was_confirmed": 1,

@@ -20,8 +20,8 @@ def test_price_of_the_signature(rig: Rig) -> None:
     board = started(rig.board())
     out = rigs.ask(
         board,
-        "import time, hashlib\nfrom ota.release import signature\n"
-        "n = list(signature.load_keys('/etc/ota/keys.json').values())[0]\n"
+        "import time, hashlib\nfrom ota.release import keys, signature\n"
+        "n = list(keys.load('/etc/ota/keys.json')[1].values())[0]\n"
         "t = time.ticks_us()\nfor _ in range(10):\n    signature.verify_pss(n, bytes(32), bytes(383) + b'\\x05')\n"
         "a = time.ticks_diff(time.ticks_us(), t) // 10\nb = bytearray(4096)\nh = hashlib.sha256()\n"
         "t = time.ticks_us()\nfor _ in range(256):\n    h.update(b)\n"

@@ -19,7 +19,7 @@ from vboard.board import Board
 from vboard.flash.images import build_app
 from vboard.flash.otadata import State
 
-PARTS = {"install/base.mpy", "install/delta.mpy"}
+PARTS = {"install/base.mpy", "install/delta.mpy", "install/readback.mpy"}
 SMALL = 152  # KiB of heap
 
 
@@ -40,7 +40,7 @@ def fetched(rig: Rig) -> list[str]:
 
 
 def test_board_takes_the_delta_from_what_it_runs_and_nothing_else(rig: Rig) -> None:
-    """Twice: from one slot to the other, and back."""
+    """Twice: from one slot to the other, and back. With the memory of an ESP32 without SPIRAM."""
     board = configured(rig, started(rig.board(heap_kib=SMALL)))
     first, running = near(OLD, 1), OLD
     for version, app, slot in (("1.1.0", first, "ota_1"), ("1.2.0", near(first, 2), "ota_0")):

@@ -14,10 +14,8 @@ import deflate
 from micropython import const
 
 from .. import steps
-from ..boot import slots
 from ..console import say
 from ..errors import OtaError, require
-from .firmware import Firmware
 
 _SECTOR = const(4096)
 _BLOCK = const(65536)
@@ -33,11 +31,14 @@ def by_delta(found: dict, slot):
     base."""
 
     def made(config: dict, image: str, size: int):
+        from .readback import ReadBack
         from .source import HttpSource
 
         whole = HttpSource(config, image, size)
         try:
-            return Delta(HttpSource(config, found["url"], found["size"]), whole, found, slot)
+            delta = Delta(HttpSource(config, found["url"], found["size"]), whole, found, slot)
+            delta.target = ReadBack
+            return delta
         except MemoryError:  # it takes 6 KB more than the whole image does
             say("delta", "no-memory")
             return whole
@@ -45,46 +46,14 @@ def by_delta(found: dict, slot):
     return made
 
 
-class ReadBack(Firmware):
-    """The slot, of which nothing is hashed as it comes: each record has shown that it is the signed one, and what is made of
-    them is judged by what lies in flash, read once. Nothing else may be written between that and commit()."""
-
-    _whole = False  # it has been read, since it was written
-    _wear: "list | None" = None
-
-    def prepare(self, view: memoryview):
-        """As Firmware.prepare()."""
-        yield from Firmware.prepare(self, view)
-        self._whole = self.offset == self.size
-        if self._whole:
-            self.wear = self._wear or self.wear
-        else:
-            self._hash = self  # type: ignore[assignment]
-
-    def update(self, part) -> None:
-        """As a hash has it: nothing is done."""
-
-    def verify(self) -> bool:
-        """As Firmware.verify(), once it has been read."""
-        if self._whole:
-            Firmware.verify(self)
-        self._sectors, self._wear = None, self.wear  # type: ignore # reading is done with what they hold
-        return not self._whole
-
-    def commit(self, view: memoryview):
-        """Switch (P3): a generator of the bytes read before. Raises OtaError unconfirmed, set-boot."""
-        self._slots.require_confirmed()
-        self._slots.set_boot(self._slot)
-        yield self.size
-
-
 class Delta:
     """An image out of `file`, a source of its delta; `image`: of the whole. The rest as HttpSource has it. Nothing of what is
     in flash hangs on the file's etag: each record is known by its hash."""
 
-    target = ReadBack
     etag = None
     tries = 2  # in a row that may get no further, before the whole image is tried
+
+    target: type  # of the target that goes with it
 
     def __init__(self, file, image, found: dict, slot) -> None:
         self._file, self._image, self._slot, self.close = file, image, slot, file.close
@@ -111,6 +80,8 @@ class Delta:
             raise e
         self.close()
         if e.code == "hash-mismatch" and self._base_hash:
+            from ..boot import slots
+
             digest = hashlib.sha256()
             for done in slots.read_slot(self._slot, self._base, self._raw, digest):
                 yield steps.progress("compare", done, self._base)

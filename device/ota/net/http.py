@@ -46,16 +46,16 @@ def get(
         origin = secure, host, port
         kept = connection.kept(None if peek or send else origin)
         if kept:
-            raw = kept[0]
+            response = Response(address, kept[0], read_ms)
+            response.sock = kept[1]
         else:
             where = yield from names.resolve(host, port)
-            raw = yield from connection.connect(where, settings.get("connect_timeout_s", 15))
-        response = Response(address, raw, read_ms)
+            response = Response(
+                address, (yield from connection.connect(where, settings.get("connect_timeout_s", 15))), read_ms
+            )
         doing = "tls" if secure and not kept else "headers"
         try:
-            if kept:
-                response.sock = kept[1]
-            elif secure:
+            if doing == "tls":
                 response.sock = way.secure(response.sock, host, ca, not peek, response.shown)
             told = own[1] if own and own[0] == origin else ""
             said = told + _ending(response, origin, keep)
@@ -68,8 +68,7 @@ def get(
                 if told:  # nobody but the release server is heard
                     steps.soon = headers.get(b"ota-look", "")
                 response.open(headers, start, etag, size)
-                # an ended generator may be found, and what it held
-                ca = own = said = told = headers = kept = raw = None
+                ca = own = said = told = headers = kept = None  # an ended generator may be found, and what it held
                 return response
         except BaseException as e:  # Ctrl-C must not leave a socket open either
             failure = way.failed(e, doing, host)
