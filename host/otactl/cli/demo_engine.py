@@ -15,6 +15,7 @@ from otactl.cli import display
 from otactl.cli.demo_boards import BOARDS, CANARY, Classroom, Told, begin, classroom, group, name
 from otactl.cli.demo_goosebit import Goosebit
 from otactl.cli.demo_steps import Step, otactl, require, title, told, wait_for_ctrl_c
+from otactl.engine.calls import Calls
 from otactl.engine.opened import PASSWORD
 from otactl.server.server import Server
 from otactl.workspace.workspace import SETTINGS
@@ -45,6 +46,7 @@ def run(folder: Path, python: Path, stay: bool = False) -> list[Step]:
 
         title("3  Its successor 1.1.1, by the same way")
         steps.step("1.1.1 on all eight", lambda: _through(made, engine))
+        steps.step("its page lists them", lambda: _page(made, engine))
         if stay:
             display.show(
                 f"its page stays: https://localhost:{engine.port}/ (user {_USER}, password {_ITS_PASSWORD}; Ctrl-C ends)"
@@ -86,7 +88,7 @@ def _deploy(made: Classroom, opened: ExitStack) -> str:
     for board in made.boards:
         board.power_on()
     otactl("deploy", "-w", made.root, "all")
-    return "the agent runs, each has a token of its own"
+    return "the agent runs, each has its own token"
 
 
 def _known(made: Classroom, engine: Goosebit) -> str:
@@ -130,6 +132,17 @@ def _all_have(made: Classroom, engine: Goosebit, version: str, slot: str) -> str
     wanted = {name(number): ("Finished", version) for number in range(1, BOARDS + 1)}
     require(devices(engine.database) == wanted, f"gooseBit has all {BOARDS} in Finished with {version}")
     return f"{proof}; {BOARDS} Finished"
+
+
+def _page(made: Classroom, engine: Goosebit) -> str:
+    """What gooseBit's page of devices gets from its server."""
+    calls = Calls(f"https://localhost:{engine.port}", (made.place().tls / "ca.pem").read_bytes())
+    let_in = calls.form("POST", "/login", {"username": _USER, "password": _ITS_PASSWORD})
+    calls.authorization = f"Bearer {let_in['access_token']}"
+    rows = calls.json("GET", "/ui/bff/devices")["data"]
+    states = [(row["last_state"], row["sw_version"]) for row in rows]
+    require(states == [("Finished", "1.1.1")] * BOARDS, f"its page has {BOARDS} in Finished with 1.1.1, not {states}")
+    return f"{BOARDS} in Finished with 1.1.1"
 
 
 # --- what gooseBit has, by no interface of its own ----------------------------------------------------------------------
