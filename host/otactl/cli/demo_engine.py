@@ -73,6 +73,7 @@ def _engine(made: Classroom, python: Path) -> Goosebit:
 def _first(made: Classroom) -> None:
     """gooseBit has the boards' names and their release before they ask: of two that are the first of their kind at the same
     moment it would make two kinds, and take no release for either."""
+    _roster(made, [f'mac = "{made.mac(number)}"' for number in range(1, BOARDS + 1)])
     for which in ("canary", "class"):
         names = [name(number) for number in range(1, BOARDS + 1) if group(number) == which]
         otactl("engine", "add", "-w", made.root, *names, "--group", which)
@@ -80,11 +81,16 @@ def _first(made: Classroom) -> None:
     otactl("engine", "push", "-w", made.root, "1.0.0", "--group", "canary,class")
 
 
+def _roster(made: Classroom, where: list[str]) -> None:
+    """boards.toml, with what is known by now of where each board is."""
+    lines = [f'[[board]]\nname = "{name(number)}"\n{place}\n' for number, place in enumerate(where, 1)]
+    (made.root / "boards.toml").write_text("\n".join(lines))
+
+
 def _deploy(made: Classroom, opened: ExitStack) -> str:
     """The agent with its DDI client on all, and then to each the token that gooseBit knows it by."""
     made.deploy(opened)
-    lines = [f'[[board]]\nname = "{name(n)}"\nport = "{board.port}"\n' for n, board in enumerate(made.boards, 1)]
-    (made.root / "boards.toml").write_text("\n".join(lines))
+    _roster(made, [f'port = "{board.port}"' for board in made.boards])
     for board in made.boards:
         board.power_on()
     otactl("deploy", "-w", made.root, "all")
