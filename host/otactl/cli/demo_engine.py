@@ -5,7 +5,8 @@ What came of it is checked in the flash images (demo.boots()), and in gooseBit's
 
 import os
 import sqlite3
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def run(folder: Path, python: Path, stay: bool = False) -> list[Step]:
         server = opened.enter_context(Server(place.releases, place.tls, "127.0.0.1", 0, lambda _: None))
         made.settle(server.port)
         engine = opened.enter_context(_engine(made, python))
+        opened.enter_context(_let_in())
         _first(made)
         steps.step("eight boards deployed", lambda: _deploy(made, opened))
         steps.step("1.0.0 is what they have", lambda: _known(made, engine))
@@ -60,7 +62,6 @@ def _engine(made: Classroom, python: Path) -> Goosebit:
     tls, folder = made.place().tls, made.folder / "goosebit"
     folder.mkdir()
     engine = Goosebit(python, folder, tls / "ca.pem", (tls / "server.key", tls / "server.pem"), (_USER, _ITS_PASSWORD))
-    os.environ[PASSWORD] = _ITS_PASSWORD
     settings = made.root / SETTINGS
     said = tomlkit.parse(settings.read_text())
     said["engine"] = {"kind": "goosebit", "url": f"https://localhost:{engine.port}", "user": _USER}
@@ -79,6 +80,19 @@ def _first(made: Classroom) -> None:
         otactl("engine", "add", "-w", made.root, *names, "--group", which)
     otactl("publish", "-w", made.root, made.file("1.0.0"), "--version", "1.0.0", "--swu")
     otactl("engine", "push", "-w", made.root, "1.0.0", "--group", "canary,class")
+
+
+@contextmanager
+def _let_in() -> Iterator[None]:
+    """Commands have the operator's password, as they have it of a person."""
+    before = os.environ.get(PASSWORD)
+    os.environ[PASSWORD] = _ITS_PASSWORD
+    try:
+        yield
+    finally:
+        os.environ.pop(PASSWORD)
+        if before is not None:
+            os.environ[PASSWORD] = before
 
 
 def _roster(made: Classroom, where: list[str]) -> None:
