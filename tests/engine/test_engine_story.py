@@ -58,7 +58,7 @@ def test_release_is_stopped_at_two_of_eight_and_its_successor_goes_through(
 
     offered = rows(folder, "SELECT name, feed, paused FROM rollout ORDER BY id")
     assert offered == [
-        ("1.0.0", "canary", 0),
+        ("1.0.0", "canary", 1),
         ("1.0.0", "class", 0),
         ("1.1.0", "canary", 1),
         ("1.1.1", "canary", 0),

@@ -3,7 +3,7 @@
 import pytest
 from apps import trees
 from otactl.workspace import fleet_tokens
-from rig import NEW, boots, image, slot_bytes
+from rig import NEW, OLD, boots, image, slot_bytes
 from vboard.flash.otadata import State
 
 from engine.fleet import PASSWORD, Fleet
@@ -73,6 +73,25 @@ def test_paused_rollout_is_offered_to_nobody(fleet: Fleet) -> None:
     fleet.otactl("engine", "rollout", number, "--resume")
     board.reset()
     board.wait_text("ota: switch 3.1.0", 40, since=seen)
+
+
+def test_board_that_has_a_release_is_not_offered_the_one_before_when_that_is_paused(fleet: Fleet) -> None:
+    board = fleet.board("porch")
+    fleet.release("5.0.0", OLD, "porch")  # which it runs
+    board.reset()
+    board.wait_text("ota: up-to-date 5.0.0", 20)
+    fleet.release("5.1.0", NEW, "porch")
+    board.reset()
+    board.wait_text("ota: confirmed 5.1.0", 60)
+    board.wait_text("ota: up-to-date 5.1.0", 20)
+    second = fleet.rollouts("porch")[-1]
+    fleet.otactl("engine", "rollout", str(second.id), "--pause")
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("app: runs", 40, since=seen)
+    assert (fleet.told("porch").state, fleet.told("porch").version) == ("Finished", "5.1.0")
+    fleet.otactl("engine", "rollout", str(second.id), "--resume")
+    assert [one.paused for one in fleet.rollouts("porch")] == [True, False]
 
 
 def test_push_by_cable_asks_no_engine(fleet: Fleet) -> None:

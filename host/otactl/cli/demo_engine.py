@@ -5,7 +5,8 @@ What came of it is checked in the flash images (demo.boots()), and in gooseBit's
 
 import os
 import sqlite3
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from otactl.cli import display
 from otactl.cli.demo_boards import BOARDS, CANARY, Classroom, Told, begin, classroom, group, name
 from otactl.cli.demo_goosebit import Goosebit
 from otactl.cli.demo_steps import Step, otactl, require, title, told, wait_for_ctrl_c
+from otactl.engine.calls import Calls
 from otactl.engine.opened import PASSWORD
 from otactl.server.server import Server
 from otactl.workspace.workspace import SETTINGS
@@ -36,6 +38,7 @@ def run(folder: Path, python: Path, stay: bool = False) -> list[Step]:
         server = opened.enter_context(Server(place.releases, place.tls, "127.0.0.1", 0, lambda _: None))
         made.settle(server.port)
         engine = opened.enter_context(_engine(made, python))
+        opened.enter_context(_let_in())
         _first(made)
         steps.step("eight boards deployed", lambda: _deploy(made, opened))
         steps.step("1.0.0 is what they have", lambda: _known(made, engine))
@@ -45,6 +48,7 @@ def run(folder: Path, python: Path, stay: bool = False) -> list[Step]:
 
         title("3  Its successor 1.1.1, by the same way")
         steps.step("1.1.1 on all eight", lambda: _through(made, engine))
+        steps.step("its page lists them", lambda: _page(made, engine))
         if stay:
             display.show(
                 f"its page stays: https://localhost:{engine.port}/ (user {_USER}, password {_ITS_PASSWORD}; Ctrl-C ends)"
@@ -58,7 +62,6 @@ def _engine(made: Classroom, python: Path) -> Goosebit:
     tls, folder = made.place().tls, made.folder / "goosebit"
     folder.mkdir()
     engine = Goosebit(python, folder, tls / "ca.pem", (tls / "server.key", tls / "server.pem"), (_USER, _ITS_PASSWORD))
-    os.environ[PASSWORD] = _ITS_PASSWORD
     settings = made.root / SETTINGS
     said = tomlkit.parse(settings.read_text())
     said["engine"] = {"kind": "goosebit", "url": f"https://localhost:{engine.port}", "user": _USER}
@@ -71,6 +74,7 @@ def _engine(made: Classroom, python: Path) -> Goosebit:
 def _first(made: Classroom) -> None:
     """gooseBit has the boards' names and their release before they ask: of two that are the first of their kind at the same
     moment it would make two kinds, and take no release for either."""
+    _roster(made, [f'mac = "{made.mac(number)}"' for number in range(1, BOARDS + 1)])
     for which in ("canary", "class"):
         names = [name(number) for number in range(1, BOARDS + 1) if group(number) == which]
         otactl("engine", "add", "-w", made.root, *names, "--group", which)
@@ -78,15 +82,33 @@ def _first(made: Classroom) -> None:
     otactl("engine", "push", "-w", made.root, "1.0.0", "--group", "canary,class")
 
 
+@contextmanager
+def _let_in() -> Iterator[None]:
+    """Commands have the operator's password, as they have it of a person."""
+    before = os.environ.get(PASSWORD)
+    os.environ[PASSWORD] = _ITS_PASSWORD
+    try:
+        yield
+    finally:
+        os.environ.pop(PASSWORD)
+        if before is not None:
+            os.environ[PASSWORD] = before
+
+
+def _roster(made: Classroom, where: list[str]) -> None:
+    """boards.toml, with what is known by now of where each board is."""
+    lines = [f'[[board]]\nname = "{name(number)}"\n{place}\n' for number, place in enumerate(where, 1)]
+    (made.root / "boards.toml").write_text("\n".join(lines))
+
+
 def _deploy(made: Classroom, opened: ExitStack) -> str:
     """The agent with its DDI client on all, and then to each the token that gooseBit knows it by."""
     made.deploy(opened)
-    lines = [f'[[board]]\nname = "{name(n)}"\nport = "{board.port}"\n' for n, board in enumerate(made.boards, 1)]
-    (made.root / "boards.toml").write_text("\n".join(lines))
+    _roster(made, [f'port = "{board.port}"' for board in made.boards])
     for board in made.boards:
         board.power_on()
     otactl("deploy", "-w", made.root, "all")
-    return "the agent runs, each has a token of its own"
+    return "the agent runs, each has its own token"
 
 
 def _known(made: Classroom, engine: Goosebit) -> str:
@@ -130,6 +152,17 @@ def _all_have(made: Classroom, engine: Goosebit, version: str, slot: str) -> str
     wanted = {name(number): ("Finished", version) for number in range(1, BOARDS + 1)}
     require(devices(engine.database) == wanted, f"gooseBit has all {BOARDS} in Finished with {version}")
     return f"{proof}; {BOARDS} Finished"
+
+
+def _page(made: Classroom, engine: Goosebit) -> str:
+    """What gooseBit's page of devices gets from its server."""
+    calls = Calls(f"https://localhost:{engine.port}", (made.place().tls / "ca.pem").read_bytes())
+    let_in = calls.form("POST", "/login", {"username": _USER, "password": _ITS_PASSWORD})
+    calls.authorization = f"Bearer {let_in['access_token']}"
+    rows = calls.json("GET", "/ui/bff/devices")["data"]
+    states = [(row["last_state"], row["sw_version"]) for row in rows]
+    require(states == [("Finished", "1.1.1")] * BOARDS, f"its page has {BOARDS} in Finished with 1.1.1, not {states}")
+    return f"{BOARDS} in Finished with 1.1.1"
 
 
 # --- what gooseBit has, by no interface of its own ----------------------------------------------------------------------

@@ -15,9 +15,9 @@ from otactl.errors import RigError, UsageError
 _WAIT_S = 60.0
 _MOST = 16 << 20  # bytes of a reply
 _URL = "[engine] url in otactl.toml"
-_ADVICE = {  # what a reason that has these words in it can be mended by, the first that fits
+_ADVICE = {  # by words in a scheme and a reason, what mends that; the first that fits
     "WRONG_VERSION_NUMBER": f"there it speaks no TLS; {_URL} is to begin with http://, or a proxy to give it TLS",
-    "without response": f"there it speaks TLS perhaps; {_URL} is to begin with https:// then",
+    "http Remote end closed": f"there it speaks TLS perhaps; {_URL} is to begin with https:// then",
     "Hostname mismatch": f"its certificate is for another name: put that into {_URL}",
     "IP address mismatch": f"its certificate is for another name: put that into {_URL}",
     "CERTIFICATE_VERIFY_FAILED": "boards would not believe it either: give it a certificate of this workspace's CA; a public one "
@@ -81,7 +81,8 @@ class Calls:
             raise Refused(f"{self.url}{path} refused ({error.code}): {said}", error.code) from None
         except (OSError, ValueError, HTTPException) as error:
             reason = str(getattr(error, "reason", error))
-            advice = next((then for sign, then in _ADVICE.items() if sign in reason), _ADVICE[""])
+            scheme = self.url.partition(":")[0]
+            advice = next(then for sign, then in _ADVICE.items() if sign in f"{scheme} {reason}")
             raise RigError(f"no engine answers at {self.url} ({reason}): {advice}") from None
 
 

@@ -60,8 +60,13 @@ class Goosebit:
         return int(made["id"])
 
     def pause(self, rollout: int, *, paused: bool) -> None:
-        """See model.Engine."""
-        self._calls.json("PATCH", "/api/v1/rollouts", {"ids": [rollout], "paused": paused})
+        """See model.Engine. Those of the group before it as well: gooseBit would offer the last one that is not paused to boards that
+        have this one, which refuse it, and are in Error then."""
+        ids = [rollout]
+        if paused:
+            found = {one.id: one.group for one in self.rollouts()}
+            ids += [one for one, group in found.items() if one < rollout and group == found.get(rollout)]
+        self._calls.json("PATCH", "/api/v1/rollouts", {"ids": ids, "paused": paused})
 
     def halt(self, rollout: int) -> None:
         """See model.Engine."""

@@ -4,8 +4,8 @@ gooseBit stops at no number of boards that failed; hawkBit stops at a share of t
 boards watches it, and stops it: for as long as that program runs, which is all that an engine can be asked for."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from otactl.engine.model import Engine, Rollout
 from otactl.errors import RigError, UsageError
@@ -36,21 +36,13 @@ def watched(engine: Engine, number: int, halt_at: int, give_up_s: float | None =
     reasons: dict[str, str] = {}
     last = None
     while True:
-        found, failing = _asked(engine, number)
-        for name in failing:
-            if name not in reasons:
-                reasons[name] = engine.reason(name)
-        failed = {name: reasons[name] for name in failing}
-        ended = _ended(found, number, halt_at)
-        if ended == HALTED and not found[number].paused:
-            engine.halt(number)
+        now = _patiently(lambda: _look(engine, number, halt_at, reasons))
         late = give_up is not None and time.monotonic() >= give_up
-        if late and not ended:
-            ended = LATE
-        now = Seen(found[number], failed, ended)
+        if late and not now.ended:
+            now = replace(now, ended=LATE)
         if now != last:
             yield now
-        if ended:
+        if now.ended:
             return
         last = now
         time.sleep(_LOOK_S)
@@ -68,18 +60,30 @@ def named(found: dict[int, Rollout], number: int) -> Rollout:
     return found[number]
 
 
-def _asked(engine: Engine, number: int) -> tuple[dict[int, Rollout], list[str]]:
-    """All rollouts, and the boards of this one's group that have failed."""
+def _patiently(look: Callable[[], Seen]) -> Seen:
+    """An engine that is away for a while is asked again; what was asked of it, too."""
     give_up = time.monotonic() + _SILENT_S
     while True:
         try:
-            found = rollouts(engine)
-            group = named(found, number).group
-            return found, sorted(one.name for one in engine.boards() if one.failed and one.group == group)
+            return look()
         except RigError:
             if time.monotonic() > give_up:
                 raise
             time.sleep(_LOOK_S)
+
+
+def _look(engine: Engine, number: int, halt_at: int, reasons: dict[str, str]) -> Seen:
+    """How it stands; it is ended first where it is to be. `reasons`: those that were told before, and from now on those of today."""
+    found = rollouts(engine)
+    this = named(found, number)
+    ended = _ended(found, number, halt_at)
+    if ended == HALTED and not this.paused:
+        engine.halt(number)
+    failing = sorted(one.name for one in engine.boards() if one.failed and one.group == this.group)
+    for name in failing:
+        if name not in reasons:
+            reasons[name] = engine.reason(name)
+    return Seen(this, {name: reasons[name] for name in failing}, ended)
 
 
 def _ended(found: dict[int, Rollout], number: int, halt_at: int) -> str:

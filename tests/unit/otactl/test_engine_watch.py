@@ -20,6 +20,7 @@ class Scripted:
     def __init__(self, *answers: list[Rollout] | Exception) -> None:
         self.answers = list(answers)
         self.halted: list[int] = []
+        self.away: list[Exception] = []
         self.asked: list[str] = []
 
     def rollouts(self) -> list[Rollout]:
@@ -40,6 +41,8 @@ class Scripted:
         return "trial-crash"
 
     def halt(self, rollout: int) -> None:
+        if self.away:
+            raise self.away.pop()
         self.halted.append(rollout)
 
 
@@ -103,6 +106,13 @@ def test_engine_that_is_away_for_a_while_is_waited_for(monkeypatch: pytest.Monke
     monkeypatch.setattr(watch, "_SILENT_S", 0.0)
     with pytest.raises(RigError, match="no engine answers"):
         list(go(Scripted(stands(0, 0, 3), away)))
+
+
+def test_engine_that_is_away_when_it_is_to_halt_is_asked_again() -> None:
+    engine = Scripted(stands(0, 2, 1))
+    engine.away = [RigError("no engine answers")] * 2
+    assert [one.ended for one in go(engine)] == ["halted"]
+    assert engine.halted == [3]
 
 
 def test_no_such_rollout() -> None:
