@@ -16,7 +16,8 @@ PICTURE = Path(__file__).resolve().parents[2] / "docs" / "fleet-page.png"
 COHORTS = ["canary"] * 2 + ["lab"] * 20 + ["hall"] * 8
 UPDATED = range(2, 14)
 TOLD = {
-    4: {"phase": "failed", "seq": 2, "why": "check-wifi"},
+    4: {"phase": "failed", "seq": 2, "why": "app-crashed"},
+    5: {"phase": "held", "seq": 2, "why": "check-wifi"},
     15: {"phase": "idle", "seq": 2, "why": "no-space"},
     16: {"phase": "trial", "seq": 2},
 }

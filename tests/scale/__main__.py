@@ -23,7 +23,7 @@ def main() -> int:
         with serving(place) as server:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             print(f"an image of {asked.size:,} bytes")
-            how = Asked(asked.boards, asked.speed, asked.trial, asked.spread, asked.rounds)
+            how = Asked(asked.boards, asked.speed, asked.trial, asked.spread, asked.rounds, asked.strangers)
             return 0 if asyncio.run(play(how, place, server)) else 1
 
 
@@ -36,6 +36,7 @@ def _arguments() -> argparse.Namespace:
         "--trial", type=float, default=5, help="seconds from the last byte to the look that tells of it"
     )
     parser.add_argument("--spread", type=float, default=0, help="seconds over which boards begin; 0: all at once")
+    parser.add_argument("--strangers", type=int, default=0, help="made-up boards that look first, each once")
     parser.add_argument("--rounds", type=int, default=5, help="looks of each board before it updates")
     return parser.parse_args()
 

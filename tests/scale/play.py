@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 import sys
 import time
 from collections.abc import Coroutine
@@ -14,19 +15,22 @@ from otactl.workspace.workspace import Workspace
 from scale.boards import Board, Waits
 from scale.served import Serving, cpu_s, trusting
 
+_AT_ONCE = 20
 _PARTS = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """How many boards; bytes a second of a board's link; seconds from its last byte to the look that tells of the release;
-    seconds over which they begin to update (0: all at once); looks of each before that."""
+    seconds over which they begin to update (0: all at once); looks of each before that; made-up boards that look before all
+    others, each once."""
 
     boards: int
     speed: int
     trial: float
     spread: float
     rounds: int
+    strangers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ async def play(asked: Asked, place: Workspace, server: Serving) -> bool:
         Board(f"240ac4{n:06x}", server.port, secure, asked.speed, waits, have=1) for n in range(1, asked.boards + 1)
     ]
     idle = server.rss()
+    if asked.strangers:
+        await _strangers(asked.strangers, place, secure, measured)
     print(f"{asked.boards} boards, {asked.speed:,} B/s each, {os.cpu_count()} cores")
 
     await measured.phase("all look at the same moment", [one.look() for one in boards])
@@ -84,11 +90,27 @@ async def play(asked: Asked, place: Workspace, server: Serving) -> bool:
             f"{phase.name}: {phase.seconds:.1f} s; server {phase.server_s:.1f} s of a core, boards {phase.boards_s:.1f} s, "
             f"server's memory {phase.rss / 1e6:.0f} MB"
         )
-    looks = measured.phases[1]
+    looks = measured.phases[-2]
     count = asked.boards * asked.rounds
     print(f"looks a second: {count / looks.seconds:.0f}; {1000 * looks.server_s / count:.1f} ms of a core for each")
     print(f"memory of the server: {idle / 1e6:.0f} MB at the start, {server.rss(most=True) / 1e6:.0f} MB at the most")
     return _judge(place, boards, release["sequence"])
+
+
+async def _strangers(count: int, place: Workspace, secure: ssl.SSLContext, measured: Measured) -> None:
+    """A flood of ids, a few at a time."""
+    waits = Waits()
+
+    async def some(first: int) -> None:
+        for n in range(first, count, _AT_ONCE):
+            await Board(f"made-up-{n}", measured.server.port, secure, 0, waits).look()
+
+    await measured.phase(f"{count} made-up boards look once", [some(first) for first in range(_AT_ONCE)])
+    took = measured.phases[-1]
+    print(
+        f"{count} made-up boards: {1000 * took.server_s / count:.1f} ms of a core for each, server's memory {took.rss / 1e6:.0f} MB, "
+        f"{FILE} {(place.root / FILE).stat().st_size / 1e6:.1f} MB, {len(Store(place.root / FILE).boards())} remembered"
+    )
 
 
 async def _looks(board: Board, rounds: int) -> None:
@@ -115,4 +137,4 @@ def _judge(place: Workspace, boards: list[Board], sequence: int) -> bool:
     said = [one.said for one in Store(place.root / FILE).boards()]
     there = sum(one.have == sequence and one.phase == "confirmed" for one in said)
     print(f"the server knows {len(said)} boards, {there} of them on the new release")
-    return there == len(said) == len(boards)
+    return there == len(boards)

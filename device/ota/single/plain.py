@@ -23,8 +23,8 @@ def _join(config: dict):
 
 
 def fetch(config: dict, url: str, said: bytes = b""):
-    """Steps that return the Response. `said`: more lines of the request. Raises OtaError: wifi-failed, bad-url, dns, connect, http-status, bad-response,
-    stalled."""
+    """Steps that return the Response. `said`: more lines of the request. Raises OtaError: wifi-failed, bad-url, dns, connect,
+    http-status, bad-response, stalled."""
     yield from _join(config)
     scheme, _, rest = url.split("/", 2)
     host, path = rest.split("/", 1)

@@ -32,6 +32,8 @@ CREATE TABLE events (
 CREATE INDEX events_of ON events (board, number);
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT);
 """
+# which board was silent longest; files of before have none, and who knows none opens a file with one
+_INDEX = "CREATE INDEX IF NOT EXISTS boards_seen ON boards (last_seen)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Store:
                 raise UsageError(
                     f"{path} is of version {version}, this otactl knows {_VERSION}: update otactl, or remove it"
                 )
+            db.execute(_INDEX)
 
     def close(self) -> None:
         """Let go of the file; the next call opens it again."""
@@ -187,12 +190,11 @@ class Store:
     @staticmethod
     def _make_room(db: sqlite3.Connection) -> None:
         """Those that were silent longest go, with what became of them."""
-        db.execute(
-            "DELETE FROM boards WHERE id IN (SELECT id FROM boards ORDER BY last_seen DESC LIMIT -1 OFFSET ?)",
-            (MOST_BOARDS,),
-        )
-        if db.execute("SELECT changes()").fetchone()[0]:
-            db.execute("DELETE FROM events WHERE board NOT IN (SELECT id FROM boards)")
+        (count,) = db.execute("SELECT count(*) FROM boards").fetchone()
+        if count > MOST_BOARDS:
+            silent = db.execute("SELECT id FROM boards ORDER BY last_seen LIMIT ?", (count - MOST_BOARDS,)).fetchall()
+            db.executemany("DELETE FROM boards WHERE id = ?", silent)
+            db.executemany("DELETE FROM events WHERE board = ?", silent)
 
     @staticmethod
     def _last(db: sqlite3.Connection, board: str, event: str) -> tuple[int, str] | None:

@@ -1,5 +1,6 @@
 """The server's memory of boards: what they say, what is kept of it, and how it is shown. Over real sockets and real sqlite."""
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -166,6 +167,19 @@ def test_made_up_boards_make_room_for_one_another(kept: Store, clock: Clock, mon
         kept.heard(CheckIn(f"b{n}"), "", 0)
     assert [seen.said.id for seen in kept.boards()] == ["b2", "b3", "b4"]
     assert {event.board for _, event in kept.events()} == {"b2", "b3", "b4"}
+
+
+def test_a_file_of_before_keeps_what_it_knew_and_gets_the_index(tmp_path: Path) -> None:
+    path = tmp_path / store.FILE
+    with Store(path) as of_today:
+        of_today.heard(RUNS_2, "10.0.0.2", 2)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("DROP INDEX boards_seen")
+        db.commit()
+    with Store(path) as kept, kept.reading() as db:
+        assert [seen.said for seen in kept.boards()] == [RUNS_2]
+        plan = db.execute("EXPLAIN QUERY PLAN SELECT id FROM boards ORDER BY last_seen LIMIT 1").fetchall()
+    assert "boards_seen" in plan[0][-1]
 
 
 def test_a_board_has_so_many_events_and_no_more(kept: Store, monkeypatch: pytest.MonkeyPatch) -> None:

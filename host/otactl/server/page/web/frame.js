@@ -13,6 +13,11 @@ export function frame(fleet, title) {
   if (document.title !== whole) document.title = whole;
 }
 
+/** All boards in a line, which does not break before a dot. */
+export function headline(fleet) {
+  text(find("headline"), fleet.headline.replaceAll(" · ", "\u00a0· "));
+}
+
 /** The choice of a cohort, which is there where there are several. `chosen`: its name, "" for all. */
 export function cohorts(select, boards, chosen) {
   const names = [...new Set([...boards].map((one) => one.cohort))].sort(compareText);

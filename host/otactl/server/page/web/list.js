@@ -1,7 +1,7 @@
 // The list: one line a board, with filter, sort and search, which stay in the address.
 
 import { arrange, bar, find, make, prose, show, sign, text } from "./dom.js";
-import { ask, asked, cohorts, frame } from "./frame.js";
+import { ask, asked, cohorts, frame, headline } from "./frame.js";
 import { follow } from "./live.js";
 import { rollout } from "./rollout.js";
 import { ORDER, STATES, ago, byName, compareText, date, releases } from "./words.js";
@@ -131,7 +131,7 @@ function draw() {
   if (!fleet?.isThere) return;
   const boards = [...fleet.boards.values()];
   for (const id of rows.keys()) if (!fleet.boards.has(id)) rows.delete(id);
-  text(find("headline"), fleet.headline);
+  headline(fleet);
   rollout(fleet.rollout);
   chips(boards);
   share(boards);

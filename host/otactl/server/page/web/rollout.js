@@ -7,11 +7,11 @@ const MAY_PAUSE = ["running", "soaking"];
 const NEXT = {
   halted: "No further board gets it. Publish a mended release and `otactl rollout start` that, or `otactl rollout abort`.",
 };
-const SEGMENTS = ["confirmed", "rolled_back", "offered", "rest"];
+const SEGMENTS = ["confirmed", "rolled_back", "held", "offered", "rest"];
 const TOLD = [
   ["confirmed", "confirmed"],
   ["rolled_back", "rolled back"],
-  ["held", "tried again"],
+  ["held", "to try again"],
 ];
 
 export function rollout(view) {
@@ -37,7 +37,8 @@ export function rollout(view) {
 }
 
 function stage(one) {
-  const counts = { ...one, offered: Math.max(0, one.given - one.confirmed - one.rolled_back), rest: one.boards - one.given };
+  const offered = Math.max(0, one.given - one.confirmed - one.rolled_back - one.held);
+  const counts = { ...one, offered, rest: one.boards - one.given };
   const segments = make("div", { class: "share", "aria-hidden": "true" });
   for (const name of SEGMENTS.filter((name) => counts[name] > 0)) {
     const segment = make("span", { class: name });

@@ -1,7 +1,7 @@
 // The wall: a tile a board, for a screen that a whole room sees.
 
 import { arrange, bar, find, make, show, sign, text } from "./dom.js";
-import { ask, asked, cohorts, frame } from "./frame.js";
+import { ask, asked, cohorts, frame, headline } from "./frame.js";
 import { follow } from "./live.js";
 import { STATES, byName, releases } from "./words.js";
 
@@ -29,7 +29,7 @@ function draw() {
   if (!fleet?.isThere) return;
   const boards = [...fleet.boards.values()].sort(byName);
   for (const id of tiles.keys()) if (!fleet.boards.has(id)) tiles.delete(id);
-  text(find("headline"), fleet.headline);
+  headline(fleet);
   cohorts(find("cohort"), boards, cohort);
   arrange(find("tiles"), boards.filter((one) => !cohort || one.cohort === cohort).map(tile));
   show(find("none"), !boards.length && !fleet.trouble);
