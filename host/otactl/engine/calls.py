@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from otactl.errors import RigError, UsageError
+from otactl.words import reason
 
 _WAIT_S = 60.0
 _MOST = 16 << 20  # bytes of a reply
@@ -60,10 +61,9 @@ class Calls:
                 ) from None
             raise RigError(f"{self.url}{path} refused ({error.code}): {said}") from None
         except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", error)
-            raise RigError(
-                f"no engine answers at {self.url} ({reason}): is [engine] url in otactl.toml right?"
-            ) from None
+            inner = getattr(error, "reason", error)  # of a URLError
+            why = reason(inner) if isinstance(inner, Exception) else inner
+            raise RigError(f"no engine answers at {self.url} ({why}): is [engine] url in otactl.toml right?") from None
 
 
 def _parsed(raw: bytes) -> Any:
