@@ -286,8 +286,8 @@ CODES: dict[str, tuple[str, str]] = {
     "not-on-trial": ("There is no trial to confirm.", ""),
     "rollback": ("It was rolled back by request.", "Publish the next version to go forward."),
     "no-rollback": (
-        "The other slot holds no image to go back to.",
-        "Install a release by update.",
+        "No other slot holds a release, whole, that was confirmed on this board.",
+        "Install one by `otactl update`; `otactl slots switch` tries any image.",
     ),
 }
 

@@ -24,7 +24,7 @@ _LOOK_S = 6.0  # for a look at whose port it is
 _KEY_S = 0.1
 NOT_THERE = "not there"
 _REMEDIES = {
-    "": "{error}; is that server up?",
+    "": "it does not open; is that server up?",
     NOT_THERE: "there is no such port; is the board plugged in?",
     "no serial port": "that is no serial port",
     "no permission": (

@@ -87,7 +87,9 @@ def hil(
 
     endings, stopped = many.gathered(boards, one, lines=not as_json, rows=not as_json)
     for name in endings.keys() - {one.name for one in done}:
-        done.append(results.Results(name, trouble=endings[name].why or endings[name].outcome))
+        end, was_stopped = endings[name], endings[name].outcome == "stopped"
+        why = f"stopped: {end.why}" if was_stopped else end.why or end.outcome
+        done.append(results.Results(name, trouble=why, stopped=was_stopped))
     done.sort(key=lambda one: [entry.name for entry in boards].index(one.name))
     _write(out, done)
     if as_json:

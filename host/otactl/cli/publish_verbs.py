@@ -146,6 +146,8 @@ def publish(
     if file:
         display.show(f"  for a fleet engine: {display.short(file.path)}, {file.size} bytes")
     if done.waits:
+        if swu:
+            display.show("  no file for a fleet engine yet: `otactl engine push` writes it, once it is signed")
         signing_shown.release(there, done.version, done.waits, found.channel)
         return 0
     if there.channel != found.channel and not no_channel:

@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import io
 import json
 import os
 import sys
@@ -25,6 +26,7 @@ _COMPLETE = "_OTACTL_COMPLETE"
 def run(words: Sequence[str]) -> int:
     """Run one verb. Of exceptions only KeyboardInterrupt, SystemExit and faults of this program come out."""
     told.remember(None)
+    _print_what_it_can()
     try:
         code = _completed() if _COMPLETE in os.environ else _run(list(words))
         _flush()
@@ -38,6 +40,12 @@ def run(words: Sequence[str]) -> int:
     except OSError as error:
         return _fail(rig_fault(error), words)
     return code
+
+
+def _print_what_it_can() -> None:
+    """A `?` for what standard output's encoding has no sign for, such as a name's ü where that is ASCII."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _run(words: list[str]) -> int:

@@ -23,6 +23,7 @@ def reached(board: str, slow: float, esptool: bool, baud: int, *, quiet: bool = 
         bars.wait("waiting for the board")
         tell = Waits(bars, moves=bars.moves)
         with opened(board, slow=slow, tell=tell, esptool=esptool, baud=baud) as source:
+            bars.wait("at its flash; a whole image takes minutes over a serial line,")
             yield source
 
 

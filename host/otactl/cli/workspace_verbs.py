@@ -119,7 +119,7 @@ def _rooms(
     except UsageError as error:
         if asked.install:
             raise  # it would hold nothing back
-        bars.note(f"warning: boards are not remembered: {error}")
+        bars.note(f"warning: boards are not remembered until this is started again without that: {error}")
         return [], watch
     more, watch = asked.rooms(place, kept, watch, bars.note)
     page = [Page(place, kept, token).room] if token else []

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from otactl.errors import RigError, UsageError
+from otactl.words import reason
 
 _WAIT_S = 60.0
 _MOST = 16 << 20  # bytes of a reply
@@ -80,10 +81,11 @@ class Calls:
                 ) from None
             raise Refused(f"{self.url}{path} refused ({error.code}): {said}", error.code) from None
         except (OSError, ValueError, HTTPException) as error:
-            reason = str(getattr(error, "reason", error))
+            inner = getattr(error, "reason", error)  # of a URLError
+            why = reason(inner) if isinstance(inner, Exception) else inner
             scheme = self.url.partition(":")[0]
-            advice = next(then for sign, then in _ADVICE.items() if sign in f"{scheme} {reason}")
-            raise RigError(f"no engine answers at {self.url} ({reason}): {advice}") from None
+            advice = next(then for sign, then in _ADVICE.items() if sign in f"{scheme} {inner}")
+            raise RigError(f"no engine answers at {self.url} ({why}): {advice}") from None
 
 
 def _parsed(raw: bytes) -> Any:

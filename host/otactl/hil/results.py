@@ -31,7 +31,7 @@ class Result:
 class Results:
     """`name`: of the board. `only`: the choice of tests, in place of all or the quick ones. `board`: what it says of itself. `notes`: what a person should know that is no test.
     `trouble`: why there is no more, where the run itself broke off. `usage`: what is wrong with how it was asked for.
-    `put_back`: whether the board is as it was found, None where nothing was done to it."""
+    `put_back`: whether the board is as it was found, None where nothing was done to it. `stopped`: a person ended it."""
 
     name: str
     began: str = ""
@@ -45,6 +45,7 @@ class Results:
     trouble: str = ""
     usage: str = ""
     put_back: bool | None = None
+    stopped: bool = False
 
     @property
     def which(self) -> str:
@@ -71,6 +72,8 @@ class Results:
         """One line, for a badge or the subject of a mail."""
         if self.usage:
             return f"{self.name}: wrong usage"
+        if self.stopped:
+            return f"{self.name}: stopped"
         ran = sum(self.counts[outcome] for outcome in (PASSED, FAILED, RIG_FAULT))
         if self.counts[FAILED]:
             return f"{self.name}: {self.counts[FAILED]} of {ran} failed"

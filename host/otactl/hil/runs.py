@@ -27,6 +27,7 @@ _RESTORE_S = 900.0  # and the other slot's content, over a cable
 _MADE = ("index.html", "results.json", "summary.txt")  # what lies beside the folders of boards
 _AROUND = {"setup": "before the test", "teardown": "after the test"}
 _WAIT_S = 30  # for a board that another session has; who that is, is said then
+_NONE_CHOSEN = 5  # pytest.ExitCode.NO_TESTS_COLLECTED
 _LAST = 3  # lines of pytest's output where it ended without a result
 
 Watch = Callable[[Result], None]
@@ -90,6 +91,8 @@ def run(board: Entry, wish: Wish, folder: Path, watch: Watch, going: Callable[[]
             _end(process, board.slow * _END_S)
     found = results.read(record, board.name)
     found.only = wish.only
+    if wish.only and process.returncode == _NONE_CHOSEN:
+        found.usage = f"--only {wish.only}: the suite has no such test; results.json of any run has their names"
     if not found.seconds and not found.trouble:
         last = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-_LAST:]
         found.trouble = f"pytest ended with {process.returncode}: {' / '.join(last) or 'no word'}"

@@ -68,7 +68,7 @@ def _why(error: Exception) -> str:
     if isinstance(error, SSL.Error):
         told = error.args[0] if error.args else ()
         return str(told[0][2]) if told else "no TLS handshake"
-    return str(error)
+    return reason(error)
 
 
 def root(host: str, chain: list[x509.Certificate], store: Path | None = None) -> x509.Certificate:

@@ -3,8 +3,12 @@
 import contextlib
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from otactl.board.provision import one, prompt
+from otactl.board.provision.look import Watch, Wishes
+from otactl.board.provision.which import Firmwares
 from otactl.cli import display, workspace_verbs
 from otactl.cli.main import main
 from otactl.cli.serve_bridges import Asked
@@ -49,9 +53,23 @@ def rooms(place: Workspace, asked: Asked) -> list[object]:
 
 def test_a_server_whose_memory_cannot_be_written_says_so_and_serves(capsys, unwritable: Workspace) -> None:
     assert rooms(unwritable, Asked(metrics=False, mqtt=None, install=False)) == []
-    assert "boards are not remembered: " in capsys.readouterr().out
+    assert "boards are not remembered until this is started again without that: " in capsys.readouterr().out
 
 
 def test_a_server_that_is_to_hold_releases_back_does_not_start_without_its_memory(unwritable: Workspace) -> None:
     with pytest.raises(UsageError, match="database is locked"):
         rooms(unwritable, Asked(metrics=False, mqtt="localhost", install=True))
+
+
+@pytest.mark.parametrize("kept", [None, SimpleNamespace(folder="provision/desk")], ids=["no-files", "files"])
+def test_a_board_that_was_flashed_and_not_finished_is_told_how_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kept: SimpleNamespace | None
+) -> None:
+    def ctrl_c(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prompt, "wait", ctrl_c)
+    found = SimpleNamespace(device="/dev/null", kept=kept, listing=None, plan=SimpleNamespace(steps=()))
+    with pytest.raises(KeyboardInterrupt, match="run it again, which goes on from here") as stopped:
+        one._provisioned(found, Wishes(Firmwares(None, tmp_path), tmp_path), Watch(), None, None, "")  # type: ignore[arg-type]
+    assert ("a copy of its files is in provision/desk" in str(stopped.value)) == bool(kept)

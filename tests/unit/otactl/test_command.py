@@ -206,6 +206,15 @@ def test_output_that_was_closed_before_it_began_is_no_failure(place: Workspace) 
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize("name", ["l\u00e4mp", "\udcff"], ids=["no-sign", "no-text"])
+def test_a_name_that_output_has_no_sign_for_is_shown_as_far_as_it_can_be(place: Workspace, name: str) -> None:
+    there = place.root.rename(place.root.with_name(name))
+    done = otactl("releases", "list", "-w", there, env=environment(PYTHONIOENCODING="ascii"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "next: otactl publish" in done.stdout
+    assert "?" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "offered"),
     [("otactl up", "update"), ("otactl update --j", "--json"), ("otactl virtual-board --chip esp32s", "esp32s3")],

@@ -11,7 +11,9 @@ from otactl.hil import results, runs
 from otactl.hil.page import page
 from otactl.hil.program import parse_beat
 from otactl.hil.results import FAILED, PASSED, RIG_FAULT, SKIPPED, Result, Results
+from otactl.hil.setting import Setting
 from otactl.hil.slots import Look, named_by
+from otactl.workspace.roster import Entry
 
 SUITE = """
 import pytest
@@ -118,6 +120,7 @@ def run_of(*outcomes: str) -> Results:
         (run_of(SKIPPED), 3, "desk-07: rig fault"),  # nothing was tested: no verdict
         (Results("desk-07", trouble="no port"), 3, "desk-07: rig fault"),
         (Results("desk-07", usage="no network"), 2, "desk-07: wrong usage"),
+        (Results("desk-07", trouble="stopped: the board is as it was found", stopped=True), 3, "desk-07: stopped"),
     ],
 )
 def test_exit_code_and_summary_line(run: Results, code: int, summary: str) -> None:
@@ -225,3 +228,14 @@ def test_boards_have_a_folder_each_whatever_they_are_called() -> None:
 )
 def test_what_is_said_of_a_board_when_its_run_was_ended(found: Results, returned: int, said: str) -> None:
     assert runs.left(found, returned) == said
+
+
+def test_a_choice_that_no_test_meets_is_wrong_usage_and_no_fault_of_the_rig(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = [sys.executable, "-c", f"raise SystemExit({int(pytest.ExitCode.NO_TESTS_COLLECTED)})"]
+    monkeypatch.setattr(runs, "_command", lambda *_: ends)
+    wish = runs.Wish(Setting(), only="no_such")
+    found = runs.run(Entry("desk-07", "/dev/null"), wish, tmp_path, lambda test: None)
+    assert (found.exit_code, found.summary) == (2, "desk-07: wrong usage")
+    assert "--only no_such: the suite has no such test" in found.usage

@@ -66,6 +66,26 @@ def test_an_error_of_the_systems_is_told_in_words(capsys, place, words: list[str
     assert capsys.readouterr().err == said.format(taken=taken)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["engine", "status"], "no engine answers at https://127.0.0.1:1 (Connection refused): is [engine] url"),
+        (["ca", "fetch", "127.0.0.1:1"], "127.0.0.1:1 does not show its certificate: Connection refused\n"),
+        (
+            ["slots", "show", "--esptool", "socket://127.0.0.1:1"],
+            "socket://127.0.0.1:1: it does not open; is that serv",
+        ),
+    ],
+    ids=["engine", "ca", "port"],
+)
+def test_who_does_not_answer_is_told_in_words(capsys, monkeypatch, place, words: list[str], said: str) -> None:
+    monkeypatch.setenv("OTACTL_ENGINE_PASSWORD", "secret")
+    with (place.root / "otactl.toml").open("a") as settings:
+        settings.write('\n[engine]\nurl = "https://127.0.0.1:1"\nuser = "operator"\n')
+    assert main([*words, "-w", str(place.root)]) == 3
+    assert said in capsys.readouterr().err
+
+
 def test_what_is_told_beside_the_next_thing_can_be_typed_as_well(capsys, place) -> None:
     assert (
         main(["publish", "--data", "model=" + __file__, "--version", "1", "--no-channel", "-w", str(place.root)]) == 0

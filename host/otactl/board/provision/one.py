@@ -123,6 +123,18 @@ def _provisioned(
             kept = files.take(link, found.mac, wishes.base, watch.say)
         _require_room(kept.room, found)
     written, kept = _flash(found, wishes, watch, kept, backup) if found.plan.steps else (0, kept)
+    try:
+        return _started(found, wishes, watch, workspace, name, written, kept)
+    except KeyboardInterrupt:
+        where = f"; a copy of its files is in {kept.folder}" if kept else ""
+        raise KeyboardInterrupt(f"stopped: run it again, which goes on from here{where}") from None
+
+
+def _started(
+    found: Look, wishes: Wishes, watch: Watch, workspace: Workspace | None, name: str, written: int, kept: Kept | None
+) -> Done:
+    """What is left once `written` bytes are in its flash: it starts, and gets its files back and the agent."""
+    device = found.device
     watch.say("waiting for its prompt")
     heard = prompt.wait(device, _START_S * wishes.slow, watch.check)
     if not heard.at_prompt:
