@@ -54,6 +54,8 @@ ANSWERS = {
     "import errno\nprint(errno.ETIMEDOUT, errno.EINPROGRESS, errno.ENOTCONN)": "110 115 107",
     "import asyncio, deflate, cryptolib, json\nprint('there')": "there",
     "import time\nprint(time.gmtime(0)[0])": "2000",
+    "print([n for k in (str, bytes) for n in ('partition', 'rpartition', 'center', 'splitlines') if hasattr(k, n)])": "[]",
+    "print('a.b'.rsplit('.', 1), b'a:b'.split(b':'), 'ab'.find('b'))": "['a', 'b'] [b'a', b'b'] 1",
 }
 # the other port's answer would be a value
 REFUSALS = {

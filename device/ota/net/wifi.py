@@ -10,7 +10,7 @@ from ..errors import OtaError
 
 _FIRST_REFUSALS_MS = const(5000)  # the chip goes on trying: a first refusal need not be the last word
 _POLL_MS = const(100)
-_ERRORS = (OSError, ValueError, RuntimeError)  # the last is what the port has no word for: no memory, before 1.26
+_ERRORS = (OSError, RuntimeError)  # the other is for what the port has no word: no memory, before 1.26
 _REFUSED = dict.fromkeys((201, 210, 211, 212), "wifi-not-found")  # by number: some names came with later versions
 _REFUSED.update(dict.fromkeys((15, 202, 204), "wifi-wrong-password"))
 

@@ -15,8 +15,8 @@ def keep() -> None:
 def let_go() -> None:
     """What has been imported since has done its work: an ESP8266 has no room for all of it at once."""
     for name in [name for name in sys.modules if name not in _kept]:
-        room, _, leaf = name.rpartition(".")
-        if room in sys.modules:
-            sys.modules[room].__dict__.pop(leaf, None)
+        at = name.rfind(".")  # an ESP8266 is built without str.rpartition()
+        if at > 0 and name[:at] in sys.modules:
+            sys.modules[name[:at]].__dict__.pop(name[at + 1 :], None)
         del sys.modules[name]
     gc.collect()

@@ -57,10 +57,10 @@ class Response:
         require(len(status) > 1 and status[0][:5] == b"HTTP/", "bad-response", "not HTTP")
         require(status[1] == b"200", "http-status", str(status[1], "utf-8"))
         while True:
-            name, _, value = _line(sock).partition(b":")
-            if name.lower() == b"content-length":
-                self._left = int(value)
-            if not name.strip():
+            parts = _line(sock).split(b":", 1)
+            if parts[0].lower() == b"content-length":
+                self._left = int(parts[1])
+            if not parts[0].strip():
                 break
         require(self._left >= 0, "bad-response", "content-length")
 

@@ -42,7 +42,7 @@ class IdfHeap:
 
     def start_wifi(self) -> bool:
         """Its driver starts with the first network.WLAN() (esp_wifi_init), whatever for, and stays; False where it has no room."""
-        if not self.wifi and min(self.main - _WIFI_MAIN, self._rest - _WIFI_REST) < 0:
+        if not self.wifi and self.free < _WIFI_MAIN + _WIFI_REST:
             return False
         self.wifi = True
         return True

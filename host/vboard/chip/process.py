@@ -94,7 +94,7 @@ class Process:
                 *arguments,
             ],
             pass_fds=(slave, theirs.fileno()),
-            env={"MICROPYPATH": f"{shims}:.frozen", "TZ": "UTC"},
+            env={"MICROPYPATH": f"{shims}:.frozen", "TZ": "UTC", "VBOARD_PORT": port},
         )
         theirs.close()
         return cls(child, master, slave, ours)

@@ -152,6 +152,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"tries": 0}, "tries"),
     ({"hostname": "h" * 33}, "hostname"),
     ({"hostname": 5}, "hostname"),
+    ({"hostname": "\xfc" * 17}, "hostname"),  # 34 bytes
     ({"ntp_host": []}, "ntp_host"),
     ({"wifi": "ssid"}, "wifi"),
     ({"wifi": {"password": "x"}}, "wifi[0].ssid"),

@@ -26,6 +26,16 @@ def test_fresh_boot_with_a_buffer_of_48_kib() -> None:
     assert near(heap.largest, 55_296)
 
 
+def test_wifi_finds_room_beside_nvs_handles_and_none_beside_a_large_program() -> None:
+    heap = IdfHeap()
+    for _ in range(100):  # more than fit in the smaller pieces
+        assert heap.open_nvs()
+    heap.python_holds(130 * KIB)
+    assert not heap.start_wifi()
+    heap.python_holds(13_000)
+    assert heap.start_wifi()
+
+
 def test_wifi_joined() -> None:
     heap = joined(13_000)
     assert near(heap.free, 100_032)

@@ -4,7 +4,10 @@ Source: MicroPython ports/esp8266 (modesp.c, modmachine.c, machine_*.c, mpconfig
 """
 
 import builtins
+import os
+import struct
 import sys
+import uctypes
 
 import _vb_machine
 from _vb_link import IOCTL, WRITE, Missing, call, missing, read_flash, request
@@ -16,7 +19,8 @@ _MEMORY = const(492)  # bytes of RTC memory that a program has
 _ABSENT = (  # of the unix port's modules
     "esp32 _thread bluetooth ubluetooth cmath ffi termios socketpool openamp openssl marshal"
 ).split()
-# mpconfigport.h turns these off; names of str that are off with them stay here, the VM is one
+# mpconfigport.h turns these off
+_NO_METHOD = ("partition", "rpartition", "center", "splitlines")  # of str, bytes, bytearray
 _NO_BUILTIN = ("complex", "compile", "delattr", "execfile", "setattr")
 
 
@@ -201,6 +205,19 @@ def _not_there(name):
     return gone
 
 
+def _hide(kind, names):
+    """Take methods out of a built-in type's table. Source: py/obj.h, mp_obj_type_t, mp_map_t; launch.py has let it be written to."""
+
+    def word(address):
+        return struct.unpack("<Q", uctypes.bytearray_at(address, 8))[0]
+
+    keys = [id(name) for name in dir(kind) if name in names]
+    place = word(id(kind) + 24 + 8 * (uctypes.bytearray_at(id(kind) + 23, 1)[0] - 1))  # the slot of its locals_dict
+    for entry in range(word(place + 24), word(place + 24) + 16 * (word(place + 8) >> 3), 16):
+        if word(entry) in keys:
+            uctypes.bytearray_at(entry, 8)[:] = bytes(8)  # no key
+
+
 def limit_vm():
     """Take away what the port's VM is built without (mpconfigport.h), last of all: the shims use some of it."""
     import binascii
@@ -214,6 +231,9 @@ def limit_vm():
                 setattr(kept, name, getattr(module, name))
         sys.modules[module.__name__] = kept
     builtins.pow = _pow
+    if os.getenv("VBOARD_STACK_LIMIT"):  # the packaged VM
+        for kind in (str, bytes, bytearray):
+            _hide(kind, _NO_METHOD)
     change = setattr
     for name in _NO_BUILTIN:
         change(builtins, name, _not_there(name))
