@@ -21,7 +21,9 @@ WAITS = """
     def look(tries, progress):
         if not looks:
             raise KeyboardInterrupt
-        steps.soon, code = looks.pop(0)
+        soon, code = looks.pop(0)
+        if soon is not None:
+            steps.soon = soon
         raise OtaError(code)
         yield
     agent._driven = look
@@ -44,6 +46,7 @@ SAME = "up-to-date"
     [
         ([("", SAME)], [HOUR], HOUR),
         ([("2", SAME), ("2", SAME), ("", SAME)], [2, 2, HOUR], HOUR),  # asked for anew each time
+        ([("2", SAME), (None, SAME)], [2, HOUR], HOUR),  # no answer came
         ([("0", SAME)], [2], HOUR),
         ([("1", SAME)], [2], HOUR),
         ([("30", SAME)], [30], HOUR),
@@ -59,6 +62,6 @@ SAME = "up-to-date"
     ],
 )
 def test_the_next_look_comes_as_asked_within_bounds(
-    looks: list[tuple[str, str]], waits: list[int], interval_s: int, mpy: Run
+    looks: list[tuple[str | None, str]], waits: list[int], interval_s: int, mpy: Run
 ) -> None:
     assert mpy(WAITS, looks=looks, interval_s=interval_s) == waits

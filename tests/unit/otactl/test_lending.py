@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from otactl.board.dev.folder import Folder
 from otactl.errors import RigError, UsageError
-from otactl.fleet import borrowing, developing, lending, rollout
+from otactl.fleet import borrowing, developing, lending, look, rollout
 from otactl.fleet.plan import steps
 from otactl.fleet.store import FILE, Store
 from otactl.release import channels, drafting, drafts, envelope
@@ -173,8 +173,10 @@ def test_what_a_program_raised_is_kept_for_who_develops(site: Site) -> None:
 
 def test_only_drafts_that_boards_name_are_kept(site: Site) -> None:
     site.borrow(A)
-    made = [site.save(f"# {number}", A) for number in range(5)]
-    site.looks(A, made[0])
+    made = []
+    for number in range(5):
+        made.append(site.save(f"# {number}", A))
+        assert site.looks(A, 1)[0] == made[-1]
     theirs = site.place.releases / "1.0.0+dev.99"
     theirs.mkdir()
     (theirs / "release.json").write_text("{}")
@@ -183,6 +185,7 @@ def test_only_drafts_that_boards_name_are_kept(site: Site) -> None:
     assert drafts.sequences(site.place) == [made[1], made[4]]
     left = {path.name for path in site.place.releases.iterdir()}
     assert left == {"stable.json", "1.0.0", f"1.0.0+dev.{made[1]}", f"1.0.0+dev.{made[4]}", theirs.name}
+    assert sorted(look.versions(site.place, site.store)) == [1, made[1], made[4]]
     kept = json.loads((site.place.root / "published.json").read_text())
     assert sorted(map(int, kept)) == [1, made[1], made[4]]
     assert site.publish("1.1.0") == made[4] + 1
