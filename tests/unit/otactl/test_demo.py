@@ -63,7 +63,14 @@ def test_the_picture_and_the_run_in_readme_are_of_todays_demo(tmp_path: Path, mo
 
 
 @pytest.mark.parametrize(
-    "words", [["--stay"], ["--fleet", "--svg", "now.svg"], ["--fleet", "--firmware", "mine.bin"]], ids=" ".join
+    "words",
+    [
+        ["--stay"],
+        ["--fleet", "--svg", "now.svg"],
+        ["--fleet", "--firmware", "mine.bin"],
+        ["--fleet", "--engine", "python"],
+    ],
+    ids=" ".join,
 )
 def test_what_a_demo_cannot_do_is_refused(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
