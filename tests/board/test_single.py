@@ -189,7 +189,8 @@ REFUSED: dict[str, tuple[str, dict[str, object]]] = {
 
 
 def test_release_that_is_refused_changes_nothing(rig: Rig, board: Board) -> None:
-    """One board meets all of them; what it runs stays as it is."""
+    """One board meets all of them; what it runs stays as it is, and its server hears why."""
+    singles.heard(rig)
     takes(rig, board, "1.1.0", ONE)
     for n, (what, (code, changes)) in enumerate(REFUSED.items()):
         apps.publish(rig, f"1.2.{n}", ONE if code != "hash-mismatch" else TWO, **changes)
@@ -206,6 +207,8 @@ def test_release_that_is_refused_changes_nothing(rig: Rig, board: Board) -> None
     assert "ota: error bad-signature" in boots(board, "app: one")
     rig.workspace.channel_file.write_bytes(envelope)
     assert "ota: switch 1.4.0" in boots(board, "ota: up-to-date 1.4.0")
+    told = {event.reason for event in singles.heard(rig)[1] if event.event == "refused"}
+    assert told == {code for code, _ in REFUSED.values()} | {"no-target", "bad-signature"}
     assert apps.trees(board) == {"a": ONE, "b": MANY}
 
 
