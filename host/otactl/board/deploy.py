@@ -158,7 +158,7 @@ def _check_board(facts: dict[str, Any], workspace: Workspace) -> None:
             raise BoardError(
                 f"too-big: release {release['version']} has {target['size']} bytes for {chip}, a "
                 f"slot of this board holds {min(slots)}; publish a smaller build, or "
-                "`otactl provision` it with that firmware, which makes larger slots",
+                "make larger slots, by `otactl provision` with that firmware",
                 code="too-big",
             )
 

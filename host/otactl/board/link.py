@@ -14,6 +14,7 @@ from otactl.board import transfer
 from otactl.board.console import Console
 from otactl.board.ports import BROKEN
 from otactl.errors import BoardError, RigError
+from otactl.words import reason
 
 # A program deep in a C call (a connect to a server that is not there) hears Ctrl-C only after it.
 _ENTER_S = 40.0
@@ -75,7 +76,7 @@ class Link(Console):
             except BROKEN as error:
                 if self.patience.left_s < 0 or isinstance(error, serial.SerialException):
                     raise RigError(
-                        f"the board at {self.device} does not answer ({error}): is it a MicroPython "
+                        f"the board at {self.device} does not answer ({reason(error)}): is it a MicroPython "
                         f"board? {self._remedy(error)}"
                     ) from None
                 patience_s *= 2
@@ -151,7 +152,7 @@ class Link(Console):
         self._away, self._started, self._ends = True, False, 0
 
     def _silent(self, problem: BaseException) -> RigError:
-        return RigError(f"the board at {self.device} stopped answering ({problem}): {self._remedy(problem)}")
+        return RigError(f"the board at {self.device} stopped answering ({reason(problem)}): {self._remedy(problem)}")
 
     def _remedy(self, problem: BaseException) -> str:
         if isinstance(problem, OSError) and not isinstance(problem, (TimeoutError, serial.SerialTimeoutException)):

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 
@@ -19,11 +18,11 @@ from otactl.fleet import homeassistant
 from otactl.fleet.homeassistant import Messages
 from otactl.fleet.table import Row
 from otactl.server.broker import Broker
+from otactl.words import reason
 
 _LOOK_S = 1.0  # between two looks at the fleet
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0  # before a broker that is away is tried again
 _LAST_WORD_S = 2.0
-_NUMBER = re.compile(r"^\[Errno -?\d+\] ")  # of the system's, before its words
 _QUIET = logging.Logger("otactl.mqtt")  # noqa: LOG001 - what goes wrong is told by `tell`
 _QUIET.addHandler(logging.NullHandler())
 
@@ -68,7 +67,7 @@ class Bridge:
                     await self._bridge(client)
             except (aiomqtt.MqttError, OSError, OtactlError) as error:  # of the network, of boards.toml
                 if pause == _FIRST_PAUSE_S:
-                    self._tell(f"{self._broker}: {_NUMBER.sub('', str(error)) or 'lost'}; tried again until it answers")
+                    self._tell(f"{self._broker}: {reason(error) or 'lost'}; tried again until it answers")
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 

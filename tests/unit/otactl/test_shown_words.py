@@ -41,8 +41,9 @@ def test_a_number_has_its_word(number: int, wanted: str) -> None:
         (FileNotFoundError(2, "No such file or directory", "boards.csv"), "No such file or directory"),
         (ValueError("no UTF-8"), "no UTF-8"),
         (OSError("of no number"), "of no number"),
+        (RuntimeError("read failed: [Errno 5] Input/output error"), "read failed: Input/output error"),
     ],
-    ids=["of-a-file", "no-system-error", "no-number"],
+    ids=["of-a-file", "no-system-error", "no-number", "passed-on"],
 )
 def test_what_the_system_says_has_no_number_and_no_second_name(error: Exception, wanted: str) -> None:
     assert reason(error) == wanted

@@ -116,7 +116,7 @@ def slots(case: Case) -> Finding:
     said = f"{release['version']} has {max(sizes)} bytes, a slot {smallest}"
     if left < 0:
         return bad(
-            f"{said}: publish a smaller build, or `otactl provision` it with that firmware, which makes larger slots",
+            f"{said}: publish a smaller build, or make larger slots, by `otactl provision` with that firmware",
             case.publish,
             code="too-big",
         )
@@ -137,7 +137,7 @@ def bootloader(case: Case) -> Finding:
             return bad(
                 f"it started {slot.name} and left it `new`: it cannot roll back; `otactl provision` brings the bootloader "
                 f"of {_ROLLBACK_SINCE} or newer, by cable",
-                case.on_board("provision"),
+                case.provision,
             )
     if any(entry.state in (PENDING, ABORTED) for entry in (first, second)):
         return ok("it rolls back: otadata shows that it has had a release on trial")

@@ -76,6 +76,10 @@ class Case:
         return self.on_board(f"deploy{self._named()}")
 
     @property
+    def provision(self) -> str:
+        return self.on_board(f"provision{self._named()}")
+
+    @property
     def publish(self) -> str:
         return self.in_workspace("publish FIRMWARE.bin --version NEXT")
 
