@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from vboard.chip import rom
-from vboard.chip.kept import DEEPSLEEP, HARD, PWRON, WDT
+from vboard.chip.kept import DEEPSLEEP, HARD, PWRON, USB, WDT
 
-RESETS = {PWRON: rom.POWER, HARD: rom.RESTART, WDT: rom.RESTART, DEEPSLEEP: rom.SLEEP}
+RESETS = {PWRON: rom.POWER, HARD: rom.RESTART, WDT: rom.RESTART, DEEPSLEEP: rom.SLEEP, USB: rom.USB}
 # what machine.reset_cause() gives after a boot that found nothing to start
 CAUSES = {rom.BOOTLOADER: HARD, rom.RTC_WDT: WDT, rom.TIMER_WDT: WDT}
 

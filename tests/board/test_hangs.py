@@ -7,7 +7,7 @@ tells the same rows. Each is judged from outside: otadata, the slots, NVS as it 
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from otactl.workspace.workspace import Workspace
 from rig import NEW, OLD, Rig, boots, image, slot_bytes
 from vboard import life
 from vboard.board import Board
-from vboard.chip.kept import HARD, WDT
+from vboard.chip.kept import HARD, USB, WDT
 from vboard.flash.nor import Operation, PowerLost
 from vboard.flash.otadata import State
 from vboard.link.wlan import Network
@@ -509,6 +509,21 @@ def test_trial_that_power_ends_each_time_is_given_up_after_three(rig: Rig) -> No
     board.wait_text("ota: error failed-before 1.1.0", 30)
     assert boots(board) == ("ota_0", State.VALID)
     assert slot_bytes(board, "ota_0", len(OLD)) == OLD
+
+
+def test_trial_that_the_chips_own_usb_resets_is_tried_again(rig: Rig, templates: Callable[..., Path]) -> None:
+    """An IDE that opens the port, say. machine.reset_cause() has no word for it; through a USB-UART chip it reads as power."""
+    kind = {"chip": "esp32c3", "micropython": "1.27.0"}
+    board = rigs.started(rig.board(flash=templates(**kind), **kind))
+    board.wait_text("app: runs")
+    rig.publish("1.1.0", image(2, "esp32c3", hang=True))
+    begun = len(board.boots)
+    board.reset()
+    for n in range(2):
+        board.wait(lambda n=n: [b.slot for b in board.boots[begun:]].count("ota_1") == n + 1, 30, "trial")
+        assert rigs.recorded(rigs.nvs(board), "state")["failed"] == []
+        board.reset(USB)
+    assert "rst:0x15 (USB_UART_CHIP_RESET)" in board.text
 
 
 def test_program_that_only_has_to_live_is_confirmed_though_it_hangs(rig: Rig, switched: Path) -> None:

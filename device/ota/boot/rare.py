@@ -44,7 +44,7 @@ def fail(found: slots.Slots, kept: record.Record) -> None:
     mend(found)
     job, seen = kept.job, tried(found, kept.job)
     reason = kept.reason_of(job["sequence"])
-    if not reason and seen and machine.reset_cause() != machine.PWRON_RESET:
+    if not reason and seen and machine.reset_cause() > machine.PWRON_RESET:
         reason = "trial-watchdog" if machine.reset_cause() == machine.WDT_RESET else "trial-crash"
     kept.fail(reason or ("trial-power" if seen else "switch-lost"))
     tell(kept)

@@ -62,7 +62,7 @@ def _end_of(found: slots.Slots, kept: record.Record, cause: int) -> str:
     seen = tried(found, job)
     if kept.reason_of(job["sequence"]):
         return "known"
-    if seen and cause != machine.PWRON_RESET:
+    if seen and cause > machine.PWRON_RESET:  # below: what the port has no word for, a chip's own USB with its reset
         return "failed"
     if job["switches"] >= _MAX_SWITCHES:
         return "spent"

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 EPOCH_2000 = datetime(2000, 1, 1, tzinfo=UTC)
 PWRON, HARD, WDT, DEEPSLEEP, SOFT = 1, 2, 3, 4, 5  # machine.reset_cause() of the esp32 port
+USB = 0  # by a chip's own USB (ESP-IDF's ESP_RST_USB), which modmachine.c does not know
 
 
 @dataclass

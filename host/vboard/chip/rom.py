@@ -6,6 +6,7 @@ docs/en/security/<chip>_log.inc among them; facts 10.2, 10.12.
 
 POWER, RESTART, SLEEP, RTC_WDT, INTERRUPT_WDT = "power", "restart", "sleep", "rtc-wdt", "interrupt-wdt"
 BOOTLOADER, TIMER_WDT = "bootloader", "timer-wdt"
+USB = "usb"  # a chip's own USB pulls its reset
 EXTERNAL, SOFT_WDT, EXCEPTION = "external", "soft-wdt", "exception"  # that only an ESP8266 tells apart (esp8266.py)
 
 _NEWER = (
@@ -16,6 +17,7 @@ _NEWER = (
     "TG1WDT_SYS_RST",
     "TG0WDT_SYS_RST",
     "RTC_SW_SYS_RST",
+    "USB_UART_CHIP_RESET",
 )
 _WORDS = {
     "esp32": (
@@ -30,9 +32,18 @@ _WORDS = {
     "esp32s2": _NEWER,
     "esp32s3": _NEWER,
     "esp32c3": _NEWER,
-    "esp32c6": ("POWERON", "SW_CPU", "DSLEEP", "LP_WDT_SYS", "TG1_WDT_HPSYS", "TG0_WDT_HPSYS", "LP_SW_HPSYS"),
+    "esp32c6": (
+        "POWERON",
+        "SW_CPU",
+        "DSLEEP",
+        "LP_WDT_SYS",
+        "TG1_WDT_HPSYS",
+        "TG0_WDT_HPSYS",
+        "LP_SW_HPSYS",
+        "USB_UART_HPSYS",
+    ),
 }
-_NUMBERS = (0x1, 0xC, 0x5, 0x10, 0x8, 0x7, 0x3)
+_NUMBERS = (0x1, 0xC, 0x5, 0x10, 0x8, 0x7, 0x3, 0x15)
 _RESETS = {  # which of these a reset shows, one line each
     POWER: (0,),
     RESTART: (1,),  # by the program, by a panic, and by the task watchdog, which panics
@@ -40,6 +51,7 @@ _RESETS = {  # which of these a reset shows, one line each
     RTC_WDT: (3,),
     INTERRUPT_WDT: (4, 5),  # nobody could answer its interrupt: it resets the chip, and the other one follows
     TIMER_WDT: (5,),
+    USB: (7,),  # not of an ESP32
     BOOTLOADER: (6,),  # by the second-stage bootloader, which has nothing to start
 }
 _STRAPPING = {"esp32": 0x13, "esp32s2": 0x8, "esp32s3": 0x8, "esp32c3": 0xC, "esp32c6": 0xC}
