@@ -157,30 +157,28 @@ class Development:
 
     def _judge(self, board: _Board, seen: Seen) -> None:
         said, newest = seen.said, max(self._sent, default=0)
-        if said.phase in ON_TRIAL:
-            self._say(board, "trial", said.sequence, seen, "on trial {} after the save")
-        if said.have in self._sent and self._say(
-            board, "runs", said.have, seen, "runs, confirmed {} after the save", sign=True
-        ):
-            board.tally.seconds.append(seen.last_seen - self._sent[said.have].at)
+        if said.phase in ON_TRIAL and (sent := self._sent.get(said.sequence)):
+            self._say(board, "trial", said.sequence, f"on trial {seen.last_seen - sent.at:.1f} s after the save")
+        if (sent := self._sent.get(said.have)) and ("runs", said.have) not in board.told:
+            seconds = seen.last_seen - sent.at
+            board.tally.seconds.append(seconds)
+            self._say(board, "runs", said.have, f"runs, confirmed {seconds:.1f} s after the save", sign=True)
         if said.phase == "failed":
             raised = lending.raised(self._store, seen.said.id, said.sequence)
             why = _why(said.reason, raised)
-            self._say(board, "failed", said.sequence, seen, f"{why}; what ran before runs on", sign=False)
+            self._say(board, "failed", said.sequence, f"{why}; what ran before runs on", sign=False)
         elif said.phase == "idle" and said.reason and said.reason not in PASSING and seen.offered == newest:
-            self._say(board, "refused", newest, seen, f"refused, {_why(said.reason)}", sign=False)
+            self._say(board, "refused", newest, f"refused, {_why(said.reason)}", sign=False)
         quiet = time.time() - max(seen.last_seen, self._sent[newest].at if newest else 0)
         if newest and quiet > _QUIET_S and seen.offered < newest and said.phase not in ON_TRIAL:
-            self._say(board, "quiet", newest, seen, f"the board has not looked yet: {unheard(self._between_s)}")
+            self._say(board, "quiet", newest, f"the board has not looked yet: {unheard(self._between_s)}")
 
-    def _say(self, board: _Board, word: str, sequence: int, seen: Seen, line: str, *, sign: bool | None = None) -> bool:
-        """Once for each draft of this loop. Whether it was said now."""
+    def _say(self, board: _Board, word: str, sequence: int, line: str, *, sign: bool | None = None) -> None:
+        """Once for each draft of this loop."""
         sent = self._sent.get(sequence)
-        if sent is None or (word, sequence) in board.told:
-            return False
-        board.told.add((word, sequence))
-        board.shown.note(f"{sent.what}: {line.format(f'{seen.last_seen - sent.at:.1f} s')}", sign)
-        return True
+        if sent and (word, sequence) not in board.told:
+            board.told.add((word, sequence))
+            board.shown.note(f"{sent.what}: {line}", sign)
 
 
 def _why(code: str, raised: str = "") -> str:
