@@ -53,6 +53,7 @@ def channel(config: dict, most: int):
         "phase": "failed" if reason else "confirmed" if last else "idle",
         "sequence": last.get("sequence", 0),
         "reason": reason,
+        "detail": kept.value["detail"],
         "switches": 1,
         "remember": True,
     }
