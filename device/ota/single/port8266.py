@@ -4,6 +4,7 @@ is: so there is none, and what is signed is all that counts (P8)."""
 import json
 
 from ..errors import OtaError, require
+from . import let_go
 from .files import Document  # noqa: F401 -- what record.py builds on
 
 _CONFIG = "/etc/ota/config.json"
@@ -62,10 +63,19 @@ def fetch(config: dict, url: str):
 
 def channel(config: dict, most: int):
     """Steps that return the channel's file, of `most` bytes at most, and what its server told. Raises OtaError."""
-    from . import ask, plain  # type: ignore[attr-defined]
+    said = _said(config)
+    let_go()
+    from . import plain
 
-    response = yield from plain.fetch(config, config["url"], ask.said(config))
+    response = yield from plain.fetch(config, config["url"], said)
     return (yield from response.read(most)), None
+
+
+def _said(config: dict) -> bytes:
+    # What this has imported is let go after it.
+    from . import ask  # type: ignore[attr-defined]
+
+    return ask.said(config)
 
 
 def heard(told: None, payload: dict, kept, address: str) -> None:
