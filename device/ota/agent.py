@@ -15,6 +15,8 @@ from .console import say
 from .errors import OtaError, coded, require
 
 _HOUR_MS = const(3600000)
+_SOONEST_MS = const(2000)  # between two looks, whatever a server asks for
+_CHANGED_MS = const(60000)
 _LONGEST_MS = 24 * _HOUR_MS
 _WASTED = (
     "hash-mismatch",
@@ -208,7 +210,7 @@ def _look_once() -> None:
 
 def _polling(progress):
     """Updates for ever: a generator of the milliseconds to wait before the next step."""
-    wasted = 0
+    wasted, last = 0, None
     while True:
         interval_ms = _HOUR_MS
         try:
@@ -223,6 +225,11 @@ def _polling(progress):
             # A server that has the wrong file costs a slot's wear each time: twice as long, up to a day.
             wasted = min(wasted + 1, 10) if why.code in _WASTED else 0
             interval_ms = max(interval_ms, min(interval_ms << wasted, _LONGEST_MS))
+            if steps.soon.isdigit() and not wasted:
+                # Who says another thing each time has NVS written: a minute between two of these.
+                least_ms = _SOONEST_MS if (last or why.code) == why.code else _CHANGED_MS
+                interval_ms = min(interval_ms, max(int(steps.soon) * 1000, least_ms))
+            last, steps.soon = why.code, ""  # for one wait: the next answer asks anew
         gc.collect()
         for _ in range(0, interval_ms, 1000):  # in short waits: Ctrl-C and other tasks are served
             yield 1000

@@ -3,6 +3,10 @@ has just been done, or what is waited for. There is one object for all of them: 
 
 import time
 
+soon = (
+    ""  # seconds until the next look, as the release server asked last (its header Ota-Look); who waits takes it away
+)
+
 
 class Step:
     """`phase`: download, signature, verify, or what is waited for (network, clock, server, retry). `wait_ms`:

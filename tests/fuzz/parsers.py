@@ -103,7 +103,7 @@ def parse_payload(data: bytes):
     from ota.release import demand, envelope, policy
 
     payload = envelope._payload(data, 1)
-    targets = policy.choose(payload, "demo", "esp32", "ESP32_GENERIC")
+    targets = policy.choose(payload, "demo", "esp32", "ESP32_GENERIC", "240ac4000001", None)
     target = targets.get("firmware") or targets["application"]
     policy.apply(payload, targets, _state(), {"sequence": 2, "sha256": "ab" * 32, "app": "ab" * 8}, SPACE)
     demand.Demand({"required": False, "keys": ["ab" * 32], "verify": "board"}, target)

@@ -5,6 +5,7 @@ import gc
 import hashlib
 import sys
 
+import machine
 from micropython import const
 
 from .. import release, steps
@@ -44,7 +45,14 @@ class Look:
         from ..release import policy  # not before: while a connection opens, memory is scarce
 
         build = getattr(sys.implementation, "_build", None)
-        targets = policy.choose(payload, self._config["product"], image.chip(running), build, self._config["data"])
+        targets = policy.choose(
+            payload,
+            self._config["product"],
+            image.chip(running),
+            build,
+            machine.unique_id().hex(),
+            self._config["data"],
+        )
         if self._engine:
             self._engine.place(payload, targets)
         if hasattr(response, "url"):  # by cable no channel speaks, and who pushes has the board in his hands

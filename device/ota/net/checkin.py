@@ -25,7 +25,9 @@ def own(config: dict) -> "tuple[tuple, tuple]":
     up_s = time.ticks_ms() // 1000  # type: ignore[operator]  # begins again after 12 days
     who = "Ota-Board: id=" + machine.unique_id().hex()
     line = f"{who};product={_word(config['product'])};have={config.get('have', 0)};phase={phase};seq={sequence}"
-    line += f";why={_word(why or '')};up={up_s};heap={gc.mem_free()}"
+    line += f";why={_word(why)};up={up_s};heap={gc.mem_free()}"
+    if why and why[:4] == "app-":  # what the program raised; of other reasons it may be the name of a network
+        line += ";what=" + _word(kept.job["detail"])
     if config["wifi"] and not config["ethernet"]:  # who asks where no Wi-Fi runs starts its driver, which takes memory
         try:
             line += f";rssi={network.WLAN(network.STA_IF).status('rssi')}"
@@ -47,5 +49,5 @@ def _last(job: dict, state: dict) -> tuple:
     return phase, sequence, why
 
 
-def _word(text: str) -> str:
-    return "".join([c if "!" <= c <= "~" and c != ";" else "_" for c in text[:64]])
+def _word(text: "str | None") -> str:
+    return "".join([c if "!" <= c <= "~" and c != ";" else "_" for c in (text or "")[:64]])

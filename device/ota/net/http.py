@@ -3,6 +3,7 @@ verified, every wait has a limit, and a body cut short is an error, not an end."
 
 from micropython import const
 
+from .. import steps
 from ..errors import OtaError, require
 from . import connection, names, url
 from .response import Response
@@ -54,6 +55,8 @@ def get(
             if peek:
                 return response
             if send or response.status not in _REDIRECTS or b"location" not in headers:
+                if said:  # nobody but the release server is heard
+                    steps.soon = headers.get(b"ota-look", "")
                 response.open(headers, start, etag, size)
                 ca = own = said = headers = None  # an ended generator may be found, and what it held
                 return response

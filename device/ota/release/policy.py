@@ -11,7 +11,7 @@ _RELEASE = {
     "sequence": ((int,), 1, _MAX_INT), "security_version": ((int,), 0, _MAX_INT),
     "targets": ((list,), 0, MOST), "expires": ((str, None), 1, 40),
 }  # fmt: skip
-_ANY_TARGET = {"kind": ((str,), 1, 32), "build": ((str, None), 1, 64)}
+_ANY_TARGET = {"kind": ((str,), 1, 32), "build": ((str, None), 1, 64), "boards": ((list, None), 1, MOST)}
 _KINDS = ("data", "firmware", "application")  # the first where the configuration names partitions
 _TARGET = {
     "chip": ((str,), 1, 16), "url": ((str,), 1, 512), "sha256": ((str,), 64, 64),
@@ -19,10 +19,11 @@ _TARGET = {
 }  # fmt: skip
 
 
-def choose(payload: dict, product: str, chip: str, build: "str | None", data: object = None) -> "dict[str, dict]":
+def choose(payload: dict, product: str, chip: str, build: "str | None", board: str, data: object) -> "dict[str, dict]":
     """The first target of each kind for this board, its fields checked and its hash in small letters. `build` is
-    sys.implementation._build, None before 1.25: then only targets that name none match. `data`: whether the board takes
-    any. Raises OtaError: wrong-product, no-target, unknown-kind, bad-release."""
+    sys.implementation._build, None before 1.25: then only targets that name none match. `data`: whether the board takes any;
+    `board`: its chip's address, for a target that names the `boards` that it is for. Raises OtaError: wrong-product,
+    no-target, unknown-kind, bad-release."""
     check(payload, _RELEASE)
     require(all(32 < ord(c) < 127 for c in payload["version"]), "bad-release", "version")  # one word
     require(payload["product"] == product, "wrong-product", payload["product"])
@@ -30,7 +31,8 @@ def choose(payload: dict, product: str, chip: str, build: "str | None", data: ob
     kinds = _KINDS if data else _KINDS[1:]
     for target in payload["targets"]:
         check(target, _ANY_TARGET)
-        if target.get("chip", chip) != chip or not glob(target.get("build") or "*", build or ""):
+        for_us = board in (target.get("boards") or board)
+        if not for_us or target.get("chip", chip) != chip or not glob(target.get("build") or "*", build or ""):
             continue
         kind = target["kind"]
         require(kind in kinds or target.get("optional") is True, "unknown-kind", kind)

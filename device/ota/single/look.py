@@ -3,6 +3,7 @@
 import gc
 import sys
 
+import machine
 from micropython import const
 
 from ..errors import require
@@ -40,7 +41,7 @@ def _chosen(payload: dict, product: str, kept: record.Record):
     from ..release import policy
 
     build = getattr(sys.implementation, "_build", None)
-    targets = policy.choose(payload, product, port.chip(), build)
+    targets = policy.choose(payload, product, port.chip(), build, machine.unique_id().hex(), None)
     require("application" in targets, "no-target", "application")
     target, now = targets["application"], kept.value["release"]
     installed = {"sequence": now.get("sequence", 0), "app": now.get("sha256", "")}

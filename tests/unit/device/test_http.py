@@ -636,23 +636,28 @@ def test_what_a_board_says_of_itself_is_told_its_own_server_alone(mpy: Run, serv
     def leads_to(path: str) -> Callable[[Exchange], None]:
         return lambda e: e.send(f"HTTP/1.1 302 x\r\nLocation: {path.format(*bases)}\r\n\r\n")
 
-    server = serve(lambda e: plain(b"end")(e) if e.path == "/end" else leads_to("{1}/")(e))
+    def end(e: Exchange) -> None:
+        e.send(f"HTTP/1.1 200 x\r\nOta-Look: {2 if e.path == '/end' else 3}\r\nContent-Length: 3\r\n\r\nend")
+
+    server = serve(lambda e: leads_to("{1}/")(e) if e.path == "/begin" else end(e))
+    stranger = serve(end)
     plain_one, other = serve(leads_to("{2}/"), tls=False), serve(leads_to("{0}/end"))
     bases += [server.base, plain_one.base, other.base]
     got = mpy(
         """
+        from ota import steps
         def fetch(url, ca, port):
             own = (True, "127.0.0.1", port), "Ota-Board: id=1\\r\\n"
             r = get(url, ca=open(ca, "rb").read(), allow_http=True, own=own)
             r.close()
-            return r.url
-        print(json.dumps(fetch(**args)))
+            return r.url, steps.soon
+        print(json.dumps([fetch(url, args["ca"], args["port"]) for url in args["urls"]]))
         """,
-        url=f"{server.base}/begin",
+        urls=[f"{stranger.base}/", f"{server.base}/begin"],
         ca=str(authority.path),
         port=server.port,
     )
-    assert got == f"{server.base}/end"
+    assert got == [[f"{stranger.base}/", ""], [f"{server.base}/end", "2"]]  # nor is another one heard
     assert ["Ota-Board: id=1\r\n" in one for one in server.requests] == [True, True]
     assert ["Ota-Board" in one for one in plain_one.requests + other.requests] == [False, False]
 

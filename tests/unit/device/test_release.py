@@ -145,10 +145,11 @@ CHOOSE = """
 """
 
 BOARD = ["demo", "esp32", "ESP32_GENERIC-OTA"]
+MAC = "240ac4000001"
 
 
 def choose(mpy: Run, release: dict[str, Any], board: list[str | None] | None = None) -> Any:
-    return mpy(CHOOSE, payload=release, board=board or BOARD)
+    return mpy(CHOOSE, payload=release, board=[*(board or BOARD), MAC, None])
 
 
 def targets(*changes: dict[str, Any]) -> dict[str, Any]:
@@ -173,6 +174,7 @@ OTHER_KIND = {"kind": "files", "url": "x"}
         (targets({**OTHER_KIND, "chip": "esp32s3"}, {}), 1),
         (targets({**OTHER_KIND, "build": "LOLIN*"}, {}), 1),
         ({**PAYLOAD, "extra": {"later": 1}}, 0),
+        (targets({"boards": ["240ac4000002"]}, {"boards": ["240ac4000002", MAC]}), 1),
     ],
 )
 def test_the_first_target_for_the_board_is_chosen(release: dict[str, Any], index: int, mpy: Run) -> None:
@@ -191,6 +193,9 @@ def test_the_first_target_for_the_board_is_chosen(release: dict[str, Any], index
         (targets({}, {**OTHER_KIND}), BOARD, "unknown-kind"),
         (targets({**OTHER_KIND, "optional": 1}, {}), BOARD, "unknown-kind"),
         (targets({**OTHER_KIND, "optional": True}), BOARD, "no-target"),
+        (targets({"boards": ["240ac4000002"]}), BOARD, "no-target"),
+        (targets({"boards": MAC}), BOARD, "bad-release"),
+        (targets({"boards": []}), BOARD, "bad-release"),
     ],
 )
 def test_a_release_for_others_is_refused(release: dict[str, Any], board: list[str | None], code: str, mpy: Run) -> None:

@@ -1,0 +1,65 @@
+"""When the agent looks again, where its release server has asked for that by Ota-Look: the real agent on a MicroPython without the chip's
+modules, its looks answered by the test."""
+
+from .conftest import Run
+
+HOUR = 3600
+WAITS = """
+    import sys
+    class Missing:
+        def __getattr__(self, name):
+            return Missing()
+        def __call__(self, *a, **k):
+            return Missing()
+    for name in ("esp32", "network"):
+        sys.modules[name] = Missing()
+    from ota import agent, steps
+    def look(tries, progress):
+        if not looks:
+            raise KeyboardInterrupt
+        soon, code = looks.pop(0)
+        if soon is not None:
+            steps.soon = soon
+        raise OtaError(code)
+        yield
+    agent._driven = look
+    found = []
+    for looks, interval_s in args["rows"]:
+        agent.config.load = lambda: {"interval_s": interval_s, "jitter_s": 0}
+        waited, waits = 0, []
+        agent._report = lambda e: waits.append(waited)
+        try:
+            for ms in agent._polling(None):
+                waited += ms
+        except KeyboardInterrupt:  # no more looks
+            pass
+        waits.append(waited)
+        found.append([(after - before) // 1000 for before, after in zip(waits, waits[1:])])
+    print(json.dumps(found))
+"""
+SAME = "up-to-date"
+
+
+# what each look is answered with: Ota-Look (None: no answer came) and its outcome; seconds until the next; the interval
+ROWS: list[tuple[list[tuple[str | None, str]], list[int], int]] = [
+    ([("", SAME)], [HOUR], HOUR),
+    ([("2", SAME), ("2", SAME), ("", SAME)], [2, 2, HOUR], HOUR),  # asked for anew each time
+    ([("2", SAME), (None, SAME)], [2, HOUR], HOUR),  # no answer came
+    ([("0", SAME)], [2], HOUR),
+    ([("1", SAME)], [2], HOUR),
+    ([("30", SAME)], [30], HOUR),
+    ([("9" * 2000, SAME)], [HOUR], HOUR),
+    ([("2", SAME)], [1], 1),  # never later than by itself
+    ([("-5", SAME)], [HOUR], HOUR),
+    ([("soon", SAME)], [HOUR], HOUR),
+    ([("2", "failed-before"), ("2", "failed-before")], [2, 2], HOUR),
+    # each new word is a write to NVS
+    ([("2", SAME), ("2", "http-status"), ("2", SAME), ("2", SAME)], [2, 60, 60, 2], HOUR),
+    # a slot's wear each
+    ([("2", "hash-mismatch"), ("2", "hash-mismatch")], [2 * HOUR, 4 * HOUR], HOUR),
+]
+
+
+def test_the_next_look_comes_as_asked_within_bounds(mpy: Run) -> None:
+    waits = mpy(WAITS, rows=[(looks, interval_s) for looks, _, interval_s in ROWS])
+    assert [(looks, got) for (looks, _, _), got in zip(ROWS, waits, strict=True)] == [row[:2] for row in ROWS]
