@@ -12,7 +12,7 @@ from typing import Any
 
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import write_atomic
-from otactl.release import encrypted, envelope, expiry, ledger
+from otactl.release import drafts, encrypted, envelope, expiry, ledger
 from otactl.release.history import History
 from otactl.release.sequence import next_sequence, take_sequence
 from otactl.workspace import dsse, keyring, trust
@@ -149,7 +149,7 @@ def _made(there: Workspace, version: str, beyond: int = 0, *, again: bool = Fals
     payload, newest = _payload(there, version), current(there)
     if newest and newest["version"] == version and not again:
         raise UsageError(f"{there.channel} names {version} already: nothing to do")
-    rises = payload["sequence"] > beyond
+    rises = payload["sequence"] > max(beyond, drafts.highest(there))
     return _move(there, payload, newest, there.releases / version / RELEASE if rises else None)
 
 

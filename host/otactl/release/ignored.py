@@ -42,6 +42,8 @@ IN_A_WORKSPACE = (
     "/releases/",
     "/rollouts/",
     "/held/",
+    "/drafts/",
+    "/engine/*.token",
     "/board-logs/",
     "/hil-results/",
 )  # where the folder is one itself: the release key is no part of a release

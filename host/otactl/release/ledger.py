@@ -6,6 +6,7 @@ or what the keys that boards trust today vouch for.
 """
 
 import json
+from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,13 @@ def note(place: Workspace, content: bytes) -> None:
     """This workspace has made a release; under its sequence there is no other. `content`: its payload. Raises UsageError."""
     payload = json.loads(content)
     _write(place, _read(place) | {str(payload["sequence"]): _digest(payload)})
+
+
+def forget(place: Workspace, sequences: Collection[int]) -> None:
+    """Those releases are gone, and nobody signs them anew. Raises UsageError."""
+    gone = {str(one) for one in sequences}
+    if gone:
+        _write(place, {sequence: digest for sequence, digest in _read(place).items() if sequence not in gone})
 
 
 def begin(place: Workspace) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from otactl.errors import ReleaseError, UsageError
 from otactl.files import write_atomic
-from otactl.release import application, channels, data, encrypted, envelope, expiry, ledger, parts, pending
+from otactl.release import application, channels, data, drafts, encrypted, envelope, expiry, ledger, parts, pending
 from otactl.release.channels import RELEASE, current
 from otactl.release.delta import offer
+from otactl.release.drafts import Draft
 from otactl.release.sequence import MAX_INT, next_sequence, take_sequence
 from otactl.workspace import keyring, trust
 from otactl.workspace.workspace import Workspace
@@ -54,11 +55,12 @@ def publish(
     payload_only: bool = False,
     more_keys: Sequence[Path] = (),
     deltas: offer.Asked | None = None,
+    draft: Draft | None = None,
 ) -> Published:
     """One target a file, each for another chip, one of the folder `app`, and one of the data `partition`; `build` is a glob on sys.implementation._build;
     `image_key` a PEM to sign the images themselves with; `expires` as expiry.asked(); `encryption` how boards get them
     encrypted. What is not encrypted does not come into releases/ then. `deltas`: from which images boards get small files
-    beside it; None: from none.
+    beside it; None: from none. `draft`: it is one (drafts.py), which no list has.
 
     Into the channel of `workspace` (see Workspace.on), or, unless `named`, into no channel. `version`: None makes it
     push-SEQUENCE. The security version is that of the release before unless given, and never lower; in a new channel the
@@ -79,7 +81,7 @@ def publish(
     with workspace.publishing():
         ledger.begin(workspace)
         sequence = next_sequence(workspace, sequence)
-        version = version or f"push-{sequence}"
+        version = draft.version(sequence) if draft else version or f"push-{sequence}"
         folder = workspace.releases / version
         if (folder / RELEASE).exists():
             raise ReleaseError(f"{version} is published already ({folder}), boards may have it: choose another version")
@@ -90,7 +92,7 @@ def publish(
             )
         history = channels.history_of(workspace)
         security = _security_version(workspace, security_version)
-        targets = made_of.targets(version, build)
+        targets = [target | (draft.only_for() if draft else {}) for target in made_of.targets(version, build)]
         notes = made_of.notes(workspace) + _unbounded(workspace, expires)
         payload: dict[str, Any] = {
             "schema": 1,
@@ -118,7 +120,7 @@ def publish(
             pending.write(workspace, version, content, signatures)
         else:
             sealed = envelope.wrap(content, signatures)
-            write_atomic(folder / RELEASE, sealed)
+            write_atomic(drafts.path(workspace, sequence) if draft else folder / RELEASE, sealed)
             if named:
                 channels.name(workspace, version, sealed, history)  # last: no release without its files
         notes += pending.advice(workspace, version)

@@ -2,7 +2,7 @@
 
 from otactl.errors import OtactlError, UsageError
 from otactl.files import write_atomic
-from otactl.release import ledger
+from otactl.release import drafts, ledger
 from otactl.workspace.workspace import Workspace
 
 MAX_INT = 0x7FFFFFFF  # what a board's NVS holds
@@ -16,7 +16,7 @@ def next_sequence(workspace: Workspace, least: int | None = None) -> int:
     """
     if least is not None and not 0 < least <= MAX_INT:
         raise UsageError(f"--sequence {least}: a number from 1 to {MAX_INT}")
-    found = max(max([_counter(workspace), *_published(workspace)]) + 1, least or 0)
+    found = max(max([_counter(workspace), drafts.highest(workspace), *_published(workspace)]) + 1, least or 0)
     if found > MAX_INT:
         raise UsageError(f"{workspace.root / 'sequence'}: boards know numbers up to {MAX_INT}")
     return found

@@ -18,6 +18,7 @@ _IGNORED = (
     b"otactl.toml",
     b".publishing",
     b"fleet.db*",
+    b"drafts/",
 )
 _NEW = """\
 # What the boards are called, and where they find releases/.

@@ -120,6 +120,7 @@ def test_a_gitignore_of_the_users_gets_lines_and_loses_none(tmp_path: Path) -> N
         "otactl.toml",
         ".publishing",
         "fleet.db*",
+        "drafts/",
     ]
 
 
