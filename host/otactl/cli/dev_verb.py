@@ -1,4 +1,4 @@
-"""The verb `otactl dev`: an application on boards at each save, from their memory."""
+"""The verb `otactl dev`: an application on boards at each save, from their memory, or by drafts over the network."""
 
 import contextlib
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from otactl.cli.options import BOARD, FILE, on_boards, verb
-from otactl.errors import OtactlError
+from otactl.cli.options import BOARD, FILE, several_boards, slow_link, verb, with_passphrase, with_roster, with_tags
+from otactl.errors import OtactlError, UsageError
 
 if TYPE_CHECKING:
     from otactl.board.dev.folder import Folder
@@ -20,13 +20,49 @@ if TYPE_CHECKING:
 
 
 @verb(BOARD, "dev lesson /dev/ttyUSB0")
-@click.argument("folder", type=FILE, help="The application: app.py and what belongs to it.")
-@on_boards
-def dev(*, folder: Path, boards: "Boards") -> int:
+@click.argument("folder", type=FILE, required=False, help="The application: app.py and what belongs to it.")
+@several_boards
+@with_tags
+@click.option("--wifi", is_flag=True, help="Over the network: each save is a signed release, for these boards alone.")
+@click.option(
+    "--back", is_flag=True, help="With --wifi, and no FOLDER: give boards back that a killed command has left."
+)
+@slow_link
+@with_roster
+@with_passphrase
+def dev(
+    *,
+    folder: Path | None,
+    boards: tuple[str, ...],
+    tags: tuple[str, ...],
+    wifi: bool,
+    back: bool,
+    slow: float,
+    workspace: Path | None,
+) -> int:
     """Run a folder's application on boards, anew at each save, until Ctrl-C.
 
-    It runs from the board's memory: nothing is written to flash, and Ctrl-C gives the board back as it was.
+    By cable it runs from the board's memory: nothing is written to flash, and Ctrl-C gives the board back as it was. With --wifi
+    it comes as a release, on trial, and Ctrl-C offers what ran before again.
     """
+    if back:
+        if not wifi:
+            raise UsageError("--back is for --wifi: by cable Ctrl-C, or a reset, gives a board back")
+        from otactl.cli import dev_wifi
+
+        return dev_wifi.back(workspace or Path(), [*([str(folder)] if folder else []), *boards], tags)
+    if folder is None:
+        raise UsageError("name the folder of the application: `otactl dev FOLDER`")
+    if wifi:
+        from otactl.cli import dev_wifi
+
+        return dev_wifi.run(workspace or Path(), folder, boards, tags)
+    from otactl.cli import chosen
+
+    return _by_cable(folder, chosen.boards(boards, tags, workspace, slow))
+
+
+def _by_cable(folder: Path, boards: "Boards") -> int:
     from otactl.board.dev.folder import Folder
     from otactl.cli import display, many
 

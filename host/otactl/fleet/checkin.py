@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,10}\Z")
 class CheckIn:
     """One board's word. `have`: the sequence of the release that runs, 0 where the board does not know; `sequence`, `phase`
     and `reason` (a code, "" for none) of its last job, or of a look after it that came to nothing (phase idle); `uptime` in seconds,
-    which begin again after 12 days; `heap`: bytes free; `rssi` in dBm. None: not told."""
+    which begin again after 12 days; `heap`: bytes free; `rssi` in dBm; `what` a program on trial raised, blanks as `_`. None: not told."""
 
     id: str
     product: str = ""
@@ -40,6 +40,7 @@ class CheckIn:
     uptime: int | None = None
     heap: int | None = None
     rssi: int | None = None
+    what: str = ""
 
 
 def parse(header: str) -> CheckIn | None:
@@ -62,6 +63,7 @@ def parse(header: str) -> CheckIn | None:
         uptime=_number(said, "up"),
         heap=_number(said, "heap"),
         rssi=_number(said, "rssi"),
+        what=_word(said, "what"),
     )
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 from otactl.errors import ReleaseError
@@ -9,7 +10,7 @@ from otactl.fleet import table
 from otactl.fleet.names import Names
 from otactl.fleet.store import Store
 from otactl.fleet.table import Row
-from otactl.release import envelope, ledger
+from otactl.release import drafts, envelope, ledger
 from otactl.workspace import dsse
 from otactl.workspace.workspace import Workspace
 
@@ -49,6 +50,14 @@ def keep(store: Store, sequence: int, version: str) -> None:
     known = _kept(store)
     if known.get(sequence) != version:
         store.put(_VERSIONS, json.dumps({**known, sequence: version}))
+
+
+def forget_drafts(store: Store, keep: Collection[int]) -> None:
+    """The versions of drafts but those of the sequences `keep`: each save makes one."""
+    known = _kept(store)
+    left = {number: name for number, name in known.items() if number in keep or not drafts.sequence_in(name)}
+    if left != known:
+        store.put(_VERSIONS, json.dumps(left))
 
 
 def _kept(store: Store) -> dict[int, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from otactl.errors import UsageError
 from otactl.files import write_atomic
-from otactl.fleet import machine, rollout_static
+from otactl.fleet import lending, machine, rollout_static
 from otactl.fleet.machine import COUNTED, RUNNING, STATIC
 from otactl.fleet.names import Names
 from otactl.fleet.plan import Step, between_looks, draw
@@ -43,6 +43,10 @@ def start(place: Workspace, store: Store, version: str, asked: Asked, known: Map
 
     Raises ReleaseError, UsageError, and nothing has changed.
     """
+    if out := [one.board for one in lending.every(store) if not one.back]:
+        raise UsageError(
+            f"somebody develops on {', '.join(out)} (`otactl dev --wifi`), which would pass this release by: end that first"
+        )
     with reading(store) as tables:
         _require_free(tables, place)
     newest = channels.current(place)

@@ -3,6 +3,7 @@
 A board that says nothing, or to whom the memory has no answer, gets the channel's file as from any server."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,14 +13,16 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from otactl.errors import OtactlError, UsageError
-from otactl.fleet import approval, look, offer
+from otactl.fleet import approval, lending, look, offer
 from otactl.fleet.checkin import HEADER, CheckIn, parse
+from otactl.fleet.lending import Lent
 from otactl.fleet.names import Names, is_named
 from otactl.fleet.store import Store
 from otactl.server.files import FILE, TAKEN, Transfer
 from otactl.workspace.workspace import Workspace
 
 _PAUSE_S = 1.0  # between two notes of how far a board is
+_SOON = web.RequestKey("SOON", int)  # seconds until the board's next look, where it is asked to look soon
 
 
 class Hub:
@@ -30,6 +33,7 @@ class Hub:
         self._place, self._store, self._tell = place, store, tell
         self._names = Names(place.root)
         self._noted: dict[str, float] = {}  # board -> when its progress was written
+        self._lends: dict[str, Lent] = {}  # by board, as of its last look
         self._told = ""
         # one thread: sqlite has one writer, and nobody who downloads waits for it
         self._worker = ThreadPoolExecutor(1, "otactl-hub")
@@ -39,12 +43,22 @@ class Hub:
 
         @web.middleware
         async def hear(request: web.Request, handler: Handler) -> web.StreamResponse:
-            said = parse(request.headers.get(HEADER, "")) if request.method == "GET" else None
-            if said:
+            said = parse(request.headers.get(HEADER, ""))
+            if said and request.method == "GET":
                 await self._heard(request, said)
+            elif said:  # a HEAD of who is no board: whether this server knows of a loan
+                with contextlib.suppress(OtactlError):
+                    await asyncio.get_running_loop().run_in_executor(self._worker, self._lent, said.id)
+            if said:
+                request[_SOON] = lending.soon(self._lends.get(said.id), self._store.now())
             return await handler(request)
 
+        async def hasten(request: web.Request, response: web.StreamResponse) -> None:
+            if soon := request.get(_SOON):
+                response.headers[lending.HEADER] = str(soon)
+
         app.middlewares.append(hear)
+        app.on_response_prepare.append(hasten)
 
     async def _heard(self, request: web.Request, said: CheckIn) -> None:
         peer, channel = request.remote or "", self._channel(request.path)
@@ -68,10 +82,12 @@ class Hub:
 
     def _answer(self, said: CheckIn, peer: str, channel: Workspace) -> Path | None:
         try:
-            name, cohort = self._names.of(said.id)
-            path = offer.envelope_for(channel, self._store, said, cohort)
-            named = is_named(said.id, name, cohort)
-            path = approval.offered(channel, self._store, said, path, named=named)
+            lent = self._lent(said.id)
+            if lent:
+                lending.note_raised(self._store, said)
+            path = lending.instead(channel, lent)
+            if path is None:  # what a board says on which somebody develops counts in no rollout
+                path = lending.not_below(channel, self._store, lent, self._usual(channel, said))
             sequence, version = look.named_in(path)
             if sequence:
                 look.keep(self._store, sequence, version)
@@ -84,6 +100,21 @@ class Hub:
             if trouble:
                 self._tell(trouble)
         return path
+
+    def _usual(self, channel: Workspace, said: CheckIn) -> Path:
+        """What a board gets on which nobody develops."""
+        name, cohort = self._names.of(said.id)
+        path = offer.envelope_for(channel, self._store, said, cohort)
+        return approval.offered(channel, self._store, said, path, named=is_named(said.id, name, cohort))
+
+    def _lent(self, board: str) -> Lent | None:
+        """Whether somebody develops on it now, or has. Raises UsageError."""
+        lent = lending.of(self._store, board)
+        if lent:
+            self._lends[board] = lent
+        else:
+            self._lends.pop(board, None)
+        return lent
 
     def _taken(self, board: str, transfer: Transfer) -> None:
         now = time.monotonic()

@@ -1,5 +1,6 @@
 """The folder of an application, and the saves in it: its files are looked at five times a second, by no more than names,
-times and lengths. No library for that is needed, and none misses what a network drive or a container does not report."""
+times and lengths. No library for that is needed, and none misses what a network drive or a container does not report. What
+stays behind of a release stays behind here too: the folder may be a workspace, with keys and what a server writes."""
 
 import threading
 import time
@@ -8,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from otactl.errors import UsageError
+from otactl.release import ignored
 
 MAIN = ("app.py", "app.mpy", "app/__init__.py", "app/__init__.mpy")  # which of them is first is taken
 _EVERY_S = 0.2
 _SETTLED_S = 0.05  # an editor writes a file under another name first, and "save all" writes several
-_IGNORED = ("__pycache__",)
 
 _Stamp = tuple[
     int, int, int
@@ -70,7 +71,7 @@ class Folder:
         return at if self._quiet - _EVERY_S <= at <= now else self._since
 
     def _look(self) -> dict[str, _Stamp]:
-        return {str(path.relative_to(self.root).as_posix()): stamp for path, stamp in _stamped(self.root)}
+        return dict(_stamped(self.root, "", ignored.of(self.root)))
 
     def _read(self, found: dict[str, _Stamp]) -> dict[str, bytes]:
         files = {}
@@ -82,16 +83,18 @@ class Folder:
         return files
 
 
-def _stamped(folder: Path) -> Iterator[tuple[Path, _Stamp]]:
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name.endswith("~") or path.name in _IGNORED:
-            continue
+def _stamped(root: Path, under: str, rules: ignored.Rules) -> Iterator[tuple[str, _Stamp]]:
+    for path in sorted((root / under).iterdir()):
+        name = under + path.name
         try:
-            if path.is_dir():
-                yield from _stamped(path)
+            is_folder = path.is_dir()
+            if path.name.endswith("~") or rules.leave_out(name, folder=is_folder):
+                continue
+            if is_folder:
+                yield from _stamped(root, f"{name}/", rules)
             elif path.is_file():
                 about = path.stat()
-                yield path, (about.st_mtime_ns, about.st_size, about.st_ino)
+                yield name, (about.st_mtime_ns, about.st_size, about.st_ino)
         except FileNotFoundError:  # deleted since it was listed
             continue
 

@@ -1,0 +1,165 @@
+"""Which boards somebody may develop on over the network, and what each of them is to come back to."""
+
+import difflib
+import http.client
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from otactl.errors import ReleaseError, RigError, UsageError
+from otactl.fleet import lending, look
+from otactl.fleet.checkin import HEADER
+from otactl.fleet.lending import Lent
+from otactl.fleet.names import Names
+from otactl.fleet.rollout_tables import reading
+from otactl.fleet.store import Store
+from otactl.release import channels, drafting, drafts, targets
+from otactl.workspace.roster import ALL, AUTO, Roster
+from otactl.workspace.workspace import Workspace
+
+_ANSWER_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A board that is asked for. `name`: as people call it; `lent`: as it is when the loop begins."""
+
+    name: str
+    lent: Lent
+
+    @property
+    def id(self) -> str:
+        return self.lent.board
+
+
+def chosen(place: Workspace, store: Store, words: Sequence[str], tags: Sequence[str]) -> dict[str, str]:
+    """The names of the boards that a command's words and tags mean, by their ids. No word: the one that has looked here, where it
+    is the only one. Raises UsageError for one that has never looked at this server."""
+    names, heard = Names(place.root), {seen.said.id for seen in store.boards()}
+    if not words and not tags and len(heard) == 1:
+        words = sorted(heard)
+    by_name = {called: board for board, (called, _) in names.every().items()}
+    roster = Roster.load(place.root)
+    tagged = [entry.name for entry in roster.chosen([], tags)] if tags else []
+    every = [entry.name for entry in roster.entries] if ALL in words else []
+    unknown = {entry.name for entry in roster.entries if not entry.mac}
+    found: dict[str, str] = {}
+    for word in [*(one for one in words if one not in (ALL, AUTO)), *tagged, *every]:
+        board = by_name.get(word) or word.lower().replace(":", "")
+        if word in unknown:
+            raise UsageError(
+                f"{roster.path} does not say the mac of {word}, by which it is known here: `otactl boards discover`"
+            )
+        if board not in heard:
+            raise UsageError(_never_seen(word, [*by_name, *heard]))
+        found[board] = names.of(board)[0]
+    if not found:
+        there = ", ".join(names.of(board)[0] for board in sorted(heard)) or "none yet"
+        raise UsageError(f"name the boards: those that have looked at this server are {there}")
+    return found
+
+
+def _never_seen(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, 1)
+    advice = (
+        f"is it {close[0]}?"
+        if close
+        else "start `otactl serve` and reset the board; boards without two slots, and those with `checkin = false`, never say who they are"
+    )
+    return f"{word} has never looked at this server: {advice}"
+
+
+def borrow(place: Workspace, store: Store, boards: dict[str, str]) -> list[Guest]:
+    """Who the boards are, and what each of them is to come back to. A loop that was killed has left that behind. Raises UsageError,
+    ReleaseError where a board could not be given back as it was, and nothing has changed."""
+    with reading(store) as tables:
+        rollout = tables.last(place.channel)
+    if rollout and not rollout.over:
+        raise UsageError(
+            f"{rollout.version} is being rolled out to {place.channel} ({rollout.state}), and boards that come back from here would "
+            "have passed it by: `otactl rollout abort`, or wait until it is done"
+        )
+    seen = {one.said.id: one for one in store.boards()}
+    versions = look.versions(place, store)
+    until = store.now() + lending.LEASE_S
+    found = []
+    for board, name in boards.items():
+        before = lending.of(store, board)
+        if before and (not before.back or seen[board].said.have != before.sequence):
+            version, have = before.version, before.have  # it has not come back yet
+            sequence = before.sequence
+        else:
+            have = seen[board].said.have
+            version = versions.get(have, "")
+            sequence = (
+                have if drafts.path(place, have).is_file() else 0
+            )  # that it came back to: it is offered nothing older
+        lent = Lent(board, sequence, until, version, have, back=False)
+        _require_a_way_back(place, name, lent)
+        found.append(Guest(name, lent))
+    return found
+
+
+def way_back(place: Workspace, lent: Lent) -> tuple[str, bool]:
+    """(the release that a board is to come back to, whether that is one of its channel which it has not had: then all of it)."""
+    newest = channels.current(place)
+    if newest and newest["sequence"] > lent.have:
+        return newest["version"], True
+    return lent.version, False
+
+
+def _require_a_way_back(place: Workspace, name: str, lent: Lent) -> None:
+    version, _ = way_back(place, lent)
+    publish = (
+        "publish what it is to come back to, with `otactl publish --app FOLDER --version ...`, and let it take that"
+    )
+    if not version:
+        raise UsageError(f"{name} runs no release of this workspace, as after a deployment by cable: {publish}")
+    try:
+        payload = drafting.released(place, version)
+    except ReleaseError as error:
+        raise UsageError(f"{name} could not be given back: {error}") from None
+    if not targets.applications(payload["targets"]):
+        raise UsageError(f"{name} could not be given back, as {version} has no application: {publish}")
+
+
+def base(place: Workspace, lent: Lent) -> str:
+    """The release on top of which somebody develops there."""
+    return way_back(place, lent)[0]
+
+
+def require_hub(place: Workspace, board: str) -> None:
+    """The server at the workspace's address must know that somebody develops on `board`. Raises RigError where there is none, or
+    another one."""
+    parts = urlsplit(place.channel_url)
+    serve = "start `otactl serve` in this workspace"
+    connection: http.client.HTTPConnection
+    try:
+        if parts.scheme == "https":
+            context = ssl.create_default_context(cafile=str(place.tls / "ca.pem"))
+            connection = http.client.HTTPSConnection(place.host, place.port, timeout=_ANSWER_S, context=context)
+        else:
+            connection = http.client.HTTPConnection(place.host, place.port, timeout=_ANSWER_S)
+        connection.request("HEAD", parts.path, headers={HEADER: f"id={board}"})
+        answer = connection.getresponse()
+        connection.close()
+    except (OSError, http.client.HTTPException) as error:
+        if "CERTIFICATE_REQUIRED" in str(error):  # it lets boards speak, and not this machine
+            return
+        raise RigError(f"no server at {place.channel_url} ({error or type(error).__name__}): {serve}") from None
+    if answer.headers.get(lending.HEADER) is None:
+        raise RigError(
+            f"the server at {place.channel_url} does not know of this: it is no `otactl serve`, one of another workspace or of an "
+            f"older version, or it runs with --no-fleet; {serve}"
+        )
+
+
+def tidy(place: Workspace, store: Store, last: int) -> int:
+    """Remove the drafts that no board names, but for the `last` newest. How many are kept. Raises OtactlError, OSError."""
+    keep = {lent.sequence for lent in lending.every(store)} | set(drafts.sequences(place)[-last:])
+    for seen in store.boards():
+        keep |= {seen.said.have, seen.said.sequence, seen.offered}
+    left = drafting.clear(place, keep)
+    look.forget_drafts(store, keep)
+    return left
