@@ -99,6 +99,22 @@ def test_a_draft_is_for_the_boards_that_were_lent_alone(site: Site) -> None:
     assert [one.version for one in channels.releases(site.place)] == ["1.0.0"]
 
 
+def test_boards_are_named_by_tag_name_or_address_and_all_of_them_get_the_draft(site: Site) -> None:
+    (site.place.root / "boards.toml").write_text(f'[[board]]\nname = "desk-1"\nmac = "{A}"\ntags = ["class"]\n')
+    (site.place.root / "boards.csv").write_text(f"{B},desk-2\n")
+    for words, tags, found in [
+        ([], ["class"], {A: "desk-1"}),
+        (["all"], [], {A: "desk-1"}),
+        (["desk-2"], ["class"], {B: "desk-2", A: "desk-1"}),
+        (["24:0A:C4:00:00:02"], [], {B: "desk-2"}),
+    ]:
+        assert borrowing.chosen(site.place, site.store, words, tags) == found
+    site.borrow(A, B)
+    assert site.save("one", A, B) == 2
+    assert [site.looks(board, 1) for board in (A, B)] == [(2, "2"), (2, "2")]
+    assert developing.give_back(site.place, site.store, [A, B]) == {A: 3, B: 3}
+
+
 def test_a_head_tells_of_a_loan_and_makes_no_board(site: Site) -> None:
     site.borrow(A)
     assert site.looks(A, 9, method="HEAD") == (0, "2")
