@@ -16,10 +16,13 @@ _BAD_JSON = (ValueError, TypeError, KeyError, AttributeError, IndexError, Runtim
 
 
 def open_envelope(raw: bytes, trusted: tuple, kind: str = PAYLOAD_TYPE) -> dict:
-    """The payload of an envelope that enough keys signed of `trusted`, which is as keys.load() gives it. A key counts once,
-    whatever names it goes by; an old key's signature may stand beside a new's. Raises OtaError: envelope-too-big,
-    envelope-not-json, envelope-type, unknown-key, bad-signature, too-few-signatures, schema; trust-behind where a release
-    names a newer trust document than that of `trusted`."""
+    """The payload of an envelope that enough keys signed of `trusted`. Raises OtaError, as the two have it that this is made of."""
+    body, signatures = read(raw, kind)
+    return vouched(body, signatures, trusted, kind)
+
+
+def read(raw: bytes, kind: str = PAYLOAD_TYPE) -> tuple:
+    """Body and signatures of an envelope, for vouched(). Raises OtaError: envelope-too-big, envelope-not-json, envelope-type."""
     require(len(raw) <= MOST, "envelope-too-big", len(raw))
     try:
         envelope = json.loads(raw)
@@ -29,7 +32,13 @@ def open_envelope(raw: bytes, trusted: tuple, kind: str = PAYLOAD_TYPE) -> dict:
     except _BAD_JSON:
         raise OtaError("envelope-not-json")
     require(told == kind, "envelope-type")  # what it is instead nobody has signed
-    del envelope, raw
+    return body, signatures
+
+
+def vouched(body: bytes, signatures: list, trusted: tuple, kind: str = PAYLOAD_TYPE) -> dict:
+    """The payload that lies in `body`, if enough keys signed it of `trusted`, which is as keys.load() gives it. A key counts once,
+    whatever names it goes by; an old key's signature may stand beside a new's. Raises OtaError: unknown-key, bad-signature,
+    too-few-signatures, schema; trust-behind where a release names a newer trust document than that of `trusted`."""
     version, keys, threshold = trusted
     digest = hashlib.sha256(f"DSSEv1 {len(kind)} {kind} {len(body)} ".encode() + body).digest()
     refusal = OtaError("unknown-key", signatures[0][0][:16] if signatures else "none")

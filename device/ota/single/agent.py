@@ -76,6 +76,7 @@ def _update(once: bool = False, tries: "int | None" = None, progress=None) -> No
     kept = record.load()
     try:
         settings = port.settings()
+        del port, settings["trial"]  # what comes needs neither, and an ESP8266 the room
         limit_ms = None
         if tries:
             settings["tries"] = tries

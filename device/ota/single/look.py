@@ -6,7 +6,7 @@ import sys
 from micropython import const
 
 from ..errors import require
-from . import let_go, port, record
+from . import let_go, record
 
 _SAID = {"files": ((int,), 1, 10000), "unpacked": ((int,), 0, 0x1000000), "blocks": ((int, None), 0, 0x10000)}
 _MOST = const(8193)  # bytes of an envelope, and one
@@ -16,31 +16,64 @@ def look(settings: dict, kept: record.Record):
     """Steps that return the newest release (version, sequence, security_version, sha256 of its archive) and its target.
     Raises OtaError with why this board refuses it."""
     gc.collect()
-    raw, told = yield from port.channel(settings, _MOST)
+    raw, told = yield from _channel(settings)
     let_go()
-    payload = _opened(raw, settings["keys"])
-    del raw
+    trusted = _trusted(settings["keys"])
     let_go()
-    port.heard(told, payload, kept, settings["url"])
-    release, target = _chosen(payload, settings["product"], kept)
+    body, signatures = _read(raw)
+    del raw  # the arithmetic of a signature needs the room
+    payload = _vouched(body, signatures, trusted)
+    del body, signatures, trusted
+    let_go()
+    chip = _heard(told, payload, kept, settings["url"])
+    let_go()
+    release, target = _chosen(payload, settings["product"], chip, kept)
     del payload
     let_go()
     return release, target
 
 
-def _opened(raw, path: str) -> dict:
-    from ..release import envelope, keys
+# What each of these has imported is let go after it: none of it may be a name of this module.
+
+
+def _channel(settings: dict):
+    from . import port
+
+    return port.channel(settings, _MOST)
+
+
+def _trusted(path: str) -> tuple:
+    from ..release import keys
+
+    return keys.load(path)
+
+
+def _read(raw) -> tuple:
+    from ..release import envelope
+
+    return envelope.read(raw)
+
+
+def _vouched(body: bytes, signatures: list, trusted: tuple) -> dict:
+    from ..release import envelope
 
     gc.collect()
-    trusted = keys.load(path)
-    return envelope.open_envelope(raw, trusted)
+    return envelope.vouched(body, signatures, trusted)
 
 
-def _chosen(payload: dict, product: str, kept: record.Record):
+def _heard(told, payload: dict, kept: record.Record, address: str) -> str:
+    # The chip, as policy.choose() wants it.
+    from . import port
+
+    port.heard(told, payload, kept, address)
+    return port.chip()
+
+
+def _chosen(payload: dict, product: str, chip: str, kept: record.Record):
     from ..release import policy
 
     build = getattr(sys.implementation, "_build", None)
-    targets = policy.choose(payload, product, port.chip(), build)
+    targets = policy.choose(payload, product, chip, build)
     require("application" in targets, "no-target", "application")
     target, now = targets["application"], kept.value["release"]
     installed = {"sequence": now.get("sequence", 0), "app": now.get("sha256", "")}

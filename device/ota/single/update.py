@@ -10,7 +10,7 @@ from micropython import const
 from .. import steps
 from ..console import say
 from ..errors import OtaError, require
-from . import let_go, port, record
+from . import let_go, record
 
 _BLOCK = const(512)
 _NO_SPACE, _EXISTS = const(28), const(17)
@@ -57,9 +57,11 @@ def _hash(root: str, view: memoryview):
 
 def _make_room(place: str, target: dict, kept: record.Record) -> None:
     # P1: whether it fits is known before anything is removed. What is called a or b stays whole: it loses its name first.
+    device = _device()
+    let_go()
     from ..install import room, tree
 
-    room.require_for(port.device(), target, place, record.NEW)
+    room.require_for(device, target, place, record.NEW)
     tree.remove(record.NEW)
     if kept.value["before"]:
         kept.set(before={})
@@ -68,6 +70,22 @@ def _make_room(place: str, target: dict, kept: record.Record) -> None:
     except OSError:
         return  # there is none
     tree.remove(record.NEW)
+
+
+# What each of the next has imported is let go after it, so none of it may be a name of this module: update and archive, plain HTTP
+# and what port.py has beside it are more than an ESP8266 has room for at once.
+
+
+def _device():
+    from . import port
+
+    return port.device()
+
+
+def _fetch(settings: dict, address: str):
+    from . import port
+
+    return port.fetch(settings, address)
 
 
 def _address(base: str, ref: str) -> str:
@@ -82,14 +100,21 @@ def _empty() -> None:
     tree.remove(record.NEW)
 
 
-def _unpack(settings: dict, address: str, target: dict, sha256: str, view: memoryview):
+def _reader(sink):
     from ..install.archive import Reader
 
+    return Reader(sink)
+
+
+def _unpack(settings: dict, address: str, target: dict, sha256: str, view: memoryview):
+    opening = _fetch(settings, address)
+    let_go()
+    response = yield from opening
+    del opening
+    let_go()
     digest, sink, done = hashlib.sha256(), _Sink(target), 0
-    reader = Reader(sink)
-    gc.collect()
-    response = yield from port.fetch(settings, address)
-    gc.collect()
+    reader = _reader(sink)
+    let_go()
     try:
         while done < target["size"]:
             require(not response.ended, "dropped", "body")
