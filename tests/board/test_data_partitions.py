@@ -13,7 +13,7 @@ from otactl.release.application import Asked as Program
 from otactl.release.data import Asked
 from otactl.workspace.workspace import Workspace
 from powercut.flash import files, with_files
-from rig import NEW, OLD, Rig, boots, slot_bytes, started, touched
+from rig import NEW, OLD, Rig, boots, image, slot_bytes, started, touched
 from vboard.board import Board
 from vboard.flash.nor import Operation, PowerLost
 from vboard.flash.otadata import State
@@ -29,10 +29,13 @@ TABLE = Table.from_csv("""
     model,    data, 0x40,  ,       0x30000
     little,   data, 0x40,  ,       0x1000
     other,    data, 0x40,  ,       0x1000
-""")  # a slot has 160 KiB behind an image
+    rest,     data, 0x41,  ,       0x2ae000
+""")  # a slot has 160 KiB behind an image, and files as many as the stock layout with two slots gives them
 NAMES = ["model", "little", "gone", "nvs", "otadata", "phy_init", "ota_0", "ota_1", "vfs"]
 FIRST, SECOND = bytes(range(256)) * 100, bytes(range(255, -1, -1)) * 90 + b"end"
 STAGED = -(-len(NEW) // 4096) * 4096  # where it lies in the other slot
+FILE = "etc/ota/staged"  # and where, if the image leaves no room for it there
+LARGE = image(2, size=0x3C000)
 SEEN = 20480  # bytes of it that the program reads
 APP = f"""
 import binascii
@@ -72,15 +75,15 @@ def board(rig: Rig, flash: Path) -> Board:
 def publish(
     rig: Rig, version: str, data: bytes, firmware: bytes | None = NEW, *, app: bool = False, unsafe: bool = False
 ) -> None:
-    file, image = rig.root / "data.bin", rig.root / f"{version}.bin"
+    file, built = rig.root / "data.bin", rig.root / f"{version}.bin"
     file.write_bytes(data)
-    image.write_bytes(firmware or b"")
+    built.write_bytes(firmware or b"")
     folder = rig.root / "program"
     folder.mkdir(exist_ok=True)
     (folder / "app.py").write_text(APP)
     rigs.publish.publish(
         rig.workspace,
-        [image] if firmware else [],
+        [built] if firmware else [],
         version,
         app=Program(folder) if app else None,
         partition=Asked("model", file, unsafe),
@@ -111,6 +114,29 @@ def test_data_stays_until_the_release_is_confirmed_and_is_there_before_the_progr
     assert not touched(board, "model", before)
 
 
+def in_files(board: Board) -> bytes | None:
+    """What is staged in a file, as it lies in flash."""
+    return files(board.table, board.flash.read(0, board.flash.size)).get(FILE)
+
+
+def test_data_without_room_behind_the_image_wait_in_a_file(rig: Rig, board: Board) -> None:
+    """A failed trial lets go of it; a good one has it copied. With an application beside it."""
+    rigs.configure(board, trial={**TRIAL, "checks": [{"check": "call", "function": "nowhere:f"}]})
+    publish(rig, "1.1.0", SECOND, LARGE, app=True)
+    seen = len(board.text)
+    board.reset()
+    board.wait_text("ota: trial 1.1.0", 60)
+    assert in_files(board) == SECOND
+    board.wait_text("ota: error failed-before", 60, since=seen)
+    assert in_files(board) is None and holds(board, FIRST)
+    rigs.configure(board, trial=TRIAL)
+    publish(rig, "1.2.0", SECOND, LARGE, app=True)
+    board.reset()
+    board.wait_text("ota: up-to-date 1.2.0", 60)
+    assert boots(board) == ("ota_1", State.VALID) and holds(board, SECOND)
+    assert in_files(board) is None
+
+
 def test_failed_trial_leaves_the_data_of_before(rig: Rig, board: Board) -> None:
     rigs.configure(board, trial={**TRIAL, "checks": [{"check": "call", "function": "nowhere:f"}]})
     before = len(board.flash.trace)
@@ -136,7 +162,9 @@ def test_staged_data_that_is_spoilt_is_not_copied(rig: Rig, board: Board) -> Non
     assert rigs.status(board)["job"]["reason"] == "hash-mismatch"
 
 
-def cut_in_the_copy(rig: Rig, board: Board, at: int, changes: dict[str, bytes | None]) -> None:
+def cut_in_the_copy(
+    rig: Rig, board: Board, at: int, changes: dict[str, bytes | None], firmware: bytes = NEW
+) -> None:
     """1.1.0 is confirmed, and power goes before operation `at` on the partition; then the board starts with these files."""
     row, seen = board.table.find("model"), [0]
     assert row
@@ -146,7 +174,7 @@ def cut_in_the_copy(rig: Rig, board: Board, at: int, changes: dict[str, bytes | 
         if seen[0] > at:
             raise PowerLost
 
-    publish(rig, "1.1.0", SECOND)
+    publish(rig, "1.1.0", SECOND, firmware)
     board.flash.before = watch
     board.reset()
     board.wait(lambda: seen[0] > at and board.soc is None, 40, "power cut")
@@ -169,13 +197,14 @@ def test_copy_is_let_go_with_a_line_where_the_configuration_names_no_data_any_mo
     settings = json.loads(files(board.table, board.flash.read(0, board.flash.size))["etc/ota/config.json"])
     settings.pop("data")
     changes = {"etc/ota/config.json": json.dumps(settings).encode(), "lib/ota/install/data.mpy": None}
-    cut_in_the_copy(rig, board, 0, changes)
+    cut_in_the_copy(rig, board, 0, changes, LARGE)
+    assert in_files(board) == SECOND
     board.wait_text("ota: error partition model", 20)
     board.wait_text(f"app: sees {crc32(FIRST[:SEEN])}", 40, since=board.text.rindex("ota: error partition"))
     told = rigs.status(board)
     assert (told["job"]["reason"], told["job"]["detail"]) == ("partition", "model")
     assert told["refused"] == ["unknown-kind", "data"]  # the look goes on, and the channel has that release still
-    assert holds(board, FIRST)
+    assert holds(board, FIRST) and in_files(board) is None
 
 
 @pytest.mark.parametrize("cut_at", [20 * 4096, STAGED + 8192], ids=["in the image's last block", "behind the image"])
@@ -203,14 +232,14 @@ def test_image_and_staged_data_are_whole_at_the_switch_wherever_power_went(rig: 
     assert boots(board) == ("ota_1", State.VALID) and holds(board, SECOND)
 
 
-def test_what_has_no_room_beside_the_image_is_written_in_place_where_the_release_says_so(
+def test_what_has_no_room_anywhere_is_written_in_place_where_the_release_says_so(
     rig: Rig, board: Board
 ) -> None:
     large = bytes(range(251)) * 760  # 186 KiB
     publish(rig, "1.1.0", large)
     before = len(board.flash.trace)
     assert rigs.update_code(board) == "data-room"
-    assert not touched(board, "ota_1", before) and holds(board, FIRST)
+    assert not touched(board, "ota_1", before) and not touched(board, "vfs", before) and holds(board, FIRST)
     publish(rig, "1.2.0", large, unsafe=True)
     seen = len(board.text)
     board.reset()

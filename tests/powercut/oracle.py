@@ -16,6 +16,7 @@ from powercut.scenario import DATA, IMAGES, Scenario, apps, row
 from powercut.stage import Run
 
 _COUNTER = "data/count.txt"
+_STAGED = "etc/ota/staged"
 _KEYS = "etc/ota/keys.json"
 
 
@@ -75,11 +76,21 @@ def _data(scenario: Scenario, run: Run) -> Iterator[str]:
         running, named = run.boots[step.boot - 1].slot, chosen(scenario.table, flash)
         if running != scenario.ends_in or named is None or named[1] != State.VALID:
             yield f"model is written while {running} runs unconfirmed, or the old release"
-        staged = row(scenario.table, scenario.ends_in).offset + -(-len(IMAGES[scenario.ends]) // 4096) * 4096
-        if flash[staged : staged + len(new)] != new:
+        if _staged(scenario, flash, len(new)) != new:
             yield "model is written while what is staged is not whole"
     if not run.known and not run.trouble and run.end[part.offset : part.offset + len(new)] != new:
         yield "model does not hold the new data in the end"
+
+
+def _staged(scenario: Scenario, flash: bytearray, size: int) -> bytes:
+    """What lies where the data of a release are staged: behind the image, or in a file where that has no room."""
+    slot, at = row(scenario.table, scenario.ends_in), -(-len(IMAGES[scenario.ends]) // 4096) * 4096
+    if at + size <= slot.size:
+        return bytes(flash[slot.offset + at : slot.offset + at + size])
+    try:
+        return files(scenario.table, bytes(flash)).get(_STAGED, b"")
+    except LittleFSError:
+        return b""
 
 
 def _each_step(scenario: Scenario, run: Run) -> Iterator[str]:

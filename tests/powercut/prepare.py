@@ -30,7 +30,7 @@ class Scenarios:
                 else "deltas"
                 if case.deltas
                 else case.layout
-                if case.layout == "data"
+                if case.layout.startswith("data")
                 else "plain"
             )
         )
@@ -39,7 +39,7 @@ class Scenarios:
     def _of(self, how: str) -> Boards:
         if how not in self._boards:
             self._boards[how] = Boards(
-                self._folder / how, encrypted=how == "encrypted", deltas=how == "deltas", data=how == "data"
+                self._folder / how, encrypted=how == "encrypted", deltas=how == "deltas", data=how.startswith("data")
             )
         return self._boards[how]
 

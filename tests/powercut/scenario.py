@@ -33,9 +33,9 @@ BEFORE = bytes(range(255, -1, -1)) * 80 + b"old"
 FLASH_MIB = 2
 
 
-def _table(*slots: str) -> Table:
+def _table(*slots: str, size: int = 0x40000) -> Table:
     """As vboard's layout of that name, with slots so small that a run is short."""
-    rows = "".join(f"{slot}, app, {slot}, , 0x40000\n" for slot in slots)
+    rows = "".join(f"{slot}, app, {slot}, , {size:#x}\n" for slot in slots)
     return Table.from_csv(f"nvs, data, nvs, 0x9000, 0x5000\notadata, data, ota, 0xe000, 0x2000\n{rows}")
 
 
@@ -45,6 +45,8 @@ TABLES = MappingProxyType(
         "factory-ota": _table("factory", "ota_0", "ota_1"),
         "three": _table("ota_0", "ota_1", "ota_2"),
         "data": Table((*_table("ota_0", "ota_1").rows, Row(TYPE_DATA, 0x40, 0x90000, 0x8000, "model"))),
+        # 16 KiB behind an image: the data are staged in a file
+        "data-file": Table((*_table("ota_0", "ota_1", size=0x2D000).rows, Row(TYPE_DATA, 0x40, 0x70000, 0x8000, "model"))),
     }
 )
 

@@ -118,7 +118,7 @@ def spoilt(boards: Boards, case: Case) -> bytes:
     return bytes(flash)
 
 
-OTA, FACTORY, THREE, DATA = "ota", "factory-ota", "three", "data"
+OTA, FACTORY, THREE, DATA, FILE = "ota", "factory-ota", "three", "data", "data-file"
 
 CASES = (
     #    name                   layout   start    tried                new      target   left     ends     ends_in
@@ -145,6 +145,8 @@ CASES = (
          deltas=True),
     Case("data",                DATA,    modelled, "1.0.0",            "1.1.0", "ota_1", "1.0.0", "1.1.0", "ota_1",
          "as `first`, and the release brings a data partition: it is copied once the release is confirmed"),
+    Case("data-file",           FILE,    modelled, "1.0.0",            "1.1.0", "ota_1", "1.0.0", "1.1.0", "ota_1",
+         "as `data`, with no room behind the image: the data are staged in a file"),
     Case("both",                OTA,     rested,  "1.0.0 2.0.0",       "2.2.0", "ota_0", "2.0.0", "2.2.0", "ota_0",
          "a release of firmware and application, from one that has both"),
     Case("application",         OTA,     rested,  "1.0.0 2.0.0",       "2.1.0", "ota_0", "2.0.0", "2.1.0", "ota_0",

@@ -1,56 +1,87 @@
 """The target of kind `data`: a partition that the configuration names. What comes is staged behind the image in the next slot,
-and copied once its release is confirmed: the old data stays with the old program."""
+or in a file where that has no room, and copied once its release is confirmed: the old data stays with the old program."""
 
 import hashlib
 
 from esp32 import Partition
 from micropython import const
 
+from .. import steps
 from ..boot.slots import read_slot
 from ..errors import OtaError, require
 from ..net import url
 from .source import HttpSource
 
+_FILE = "/etc/ota/staged"
 _SECTOR = const(4096)
+_IN_BLOCK = const(4088)  # bytes of a file in a block of littlefs, or more: pointers take 8 on average
+_NO_SPACE = const(28)  # ENOSPC
 _DATA = const(1)  # type of partitions
 _SYSTEM = const(5)  # subtypes up to here are ESP-IDF's own: otadata, phy, nvs, coredump, nvs_keys, efuse
 
 
-def look(config: dict, slot, target: dict, image: int, holds):
-    """Steps that return what part() wants to know: address, partition, where it is staged in `slot` behind `image` bytes, None
-    where there is no room for that, size and hash; or None, where the partition holds it already. P1: what speaks against it
-    does so here. Raises OtaError partition, data-size, data-room."""
+def look(config: dict, slot, target: dict, offer: dict, holds):
+    """Steps that return what bring() wants to know: address, partition, where it is staged, size and hash; or None, where the
+    partition holds it already. Staged is it at a byte of `slot`, behind the image of the offer, else in a file, by its path; None:
+    nowhere. P1: what speaks against it does so here. Raises OtaError partition, data-size, data-room."""
     label, size, sha256 = target.get("partition"), target["size"], target["sha256"].lower()
     if (yield from holds(size, sha256, _partition(label, config["data"], size))):
         return None
-    base: "int | None" = -(-image // _SECTOR) * _SECTOR
-    if base + size > slot.info()[3]:
-        require(target.get("unsafe"), "data-room", size)
-        base = None
-    return [url.join(config["url"], target["url"]), label, base, size, sha256]
+    where: "int | str | None" = -(-offer["size"] // _SECTOR) * _SECTOR
+    if where + size > slot.info()[3]:  # type: ignore[operator]
+        where = _FILE
+        try:
+            _require_file(size, offer.get("application"), slot.info()[4])
+        except OtaError:
+            require(target.get("unsafe"), "data-room", size)
+            where = None
+    return [url.join(config["url"], target["url"]), label, where, size, sha256]
 
 
-def part(config: dict, kept, slot, found: list):
-    """What brings in the data that look() has `found`: the source and the target. Its job notes what place() wants to know."""
-    address, label, base, size, sha256 = found
-    if base is None:
+def _require_file(size: int, application: "dict | None", label: str) -> None:
+    # Beside what lies there now, and in the end beside the application of the release.
+    from . import room, tree
+
+    device, blocks = Partition.find(_DATA, label="vfs"), -(-size // _IN_BLOCK)  # type: ignore[call-arg]
+    room.require_for(device and device[0], {"blocks": blocks})
+    wanted = dict(application or {"blocks": 0})
+    if wanted["blocks"] is None:
+        wanted["unpacked"] += blocks * _SECTOR
+    else:
+        wanted["blocks"] += blocks
+    room.require_for(device[0], wanted, tree.FOLDER + label)
+
+
+def bring(config: dict, kept, slot, found: list, parts: list, fill, view: memoryview):
+    """Steps that have in its place what look() has `found`, read back. Its job notes what place() wants to know. `fill` as
+    Job._fill(); `parts` has the source and the target while it works. Raises OtaError."""
+    address, label, where, size, sha256 = found
+    if where is None:
         target = Data(_partition(label, config["data"], size), 0, size, sha256)
     else:
-        target = Data(slot, base, size, sha256)
+        target = _staged(slot, where, size, sha256)
         kept.job["data"] = found[1:]
-    return HttpSource(config, address, size), target
+        if where == _FILE:
+            kept.save("job")  # wherever power goes, the next start knows of it
+    parts.append((HttpSource(config, address, size), target))
+    yield from fill(*parts[-1])
+    for done in target.commit(view):
+        yield steps.progress("verify", done, size)
+    parts.pop()
 
 
 def place(slot, noted: list, may: "list[str]", view: memoryview) -> None:
-    """Copy what part() had a job note, staged in `slot`, into its partition, if it is still one of those that releases `may` write.
-    Power may go at any byte: what is staged stays. Raises OtaError partition, data-size, hash-mismatch, flash-write."""
-    label, base, size, sha256 = noted
-    staged = Data(slot, base, size, sha256)
-    for _ in staged.commit(view):
-        pass
-    target = Data(_partition(label, may, size), 0, size, sha256)
-    for done in staged.commit(view):  # it is whole; each block that is read lies in `view`
-        target.write(view, done - target.offset)
+    """Copy what bring() had a job note, staged in `slot` or a file, into its partition, if it is still one of those that releases
+    `may` write. Power may go at any byte: what is staged stays. Raises OtaError partition, data-size, hash-mismatch, flash-write."""
+    label, where, size, sha256 = noted
+    target, staged = Data(_partition(label, may, size), 0, size, sha256), _staged(slot, where, size, sha256)
+    try:
+        for _ in staged.commit(view):
+            pass
+        for done in staged.commit(view):  # it is whole; each block that is read lies in `view`
+            target.write(view, done - target.offset)
+    except OSError:
+        pass  # the file is gone: power went when all was done, or somebody took it
     for _ in target.commit(view):
         pass
 
@@ -61,6 +92,10 @@ def _partition(label, may: "list[str]", size: int):
     require(partition and partition.info()[1] > _SYSTEM, "partition", label)
     require(size <= partition.info()[3], "data-size", size)
     return partition
+
+
+def _staged(slot, where, size: int, sha256: str) -> "Data":
+    return File(None, 0, size, sha256) if where == _FILE else Data(slot, where, size, sha256)
 
 
 class Data:
@@ -97,3 +132,45 @@ class Data:
         digest = hashlib.sha256()
         yield from read_slot(self, self.size, view, digest)
         require(digest.digest().hex() == self._sha256, "hash-mismatch")
+
+
+class File(Data):
+    """In a file. littlefs shows none of it until it is closed. Raises OSError where it cannot be read."""
+
+    _file = None  # type: ignore
+
+    def readblocks(self, _: int, part: memoryview, at: int) -> None:
+        if not self._file:
+            self._file = open(_FILE, "rb")  # type: ignore
+        self._file.seek(at)  # type: ignore
+        self._file.readinto(part)  # type: ignore
+
+    def write(self, view: memoryview, n: int) -> None:
+        """As Data.write(). Raises OtaError no-space as well."""
+        try:
+            if not self.offset:
+                self.close()
+                self._file = open(_FILE, "wb")  # type: ignore
+            self._file.write(view[:n])  # type: ignore
+            self.offset += n
+            if self.offset == self.size:
+                self._file.flush()  # type: ignore # what does not fit shows now
+                self.close()
+        except OSError as e:
+            raise OtaError("no-space" if e.args[0] == _NO_SPACE else "flash-write", e.args[0])
+
+    def close(self, *_) -> tuple:
+        try:
+            if self._file:
+                self._file.close()
+        except OSError:  # it was full before
+            pass
+        self._file = None
+        return ()
+
+    def commit(self, view: memoryview):
+        """As Data.commit()."""
+        try:
+            yield from Data.commit(self, view)
+        finally:
+            self.close()

@@ -118,19 +118,14 @@ class Job:
         job["switches"] += 1
         kept.save("job")
         for pair in reversed(parts):  # the slot last: with it comes the switch
-            yield from self._read_back(pair[1])
+            for done in pair[1].commit(view):
+                yield steps.progress("verify", done, pair[1].size)
 
     def _stage(self, parts: list, found: list):
-        # Steps that have the data of a release in its place, read back. A generator of its own: nothing of it is held after it.
+        # A call of its own: nothing of it is held when its steps are over.
         from . import data
 
-        parts.append(data.part(self._config, self._record, self._slots.next, found))
-        yield from self._fill(*parts[-1])
-        yield from self._read_back(parts.pop()[1])
-
-    def _read_back(self, target):
-        for done in target.commit(self._view):
-            yield steps.progress("verify", done, target.size)
+        return data.bring(self._config, self._record, self._slots.next, found, parts, self._fill, self._view)
 
     def _fill(self, source, target):
         # Steps until a target has all that was signed.

@@ -98,13 +98,12 @@ class Look:
             from . import parts
 
             same = yield from parts.look(self._slots, self._record, targets, offer, address, self._view)
-            let_go("parts", "room", "tree", "archive")
         target = targets.get("data")
         if target:
             from . import data
 
-            self.data = yield from data.look(self._config, self._slots.next, target, offer["size"], self._runs)
-            let_go("data")
+            self.data = yield from data.look(self._config, self._slots.next, target, offer, self._runs)
+        let_go("parts", "data", "room", "tree", "archive")
         if not same or self.data or known not in (None, "", offer["sha256"]):
             return False
         return not firmware or (yield from self._runs(offer["size"], offer["sha256"]))

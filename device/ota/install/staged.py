@@ -1,6 +1,8 @@
 """The data that a confirmed release has staged behind its image: it is done with before anything else takes that job's place.
 Here whether or not the configuration names `data` today: it did when the release came."""
 
+import os
+
 import machine
 
 from .. import config
@@ -16,19 +18,27 @@ def place(found: slots.Slots, kept: record.Record, view: memoryview) -> None:
 
 
 def finish(found: slots.Slots, kept: record.Record, view: memoryview) -> bool:
-    """Copy it into its partition, or say why not, and let go of it. Whether there was any. Raises OtaError record."""
+    """Copy it into its partition, or say why not, and let go of it; of a release that came to nothing too. Whether it was
+    confirmed. Raises OtaError record."""
     job = kept.job
-    if not job.get("data") or job["phase"] != "confirmed":
+    noted, confirmed = job.get("data"), job["phase"] == "confirmed"
+    if not noted:
         return False
-    try:
-        may = config.load()["data"]
-        require(may, "partition", job["data"][0])  # nor is the module there any more that would copy
-        from . import data
+    if confirmed:
+        try:
+            may = config.load()["data"]
+            require(may, "partition", noted[0])  # nor is the module there any more that would copy
+            from . import data
 
-        data.place(found.running, job["data"], may, view)
-    except OtaError as e:  # it would not do better the next time
-        say("error", e)
-        job["reason"], job["detail"] = e.code, e.detail
+            data.place(found.running, noted, may, view)
+        except OtaError as e:  # it would not do better the next time
+            say("error", e)
+            job["reason"], job["detail"] = e.code, e.detail
+    if isinstance(noted[1], str):
+        try:
+            os.remove(noted[1])
+        except OSError:
+            pass
     job["data"] = None
     kept.save("job")
-    return True
+    return confirmed
