@@ -162,9 +162,7 @@ def test_staged_data_that_is_spoilt_is_not_copied(rig: Rig, board: Board) -> Non
     assert rigs.status(board)["job"]["reason"] == "hash-mismatch"
 
 
-def cut_in_the_copy(
-    rig: Rig, board: Board, at: int, changes: dict[str, bytes | None], firmware: bytes = NEW
-) -> None:
+def cut_in_the_copy(rig: Rig, board: Board, at: int, changes: dict[str, bytes | None], firmware: bytes = NEW) -> None:
     """1.1.0 is confirmed, and power goes before operation `at` on the partition; then the board starts with these files."""
     row, seen = board.table.find("model"), [0]
     assert row
@@ -232,9 +230,7 @@ def test_image_and_staged_data_are_whole_at_the_switch_wherever_power_went(rig: 
     assert boots(board) == ("ota_1", State.VALID) and holds(board, SECOND)
 
 
-def test_what_has_no_room_anywhere_is_written_in_place_where_the_release_says_so(
-    rig: Rig, board: Board
-) -> None:
+def test_what_has_no_room_anywhere_is_written_in_place_where_the_release_says_so(rig: Rig, board: Board) -> None:
     large = bytes(range(251)) * 760  # 186 KiB
     publish(rig, "1.1.0", large)
     before = len(board.flash.trace)

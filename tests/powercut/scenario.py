@@ -46,7 +46,9 @@ TABLES = MappingProxyType(
         "three": _table("ota_0", "ota_1", "ota_2"),
         "data": Table((*_table("ota_0", "ota_1").rows, Row(TYPE_DATA, 0x40, 0x90000, 0x8000, "model"))),
         # 16 KiB behind an image: the data are staged in a file
-        "data-file": Table((*_table("ota_0", "ota_1", size=0x2D000).rows, Row(TYPE_DATA, 0x40, 0x70000, 0x8000, "model"))),
+        "data-file": Table(
+            (*_table("ota_0", "ota_1", size=0x2D000).rows, Row(TYPE_DATA, 0x40, 0x70000, 0x8000, "model"))
+        ),
     }
 )
 

@@ -1,4 +1,4 @@
-"""The data that a confirmed release has staged behind its image: it is done with before anything else takes that job's place.
+"""The data that a confirmed release has staged: it is done with before anything else takes that job's place.
 Here whether or not the configuration names `data` today: it did when the release came."""
 
 import os

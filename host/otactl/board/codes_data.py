@@ -10,7 +10,7 @@ DATA: dict[str, tuple[str, str]] = {
         "Publish less, or give the board a table with a larger partition.",
     ),
     "data-room": (
-        "The data has no room beside the image in the other slot (bytes needed).",
+        "The data has room neither beside the image in the other slot nor among the files (bytes needed).",
         "Publish less, or with --unsafe, which writes it in place: docs/applications.md.",
     ),
 }
