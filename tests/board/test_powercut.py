@@ -170,11 +170,26 @@ from ota import install
 install.let_go = lambda *names: None
 """
 WRITES_DATA_IN_PLACE = """
+from ota.errors import OtaError
 from ota.install import data
 look = data.look
-def eager(config, slot, target, image, holds):
-    return look(config, slot, dict(target, unsafe=True), 1 << 24, holds)
-data.look = eager
+def eager(config, slot, target, offer, holds):
+    return look(config, slot, dict(target, unsafe=True), dict(offer, size=1 << 24), holds)
+def full(*_):
+    raise OtaError("no-space")
+data.look, data._require_file = eager, full
+"""
+REMOVES_THE_FILE_BEFORE_IT_IS_COPIED = """
+import os
+from ota.install import data
+write = data.Data.write
+def hasty(self, view, n):
+    try:
+        os.remove("/etc/ota/staged")
+    except OSError:
+        pass
+    write(self, view, n)
+data.Data.write = hasty
 """
 FORGETS_DATA_BEFORE_IT_IS_COPIED = """
 from ota.install import staged
@@ -206,6 +221,7 @@ staged.finish = early
             ("forgets the application", FORGETS_THE_APPLICATION, "application", "P3: otadata names ota_0"),
             ("writes data in place", WRITES_DATA_IN_PLACE, "data", "model is written while ota_0 runs"),
             ("forgets data before it is copied", FORGETS_DATA_BEFORE_IT_IS_COPIED, "data", "model does not hold"),
+            ("removes the file first", REMOVES_THE_FILE_BEFORE_IT_IS_COPIED, "data-file", "what is staged is not whole"),
             ("rolls back to the next slot", ROLLS_BACK_TO_THE_NEXT_SLOT, "three-rollback-past", "ota_2 boots with"),
         )
     ],
