@@ -2,6 +2,7 @@
 or in a file where that has no room, and copied once its release is confirmed: the old data stays with the old program."""
 
 import hashlib
+import os
 
 from esp32 import Partition
 from micropython import const
@@ -43,6 +44,10 @@ def _require_file(size: int, application: "dict | None", label: str) -> None:
     from . import room, tree
 
     device, blocks = Partition.find(_DATA, label="vfs"), -(-size // _IN_BLOCK)  # type: ignore[call-arg]
+    try:
+        blocks -= os.stat(_FILE)[6] // _SECTOR  # of a pass that broke off: it goes first
+    except OSError:
+        pass
     room.require_for(device and device[0], {"blocks": blocks})
     wanted = dict(application or {"blocks": 0})
     if wanted["blocks"] is None:
@@ -94,6 +99,13 @@ def _partition(label, may: "list[str]", size: int):
     return partition
 
 
+def _remove() -> None:
+    try:
+        os.remove(_FILE)
+    except OSError:
+        pass
+
+
 def _staged(slot, where, size: int, sha256: str) -> "Data":
     return File(None, 0, size, sha256) if where == _FILE else Data(slot, where, size, sha256)
 
@@ -131,6 +143,7 @@ class Data:
         """Read back: a generator of its bytes. Raises OtaError hash-mismatch."""
         digest = hashlib.sha256()
         yield from read_slot(self, self.size, view, digest)
+        self.close()
         require(digest.digest().hex() == self._sha256, "hash-mismatch")
 
 
@@ -150,6 +163,7 @@ class File(Data):
         try:
             if not self.offset:
                 self.close()
+                _remove()  # what is only overwritten takes its room until the new one is closed
                 self._file = open(_FILE, "wb")  # type: ignore
             self._file.write(view[:n])  # type: ignore
             self.offset += n
@@ -167,10 +181,3 @@ class File(Data):
             pass
         self._file = None
         return ()
-
-    def commit(self, view: memoryview):
-        """As Data.commit()."""
-        try:
-            yield from Data.commit(self, view)
-        finally:
-            self.close()

@@ -22,7 +22,7 @@ def finish(found: slots.Slots, kept: record.Record, view: memoryview) -> bool:
     confirmed. Raises OtaError record."""
     job = kept.job
     noted, confirmed = job.get("data"), job["phase"] == "confirmed"
-    if not noted:
+    if not noted or not (confirmed or job["phase"] == "failed"):  # a job that goes on has use for it
         return False
     if confirmed:
         try:
