@@ -107,12 +107,12 @@ def _reader(sink):
 
 
 def _unpack(settings: dict, address: str, target: dict, sha256: str, view: memoryview):
-    digest, sink, done = hashlib.sha256(), _Sink(target), 0
     opening = _fetch(settings, address)
     let_go()
     response = yield from opening
     del opening
     let_go()
+    digest, sink, done = hashlib.sha256(), _Sink(target), 0
     try:
         reader = _reader(sink)
         let_go()
