@@ -3,7 +3,7 @@ All of it is a generator of steps (steps.py)."""
 
 import gc
 
-from .. import config
+from .. import config, steps
 from ..boot import record, slots
 from ..console import say
 from ..errors import coded
@@ -80,6 +80,7 @@ class Update:
             yield from found.steps(offer, source, data)
         except Exception:
             let_go(*_OF_A_JOB)
+            steps.soon = ""  # whatever a server asks for: a job has written NVS, and most often flash
             raise
 
 
