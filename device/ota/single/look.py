@@ -15,7 +15,6 @@ _MOST = const(8193)  # bytes of an envelope, and one
 def look(settings: dict, kept):
     """Steps that return the newest release (version, sequence, security_version, sha256 of its archive) and its target.
     Raises OtaError with why this board refuses it."""
-    gc.collect()
     raw, told = yield from _channel(settings)
     let_go()
     trusted = _trusted(settings["keys"])
@@ -70,9 +69,10 @@ def _chosen(payload: dict, product: str) -> dict:
     let_go()
     from ..release import policy
 
-    targets = policy.choose(payload, product, chip, getattr(sys.implementation, "_build", None), board, None)
-    require("application" in targets, "no-target", "application")
-    return targets["application"]
+    build = getattr(sys.implementation, "_build", None)
+    target = policy.choose(payload, product, chip, build, board, None).get("application")
+    require(target, "no-target", "application")
+    return target
 
 
 def _applied(told, payload: dict, target: dict, kept, address: str):
