@@ -33,7 +33,8 @@ _WIFI = {"ssid": ((str,), 1, 32, _NEEDED), "password": ((str, None), 0, 64, None
 
 
 def load(path: str = "/etc/ota/config.json") -> dict:
-    """The configuration. Raises OtaError: config-missing, config-not-json, config-invalid, not-installed."""
+    """The configuration. This module is let go: look after look needs its memory. Raises OtaError: config-missing,
+    config-not-json, config-invalid, not-installed."""
     try:
         with open(path) as f:
             found = check(json.load(f))
@@ -67,10 +68,11 @@ def _let_go() -> None:
     # What a configuration was checked by makes room for what it configures.
     for name in _ENTRIES:
         sys.modules.pop(_ROOM + "." + name, None)
-    sys.modules.pop(_ROOM, None)
     package = sys.modules[_ROOM.split(".")[0]]
-    if hasattr(package, "entries"):
-        del package.entries
+    for name in ("entries", "config"):
+        sys.modules.pop(package.__name__ + "." + name, None)
+        if hasattr(package, name):
+            delattr(package, name)
 
 
 def _fill(raw, schema: dict, where: str) -> dict:
