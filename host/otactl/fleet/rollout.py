@@ -44,7 +44,7 @@ def start(place: Workspace, store: Store, version: str, asked: Asked, known: Map
 
     Raises ReleaseError, UsageError, and nothing has changed.
     """
-    if out := [one.board for one in lending.every(store) if not one.back]:
+    if out := [one.board for one in lending.under_way(store)]:
         raise UsageError(
             f"somebody develops on {', '.join(out)} (`otactl dev --wifi`), which would pass this release by: end that first"
         )
