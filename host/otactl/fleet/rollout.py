@@ -46,7 +46,7 @@ def start(place: Workspace, store: Store, version: str, asked: Asked, known: Map
     """
     if out := [one.board for one in lending.under_way(store)]:
         raise UsageError(
-            f"somebody develops on {', '.join(out)} (`otactl dev --wifi`), which would pass this release by: end that first"
+            f"somebody develops on {', '.join(out)} (`otactl dev --wifi`), which would pass this release by: end that, or `otactl dev --wifi --back`"
         )
     with reading(store) as tables:
         _require_free(tables, place)

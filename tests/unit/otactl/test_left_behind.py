@@ -1,5 +1,6 @@
 """No board is left behind by a loan: it comes back to what is good for it, a second way is there, and a loan ends by itself."""
 
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
@@ -201,6 +202,38 @@ def test_people_read_which_boards_are_lent(site: Site, capsys: pytest.CaptureFix
     assert "\ndesk-1 runs what somebody tried who has left it so: " in capsys.readouterr().out
     assert main(["releases", "withdraw", "1.1.0", *words]) == 0
     assert "! desk-1: lent to `otactl dev --wifi" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("url", "warns"), [("http://127.0.0.1:9", True), ("https://127.0.0.1:9", False)])
+def test_plain_http_is_warned_of(site: Site, url: str, warns: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = site.place.root / "otactl.toml"
+    settings.write_text(settings.read_text().replace("https://127.0.0.1:8443", url))
+    site.program("one")
+    assert main(["dev", str(site.root), A, "--wifi", "-w", str(site.place.root)]) == 3  # no server is there
+    assert (f"! {url} is no https" in capsys.readouterr().out) == warns
+
+
+@pytest.mark.timeout(30)
+def test_a_command_gives_back_what_went_wrong_and_says_where_that_fails_too(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.borrow(A)
+    site.save("one", A)
+    developing.give_back(site.place, site.store, [A])
+    site.looks(A, 2, FAILED.format(3))
+
+    def board() -> None:
+        while site.looks(A, 2, FAILED.format(3))[0] == 3:
+            time.sleep(0.05)
+        site.looks(A, 2, FAILED.format(4))
+
+    looking = threading.Thread(target=board)
+    looking.start()
+    assert main(["dev", "--wifi", "--back", "-w", str(site.place.root)]) == 1
+    looking.join()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{A}: 1.0.0 is offered again, as sequence 4"
+    assert lines[1].startswith(f"✗ {A} does not take 1.0.0: app-crashed: ")
 
 
 class Screen:
