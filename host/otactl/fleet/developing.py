@@ -16,7 +16,7 @@ from otactl.fleet.borrowing import Guest
 from otactl.fleet.checkin import ON_TRIAL
 from otactl.fleet.store import Seen, Store
 from otactl.fleet.table import PASSING
-from otactl.release import application, drafting, reads
+from otactl.release import application, drafting, drafts, reads
 from otactl.release.drafts import Draft
 from otactl.workspace.workspace import Workspace
 
@@ -205,22 +205,24 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def give_back(place: Workspace, store: Store, boards: Sequence[str]) -> dict[str, int]:
-    """What each of these boards ran before is offered to it under a new sequence, by their ids; a board that was never offered a
-    draft is let go. So is one that was given back, and did not take it; others of these are awaited. Raises ReleaseError,
-    UsageError, RigError, and boards of which that is not so yet stay as they are."""
+    """What each of these boards ran before is offered to it under a new sequence, by their ids, also to one that was given back and
+    did not take it. One that has not come back yet goes on being offered that; one that was never offered a draft is let go. Raises
+    ReleaseError, UsageError, RigError, and boards of which that is not so yet stay as they are."""
     lent = [one for one in borrowing.outstanding(store) if one.board in boards]
     lent = [one for one in lent if one.back or not lending.let_go(store, one)]
     seen = {one.said.id: one for one in store.boards()}
     ways: dict[str, tuple[str, bool]] = {}
+    until = store.now() + lending.LEASE_S
     for one in lent:
         if not one.back:
             ways[one.board] = borrowing.way_back(place, store, one)
-        elif borrowing.declined(seen.get(one.board), one.sequence):
+        elif borrowing.declined(seen.get(one.board), one.sequence) or not drafts.path(place, one.sequence).is_file():
             ways[one.board] = one.version, False
+        else:
+            lending.put(store, replace(one, until=until))
     for way in sorted(set(ways.values()) - {("", False)}):
         together = [one for one in lent if ways.get(one.board) == way]
         sequence = drafting.again(place, way[0], [one.board for one in together], whole=way[1])
-        until = store.now() + lending.LEASE_S
         lending.put(store, *(replace(one, sequence=sequence, until=until, back=True) for one in together))
     if nowhere := [board for board, way in ways.items() if not way[0]]:
         raise ReleaseError(

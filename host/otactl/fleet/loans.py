@@ -11,9 +11,9 @@ from otactl.workspace.workspace import Workspace
 
 LENT, LEFT, RETURNING = "lent", "left", "returning"
 _WORDS = {
-    LENT: "somebody develops on {} (`otactl dev --wifi`)",
-    LEFT: "{} runs what somebody tried who has left it so: `otactl dev --wifi --back`",
-    RETURNING: "{} is given back, and has not come back: reset it; `otactl dev --wifi --back` waits for it",
+    LENT: "lent to `otactl dev --wifi`: {}",
+    LEFT: "left by a `dev --wifi` that is silent; `otactl dev --wifi --back` gives back: {}",
+    RETURNING: "given back, and not come back yet; a reset makes them look: {}",
 }
 
 

@@ -1,5 +1,6 @@
 """No board is left behind by a loan: it comes back to what is good for it, a second way is there, and a loan ends by itself."""
 
+import re
 import threading
 import time
 import urllib.request
@@ -66,7 +67,9 @@ def test_a_board_that_fails_what_it_comes_back_to_is_told_at_once_and_has_a_seco
     site.publish("1.1.0", [firmware_file(seed=2)])
     given = developing.give_back(site.place, site.store, [A])
     assert (given, back(site, 4)) == ({A: 4}, ("1.1.0", ["firmware", "application"]))
+    site.now += HOUR
     assert developing.give_back(site.place, site.store, [A]) == given  # it has not looked yet
+    assert site.looks(A, 2) == (4, "2")
     site.looks(A, 2, "phase=held;seq=4;why=check-wifi")
     assert developing.give_back(site.place, site.store, [A]) == given  # it tries again by itself
     assert loans.states(site.store) == {A: "returning"}
@@ -191,15 +194,15 @@ def test_people_read_which_boards_are_lent(site: Site, capsys: pytest.CaptureFix
     developing.give_back(site.place, site.store, [B])
     assert main(["boards", "--seen", *words]) == 0
     _, *lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("somebody develops on desk-1 (`otactl dev --wifi")
-    assert lines[1].startswith("desk-2 is given back, and has not come back")
+    assert re.fullmatch("lent to `otactl dev --wifi.*`: desk-1", lines[0])
+    assert lines[1] == "given back, and not come back yet; a reset makes them look: desk-2"
     assert main(["publish", "--app", str(site.root), "--version", "1.1.0", *words]) == 0
     assert "! desk-1: lent to `otactl dev --wifi" in capsys.readouterr().out
     site.looks(B, 1)
     site.now -= 6 * MINUTE
     site.save("two", A)  # and nobody since
     assert main(["boards", "--seen", *words]) == 0
-    assert "\ndesk-1 runs what somebody tried who has left it so: " in capsys.readouterr().out
+    assert re.search(r"^left by a `dev --wifi` that is silent; .* gives back: desk-1$", capsys.readouterr().out, re.M)
     assert main(["releases", "withdraw", "1.1.0", *words]) == 0
     assert "! desk-1: lent to `otactl dev --wifi" in capsys.readouterr().out
 
