@@ -128,9 +128,13 @@ def passed_by(place: Workspace, store: Store, lent: Lent) -> str:
     newest = channels.current(place)
     if newest is None or newest["sequence"] <= lent.have:
         return ""
-    if newest["version"] in lending.rolled_back(store, lent.board, look.versions(place, store)):
+    if _went_back(place, store, lent, newest):
         return f"it went back from {newest['version']} before"
     return f"{newest['version']} waits for a press of its button" if _is_held(place, store, lent, newest) else ""
+
+
+def _went_back(place: Workspace, store: Store, lent: Lent, newest: Mapping[str, Any]) -> bool:
+    return newest["version"] in lending.rolled_back(store, lent.board, look.versions(place, store))
 
 
 def _is_held(place: Workspace, store: Store, lent: Lent, newest: Mapping[str, Any]) -> bool:
@@ -169,7 +173,9 @@ def _require_looks(place: Workspace, store: Store, name: str, seen: Seen) -> Non
 def _require_no_press(place: Workspace, store: Store, name: str, lent: Lent) -> None:
     """Raises UsageError where a release waits that the board would have passed when it comes back."""
     newest = channels.current(place)
-    if newest and newest["sequence"] > lent.have and _is_held(place, store, lent, newest):
+    if newest is None or newest["sequence"] <= lent.have or _went_back(place, store, lent, newest):
+        return
+    if _is_held(place, store, lent, newest):
         raise UsageError(
             f"{newest['version']} waits for a press of {name}'s button, and {name} would have passed it by when it comes back: press "
             "it first"

@@ -144,6 +144,14 @@ def test_a_loan_is_no_way_round_a_press(site: Site) -> None:
     assert back(site, 6)[0] == "1.1.0"
 
 
+def test_a_release_that_a_board_went_back_from_waits_for_no_press_there(site: Site) -> None:
+    named(site)
+    site.publish("1.1.0")
+    site.looks(A, 1, FAILED.format(2))
+    approval.hold(site.store, True)
+    assert site.borrow(A) == ["1.0.0"]
+
+
 def _of_another_channel(site: Site) -> None:
     channels.promote(site.place, "1.0.0", "beta")
     site.looks(A, 1, channel="beta")
