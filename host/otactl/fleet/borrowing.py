@@ -160,8 +160,8 @@ def _require_looks(place: Workspace, store: Store, name: str, seen: Seen) -> Non
     """Raises UsageError for a board that would never see a draft."""
     if not seen.said.product and seen.said.heap is None:  # single/ask8266.py
         raise UsageError(
-            f"{name} is an ESP8266, by how little it says of itself: it looks at its start alone, and knows itself by another number than "
-            "drafts name; publish its application, and reset it"
+            f"{name} is an ESP8266, by how little it says of itself, and nothing there looks sooner than at its start: publish its "
+            "application, and reset it"
         )
     if channel := lending.channel_of(store, seen.said.id):
         raise UsageError(
