@@ -210,7 +210,9 @@ def test_people_read_which_boards_are_lent(site: Site, capsys: pytest.CaptureFix
     site.now -= 6 * MINUTE
     site.save("two", A)  # and nobody since
     assert main(["boards", "--seen", *words]) == 0
-    assert re.search(r"^left by a `dev --wifi` that is silent; .* gives back: desk-1$", capsys.readouterr().out, re.M)
+    assert re.search(
+        r"^left by a `dev --wifi` that is silent; .* gives back: desk-1$", capsys.readouterr().out, re.MULTILINE
+    )
     assert main(["releases", "withdraw", "1.1.0", *words]) == 0
     assert "! desk-1: lent to `otactl dev --wifi" in capsys.readouterr().out
 
