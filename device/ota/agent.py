@@ -15,9 +15,11 @@ from .console import say
 from .errors import OtaError, coded, require
 
 _HOUR_MS = const(3600000)
-_SOONEST_MS = const(2000)  # between two looks, whatever a server asks for
-_CHANGED_MS = const(60000)
-_LONGEST_MS = 24 * _HOUR_MS
+_LONGEST_MS = const(86400000)
+# Between two looks, whatever a server asks for: NVS is written where a look ends in another word, or detail, than the last.
+_SOONEST_S = const(2)
+_WRITTEN_S = const(60)
+_QUIET = ("up-to-date", "failed-before")  # who has not signed a newer release cannot have these two in turn
 _WASTED = (
     "hash-mismatch",
     "size-mismatch",
@@ -210,9 +212,10 @@ def _look_once() -> None:
 
 def _polling(progress):
     """Updates for ever: a generator of the milliseconds to wait before the next step."""
-    wasted, last = 0, None
+    wasted = 0
     while True:
         interval_ms = _HOUR_MS
+        steps.soon = ""  # it was for one wait: each answer asks anew
         try:
             settings = config.load()
             interval_ms = (settings["interval_s"] + random.getrandbits(28) % (settings["jitter_s"] + 1)) * 1000
@@ -225,11 +228,9 @@ def _polling(progress):
             # A server that has the wrong file costs a slot's wear each time: twice as long, up to a day.
             wasted = min(wasted + 1, 10) if why.code in _WASTED else 0
             interval_ms = max(interval_ms, min(interval_ms << wasted, _LONGEST_MS))
-            if steps.soon.isdigit() and not wasted:
-                # Who says another thing each time has NVS written: a minute between two of these.
-                least_ms = _SOONEST_MS if (last or why.code) == why.code else _CHANGED_MS
-                interval_ms = min(interval_ms, max(int(steps.soon) * 1000, least_ms))
-            last, steps.soon = why.code, ""  # for one wait: the next answer asks anew
+            if steps.soon.isdigit() and why.code != "on-hold":  # a hold is counted in looks (P6)
+                least_s = _SOONEST_S if why.code in _QUIET else _WRITTEN_S
+                interval_ms = min(interval_ms, max(int(steps.soon), least_s) * 1000)
         gc.collect()
         for _ in range(0, interval_ms, 1000):  # in short waits: Ctrl-C and other tasks are served
             yield 1000

@@ -50,8 +50,6 @@ def check(raw) -> dict:
     """`raw` with all values checked and all defaults filled in. Raises OtaError config-invalid."""
     config = _fill(raw, _TOP, "")
     require(config["url"].split("://")[0] in ("http", "https"), "config-invalid", "url")
-    # 32 bytes, as MicroPython counts
-    require(len((config["hostname"] or "").encode()) <= 32, "config-invalid", "hostname")
     wifi = config["wifi"] or []
     wifi = [wifi] if isinstance(wifi, dict) else wifi
     config["wifi"] = [_fill(item, _WIFI, f"wifi[{i}].") for i, item in enumerate(wifi)]

@@ -3,9 +3,8 @@ has just been done, or what is waited for. There is one object for all of them: 
 
 import time
 
-soon = (
-    ""  # seconds until the next look, as the release server asked last (its header Ota-Look); who waits takes it away
-)
+# seconds until the next look, as the release server asked last (its header Ota-Look); none after a job
+soon = ""
 
 
 class Step:

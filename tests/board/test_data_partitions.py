@@ -137,6 +137,22 @@ def test_data_without_room_behind_the_image_wait_in_a_file(rig: Rig, board: Boar
     assert in_files(board) is None
 
 
+def test_file_of_a_release_that_was_left_is_removed_at_the_next_look(rig: Rig, board: Board) -> None:
+    publish(rig, "1.1.0", SECOND, LARGE, app=True)
+    (archive,) = (rig.workspace.releases / "1.1.0").glob("*.cpio")
+    archive.unlink()
+    assert rigs.update_code(board) == "http-status"
+    assert in_files(board) == SECOND
+    rig.publish("1.2.0", NEW)  # without data
+    look = "from ota import agent\nprint(agent.check()['version'])"
+    assert rigs.ask(board, look, 60).split() == ["1.2.0"]
+    assert in_files(board) is None
+    with rigs.repl(board) as link:
+        link.put(f"/{FILE}", SECOND)  # of a job that nobody knows any more, as after a rollback, or where NVS was erased
+    assert rigs.ask(board, look, 60).split() == ["1.2.0"]
+    assert in_files(board) is None
+
+
 def test_failed_trial_leaves_the_data_of_before(rig: Rig, board: Board) -> None:
     rigs.configure(board, trial={**TRIAL, "checks": [{"check": "call", "function": "nowhere:f"}]})
     before = len(board.flash.trace)

@@ -53,7 +53,6 @@ ROWS = {
     "an answer before anybody has asked": (["keep:answer"], 2, [WHOLE]),
     "an answer that is no HTTP": (["keep:nonsense"], 2, [WHOLE]),
     "no answer any more": (["keep:silent"], 2, [WHOLE]),
-    "an error, where a fresh connection finds the file": (["keep", "status:404"], 2, [WHOLE, WHOLE]),
     "Connection: close": (["ok"], 2, [WHOLE]),
     "HTTP/1.0": (["keep+http-1.0"], 2, [WHOLE]),
     "chunked": (["keep+chunked"], 2, [WHOLE]),
@@ -78,6 +77,15 @@ def test_server_that_keeps_the_connection(
     assert slot_bytes(board, "ota_1", len(data)) == data
     assert link.run(TOLD).split() == [version, "None", "[]", "None"]
     assert abs(lost) <= LEAK
+
+
+def test_error_is_the_answer_and_not_asked_for_again(bench: tuple[Bench, Link]) -> None:
+    made, link = bench
+    made.publish()
+    before = handshakes(made.board)
+    assert made.run(link, ["keep", "status:404"], match="*")[0] == "http-status"
+    assert handshakes(made.board) - before == 1
+    assert [(e.span, e.status) for e in made.events if e.request.endswith(".bin")] == [(WHOLE, 404)]
 
 
 def test_job_that_broke_goes_on_over_the_kept_connection(bench: tuple[Bench, Link]) -> None:

@@ -199,13 +199,15 @@ def test_release_that_is_refused_changes_nothing(rig: Rig, board: Board) -> None
         assert "b" not in apps.trees(board), what
     rig.forge(rigs.NEW, version="1.3.0")
     assert "ota: error no-target" in boots(board, "app: one")
-    apps.publish(rig, "1.4.0", MANY)
+    apps.publish(rig, "1.4.0", MANY, boards=[rigs.ask(board, ADDRESS).strip()])
     envelope = rig.workspace.channel_file.read_bytes()
     rig.workspace.channel_file.write_bytes(
         envelope.replace(b'"sig":"', b'"sig":"AAAA').replace(b'"sig": "', b'"sig": "AAAA')
     )
     assert "ota: error bad-signature" in boots(board, "app: one")
-    rig.workspace.channel_file.write_bytes(envelope)
+    apps.publish(rig, "1.5.0", TWO, boards=["0" * 12])
+    assert "ota: error no-target" in boots(board, "app: one")
+    rig.workspace.channel_file.write_bytes(envelope)  # a draft for another board is no news of the channel
     assert "ota: switch 1.4.0" in boots(board, "ota: up-to-date 1.4.0")
     told = {event.reason for event in singles.heard(rig)[1] if event.event == "refused"}
     assert told == {code for code, _ in REFUSED.values()} | {"no-target", "bad-signature"}

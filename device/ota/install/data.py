@@ -44,10 +44,6 @@ def _require_file(size: int, application: "dict | None", label: str) -> None:
     from . import room, tree
 
     device, blocks = Partition.find(_DATA, label="vfs"), -(-size // _IN_BLOCK)  # type: ignore[call-arg]
-    try:
-        blocks -= os.stat(_FILE)[6] // _SECTOR  # of a pass that broke off: it goes first
-    except OSError:
-        pass
     room.require_for(device and device[0], {"blocks": blocks})
     wanted = dict(application or {"blocks": 0})
     if wanted["blocks"] is None:

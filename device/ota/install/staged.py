@@ -1,5 +1,5 @@
-"""The data that a confirmed release has staged: it is done with before anything else takes that job's place.
-Here whether or not the configuration names `data` today: it did when the release came."""
+"""The data that a confirmed release has staged: it is done with before anything else takes that job's place, and of all others
+nothing stays. Here whether or not the configuration names `data` today: it did when the release came."""
 
 import os
 
@@ -18,12 +18,11 @@ def place(found: slots.Slots, kept: record.Record, view: memoryview) -> None:
 
 
 def finish(found: slots.Slots, kept: record.Record, view: memoryview) -> bool:
-    """Copy it into its partition, or say why not, and let go of it; of a release that came to nothing too. Whether it was
-    confirmed. Raises OtaError record."""
+    """Copy it into its partition, or say why not, and let go of it; of any other release too: who goes on with that stages it anew.
+    Whether something was to be copied. Raises OtaError record."""
     job = kept.job
-    noted, confirmed = job.get("data"), job["phase"] == "confirmed"
-    if not noted or not (confirmed or job["phase"] == "failed"):  # a job that goes on has use for it
-        return False
+    noted = job.get("data")
+    confirmed = noted is not None and job["phase"] == "confirmed"
     if confirmed:
         try:
             may = config.load()["data"]
@@ -34,11 +33,11 @@ def finish(found: slots.Slots, kept: record.Record, view: memoryview) -> bool:
         except OtaError as e:  # it would not do better the next time
             say("error", e)
             job["reason"], job["detail"] = e.code, e.detail
-    if isinstance(noted[1], str):
-        try:
-            os.remove(noted[1])
-        except OSError:
-            pass
-    job["data"] = None
-    kept.save("job")
+    try:
+        os.remove("/etc/ota/staged")  # as data.py has it, whoever noted it: its job's place may be taken
+    except OSError:
+        pass
+    if noted and job["phase"] in ("confirmed", "failed"):
+        job["data"] = None
+        kept.save("job")
     return confirmed

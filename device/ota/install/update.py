@@ -3,7 +3,7 @@ All of it is a generator of steps (steps.py)."""
 
 import gc
 
-from .. import config
+from .. import config, steps
 from ..boot import record, slots
 from ..console import say
 from ..errors import coded
@@ -32,10 +32,11 @@ class Update:
         self._slots = slots.Slots()
         self._slots.require_confirmed()
         self._record = record.load()
-        if self._record.job.get("data"):  # of a release that is confirmed: before anything else takes its place
-            from . import staged
+        if self._config["data"] or self._record.job.get("data"):
+            from . import staged  # before anything else takes the place of a release that is confirmed
 
             staged.place(self._slots, self._record, self._view)
+            let_go("staged")
         self._engine = None  # a ddi.Engine, where one says which release is meant for this board
         if self._config["ddi"]:
             from ..fleet import ddi
@@ -80,6 +81,7 @@ class Update:
             yield from found.steps(offer, source, data)
         except Exception:
             let_go(*_OF_A_JOB)
+            steps.soon = ""  # whatever a server asks for: a job has written NVS, and most often flash
             raise
 
 

@@ -13,10 +13,13 @@ _lan = None  # one for the life of the program: the driver is installed once
 
 
 def join(settings: dict, hostname: "str | None", timeout_ms: int):
-    """Steps until the interface has an address. Raises OtaError ethernet-config, ethernet-failed."""
+    """Steps until the interface has an address. Raises OtaError ethernet-config, ethernet-failed, config-invalid."""
     global _lan
-    if hostname:
-        network.hostname(hostname)
+    try:
+        if hostname:
+            network.hostname(hostname)
+    except ValueError:  # as in wifi.py
+        raise OtaError("config-invalid", "hostname")
     if _lan is None:
         _lan = _make(settings)
     try:

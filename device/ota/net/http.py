@@ -65,15 +65,16 @@ def get(
             if peek:
                 return response
             if send or response.status not in _REDIRECTS or b"location" not in headers:
-                if told:  # nobody but the release server is heard
-                    steps.soon = headers.get(b"ota-look", "")
+                if told[:9] == "Ota-Board":  # nobody but the release server is heard: no engine
+                    steps.soon = headers.get(b"ota-look", "")[:6]
                 response.open(headers, start, etag, size)
                 ca = own = said = told = headers = kept = None  # an ended generator may be found, and what it held
                 return response
         except BaseException as e:  # Ctrl-C must not leave a socket open either
             failure = way.failed(e, doing, host)
             response.close()
-            if kept and isinstance(e, Exception):  # whatever the server has done to it: a connection of its own then
+            # Whatever the server has done to it in place of an answer: a connection of its own then.
+            if kept and not response.status and isinstance(e, Exception):
                 continue
             raise failure
         response.close()

@@ -17,7 +17,7 @@ _REFUSED.update(dict.fromkeys((15, 202, 204), "wifi-wrong-password"))
 
 def join(networks: "list[dict]", hostname: "str | None", timeout_ms: int):
     """Steps until the station has an address: of a network it is on already, or of the first of `networks` that takes
-    us. Each gets its part of the time. Raises OtaError wifi-…"""
+    us. Each gets its part of the time. Raises OtaError wifi-…, config-invalid"""
     try:
         wlan = network.WLAN(network.STA_IF)  # the first one starts the driver, which takes memory
         if wlan.isconnected():
@@ -25,6 +25,8 @@ def join(networks: "list[dict]", hostname: "str | None", timeout_ms: int):
         if hostname:
             network.hostname(hostname)
         wlan.active(True)
+    except ValueError:  # MicroPython takes 32 bytes, or fewer in a version of before
+        raise OtaError("config-invalid", "hostname")
     except _ERRORS as e:
         raise OtaError("wifi-failed", e)
     failure = None

@@ -1,8 +1,6 @@
 """What an ESP8266 says of itself when it asks its channel, in fewer words than net/checkin.py: there is no memory for more."""
 
-import network
-
-from . import record
+from . import port, record
 
 
 def said(config: dict) -> bytes:
@@ -16,5 +14,4 @@ def said(config: dict) -> bytes:
         phase, sequence, why = "idle", 0, refused[0]
     elif not why:
         phase, sequence, why = "confirmed" if have else "idle", have, ""
-    me = network.WLAN(network.STA_IF).config("mac").hex()  # machine.unique_id() is half of it here
-    return f"Ota-Board: id={me};have={have};phase={phase};seq={sequence};why={why}\r\n".encode()
+    return f"Ota-Board: id={port.address()};have={have};phase={phase};seq={sequence};why={why}\r\n".encode()

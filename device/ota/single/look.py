@@ -3,20 +3,18 @@
 import gc
 import sys
 
-import machine
 from micropython import const
 
 from ..errors import require
-from . import let_go, record
+from . import let_go
 
 _SAID = {"files": ((int,), 1, 10000), "unpacked": ((int,), 0, 0x1000000), "blocks": ((int, None), 0, 0x10000)}
 _MOST = const(8193)  # bytes of an envelope, and one
 
 
-def look(settings: dict, kept: record.Record):
+def look(settings: dict, kept):
     """Steps that return the newest release (version, sequence, security_version, sha256 of its archive) and its target.
     Raises OtaError with why this board refuses it."""
-    gc.collect()
     raw, told = yield from _channel(settings)
     let_go()
     trusted = _trusted(settings["keys"])
@@ -26,12 +24,12 @@ def look(settings: dict, kept: record.Record):
     payload = _vouched(body, signatures, trusted)
     del body, signatures, trusted
     let_go()
-    chip = _heard(told, payload, kept, settings["url"])
+    target = _chosen(payload, settings["product"])  # before it is heard: what is for another board is no news of the channel
     let_go()
-    release, target = _chosen(payload, settings["product"], chip, kept)
+    found = _applied(told, payload, target, kept, settings["url"])
     del payload
     let_go()
-    return release, target
+    return found
 
 
 # What each of these has imported is let go after it: none of it may be a name of this module.
@@ -62,25 +60,34 @@ def _vouched(body: bytes, signatures: list, trusted: tuple) -> dict:
     return envelope.vouched(body, signatures, trusted)
 
 
-def _heard(told, payload: dict, kept: record.Record, address: str) -> str:
-    # The chip, as policy.choose() wants it.
+def _chosen(payload: dict, product: str) -> dict:
     from . import port
 
-    port.heard(told, payload, kept, address)
-    return port.chip()
-
-
-def _chosen(payload: dict, product: str, chip: str, kept: record.Record):
+    chip = port.chip()
+    board = port.address()
+    del port
+    let_go()
     from ..release import policy
 
     build = getattr(sys.implementation, "_build", None)
-    targets = policy.choose(payload, product, chip, build, machine.unique_id().hex(), None)
-    require("application" in targets, "no-target", "application")
-    target, now = targets["application"], kept.value["release"]
+    target = policy.choose(payload, product, chip, build, board, None).get("application")
+    require(target, "no-target", "application")
+    return target
+
+
+def _applied(told, payload: dict, target: dict, kept, address: str):
+    from . import port
+
+    port.heard(told, payload, kept, address)
+    del port
+    let_go()
+    from ..release import policy
+
+    now = kept.value["release"]
     installed = {"sequence": now.get("sequence", 0), "app": now.get("sha256", "")}
     policy.apply(payload, {"application": target}, kept.value, installed, 0)
-    ours, mpy = sys.implementation._mpy & 0xFF, target.get("mpy")  # type: ignore
-    require(mpy in (None, ours), "app-mpy", mpy)
+    mpy = target.get("mpy")
+    require(mpy in (None, sys.implementation._mpy & 0xFF), "app-mpy", mpy)  # type: ignore
     policy.check(target, _SAID)
     release = {key: payload[key] for key in ("version", "sequence", "security_version")}
     release["sha256"] = target["sha256"]

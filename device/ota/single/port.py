@@ -18,6 +18,13 @@ def chip() -> str:
     return image.chip(Partition(Partition.RUNNING))  # type: ignore[arg-type]
 
 
+def address() -> str:
+    """The board's, by which a release names it."""
+    import machine
+
+    return machine.unique_id().hex()
+
+
 def device():
     """Where the files lie, or None."""
     from esp32 import Partition

@@ -40,6 +40,13 @@ def chip() -> str:
     return "esp8266"
 
 
+def address() -> str:
+    """The board's, by which a release names it."""
+    import network
+
+    return network.WLAN(network.STA_IF).config("mac").hex()  # machine.unique_id() is half of it here
+
+
 def device():
     """Where the files lie, or None."""
     from flashbdev import bdev

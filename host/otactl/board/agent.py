@@ -45,6 +45,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
 }  # module -> the entries that ask for it
 _UNLESS_OFF = {"release/trust.py": "trust", "net/checkin.py": "checkin"}  # module -> the entry, true by default
 SINGLE = "single/"  # the room of the agent of boards without two slots
+_NAME = 32  # bytes of a hostname that MicroPython takes
 _DEFAULT_CHECKS = [{"check": "wifi"}, {"check": "server"}]
 _PACKAGE = "_otactl_agent"  # a name of its own: `ota` may be something else on this machine
 _one_thread = threading.Lock()  # many boards are deployed at once: each module is compiled and imported once
@@ -171,6 +172,8 @@ def check_config(config: dict[str, Any], where: str) -> None:
         fault = importlib.import_module(f"{_PACKAGE}.errors").OtaError
     try:
         rules.check(config)
+        if len((config.get("hostname") or "").encode()) > _NAME:  # the agent says so where the network gets it
+            raise fault("config-invalid", "hostname")
     except fault as error:
         raise UsageError(
             f"{where}: {error.detail} is wrong, missing or unknown to the agent; docs/api.md lists what may stand there"

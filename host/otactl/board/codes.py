@@ -104,7 +104,7 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "bad-response": ("The server's answer is not HTTP as it should be.", "Mend the server."),
     "bad-range": ("The server answered with another part than asked for.", "Mend the server."),
-    "stalled": ("The connection stood still for too long.", "Try again: it goes on where it was."),
+    "stalled": ("The connection stood still.", "Try again; always `tls`: memory is short, let it look first."),
     "dropped": ("The connection broke.", "Try again: it goes on where it was."),
     # the cable
     "cable": (

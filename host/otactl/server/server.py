@@ -125,8 +125,8 @@ class Server:
 
         async def forever() -> None:
             await self.start()
-            started(self.port)
-            try:
+            try:  # a signal may come while `started` writes
+                started(self.port)
                 while True:  # a signal that comes just before the loop begins to wait does not wake it
                     await asyncio.sleep(_LONGEST_WAIT_S)
             finally:

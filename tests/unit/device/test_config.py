@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from otactl.board import agent
+from otactl.errors import UsageError
 
 from .conftest import Run
 
@@ -152,7 +154,6 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"tries": 0}, "tries"),
     ({"hostname": "h" * 33}, "hostname"),
     ({"hostname": 5}, "hostname"),
-    ({"hostname": "\xfc" * 17}, "hostname"),  # 34 bytes
     ({"ntp_host": []}, "ntp_host"),
     ({"wifi": "ssid"}, "wifi"),
     ({"wifi": {"password": "x"}}, "wifi[0].ssid"),
@@ -241,3 +242,33 @@ def test_defaults_are_not_shared_between_loads(mpy: Run) -> None:
         {"check": "wifi", "timeout_s": 60},
         {"check": "server", "timeout_s": 60},
     ]
+
+
+LONG = "\xfc" * 17  # 34 bytes; MicroPython takes 32
+JOINS = """
+    import sys
+    class Station:
+        def __getattr__(self, name):
+            return lambda *_: False
+    class network:
+        STA_IF = 0
+        WLAN = staticmethod(lambda _: Station())
+        def hostname(name):
+            raise ValueError
+    sys.modules["network"] = network
+    from ota import steps
+    from ota.net import wifi
+    print(json.dumps(attempt(lambda: steps.run(wifi.join([], args["name"], 10)))))
+"""
+
+
+def test_a_name_that_the_network_does_not_take_is_named_where_it_is_given(load: Any, mpy: Run) -> None:
+    """A board has it already, which joins by its program: the configuration counts all the same."""
+    assert load({**LEAST, "hostname": LONG})["ok"]["hostname"] == LONG
+    assert mpy(JOINS, name=LONG) == {"code": "config-invalid", "detail": "hostname"}
+
+
+def test_deploy_refuses_a_name_that_the_network_does_not_take() -> None:
+    agent.check_config({**LEAST, "hostname": LONG[:16]}, "otactl.toml")
+    with pytest.raises(UsageError, match="otactl.toml: hostname is wrong"):
+        agent.check_config({**LEAST, "hostname": LONG}, "otactl.toml")

@@ -637,7 +637,7 @@ def test_what_a_board_says_of_itself_is_told_its_own_server_alone(mpy: Run, serv
         return lambda e: e.send(f"HTTP/1.1 302 x\r\nLocation: {path.format(*bases)}\r\n\r\n")
 
     def end(e: Exchange) -> None:
-        e.send(f"HTTP/1.1 200 x\r\nOta-Look: {2 if e.path == '/end' else 3}\r\nContent-Length: 3\r\n\r\nend")
+        e.send(f"HTTP/1.1 200 x\r\nOta-Look: {'2' * 2000 if e.path == '/end' else 3}\r\nContent-Length: 3\r\n\r\nend")
 
     server = serve(lambda e: leads_to("{1}/")(e) if e.path == "/begin" else end(e))
     stranger = serve(end)
@@ -647,19 +647,25 @@ def test_what_a_board_says_of_itself_is_told_its_own_server_alone(mpy: Run, serv
         """
         from ota import steps
         def fetch(url, ca, port):
-            own = (True, "127.0.0.1", port), "Ota-Board: id=1\\r\\n"
+            own = (True, "127.0.0.1", port), told + "\\r\\n"
+            steps.soon = ""
             r = get(url, ca=open(ca, "rb").read(), allow_http=True, own=own)
             r.close()
             return r.url, steps.soon
-        print(json.dumps([fetch(url, args["ca"], args["port"]) for url in args["urls"]]))
+        told = "Ota-Board: id=1"
+        found = [fetch(url, args["ca"], args["port"]) for url in args["urls"]]
+        told = "Authorization: TargetToken x"  # this is an engine
+        found.append(fetch(args["urls"][1], args["ca"], args["port"]))
+        print(json.dumps(found))
         """,
         urls=[f"{stranger.base}/", f"{server.base}/begin"],
         ca=str(authority.path),
         port=server.port,
     )
-    assert got == [[f"{stranger.base}/", ""], [f"{server.base}/end", "2"]]  # nor is another one heard
-    assert ["Ota-Board: id=1\r\n" in one for one in server.requests] == [True, True]
-    assert ["Ota-Board" in one for one in plain_one.requests + other.requests] == [False, False]
+    # nor is another one heard, nor more of what it says
+    assert got == [[f"{stranger.base}/", ""], [f"{server.base}/end", "222222"], [f"{server.base}/end", ""]]
+    assert ["Ota-Board: id=1\r\n" in one for one in server.requests] == [True, True, False, False]
+    assert ["Ota-Board" in one for one in plain_one.requests + other.requests] == [False] * 4
 
 
 # Range

@@ -14,15 +14,31 @@ WAITS = """
     for name in ("esp32", "network"):
         sys.modules[name] = Missing()
     from ota import agent, steps
-    def look(tries, progress):
-        if not looks:
-            raise KeyboardInterrupt
-        soon, code = looks.pop(0)
-        if soon is not None:
-            steps.soon = soon
-        raise OtaError(code)
-        yield
-    agent._driven = look
+    from ota.install import update
+    class Job:
+        def __init__(self, *_):
+            pass
+        def steps(self, *_):
+            raise OtaError(ends.pop())
+            yield
+    class Update(update.Update):
+        def __init__(self):
+            self._tries, self._config, self._engine = 1, {}, None
+            self._slots = self._record = self._view = Missing()
+        def look(self):
+            if not looks:
+                raise KeyboardInterrupt
+            soon, code = looks.pop(0)
+            if soon is not None:
+                steps.soon = soon
+            if code[:4] != "job ":
+                raise OtaError(code)
+            ends.append(code[4:])
+            sys.modules["ota.install.job"] = type("job", (), {"Job": Job})
+            return {}, None, None, None
+            yield
+    ends = []
+    agent._update = lambda tries: Update()
     found = []
     for looks, interval_s in args["rows"]:
         agent.config.load = lambda: {"interval_s": interval_s, "jitter_s": 0}
@@ -52,11 +68,16 @@ ROWS: list[tuple[list[tuple[str | None, str]], list[int], int]] = [
     ([("2", SAME)], [1], 1),  # never later than by itself
     ([("-5", SAME)], [HOUR], HOUR),
     ([("soon", SAME)], [HOUR], HOUR),
-    ([("2", "failed-before"), ("2", "failed-before")], [2, 2], HOUR),
-    # each new word is a write to NVS
-    ([("2", SAME), ("2", "http-status"), ("2", SAME), ("2", SAME)], [2, 60, 60, 2], HOUR),
+    ([("2", "failed-before"), ("2", "failed-before"), ("2", SAME)], [2, 2, 2], HOUR),
+    # each new word, and each new detail of the same, is a write to NVS
+    ([("2", SAME), ("2", "http-status"), ("2", SAME), ("2", SAME)], [2, 60, 2, 2], HOUR),
+    ([("2", "unknown-key"), ("2", "unknown-key"), ("90", "unknown-key")], [60, 60, 90], HOUR),
+    ([("2", "unknown-key")], [30], 30),
+    # counted in looks
+    ([("2", "on-hold"), ("2", "on-hold"), ("2", SAME)], [HOUR, HOUR, 2], HOUR),
     # a slot's wear each
-    ([("2", "hash-mismatch"), ("2", "hash-mismatch")], [2 * HOUR, 4 * HOUR], HOUR),
+    ([("2", "job hash-mismatch"), ("2", "job hash-mismatch")], [2 * HOUR, 4 * HOUR], HOUR),
+    ([("2", "job no-space"), ("2", "job no-space"), ("2", SAME)], [HOUR, HOUR, 2], HOUR),
 ]
 
 

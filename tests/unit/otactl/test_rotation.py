@@ -246,7 +246,7 @@ def test_a_threshold_of_releases_makes_a_publish_wait(apart: Workspace, pem: Pem
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda place, pem: rotation.threshold(place, "release", 2, [pem("root")]), "2 of 1 keys cannot sign"),
+        (lambda place, pem: rotation.threshold(place, "release", 2, [pem("root")]), "2 of 1 key cannot sign"),
         (lambda place, pem: rotation.threshold(place, "release", 1), "is 1 already"),
         (
             lambda place, pem: rotation.revoke(place, keyid(pem("root")), secret=None, out=None),

@@ -42,7 +42,7 @@ def _all():
     from ota.errors import OtaError, coded
     from ota.net import clock, connection, link, names, url
     from ota.release import envelope, image, keys, policy
-    import sys
+    import machine, sys
     try:
         from ota.release import fresh
     except ImportError:  # an agent from before it
@@ -81,7 +81,10 @@ def _all():
         found, kept = slots.Slots(), record.load()
         build = getattr(sys.implementation, "_build", None)
         chip = image.chip(found.running)
-        targets = policy.choose(payload, c["product"], chip, build)
+        try:
+            targets = policy.choose(payload, c["product"], chip, build, machine.unique_id().hex(), c.get("data"))
+        except TypeError:  # an agent from before
+            targets = policy.choose(payload, c["product"], chip, build)
         alone = "url" in targets  # an agent from before applications gives the one target
         parts = {targets["kind"]: targets} if alone else targets
         at = said({"chip": chip, "build": build, "sizes": {k: t["size"] for k, t in parts.items()},
