@@ -5,6 +5,7 @@ import json
 import sys
 
 from .errors import OtaError, require
+from .fits import fits
 
 _NEEDED = object()  # no value fits less
 _MANY = 1 << 30
@@ -83,10 +84,3 @@ def _fill(raw, schema: dict, where: str) -> dict:
         filled[key] = raw.get(key, default)
         require(fits(filled[key], kinds, least, most), "config-invalid", where + str(key))
     return filled
-
-
-def fits(value: object, kinds: tuple, least: int, most: int) -> bool:
-    """Whether `value` is of one of `kinds`, or one of the words there, and its number or length in the limits."""
-    if type(value) not in kinds:  # not isinstance(): true is no number
-        return value in kinds
-    return least <= (len(value) if isinstance(value, (str, list, dict)) else value) <= most  # type: ignore
