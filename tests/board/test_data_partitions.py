@@ -148,7 +148,7 @@ def test_file_of_a_release_that_was_left_is_removed_at_the_next_look(rig: Rig, b
     assert rigs.ask(board, look, 60).split() == ["1.2.0"]
     assert in_files(board) is None
     with rigs.repl(board) as link:
-        link.put(f"/{FILE}", SECOND)  # of a job that nobody knows any more, as after a rollback, or where NVS was erased
+        link.put(f"/{FILE}", SECOND)  # of a job that nobody knows any more: after a rollback, or with an erased NVS
     assert rigs.ask(board, look, 60).split() == ["1.2.0"]
     assert in_files(board) is None
 

@@ -8,9 +8,8 @@ from .. import steps
 from ..errors import OtaError
 
 _PASSING = (
-    "dns", "connect", "stalled", "dropped", "tls", "bad-range", "wifi-not-found", "wifi-failed", "ethernet-failed",
-    "client-refused",
-)  # fmt: skip
+    "dns connect stalled dropped tls bad-range wifi-not-found wifi-failed ethernet-failed client-refused"
+).split()  # one text takes less of a board
 _LONGEST_S = const(60)
 
 

@@ -5,7 +5,6 @@ import os
 
 import machine
 
-from .. import config
 from ..boot import record, slots
 from ..console import say
 from ..errors import OtaError, require
@@ -21,10 +20,12 @@ def finish(found: slots.Slots, kept: record.Record, view: memoryview) -> bool:
     """Copy it into its partition, or say why not, and let go of it; of any other release too: who goes on with that stages it anew.
     Whether something was to be copied. Raises OtaError record."""
     job = kept.job
-    noted = job.get("data")
-    confirmed = noted is not None and job["phase"] == "confirmed"
-    if confirmed:
+    noted: "list | None" = job.get("data")
+    confirmed = job["phase"] == "confirmed"
+    if noted and confirmed:
         try:
+            from .. import config
+
             may = config.load()["data"]
             require(may, "partition", noted[0])  # nor is the module there any more that would copy
             from . import data
@@ -37,7 +38,7 @@ def finish(found: slots.Slots, kept: record.Record, view: memoryview) -> bool:
         os.remove("/etc/ota/staged")  # as data.py has it, whoever noted it: its job's place may be taken
     except OSError:
         pass
-    if noted and job["phase"] in ("confirmed", "failed"):
+    if noted and (confirmed or job["phase"] == "failed"):
         job["data"] = None
         kept.save("job")
-    return confirmed
+    return confirmed and noted is not None

@@ -29,7 +29,7 @@ def own(config: dict) -> "tuple[tuple, tuple]":
     who = "Ota-Board: id=" + machine.unique_id().hex()
     line = f"{who};product={_word(config['product'])};have={config.get('have', 0)};phase={phase};seq={sequence}"
     line += f";why={_word(why)};up={kept.up_ms // 1000};heap={gc.mem_free()}"
-    if why in ("app-crashed", "app-import"):  # what the program raised; of other reasons it may be the name of a network
+    if why in ("app-crashed", "app-import"):  # what the program raised; another reason may have the name of a network
         line += ";what=" + _word(kept.job["detail"])
     if config["wifi"] and not config["ethernet"]:  # who asks where no Wi-Fi runs starts its driver, which takes memory
         try:

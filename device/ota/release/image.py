@@ -42,5 +42,5 @@ def check_head(head: "bytearray | memoryview", chip: str) -> int:
     # its first segment fits in the 32 KiB before the partition table. No MicroPython build's first, its constants, does.
     require(described or first_size >= 0x8000, "full-flash", "starts with a bootloader")
     require(described, "no-descriptor")
-    require(chip_id in CHIPS and CHIPS[chip_id] == chip, "wrong-chip", CHIPS.get(chip_id, f"chip-{chip_id}"))
+    require(CHIPS.get(chip_id) == chip, "wrong-chip", CHIPS.get(chip_id, f"chip-{chip_id}"))
     return secure

@@ -24,7 +24,7 @@ def look(settings: dict, kept):
     payload = _vouched(body, signatures, trusted)
     del body, signatures, trusted
     let_go()
-    target = _chosen(payload, settings["product"])  # before it is heard: what is for another board is no news of the channel
+    target = _chosen(payload, settings["product"])  # not heard of before: what is for other boards is no news
     let_go()
     found = _applied(told, payload, target, kept, settings["url"])
     del payload
@@ -69,10 +69,9 @@ def _chosen(payload: dict, product: str) -> dict:
     let_go()
     from ..release import policy
 
-    build = getattr(sys.implementation, "_build", None)
-    target = policy.choose(payload, product, chip, build, board, None).get("application")
-    require(target, "no-target", "application")
-    return target
+    targets = policy.choose(payload, product, chip, getattr(sys.implementation, "_build", None), board, None)
+    require("application" in targets, "no-target", "application")
+    return targets["application"]
 
 
 def _applied(told, payload: dict, target: dict, kept, address: str):

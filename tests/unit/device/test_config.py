@@ -270,5 +270,5 @@ def test_a_name_that_the_network_does_not_take_is_named_where_it_is_given(load: 
 
 def test_deploy_refuses_a_name_that_the_network_does_not_take() -> None:
     agent.check_config({**LEAST, "hostname": LONG[:16]}, "otactl.toml")
-    with pytest.raises(UsageError, match="otactl.toml: hostname is wrong"):
+    with pytest.raises(UsageError, match="hostname is wrong"):
         agent.check_config({**LEAST, "hostname": LONG}, "otactl.toml")
