@@ -167,18 +167,18 @@ def status() -> dict:
         raise coded(e)
 
 
-def _update(tries: "int | None"):
+def _update(tries: "int | None", block: "bytearray | None" = None):
     gc.collect()
-    block = bytearray(slots.SECTOR)  # before anything else: where the heap is whole
+    block = block or bytearray(slots.SECTOR)  # before anything else: where the heap is whole
     from .install import update  # a board on trial, or one that only confirms, never needs it
 
     return update.Update(tries, block)
 
 
-def _driven(tries: "int | None", progress):
+def _driven(tries: "int | None", progress, block: "bytearray | None" = None):
     """The steps of one update as milliseconds to wait. Raises OtaError."""
     try:
-        generator = _update(tries).steps()
+        generator = _update(tries, block).steps()
     except Exception as e:
         raise coded(e)
     from .install.update import line
@@ -218,7 +218,7 @@ def _look_once() -> None:
 
 def _polling(progress):
     """Updates for ever: a generator of the milliseconds to wait before the next step."""
-    wasted = 0
+    wasted, block = 0, None
     while True:
         interval_ms = _HOUR_MS
         steps.soon = ""  # it was for one wait: each answer asks anew
@@ -226,7 +226,9 @@ def _polling(progress):
             settings = _settings()
             interval_ms = (settings["interval_s"] + random.getrandbits(28) % (settings["jitter_s"] + 1)) * 1000
             if not boot.current:
-                yield from _driven(None, progress)
+                # Kept for all looks: once the heap is in pieces, no later one would find it.
+                block = block or bytearray(slots.SECTOR)
+                yield from _driven(None, progress, block)
                 machine.reset()
         except Exception as e:
             why = coded(e)

@@ -71,6 +71,21 @@ def locked(blocks):
 print(locked(10))
 """
 
+TWO_LOOKS = """
+from ota import agent
+blocks, made = [], agent._update
+def update(tries, block=None):
+    blocks.append(block)
+    return made(tries, block)
+agent._update = update
+looks = 0
+for wait_ms in agent._polling(None):
+    looks += wait_ms == 1000
+    if looks == 2:
+        break
+print(len(blocks), bool(blocks[0]) and blocks[0] is blocks[1])
+"""
+
 
 def live_peak(rig: Rig, board: Board, version: str, size: int) -> dict[str, int]:
     rig.publish(version, image(7, size=size))
@@ -107,6 +122,12 @@ def test_neither_downloading_nor_verifying_a_block_allocates(rig: Rig) -> None:
     each, verify = (line for line in rigs.ask(board, LOCKED, 60).split("\n") if line.strip().isdigit())
     assert int(each) <= 96  # bytes a part or a block: a memoryview, and what the progress line takes
     assert int(verify) == 16384 + 10 * 4096
+
+
+def test_a_later_look_needs_no_whole_sector_of_a_heap_that_is_in_pieces(rig: Rig) -> None:
+    board = started(rig.board())
+    rigs.configure(board, interval_s=1, jitter_s=0)
+    assert rigs.ask(board, TWO_LOOKS, 60).splitlines()[-1] == "2 True"
 
 
 def test_update_completes_on_a_heap_of_152_kib(rig: Rig) -> None:

@@ -38,7 +38,7 @@ WAITS = """
             return {}, None, None, None
             yield
     ends = []
-    agent._update = lambda tries: Update()
+    agent._update = lambda tries, block: Update()
     found = []
     for looks, interval_s in args["rows"]:
         agent._settings = lambda: {"interval_s": interval_s, "jitter_s": 0}
