@@ -9,7 +9,7 @@ import time
 import machine
 from micropython import const
 
-from . import boot, config, steps
+from . import boot, steps
 from .boot import record, slots
 from .console import say
 from .errors import OtaError, coded, require
@@ -35,7 +35,7 @@ def start() -> None:
     try:
         boot.start()
         if boot.current:
-            boot.current.run(config.load())
+            boot.current.run(_settings())
         else:
             _look_once()
     except Exception as e:
@@ -195,8 +195,14 @@ def _driven(tries: "int | None", progress):
         generator.close()
 
 
+def _settings() -> dict:
+    from . import config  # which lets go of itself
+
+    return config.load()
+
+
 def _look_once() -> None:
-    limit_ms, began = config.load()["start_timeout_s"] * 1000, time.ticks_ms()
+    limit_ms, began = _settings()["start_timeout_s"] * 1000, time.ticks_ms()
     driven = _driven(1, None)  # the program does not wait for a server that is down
     try:
         for wait_ms in driven:
@@ -217,7 +223,7 @@ def _polling(progress):
         interval_ms = _HOUR_MS
         steps.soon = ""  # it was for one wait: each answer asks anew
         try:
-            settings = config.load()
+            settings = _settings()
             interval_ms = (settings["interval_s"] + random.getrandbits(28) % (settings["jitter_s"] + 1)) * 1000
             if not boot.current:
                 yield from _driven(None, progress)

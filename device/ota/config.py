@@ -5,6 +5,7 @@ import json
 import sys
 
 from .errors import OtaError, require
+from .fits import fits
 
 _NEEDED = object()  # no value fits less
 _MANY = 1 << 30
@@ -33,7 +34,8 @@ _WIFI = {"ssid": ((str,), 1, 32, _NEEDED), "password": ((str, None), 0, 64, None
 
 
 def load(path: str = "/etc/ota/config.json") -> dict:
-    """The configuration. Raises OtaError: config-missing, config-not-json, config-invalid, not-installed."""
+    """The configuration. This module is let go: look after look needs its memory. Raises OtaError: config-missing,
+    config-not-json, config-invalid, not-installed."""
     try:
         with open(path) as f:
             found = check(json.load(f))
@@ -67,10 +69,11 @@ def _let_go() -> None:
     # What a configuration was checked by makes room for what it configures.
     for name in _ENTRIES:
         sys.modules.pop(_ROOM + "." + name, None)
-    sys.modules.pop(_ROOM, None)
     package = sys.modules[_ROOM.split(".")[0]]
-    if hasattr(package, "entries"):
-        del package.entries
+    for name in ("entries", "config"):
+        sys.modules.pop(package.__name__ + "." + name, None)
+        if hasattr(package, name):
+            delattr(package, name)
 
 
 def _fill(raw, schema: dict, where: str) -> dict:
@@ -81,10 +84,3 @@ def _fill(raw, schema: dict, where: str) -> dict:
         filled[key] = raw.get(key, default)
         require(fits(filled[key], kinds, least, most), "config-invalid", where + str(key))
     return filled
-
-
-def fits(value: object, kinds: tuple, least: int, most: int) -> bool:
-    """Whether `value` is of one of `kinds`, or one of the words there, and its number or length in the limits."""
-    if type(value) not in kinds:  # not isinstance(): true is no number
-        return value in kinds
-    return least <= (len(value) if isinstance(value, (str, list, dict)) else value) <= most  # type: ignore

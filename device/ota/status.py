@@ -2,7 +2,7 @@
 
 import sys
 
-from . import boot, config, install
+from . import boot, install
 from .boot import record, slots
 from .errors import OtaError
 from .release import facts, image, keys
@@ -32,6 +32,8 @@ def status() -> dict:
 
 def _trust() -> "dict | None":
     # None where configuration or keys are damaged: `refused` has told why
+    from . import config
+
     try:
         version, trusted, threshold = keys.load(config.load()["keys"])
     except OtaError:

@@ -23,7 +23,7 @@ def test_board_comes_to_what_cpython_comes_to_and_no_byte_is_left_behind(board: 
     for batch in onboard.batches(inputs, NAMES):
         found = onboard.differences(board, batch)
         assert not found, "\n".join(map(str, found[:5]))
-        assert board.grown() == 0
+        assert board.grown() <= 0  # a dictionary that a module comes into and leaves may be smaller the next time
 
 
 def test_fault_of_a_parser_on_the_board_is_seen(board: onboard.FuzzedBoard) -> None:

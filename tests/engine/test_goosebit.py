@@ -2,6 +2,7 @@
 
 import pytest
 from apps import trees
+from otactl.cli.main import main
 from otactl.workspace import fleet_tokens
 from rig import NEW, OLD, boots, image, slot_bytes
 from vboard.flash.otadata import State
@@ -92,6 +93,28 @@ def test_board_that_has_a_release_is_not_offered_the_one_before_when_that_is_pau
     assert (fleet.told("porch").state, fleet.told("porch").version) == ("Finished", "5.1.0")
     fleet.otactl("engine", "rollout", str(second.id), "--resume")
     assert [one.paused for one in fleet.rollouts("porch")] == [True, False]
+
+
+def test_rollout_goes_on_where_a_newer_one_is_paused(fleet: Fleet) -> None:
+    fleet.otactl("engine", "add", "loft", "--group", "loft")
+    fleet.release("6.0.0", OLD, "loft")
+    fleet.release("6.1.0", NEW, "loft")
+    first, second = fleet.rollouts("loft")
+    fleet.engine._calls.json("PATCH", "/api/v1/rollouts", {"ids": [second.id], "paused": True})  # as by its page
+    assert [(one.paused, one.waiting) for one in fleet.rollouts("loft")] == [(False, 1), (True, 1)]
+    words = ["engine", "rollout", str(first.id), "--halt-at", "1", "--for", "0s", "-w", str(fleet.place.root)]
+    assert main(words) == 1  # its board is still to come
+
+
+def test_group_without_a_board_is_no_canary(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet.otactl("engine", "add", "cellar", "--group", "cellar")
+    fleet.release("7.0.0", OLD, "cellar")
+    to = ["--group", "celar,cellar", "--halt-at", "1", "--for", "0s", "-w", str(fleet.place.root)]
+    assert main(["engine", "push", "7.0.0", *to]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "no board of group celar has it, as none is in it" in said
+    assert "not offered to cellar" in said
+    assert len(fleet.rollouts("cellar")) == 1  # the one of before
 
 
 def test_push_by_cable_asks_no_engine(fleet: Fleet) -> None:

@@ -20,7 +20,7 @@ CORPUS = Path(__file__).parent / "corpus"
 _NTP = ROOT / "host" / "vboard" / "chip" / "shims" / "_vb_ntp.py"
 _SINCE_2000 = 946684800  # an ESP32 counts from there
 _ROOMS = ("boot", "entries", "fleet", "net", "release")
-_ALONE = ("install.delta",)  # of other rooms
+_ALONE = ("config", "install.delta")  # of other rooms
 _agent: dict[str, ModuleType] = {}
 
 
@@ -123,9 +123,8 @@ def load() -> ModuleType:
             _agent.update({name: module for name, module in sys.modules.items() if name.split(".")[0] == "ota"})
         for name in _agent:
             sys.modules.pop(name, None)
-        vars(_agent["ota.config"])["_let_go"] = lambda: (
-            None
-        )  # what is let go is loaded once more: for each input that takes long
+        # what is let go is loaded once more: for each input that takes long
+        vars(_agent["ota.config"])["_let_go"] = lambda: None
         _trust(parsers)
     return sys.modules["fuzz.parsers"]
 

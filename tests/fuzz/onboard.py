@@ -225,7 +225,7 @@ def replay(names: list[str], grown: Path) -> list[str]:
         for batch in batches(inputs, names):
             found += [str(one) for one in differences(board, batch)]
             left = board.grown()
-            found += [f"{left} B of the heap are gone after {len(batch)} inputs"] if left else []
+            found += [f"{left} B of the heap are gone after {len(batch)} inputs"] if left > 0 else []
     for line in found[:20]:
         print(line)
     print(f"MicroPython, {HEAP_KIB} KiB: {len(inputs):,} inputs, {len(found)} findings")

@@ -5,7 +5,6 @@ import os
 
 import machine
 
-from .. import config
 from ..boot import record, slots
 from ..console import say
 from ..errors import OtaError, require
@@ -25,6 +24,8 @@ def finish(found: slots.Slots, kept: record.Record, view: memoryview) -> bool:
     confirmed = job["phase"] == "confirmed"
     if noted and confirmed:
         try:
+            from .. import config
+
             may = config.load()["data"]
             require(may, "partition", noted[0])  # nor is the module there any more that would copy
             from . import data

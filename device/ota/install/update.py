@@ -3,7 +3,7 @@ All of it is a generator of steps (steps.py)."""
 
 import gc
 
-from .. import config, steps
+from .. import steps
 from ..boot import record, slots
 from ..console import say
 from ..errors import coded
@@ -24,6 +24,8 @@ class Update:
     configuration is wrong or the running image is on trial (P2)."""
 
     def __init__(self, tries: "int | None", block: bytearray) -> None:
+        from .. import config  # which lets go of itself
+
         self._view = memoryview(block)
         self._config = {key: value for key, value in config.load().items() if key not in _NOT_HERE}
         gc.collect()  # what stays goes into the first hole: what comes later finds larger pieces

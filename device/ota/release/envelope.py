@@ -5,8 +5,8 @@ import binascii
 import hashlib
 import json
 
-from ..config import fits
 from ..errors import OtaError, require
+from ..fits import fits
 from . import signature
 
 MOST = 8192  # bytes

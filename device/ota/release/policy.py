@@ -1,7 +1,7 @@
 """Is a release for this board, and may it be installed? Its fields are checked before they are looked at."""
 
-from ..config import fits
 from ..errors import require
+from ..fits import fits
 from .envelope import MOST
 
 _MAX_INT = 0x7FFFFFFF  # what an i32 of NVS holds

@@ -13,9 +13,9 @@ import os
 
 from micropython import const
 
-from ..config import fits
 from ..console import say
 from ..errors import OtaError, require
+from ..fits import fits
 from . import envelope, keys
 
 PAYLOAD_TYPE = "application/vnd.micropython-ota.trust+json"

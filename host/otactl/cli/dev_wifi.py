@@ -30,6 +30,11 @@ def run(workspace: Path, folder: Path, words: Sequence[str], tags: Sequence[str]
         boards = borrowing.chosen(place, kept, words, tags)
         _lock(place, boards, held)
         guests = borrowing.borrow(place, kept, boards)
+        if place.url.startswith("http:"):
+            display.warn(
+                f"{place.url} is no https: who is in that network can hand a draft on, and boards with an agent from before drafts "
+                "take it as any release; deploy those once more first"
+            )
         between_s = plan.between_looks(place.board)
         for name in boards.values():
             display.show(f"{name}: its first look is awaited; {developing.unheard(between_s)}")
@@ -58,13 +63,14 @@ def back(workspace: Path, words: Sequence[str], tags: Sequence[str]) -> int:
     place, kept = _opened(workspace)
     with kept, contextlib.ExitStack() as held:
         names = Names(place.root)
-        boards = {one.board: names.of(one.board)[0] for one in lending.every(kept) if not one.back}
+        boards = {one.board: names.of(one.board)[0] for one in borrowing.outstanding(kept)}
         if words or tags:
             named = borrowing.chosen(place, kept, words, tags)
             boards = {board: name for board, name in boards.items() if board in named}
         if not boards:
             display.show("nobody develops on a board over the network: nothing to give back")
             return 0
+        borrowing.require_no_rollout(place, kept)
         _lock(place, boards, held)
         return 0 if _given_back(place, kept, boards) else 1
 
@@ -89,9 +95,18 @@ def _given_back(place: Workspace, kept: Store, boards: Mapping[str, str]) -> boo
     versions = {board: look.named_in(drafts.path(place, sequence))[1] for board, sequence in given.items()}
     for board, version in versions.items():
         display.show(f"{boards[board]}: {version} is offered again, as sequence {given[board]}")
+    for board, lent in ((one.board, one) for one in lending.every(kept) if one.board in given):
+        if why := borrowing.passed_by(place, kept, lent):
+            display.warn(f"{boards[board]}: {why}; it comes to the release after that")
     out = _awaited(place, kept, given, boards)
+    seen = {one.said.id: one for one in kept.boards()}
     for board, version in versions.items():
-        if board in out:
+        if why := borrowing.declined(seen.get(board), given[board]):
+            display.failed(
+                f"{boards[board]} does not take {version}: {developing.why(why)}; what ran before runs on, and `otactl dev --wifi --back "
+                f"{boards[board]}` offers what it ran at first"
+            )
+        elif board in out:
             display.failed(
                 f"{boards[board]} has not come back yet: as long as `otactl serve` runs it is offered {version} at each look, and a "
                 f"reset makes it look; `otactl boards --history {boards[board]}` shows it"

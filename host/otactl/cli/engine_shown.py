@@ -12,6 +12,7 @@ from otactl.cli import display
 from otactl.engine import watch
 from otactl.engine.model import Board, Engine, Rollout
 
+_UNKNOWN_GROUP = "as none is in it: `otactl engine status` lists who is in which"
 _MOST_ASKED = 50  # reasons: each is a request
 
 
@@ -91,7 +92,9 @@ def ended(seen: watch.Seen, halt_at: int, left: Sequence[str] = ()) -> int:
         return 0
     resume = f"`otactl engine rollout {one.id} --resume`"
     again = f"`otactl engine rollout {one.id} --halt-at {halt_at}`"
+    why = f"{_counted(one.failed)} failed: mend it, and push the next version" if one.failed else _UNKNOWN_GROUP
     words = {
+        watch.NOBODY: f"no board of group {one.group} has it, {why}",
         watch.HALTED: f"it is halted, as {_counted(one.failed)} of group {one.group} failed: mend it, and push the next version",
         watch.PAUSED: f"somebody paused it in group {one.group}: {resume} lets it go on, then {again} watches on",
         watch.OVERTAKEN: f"a newer rollout of group {one.group} has taken its place: `otactl engine rollout` lists them",

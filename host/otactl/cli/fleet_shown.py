@@ -2,7 +2,7 @@
 history."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from otactl.cli import display
-from otactl.fleet import table
+from otactl.fleet import loans, table
 from otactl.fleet.store import Event
 from otactl.fleet.table import Row
 
@@ -27,11 +27,13 @@ _FIRST = {state: order for order, state in enumerate(("rolled-back", "refused", 
 _WIDEST = 24  # characters of a name or a version: both may be a stranger's
 
 
-def page(rows: Sequence[Row], now: float) -> RenderableType:
-    """All of it, what needs a hand or is under way first. `now`: seconds since 1970."""
+def page(rows: Sequence[Row], now: float, lent: Mapping[str, str] | None = None) -> RenderableType:
+    """All of it, what needs a hand or is under way first. `now`: seconds since 1970; `lent`: as loans.states() has it."""
     if not rows:
         return Text("no board has looked here yet")
-    return Group(Text(table.headline(rows), "bold"), *_reasons(rows), Text(), _boards(rows, now))
+    told = loans.lines(lent or {}, {one.id: _short(one.name) for one in rows})
+    lines = [Text(display.plain(line)) for line in told]
+    return Group(Text(table.headline(rows), "bold"), *lines, *_reasons(rows), Text(), _boards(rows, now))
 
 
 def _reasons(rows: Sequence[Row]) -> list[RenderableType]:
@@ -80,9 +82,10 @@ def _short(text: str) -> str:
     return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
 
 
-def facts(rows: Sequence[Row]) -> dict[str, Any]:
+def facts(rows: Sequence[Row], lent: Mapping[str, str]) -> dict[str, Any]:
     """The same for scripts. Times in seconds since 1970."""
-    return {"headline": table.headline(rows), "boards": [_facts(one) for one in rows]}
+    boards = [_facts(one) | {"lent": lent.get(one.id, "")} for one in rows]
+    return {"headline": table.headline(rows), "boards": boards}
 
 
 def _facts(one: Row) -> dict[str, Any]:

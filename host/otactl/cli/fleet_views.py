@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from otactl.cli import display, fleet_shown
 from otactl.errors import UsageError
-from otactl.fleet import look, store, table
+from otactl.fleet import loans, look, store, table
 from otactl.fleet.names import Names
 from otactl.fleet.store import Store
 from otactl.workspace.workspace import Workspace
@@ -26,11 +26,11 @@ def heard(workspace: Path | None) -> bool:
 def seen(workspace: Path | None, *, as_json: bool) -> int:
     """What was heard, once."""
     place = Workspace.find(workspace or Path())
-    rows, now = _rows(place)
+    rows, now, lent = _rows(place)
     if as_json:
-        print(json.dumps(fleet_shown.facts(rows), indent=1))
+        print(json.dumps(fleet_shown.facts(rows, lent), indent=1))
         return 0
-    display.show_page(fleet_shown.page(rows, now))
+    display.show_page(fleet_shown.page(rows, now, lent))
     if not rows:
         display.follow_up("serve", "boards that look at it are listed here")
     return 0
@@ -38,16 +38,17 @@ def seen(workspace: Path | None, *, as_json: bool) -> int:
 
 def facts(workspace: Path | None) -> dict[str, object]:
     """The same for a script that asks for more."""
-    return fleet_shown.facts(_rows(Workspace.find(workspace or Path()))[0])
+    rows, _, lent = _rows(Workspace.find(workspace or Path()))
+    return fleet_shown.facts(rows, lent)
 
 
-def _rows(place: Workspace) -> tuple[list[table.Row], float]:
-    """The rows, and when; who only asks makes no memory."""
+def _rows(place: Workspace) -> tuple[list[table.Row], float, dict[str, str]]:
+    """The rows, when, and which boards are lent; who only asks makes no memory."""
     if not (place.root / store.FILE).is_file():
-        return [], 0.0
+        return [], 0.0, {}
     with Store(place.root / store.FILE) as kept:
         now = kept.now()
-        return look.rows(place, kept, now), now
+        return look.rows(place, kept, now), now, loans.states(kept)
 
 
 def watch(workspace: Path | None, *, as_json: bool) -> int:
@@ -69,7 +70,8 @@ def _live(place: Workspace, kept: Store) -> NoReturn:
     with Live(console=display.console(), auto_refresh=False, vertical_overflow="ellipsis") as live:
         while True:
             now = kept.now()
-            live.update(fleet_shown.page(look.rows(place, kept, now, names), now), refresh=True)
+            page = fleet_shown.page(look.rows(place, kept, now, names), now, loans.states(kept))
+            live.update(page, refresh=True)
             time.sleep(_PAUSE_S)
 
 
@@ -89,7 +91,7 @@ def _follow(place: Workspace, kept: Store, as_json: bool) -> NoReturn:
 def history(workspace: Path | None, board: str, *, as_json: bool) -> int:
     """What became of the board of that name, or that id. Raises UsageError where none such was heard."""
     place = Workspace.find(workspace or Path())
-    found, now = _rows(place)
+    found, now, _ = _rows(place)
     rows = [row for row in found if board in (row.name, row.id)]
     if not rows:
         raise UsageError(f"no board {board!r} has looked here: `otactl boards --seen` lists those that have")

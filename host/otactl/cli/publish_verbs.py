@@ -87,6 +87,7 @@ def publish(
     """Sign a release and let the channel point at it."""
     from otactl.cli import display, signing_shown
     from otactl.fleet.free import require_no_rollout
+    from otactl.fleet.loans import before_a_release
     from otactl.release.application import Asked as AskedApplication
     from otactl.release.channels import expiring
     from otactl.release.data import Asked as AskedData
@@ -138,7 +139,7 @@ def publish(
         }  # fmt: skip
         print(json.dumps(release, indent=1))
         return 0
-    for note in done.notes + expiring(found):
+    for note in done.notes + expiring(found) + ([] if no_channel or done.waits else before_a_release(found)):
         display.warn(note)
     _show_parts(done)
     if done.expires:
@@ -211,6 +212,7 @@ def attach_signature(
 ) -> int:
     """Seal a release with a signature made elsewhere, and let the channel point at it."""
     from otactl.cli import display, signing_shown
+    from otactl.fleet.loans import before_a_release
     from otactl.release import pending
     from otactl.workspace.workspace import Workspace
 
@@ -227,5 +229,7 @@ def attach_signature(
         signing_shown.release(there, version, done.waits, found.channel)
         return 0
     display.show(f"  {there.channel} names it now")
+    for note in before_a_release(found):
+        display.warn(note)
     display.follow_up("serve", "boards take it at their next look")
     return 0

@@ -102,10 +102,12 @@ def show_release(*, workspace: Path, version: str, as_json: bool) -> int:
 def withdraw_release(*, workspace: Path, version: str, channel: str | None, as_json: bool) -> int:
     """Let channels go back to the release before, which boards take as a newer one."""
     from otactl.cli import display
+    from otactl.fleet.loans import before_a_release
     from otactl.release import channels
     from otactl.workspace.workspace import Workspace
 
-    moves = channels.withdraw(Workspace.find(workspace), version, channel)
+    found = Workspace.find(workspace)
+    moves = channels.withdraw(found, version, channel)
     if as_json:
         print(json.dumps({"moves": [asdict(one) for one in moves]}))
         return 0
@@ -113,6 +115,8 @@ def withdraw_release(*, workspace: Path, version: str, channel: str | None, as_j
         display.show(_moved(one))
         display.show(f"  boards that have {version} take the image of {one.version} as a newer release, on trial;")
         display.show(f"  boards that run {one.version} already learn its new sequence, and download nothing")
+    for note in before_a_release(found):
+        display.warn(note)
     return 0
 
 
@@ -147,6 +151,7 @@ def renew_release(*, workspace: Path, channel: str | None, expires: str | None, 
 def promote_release(*, workspace: Path, version: str, to: str, as_json: bool) -> int:
     """Let a channel name a release that is there already."""
     from otactl.cli import display
+    from otactl.fleet.loans import before_a_release
     from otactl.release import channels
     from otactl.workspace.workspace import Workspace
 
@@ -161,6 +166,8 @@ def promote_release(*, workspace: Path, version: str, to: str, as_json: bool) ->
         display.show(
             "  it is older than what the channel named: it was signed anew, under a new sequence, so that they do"
         )
+    for note in before_a_release(found):
+        display.warn(note)
     return 0
 
 

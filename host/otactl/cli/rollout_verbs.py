@@ -86,7 +86,10 @@ def start_rollout(
     _told(place, store, said, as_json=as_json)
     if not as_json:
         for name in () if static else plan.unknown(asked.plan, known):
-            display.warn(f"no board that is known is in the cohort {name}: `cohort` in boards.toml says which are")
+            display.warn(
+                f"no board that is known is in the cohort {name}, so its stage waits for `otactl rollout next`; "
+                "`cohort` in boards.toml says which are"
+            )
         if asked.mode == machine.COUNTED and asked.soak < between:
             display.warn(
                 f"boards look every {duration(between)}: those that do not within --soak have no say in their stage"

@@ -104,9 +104,9 @@ class Goosebit:
         """See model.Engine."""
         found = self._calls.json("GET", "/api/v1/rollouts")["rollouts"]
         boards = self.boards() if found else []
-        newest = {one["feed"]: one["id"] for one in sorted(found, key=lambda one: int(one["id"]))}
-        groups = {feed: [board for board in boards if board.group == feed] for feed in newest}
-        return [_rollout(one, groups[one["feed"]] if newest[one["feed"]] == one["id"] else None) for one in found]
+        groups = {feed: [board for board in boards if board.group == feed] for feed in {one["feed"] for one in found}}
+        counted = _counted(found)
+        return [_rollout(one, groups[one["feed"]] if one["id"] in counted else None) for one in found]
 
     def _change(self, boards: list[str], **changes: Any) -> None:
         self._calls.json("PATCH", "/api/v1/devices", {"devices": boards, **changes})
@@ -125,8 +125,16 @@ def _board(one: dict[str, Any]) -> Board:
     )
 
 
+def _counted(found: list[dict[str, Any]]) -> set[int]:
+    """Rollouts whose boards may still come: the newest of each group, and the newest that is not paused, which it is offered."""
+    oldest_first = sorted(found, key=lambda one: int(one["id"]))
+    newest = {one["feed"]: one["id"] for one in oldest_first}
+    offered = {one["feed"]: one["id"] for one in oldest_first if not one["paused"]}
+    return {*newest.values(), *offered.values()}
+
+
 def _rollout(one: dict[str, Any], boards: list[Board] | None) -> Rollout:
-    """`boards`: of its group, where none newer counts there. They are counted, as gooseBit's own counts miss some where several
+    """`boards`: of its group, where it is one of _counted(). They are counted, as gooseBit's own counts miss some where several
     boards answer at the same moment (updater/controller/v1/routes.py: read, add one, write)."""
     version = one["software"]["version"]
     done, failed, waiting = one["success_count"], one["failure_count"], 0

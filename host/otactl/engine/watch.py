@@ -11,6 +11,7 @@ from otactl.engine.model import Engine, Rollout
 from otactl.errors import RigError, UsageError
 
 THROUGH, HALTED, PAUSED, OVERTAKEN, LATE = "through", "halted", "paused", "overtaken", "late"
+NOBODY = "nobody"
 _LOOK_S = 2.0
 _SILENT_S = 120.0  # an engine that is started anew is waited for as long
 
@@ -18,8 +19,8 @@ _SILENT_S = 120.0  # an engine that is started anew is waited for as long
 @dataclass(frozen=True, slots=True)
 class Seen:
     """`failed`: boards of its group that failed, and why (model.Engine.reason()). `ended`: "" while it goes on; THROUGH: no board is
-    waited for; HALTED: ended from here; PAUSED: by somebody else; OVERTAKEN: a newer one of its group counts; LATE: the time
-    is over."""
+    waited for; NOBODY: nor does any have it, as all failed or its group is empty; HALTED: ended from here; PAUSED: by somebody
+    else; OVERTAKEN: a newer one of its group counts; LATE: the time is over."""
 
     rollout: Rollout
     failed: dict[str, str]
@@ -95,4 +96,6 @@ def _ended(found: dict[int, Rollout], number: int, halt_at: int) -> str:
         return OVERTAKEN
     if this.paused:
         return PAUSED
-    return "" if this.waiting else THROUGH
+    if this.waiting:
+        return ""
+    return THROUGH if this.done else NOBODY

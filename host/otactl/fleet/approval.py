@@ -58,6 +58,12 @@ def want(store: Store, board: str) -> int:
     return sequence
 
 
+def lets(store: Store, board: str, sequence: int, have: int, *, named: bool) -> bool:
+    """Whether a board that has `have` gets the release of that sequence without a press."""
+    held = store.get(_HOLD) is not None and named and have
+    return not held or sequence <= _number(store, _WANTED, board)
+
+
 def _has_met(said: CheckIn, sequence: int) -> bool:
     """Whether a board is taking that release already, or has rolled it back: an older one would be an alarm (`replayed`)."""
     return said.sequence == sequence and said.phase != "idle"

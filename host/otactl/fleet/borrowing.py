@@ -3,17 +3,19 @@
 import difflib
 import http.client
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from otactl.errors import ReleaseError, RigError, UsageError
-from otactl.fleet import lending, look
+from otactl.fleet import approval, lending, look
 from otactl.fleet.checkin import HEADER
 from otactl.fleet.lending import Lent
-from otactl.fleet.names import Names
+from otactl.fleet.names import Names, is_named
 from otactl.fleet.rollout_tables import reading
-from otactl.fleet.store import Store
+from otactl.fleet.store import Seen, Store
+from otactl.fleet.table import PASSING
 from otactl.release import channels, drafting, drafts, targets
 from otactl.workspace.roster import ALL, AUTO, Roster
 from otactl.workspace.workspace import Workspace
@@ -65,7 +67,7 @@ def _never_seen(word: str, known: list[str]) -> str:
     advice = (
         f"is it {close[0]}?"
         if close
-        else "start `otactl serve` and reset the board; boards without two slots, and those with `checkin = false`, never say who they are"
+        else "start `otactl serve` and reset the board; those with `checkin = false` never say who they are"
     )
     return f"{word} has never looked at this server: {advice}"
 
@@ -73,14 +75,10 @@ def _never_seen(word: str, known: list[str]) -> str:
 def borrow(place: Workspace, store: Store, boards: dict[str, str]) -> list[Guest]:
     """Who the boards are, and what each of them is to come back to. A loop that was killed has left that behind. Raises UsageError,
     ReleaseError where a board could not be given back as it was, and nothing has changed."""
-    with reading(store) as tables:
-        rollout = tables.last(place.channel)
-    if rollout and not rollout.over:
-        raise UsageError(
-            f"{rollout.version} is being rolled out to {place.channel} ({rollout.state}), and boards that come back from here would "
-            "have passed it by: `otactl rollout abort`, or wait until it is done"
-        )
+    require_no_rollout(place, store)
     seen = {one.said.id: one for one in store.boards()}
+    for board, name in boards.items():
+        _require_looks(place, store, name, seen[board])
     versions = look.versions(place, store)
     until = store.now() + lending.LEASE_S
     found = []
@@ -96,21 +94,106 @@ def borrow(place: Workspace, store: Store, boards: dict[str, str]) -> list[Guest
                 have if drafts.path(place, have).is_file() else 0
             )  # that it came back to: it is offered nothing older
         lent = Lent(board, sequence, until, version, have, back=False)
-        _require_a_way_back(place, name, lent)
+        lending.note_rolled_back(store, board, lending.rolled_back(store, board, versions))
+        _require_no_press(place, store, name, lent)
+        _require_a_way_back(place, store, name, lent)
         found.append(Guest(name, lent))
+    _require_one_base(place, store, found)
     return found
 
 
-def way_back(place: Workspace, lent: Lent) -> tuple[str, bool]:
-    """(the release that a board is to come back to, whether that is one of its channel which it has not had: then all of it)."""
+def require_no_rollout(place: Workspace, store: Store) -> None:
+    """Raises UsageError where boards would come to a later sequence than a rollout's that runs."""
+    with reading(store) as tables:
+        rollout = tables.last(place.channel)
+    if rollout and not rollout.over:
+        raise UsageError(
+            f"{rollout.version} is being rolled out to {place.channel} ({rollout.state}), and boards that come back from here would "
+            "have passed it by: `otactl rollout abort`, or wait until it is done"
+        )
+
+
+def way_back(place: Workspace, store: Store, lent: Lent) -> tuple[str, bool]:
+    """(the release that a board is to come back to, whether that is one of its channel which it has not had: then all of it). Not
+    one that it went back from, which would run on it under another number, nor one that waits for a press."""
     newest = channels.current(place)
-    if newest and newest["sequence"] > lent.have:
+    if newest and newest["sequence"] > lent.have and not passed_by(place, store, lent):
         return newest["version"], True
     return lent.version, False
 
 
-def _require_a_way_back(place: Workspace, name: str, lent: Lent) -> None:
-    version, _ = way_back(place, lent)
+def passed_by(place: Workspace, store: Store, lent: Lent) -> str:
+    """Why a board that is given back does not come to what its channel names, a newer one than it had; empty where it does, or
+    where there is none."""
+    newest = channels.current(place)
+    if newest is None or newest["sequence"] <= lent.have:
+        return ""
+    if _went_back(place, store, lent, newest):
+        return f"it went back from {newest['version']} before"
+    return f"{newest['version']} waits for a press of its button" if _is_held(place, store, lent, newest) else ""
+
+
+def _went_back(place: Workspace, store: Store, lent: Lent, newest: Mapping[str, Any]) -> bool:
+    return newest["version"] in lending.rolled_back(store, lent.board, look.versions(place, store))
+
+
+def _is_held(place: Workspace, store: Store, lent: Lent, newest: Mapping[str, Any]) -> bool:
+    named = is_named(lent.board, *Names(place.root).of(lent.board))
+    return not approval.lets(store, lent.board, newest["sequence"], lent.have, named=named)
+
+
+def declined(seen: Seen | None, sequence: int) -> str:
+    """The code of why a board does not take the release of that sequence, which it was offered; empty where it does, or will."""
+    said = seen.said if seen else None
+    if said is None or said.sequence != sequence or said.have == sequence or said.reason in (*PASSING, "on-hold"):
+        return ""
+    return said.reason if said.phase in ("idle", "failed") else ""
+
+
+def outstanding(store: Store) -> list[Lent]:
+    """The boards that are not given back, or have not come back."""
+    have = {one.said.id: one.said.have for one in store.boards()}
+    return [one for one in lending.every(store) if not one.back or have.get(one.board, 0) < one.sequence]
+
+
+def _require_looks(place: Workspace, store: Store, name: str, seen: Seen) -> None:
+    """Raises UsageError for a board that would never see a draft."""
+    if not seen.said.product and seen.said.heap is None:  # single/ask8266.py
+        raise UsageError(
+            f"{name} is an ESP8266, by how little it says of itself, and nothing there looks sooner than at its start: publish its "
+            "application, and reset it"
+        )
+    if channel := lending.channel_of(store, seen.said.id):
+        raise UsageError(
+            f"{name} looks at the channel {channel}, and otactl.toml names {place.channel}, to whose release it would come back: "
+            f"deploy it with that one, or publish to {channel} what is to be tried there"
+        )
+
+
+def _require_no_press(place: Workspace, store: Store, name: str, lent: Lent) -> None:
+    """Raises UsageError where a release waits that the board would have passed when it comes back."""
+    newest = channels.current(place)
+    if newest is None or newest["sequence"] <= lent.have or _went_back(place, store, lent, newest):
+        return
+    if _is_held(place, store, lent, newest):
+        raise UsageError(
+            f"{newest['version']} waits for a press of {name}'s button, and {name} would have passed it by when it comes back: press "
+            "it first"
+        )
+
+
+def _require_one_base(place: Workspace, store: Store, guests: Sequence[Guest]) -> None:
+    """Raises UsageError where drafts would come on top of several releases."""
+    bases: dict[str, list[str]] = {}
+    for guest in guests:
+        bases.setdefault(base(place, store, guest.lent), []).append(guest.name)
+    if len(bases) > 1:
+        parts = "; ".join(f"{', '.join(names)}: {version}" for version, names in sorted(bases.items()))
+        raise UsageError(f"these boards come back to several releases ({parts}): name those of one of them")
+
+
+def _require_a_way_back(place: Workspace, store: Store, name: str, lent: Lent) -> None:
+    version, _ = way_back(place, store, lent)
     publish = (
         "publish what it is to come back to, with `otactl publish --app FOLDER --version ...`, and let it take that"
     )
@@ -124,9 +207,9 @@ def _require_a_way_back(place: Workspace, name: str, lent: Lent) -> None:
         raise UsageError(f"{name} could not be given back, as {version} has no application: {publish}")
 
 
-def base(place: Workspace, lent: Lent) -> str:
+def base(place: Workspace, store: Store, lent: Lent) -> str:
     """The release on top of which somebody develops there."""
-    return way_back(place, lent)[0]
+    return way_back(place, store, lent)[0]
 
 
 def require_hub(place: Workspace, board: str) -> None:

@@ -16,7 +16,7 @@ from otactl.fleet.borrowing import Guest
 from otactl.fleet.checkin import ON_TRIAL
 from otactl.fleet.store import Seen, Store
 from otactl.fleet.table import PASSING
-from otactl.release import application, drafting, reads
+from otactl.release import application, drafting, drafts, reads
 from otactl.release.drafts import Draft
 from otactl.workspace.workspace import Workspace
 
@@ -113,7 +113,7 @@ class Development:
                 self._all(f"{what}: nothing that boards get has changed")
                 return
             boards = [board.guest.id for board in self._boards]
-            base = borrowing.base(self._place, self._boards[0].guest.lent)
+            base = borrowing.base(self._place, self._store, self._boards[0].guest.lent)
             done = drafting.application(self._place, asked, Draft(base, boards))
         except ReleaseError as error:
             self._all(f"{error}; what ran before runs on", sign=False)
@@ -165,10 +165,13 @@ class Development:
             self._say(board, "runs", said.have, f"runs, confirmed {seconds:.1f} s after the save", sign=True)
         if said.phase == "failed":
             raised = lending.raised(self._store, seen.said.id, said.sequence)
-            why = _why(said.reason, raised)
-            self._say(board, "failed", said.sequence, f"{why}; what ran before runs on", sign=False)
+            told = why(said.reason, raised)
+            self._say(board, "failed", said.sequence, f"{told}; what ran before runs on", sign=False)
+        elif said.phase == "held" or said.reason == "on-hold":
+            held = f"{why(said.reason)}; what ran before runs on, and this is tried again by itself"
+            self._say(board, "held", said.sequence, held, sign=False)
         elif said.phase == "idle" and said.reason and said.reason not in PASSING and seen.offered == newest:
-            self._say(board, "refused", newest, f"refused, {_why(said.reason)}", sign=False)
+            self._say(board, "refused", newest, f"refused, {why(said.reason)}", sign=False)
         quiet = time.time() - max(seen.last_seen, self._sent[newest].at if newest else 0)
         if newest and quiet > _QUIET_S and seen.offered < newest and said.phase not in ON_TRIAL:
             self._say(board, "quiet", newest, f"the board has not looked yet: {unheard(self._between_s)}")
@@ -181,7 +184,7 @@ class Development:
             board.shown.note(f"{sent.what}: {line}", sign)
 
 
-def _why(code: str, raised: str = "") -> str:
+def why(code: str, raised: str = "") -> str:
     """A code and what it means; what to do next the loop knows. `raised`: with blanks as `_`, as boards say it."""
     what, _ = CODES.get(code, ("", ""))
     fact = f"{code}, {raised.replace('_', ' ')}" if raised else code
@@ -202,28 +205,45 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def give_back(place: Workspace, store: Store, boards: Sequence[str]) -> dict[str, int]:
-    """What each of these boards ran before is offered to it under a new sequence, by their ids; a board that was never offered a
-    draft is let go. Raises ReleaseError, UsageError, RigError, and boards of which that is not so yet stay as they are."""
-    lent = [one for one in lending.every(store) if one.board in boards and not one.back]
-    ways = {one.board: borrowing.way_back(place, one) for one in lent if not lending.let_go(store, one)}
-    for way in sorted(set(ways.values())):
+    """What each of these boards ran before is offered to it under a new sequence, by their ids, also to one that was given back and
+    did not take it. One that has not come back yet goes on being offered that; one that was never offered a draft is let go. Raises
+    ReleaseError, UsageError, RigError, and boards of which that is not so yet stay as they are."""
+    lent = [one for one in borrowing.outstanding(store) if one.board in boards]
+    lent = [one for one in lent if one.back or not lending.let_go(store, one)]
+    seen = {one.said.id: one for one in store.boards()}
+    ways: dict[str, tuple[str, bool]] = {}
+    until = store.now() + lending.LEASE_S
+    for one in lent:
+        if not one.back:
+            ways[one.board] = borrowing.way_back(place, store, one)
+        elif borrowing.declined(seen.get(one.board), one.sequence) or not drafts.path(place, one.sequence).is_file():
+            ways[one.board] = one.version, False
+        else:
+            lending.put(store, replace(one, until=until))
+    for way in sorted(set(ways.values()) - {("", False)}):
         together = [one for one in lent if ways.get(one.board) == way]
         sequence = drafting.again(place, way[0], [one.board for one in together], whole=way[1])
-        until = store.now() + lending.LEASE_S
         lending.put(store, *(replace(one, sequence=sequence, until=until, back=True) for one in together))
-    return {one.board: one.sequence for one in lending.every(store) if one.board in ways}
+    if nowhere := [board for board, way in ways.items() if not way[0]]:
+        raise ReleaseError(
+            f"{', '.join(nowhere)} ran no release of this workspace before: publish what is to run there"
+        )
+    given = {one.board for one in lent}
+    return {one.board: one.sequence for one in lending.every(store) if one.board in given}
 
 
 def await_back(
     store: Store, given: Mapping[str, int], limit_s: float, tick: Callable[[list[str], float], None]
 ) -> list[str]:
-    """The boards that have not come back within that time. `tick`: gets those that are waited for, and the seconds that are left."""
+    """The boards that have not come back within that time, or do not take it. `tick`: gets those that are waited for, and the seconds
+    that are left."""
     until = time.monotonic() + limit_s
     while True:
-        have = {one.said.id: one.said.have for one in store.boards()}
-        out = [board for board, sequence in given.items() if have.get(board, 0) < sequence]
+        seen = {one.said.id: one for one in store.boards()}
+        out = [board for board, sequence in given.items() if board not in seen or seen[board].said.have < sequence]
+        awaited = [board for board in out if not borrowing.declined(seen.get(board), given[board])]
         left = until - time.monotonic()
-        if not out or left <= 0:
+        if not awaited or left <= 0:
             return out
-        tick(out, left)
+        tick(awaited, left)
         time.sleep(_POLL_S)

@@ -4,7 +4,7 @@ A table of its own in fleet.db, by which `otactl dev` and the server speak: who 
 at each look. It holds no board to anything: what it offers is signed, and names the board that may take it."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +18,14 @@ from otactl.workspace.workspace import Workspace
 HEADER = "Ota-Look"  # of an answer: seconds until the board's next look
 SOON_S = 2
 LEASE_S = 300  # that a board is asked for, by one word of the development loop
+LEFT_S = 3600  # after that without a word: nobody is at work there
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS lent (
     board TEXT PRIMARY KEY, sequence INTEGER, until REAL, version TEXT, have INTEGER, back INTEGER
 )""",
     "CREATE TABLE IF NOT EXISTS raised (board TEXT PRIMARY KEY, sequence INTEGER, what TEXT)",
+    "CREATE TABLE IF NOT EXISTS elsewhere (board TEXT PRIMARY KEY, channel TEXT)",
+    "CREATE TABLE IF NOT EXISTS met (board TEXT, version TEXT, PRIMARY KEY (board, version))",
 )
 
 
@@ -75,15 +78,37 @@ def of(store: Store, board: str) -> Lent | None:
         return _lent(row) if row else None
 
 
-def instead(place: Workspace, lent: Lent | None) -> Path | None:
-    """The draft that a board on which somebody develops is answered with; None: what any board is."""
-    path = drafts.path(place, lent.sequence) if lent and lent.sequence and not lent.back else None
-    return path if path and path.is_file() else None
+def is_left(lent: Lent, now: float) -> bool:
+    """Whether a loop has ended without a word, as that of a machine that was switched off."""
+    return not lent.back and now > lent.until + LEFT_S
+
+
+def under_way(store: Store) -> list[Lent]:
+    """The boards on which somebody develops."""
+    now = store.now()
+    return [one for one in every(store) if not one.back and not is_left(one, now)]
+
+
+def left(store: Store) -> list[Lent]:
+    """The boards that a loop has left: they keep the draft until their channel names something newer."""
+    now = store.now()
+    return [one for one in every(store) if is_left(one, now)]
+
+
+def instead(place: Workspace, store: Store, lent: Lent | None, have: int) -> Path | None:
+    """The draft that a board which has `have` is answered with, where somebody develops on it; None: what any board is."""
+    if lent is None or lent.back or is_left(lent, store.now()):
+        return None
+    if have > lent.sequence:  # a loop that slept has come back: the draft would be `older` there
+        return None
+    path = drafts.path(place, lent.sequence)
+    return path if path.is_file() else None
 
 
 def not_below(place: Workspace, store: Store, lent: Lent | None, path: Path) -> Path:
-    """`path`, of what any board is answered with; to one that was given back what it came back to, while that is the newer one."""
-    if lent is None or not lent.back:
+    """`path`, of what any board is answered with; to one that was given back, or left, what it has from there, while that is the
+    newer one."""
+    if lent is None or not (lent.back or is_left(lent, store.now())):
         return path
     if look.named_in(path)[0] > lent.sequence:
         drop(store, lent.board)
@@ -109,6 +134,43 @@ def raised(store: Store, board: str, sequence: int) -> str:
     with _reading(store) as db:
         row = db.execute("SELECT what FROM raised WHERE board = ? AND sequence = ?", (board, sequence)).fetchone()
         return row[0] if row else ""
+
+
+def note_channel(store: Store, board: str, channel: str) -> None:
+    """The channel at which a board looks; empty: that of the workspace."""
+    if channel_of(store, board) == channel:
+        return
+    with _writing(store) as db:
+        db.execute("DELETE FROM elsewhere WHERE board = ? OR board NOT IN (SELECT id FROM boards)", (board,))
+        if channel:
+            db.execute("INSERT INTO elsewhere VALUES (?,?)", (board, channel))
+
+
+def channel_of(store: Store, board: str) -> str:
+    """As note_channel() was told last."""
+    with _reading(store) as db:
+        row = db.execute("SELECT channel FROM elsewhere WHERE board = ?", (board,)).fetchone()
+        return row[0] if row else ""
+
+
+def rolled_back(store: Store, board: str, versions: Mapping[int, str]) -> set[str]:
+    """The versions that a board went back from, and has not confirmed since. `versions`: by sequence."""
+    with _reading(store) as db:
+        found = {row[0] for row in db.execute("SELECT version FROM met WHERE board = ?", (board,))}
+    for _, event in store.events(board):
+        version = versions.get(event.sequence, "")
+        if event.event in ("rolled-back", "held"):
+            found.add(version)
+        elif event.event == "confirmed":
+            found.discard(version)
+    return found - {""}
+
+
+def note_rolled_back(store: Store, board: str, versions: Collection[str]) -> None:
+    """As rolled_back() found them: a day of saves pushes the events out."""
+    with _writing(store) as db:
+        db.execute("DELETE FROM met WHERE board = ?", (board,))
+        db.executemany("INSERT INTO met VALUES (?,?)", [(board, version) for version in versions])
 
 
 @contextmanager

@@ -62,20 +62,10 @@ class Counts:
     newest: float = 0
 
 
-def enough(counts: Counts, least: int | None) -> bool:
-    """Whether as many boards as are wanted have confirmed: of those that were given the release all but those that rolled it
-    back, or `least`; and never nobody."""
-    if not counts.known and not counts.given:
-        return counts.earlier > 0  # a share of a small fleet may be nobody
-    if least is not None:
-        return counts.confirmed >= max(1, min(least, counts.known))
-    return counts.confirmed > 0 and counts.confirmed + counts.rolled_back >= counts.given
-
-
 @dataclass(frozen=True, slots=True)
 class Stand:
     """Where a rollout is: `mode` COUNTED, BY_HAND or STATIC; `left`: seconds until the stage has soaked, and the word of those that
-    confirmed has stood for as long as it must; 0 where it has."""
+    confirmed has stood for as long as it must; 0 where it has; `cohort`: the stage has a name, and is no share."""
 
     state: str
     mode: str
@@ -84,6 +74,18 @@ class Stand:
     halt_at: int
     least: int | None
     counts: Counts
+    cohort: bool
+
+
+def enough(at: Stand) -> bool:
+    """Whether as many boards as are wanted have confirmed: of those that were given the release all but those that rolled it
+    back, or `least`; and never nobody."""
+    counts = at.counts
+    if not counts.known and not counts.given:
+        return counts.earlier > 0 and not at.cohort  # a share may be nobody; a name is misspelt, perhaps
+    if at.least is not None:
+        return counts.confirmed >= max(1, min(at.least, counts.known))
+    return counts.confirmed > 0 and counts.confirmed + counts.rolled_back >= counts.given
 
 
 def judged(stand: Stand) -> str | None:
@@ -92,7 +94,7 @@ def judged(stand: Stand) -> str | None:
         return None
     if stand.counts.all_rolled_back >= stand.halt_at:
         return "halt"
-    is_over = not stand.left and enough(stand.counts, stand.least)
+    is_over = not stand.left and enough(stand)
     if stand.state == PAUSED or stand.mode == BY_HAND or not is_over:
         return None
     return "finish" if stand.last else "raise"

@@ -44,9 +44,9 @@ def start(place: Workspace, store: Store, version: str, asked: Asked, known: Map
 
     Raises ReleaseError, UsageError, and nothing has changed.
     """
-    if out := [one.board for one in lending.every(store) if not one.back]:
+    if out := [one.board for one in lending.under_way(store)]:
         raise UsageError(
-            f"somebody develops on {', '.join(out)} (`otactl dev --wifi`), which would pass this release by: end that first"
+            f"somebody develops on {', '.join(out)} (`otactl dev --wifi`), which would pass this release by: end that, or `otactl dev --wifi --back`"
         )
     with reading(store) as tables:
         _require_free(tables, place)

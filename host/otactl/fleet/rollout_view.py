@@ -58,14 +58,15 @@ def stand(tables: Tables, found: Rollout, now: float) -> machine.Stand:
     last = found.stage == len(found.plan) - 1
     counts = tables.counts(found)
     left = max(0.0, found.since + found.soak - now, counts.newest + found.settle - now)
-    return machine.Stand(found.state, found.mode, last, left, found.halt_at, found.least, counts)
+    named = bool(found.plan[found.stage].cohort)
+    return machine.Stand(found.state, found.mode, last, left, found.halt_at, found.least, counts, named)
 
 
 def view(tables: Tables, found: Rollout, now: float, called: Called = str) -> View:
     """`called`: where boards have names."""
     at = stand(tables, found, now)
     marks = tables.marks(found)
-    soaks = found.state == RUNNING and found.mode == COUNTED and at.left and machine.enough(at.counts, found.least)
+    soaks = found.state == RUNNING and found.mode == COUNTED and at.left and machine.enough(at)
     state = SOAKING if soaks else found.state
     return View(
         version=found.version,
@@ -110,7 +111,7 @@ def _waits(found: Rollout, at: machine.Stand, marks: Sequence[Mark], called: Cal
         return _who_rolled_back(marks, called)
     if found.mode != COUNTED:
         return "waits for `otactl rollout next`"
-    if machine.enough(at.counts, found.least):
+    if machine.enough(at):
         return f"soaks for {duration(at.left)} more" if at.left else "over with the next look of a board"
     here = [one for one in marks if one.known and one.stage == found.stage]
     if not here:

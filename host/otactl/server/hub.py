@@ -85,13 +85,15 @@ class Hub:
             lent = self._lent(said.id)
             if lent:
                 lending.note_raised(self._store, said)
-            path = lending.instead(channel, lent)
+            path = lending.instead(channel, self._store, lent, said.have)
             if path is None:  # what a board says on which somebody develops counts in no rollout
                 path = lending.not_below(channel, self._store, lent, self._usual(channel, said))
             sequence, version = look.named_in(path)
             if sequence:
                 look.keep(self._store, sequence, version)
             self._store.heard(said, peer, sequence)
+            elsewhere = channel.channel if channel.channel != self._place.channel else ""
+            lending.note_channel(self._store, said.id, elsewhere)
             trouble = "; ".join(self._names.trouble.values())
         except OtactlError as error:  # boards get their updates all the same
             path, trouble = None, str(error)

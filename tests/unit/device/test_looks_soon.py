@@ -41,7 +41,7 @@ WAITS = """
     agent._update = lambda tries: Update()
     found = []
     for looks, interval_s in args["rows"]:
-        agent.config.load = lambda: {"interval_s": interval_s, "jitter_s": 0}
+        agent._settings = lambda: {"interval_s": interval_s, "jitter_s": 0}
         waited, waits = 0, []
         agent._report = lambda e: waits.append(waited)
         try:

@@ -1,11 +1,15 @@
 """A workspace made once and copied, real firmware, and images made up for a test."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import shared
+from lessons import A, B, Site
+from otactl.fleet.store import FILE, Store
+from otactl.server.hub import Hub
+from otactl.server.server import Server
 from otactl.workspace import keys
 from otactl.workspace.create import create
 from otactl.workspace.workspace import Workspace
@@ -51,3 +55,16 @@ def real_firmware() -> Path:
     if not FIRMWARE.is_dir():
         pytest.skip("no real firmware beside the project (../shared/firmware)")
     return FIRMWARE
+
+
+@pytest.fixture
+def site(place: Workspace, tmp_path: Path, firmware_file) -> Iterator[Site]:
+    (tmp_path / "lesson").mkdir()
+    with Store(place.root / FILE, lambda: made.now) as store:
+        made = Site(place, store, tmp_path / "lesson")
+        hub = Hub(place, store)
+        with Server(place.releases, None, "127.0.0.1", 0, lambda _: None, rooms=[hub.room]) as server:
+            made.port = server.port
+            assert made.publish("1.0.0", [firmware_file()]) == 1
+            assert [made.looks(board, 1) for board in (A, B)] == [(1, None), (1, None)]
+            yield made

@@ -74,7 +74,9 @@ CASES: dict[str, tuple[list[list[Rollout]], str, bool]] = {  # how it goes, how 
         "through",
         False,
     ),
-    "a group without boards": ([stands(0, 0, 0)], "through", False),
+    "a group without boards": ([stands(0, 0, 0)], "nobody", False),
+    "its one board fails, and two may": ([stands(0, 0, 1), stands(0, 1, 0)], "nobody", False),
+    "a group without boards, and it is paused": ([stands(0, 0, 0, paused=True)], "paused", False),
 }
 
 
@@ -131,6 +133,11 @@ def test_no_such_rollout() -> None:
         ),
         ("paused", 1, "`otactl engine rollout 3 --resume` lets it go on, then `otactl engine rollout 3 --halt-at 2`"),
         ("overtaken", 1, "a newer rollout of group canary has taken its place"),
+        (
+            "nobody",
+            1,
+            "no board of group canary has it, 1 board failed: mend it, and push the next version; not offered to class",
+        ),
         (
             "late",
             1,

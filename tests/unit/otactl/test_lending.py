@@ -3,87 +3,19 @@
 import json
 import re
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
+from lessons import MINUTE, A, B, Site, payload
 from otactl.board.dev.folder import Folder
 from otactl.errors import RigError, UsageError
 from otactl.fleet import borrowing, developing, lending, look, rollout
 from otactl.fleet.plan import steps
-from otactl.fleet.store import FILE, Store
-from otactl.release import channels, drafting, drafts, envelope
-from otactl.release.application import Asked
+from otactl.release import channels, drafts
 from otactl.release.drafts import Draft
 from otactl.release.publish import publish
-from otactl.server.hub import Hub
 from otactl.server.server import Server
-from otactl.workspace import dsse
 from otactl.workspace.workspace import Workspace
-
-A, B = "240ac4000001", "240ac4000002"
-MINUTE, HOUR = 60, 3600
-
-
-@dataclass
-class Site:
-    """A workspace whose boards A and B run 1.0.0, which has firmware and an application. `now`: the server's time."""
-
-    place: Workspace
-    store: Store
-    root: Path
-    port: int = 0
-    now: float = 1e9
-
-    def looks(self, board: str, have: int, said: str = "phase=idle", method: str = "GET") -> tuple[int, str | None]:
-        """(the sequence that it is answered with, what it is asked for: seconds until the next look)."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/stable.json", method=method)
-        request.add_header("Ota-Board", f"id={board};product=lamp;have={have};{said}")
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            data, soon = answer.read(), answer.headers.get("Ota-Look")
-        return int(payload(data)["sequence"]) if data else 0, soon
-
-    def program(self, text: str) -> Asked:
-        (self.root / "app.py").write_text(text)
-        return Asked(self.root)
-
-    def publish(self, version: str, firmware: list[Path] | None = None, **more) -> int:
-        return publish(self.place, firmware or [], version, app=self.program(f"# {version}"), **more).sequence
-
-    def borrow(self, *boards: str) -> list[str]:
-        guests = borrowing.borrow(self.place, self.store, {board: board for board in boards})
-        lending.put(self.store, *(guest.lent for guest in guests))
-        return [guest.lent.version for guest in guests]
-
-    def save(self, text: str, *boards: str) -> int:
-        """As the loop does at a save: its sequence."""
-        made = drafting.application(self.place, self.program(text), Draft("1.0.0", boards)).sequence
-        lent = [lending.of(self.store, board) for board in boards]
-        for one in lent:
-            assert one
-            until = self.now + 5 * MINUTE
-            lending.put(self.store, lending.Lent(one.board, made, until, one.version, one.have, back=False))
-        return made
-
-
-def payload(sealed: bytes) -> dict:
-    found: dict = json.loads(dsse.unwrap(sealed, envelope.PAYLOAD_TYPE, "release")[0])
-    return found
-
-
-@pytest.fixture
-def site(place: Workspace, tmp_path: Path, firmware_file) -> Iterator[Site]:
-    (tmp_path / "lesson").mkdir()
-    with Store(place.root / FILE, lambda: made.now) as store:
-        made = Site(place, store, tmp_path / "lesson")
-        hub = Hub(place, store)
-        with Server(place.releases, None, "127.0.0.1", 0, lambda _: None, rooms=[hub.room]) as server:
-            made.port = server.port
-            assert made.publish("1.0.0", [firmware_file()]) == 1
-            assert [made.looks(board, 1) for board in (A, B)] == [(1, None), (1, None)]
-            yield made
 
 
 def test_a_draft_is_for_the_boards_that_were_lent_alone(site: Site) -> None:

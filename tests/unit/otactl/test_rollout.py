@@ -227,15 +227,31 @@ def test_the_word_of_a_board_has_to_stand_as_long_as_it_takes_to_look_again(cana
     assert canary.says("b5") == NEW
 
 
-def test_a_stage_without_a_board_ends_with_its_time(fleet: Fleet) -> None:
+def test_a_share_without_a_board_ends_with_its_time(fleet: Fleet) -> None:
+    fleet.cohorts = dict.fromkeys(ALL, "canary")
+    fleet.start(cohorts="canary")
+    for board in ALL:
+        fleet.says(board)
+        fleet.confirms(board)
+    for state in ("soaking", "done"):
+        fleet.now += HOUR
+        fleet.confirms("b0")
+        assert (fleet.view().stage, fleet.view().state) == (1, state)
+
+
+def test_a_cohort_without_a_board_waits_for_a_person(fleet: Fleet) -> None:
+    """Its name may be misspelt, and those that were meant have not tried it."""
     fleet.cohorts = {"b0": "canary"}
-    fleet.start(cohorts="canary,lab")
+    fleet.start(cohorts="canary,labb")
     fleet.says("b0")
     fleet.confirms("b0")
     fleet.now += HOUR
     assert fleet.says("b5") == OLD
     assert fleet.view().stage == 1
-    fleet.now += HOUR
+    fleet.now += 10 * HOUR
+    assert fleet.says("b5") == OLD
+    assert fleet.view().why == "no known board is in this stage: `otactl rollout next` goes on"
+    rollout.go_on(fleet.place, fleet.store)
     assert fleet.says("b5") == NEW
 
 

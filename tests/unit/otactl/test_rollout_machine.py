@@ -34,10 +34,11 @@ def stand(
     last: bool = False,
     left: float = 0,
     least: int | None = None,
+    cohort: bool = False,
     **counts: int,
 ) -> Stand:
     asked = {"known": 4, "given": 4, "confirmed": 4} | counts
-    return Stand(state, mode, last, left, halt_at=2, least=least, counts=Counts(**asked))
+    return Stand(state, mode, last, left, halt_at=2, least=least, counts=Counts(**asked), cohort=cohort)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,8 @@ def stand(
         (stand(confirmed=0, rolled_back=1, given=1), None),  # nobody confirmed
         (stand(known=0, given=0, confirmed=0), None),  # nobody ever did
         (stand(known=0, given=0, confirmed=0, earlier=1), "raise"),  # a share that is nobody
+        (stand(known=0, given=0, confirmed=0, earlier=1, cohort=True), None),  # a misspelt name?
+        (stand(cohort=True), "raise"),
         (stand(given=0, confirmed=0, earlier=9), None),  # what others confirmed is not enough
         (stand(confirmed=2, least=2), "raise"),
         (stand(confirmed=1, least=2), None),

@@ -70,7 +70,10 @@ def test_an_error_of_the_systems_is_told_in_words(capsys, place, words: list[str
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["engine", "status"], "no engine answers at https://127.0.0.1:1 (Connection refused): does it run, and is [engine] url"),
+        (
+            ["engine", "status"],
+            "no engine answers at https://127.0.0.1:1 (Connection refused): does it run, and is [engine] url",
+        ),
         (["ca", "fetch", "127.0.0.1:1"], "127.0.0.1:1 does not show its certificate: Connection refused\n"),
         (
             ["slots", "show", "--esptool", "socket://127.0.0.1:1"],
