@@ -20,13 +20,8 @@ _LONGEST_MS = const(86400000)
 _SOONEST_S = const(2)
 _WRITTEN_S = const(60)
 _QUIET = ("up-to-date", "failed-before")  # who has not signed a newer release cannot have these two in turn
-_WASTED = (
-    "hash-mismatch",
-    "size-mismatch",
-    "not-an-image",
-    "wrong-chip",
-    "bad-archive",
-)  # a download that another would repeat
+# a download that another would repeat
+_WASTED = "hash-mismatch size-mismatch not-an-image wrong-chip bad-archive".split()
 
 
 def start() -> None:

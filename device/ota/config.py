@@ -29,7 +29,7 @@ _TOP = {
 }  # fmt: skip
 _ROOM = __name__.rsplit(".", 1)[0] + ".entries"
 # each has a module in entries/, which is there where it is configured
-_ENTRIES = ("client", "ddi", "encryption", "ethernet", "image_signature", "pins", "trial")
+_ENTRIES = "client ddi encryption ethernet image_signature pins trial".split()
 _WIFI = {"ssid": ((str,), 1, 32, _NEEDED), "password": ((str, None), 0, 64, None)}
 
 

@@ -7,7 +7,7 @@ from .boot import record, slots
 from .errors import OtaError
 from .release import facts, image, keys
 
-_JOB = ("phase", "version", "sequence", "size", "wear", "reason", "detail")
+_JOB = "phase version sequence size wear reason detail".split()
 
 
 def status() -> dict:

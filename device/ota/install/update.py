@@ -12,7 +12,7 @@ from . import let_go
 from .retry import patiently
 
 # Of the configuration: what others than an update need would take memory from it.
-_NOT_HERE = ("trial", "interval_s", "jitter_s", "start_timeout_s")
+_NOT_HERE = "trial interval_s jitter_s start_timeout_s".split()
 # What a job that broke leaves behind would take the room that the next look's connection needs.
 _OF_A_JOB = (
     "job firmware pipeline source sectors application archive tree carried delta readback decrypt data"

@@ -13,7 +13,6 @@ from ..boot import record
 from . import url
 
 _TICKS = const(0x3FFFFFFF)  # the most that time.ticks_ms() counts
-_TOLD_BEFORE = (None, "failed-before")  # of a look: why its release failed was a job's word
 
 
 def own(config: dict) -> "tuple[tuple, tuple]":
@@ -44,7 +43,7 @@ def _last(job: dict, state: dict) -> tuple:
     # Phase, sequence and reason of what happened last: a job, or a look after it that came to nothing.
     phase, sequence, refused = job["phase"], job["sequence"], state["refused"]
     why = refused and refused[0]
-    if phase == "failed" and why in _TOLD_BEFORE + (job["reason"],):
+    if phase == "failed" and why in (None, "failed-before", job["reason"]):  # a job's word, whatever looks say of it
         if not job["switches"]:
             phase = "idle"  # of a release that was never switched to nothing was rolled back
         elif sequence and not job["remember"]:

@@ -19,8 +19,9 @@ _GRACE_MS = const(60000)
 _POLL_MS = const(5)
 _PIECE = const(256)  # bytes
 _PIECES = const(64)  # of a body at a time: chunks of a byte, or of none, must not keep other tasks waiting
-_WANTED = (b"content-length", b"content-range", b"etag", b"last-modified", b"location", b"ota-look", b"retry-after",
-           b"transfer-encoding", b"date")  # fmt: skip
+_WANTED = (
+    b"content-length content-range etag last-modified location ota-look retry-after transfer-encoding date"
+).split()
 
 
 class Response:

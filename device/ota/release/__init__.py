@@ -2,7 +2,7 @@
 
 import sys
 
-_JUDGES = ("envelope", "signature", "keys", "trust", "fresh", "policy")
+_JUDGES = "envelope signature keys trust fresh policy".split()
 
 
 def make_room() -> None:

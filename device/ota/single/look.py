@@ -15,6 +15,7 @@ _MOST = const(8193)  # bytes of an envelope, and one
 def look(settings: dict, kept):
     """Steps that return the newest release (version, sequence, security_version, sha256 of its archive) and its target.
     Raises OtaError with why this board refuses it."""
+    gc.collect()
     raw, told = yield from _channel(settings)
     let_go()
     trusted = _trusted(settings["keys"])
@@ -24,9 +25,7 @@ def look(settings: dict, kept):
     payload = _vouched(body, signatures, trusted)
     del body, signatures, trusted
     let_go()
-    target = _chosen(payload, settings["product"])  # not heard of before: what is for other boards is no news
-    let_go()
-    found = _applied(told, payload, target, kept, settings["url"])
+    found = _chosen(told, payload, settings["product"], kept, settings["url"])
     del payload
     let_go()
     return found
@@ -60,28 +59,15 @@ def _vouched(body: bytes, signatures: list, trusted: tuple) -> dict:
     return envelope.vouched(body, signatures, trusted)
 
 
-def _chosen(payload: dict, product: str) -> dict:
+def _chosen(told, payload: dict, product: str, kept, address: str):
+    from ..release import policy
     from . import port
 
-    chip = port.chip()
-    board = port.address()
-    del port
-    let_go()
-    from ..release import policy
-
-    targets = policy.choose(payload, product, chip, getattr(sys.implementation, "_build", None), board, None)
+    build = getattr(sys.implementation, "_build", None)
+    targets = policy.choose(payload, product, port.chip(), build, port.address(), None)
     require("application" in targets, "no-target", "application")
-    return targets["application"]
-
-
-def _applied(told, payload: dict, target: dict, kept, address: str):
-    from . import port
-
-    port.heard(told, payload, kept, address)
-    del port
-    let_go()
-    from ..release import policy
-
+    target = targets["application"]
+    port.heard(told, payload, kept, address)  # not before: what is for other boards is no news
     now = kept.value["release"]
     installed = {"sequence": now.get("sequence", 0), "app": now.get("sha256", "")}
     policy.apply(payload, {"application": target}, kept.value, installed, 0)
