@@ -215,10 +215,9 @@ def push(envelope: bytes, how: str, progress, slow: float = 1.0) -> None:
         yield
 
     link.fetch, link.power_save = fetch, lambda *_: None  # until the reset that follows, well or not
-    from ota import agent, config
+    from ota import agent
 
-    load = config.load
-    config.load = lambda: dict(load(), ddi=None)  # type: ignore  # who is at the cable says which release is meant
+    _without_engine()
     try:
         agent.update(progress, tries=1)
     except OtaError as e:
@@ -230,6 +229,14 @@ def push(envelope: bytes, how: str, progress, slow: float = 1.0) -> None:
         raise
     finally:
         cable.close()
+
+
+def _without_engine() -> None:
+    # Who is at the cable says which release is meant. The module lets go of itself once it is read: nothing here may hold it.
+    from ota import config
+
+    load = config.load
+    config.load = lambda: dict(load(), ddi=None)  # type: ignore
 
 
 def _keep_offset() -> None:

@@ -222,6 +222,7 @@ def _polling(progress):
             interval_ms = (settings["interval_s"] + random.getrandbits(28) % (settings["jitter_s"] + 1)) * 1000
             if not boot.current:
                 # Kept for all looks: once the heap is in pieces, no later one would find it.
+                gc.collect()
                 block = block or bytearray(slots.SECTOR)
                 yield from _driven(None, progress, block)
                 machine.reset()

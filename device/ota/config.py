@@ -4,8 +4,7 @@ the network is touched; so is a key nobody knows: a misspelt `allow_htttp` must 
 import json
 import sys
 
-from .errors import OtaError, require
-from .fits import fits
+from .errors import OtaError, fits, require
 
 _NEEDED = object()  # no value fits less
 _MANY = 1 << 30

@@ -27,6 +27,13 @@ def require(good: object, code: str, detail: object = "") -> None:
         raise OtaError(code, detail)
 
 
+def fits(value: object, kinds: tuple, least: int, most: int) -> bool:
+    """Whether `value` is of one of `kinds`, or one of the words there, and its number or length in the limits."""
+    if type(value) not in kinds:  # not isinstance(): true is no number
+        return value in kinds
+    return least <= (len(value) if isinstance(value, (str, list, dict)) else value) <= most  # type: ignore
+
+
 def coded(e: Exception) -> OtaError:
     """`e` with a code: itself, `no-memory`, or `agent-error` for what nobody foresaw, which is shown whole."""
     if isinstance(e, OtaError):

@@ -143,13 +143,14 @@ def test_file_of_a_release_that_was_left_is_removed_at_the_next_look(rig: Rig, b
     archive.unlink()
     assert rigs.update_code(board) == "http-status"
     assert in_files(board) == SECOND
-    rig.publish("1.2.0", NEW)  # without data
-    look = "from ota import agent\nprint(agent.check()['version'])"
-    assert rigs.ask(board, look, 60).split() == ["1.2.0"]
+    assert rigs.ask(board, "from ota import agent\nprint(agent.check()['version'])", 60).split() == ["1.1.0"]
+    assert in_files(board) == SECOND  # who only asks takes nothing away from a job that goes on
+    rig.forge(product="another")
+    assert rigs.update_code(board) == "wrong-product"
     assert in_files(board) is None
     with rigs.repl(board) as link:
         link.put(f"/{FILE}", SECOND)  # of a job that nobody knows any more: after a rollback, or with an erased NVS
-    assert rigs.ask(board, look, 60).split() == ["1.2.0"]
+    assert rigs.update_code(board) == "wrong-product"
     assert in_files(board) is None
 
 

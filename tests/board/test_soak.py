@@ -54,12 +54,12 @@ def restore():
         Partition.mark_app_valid_cancel_rollback()
     for block in range({len(IMAGE) // 4096 + 1}):
         other.ioctl(6, block)
-load = agent.config.load
-def quick():
-    config = load()
+from ota.net import link
+fetch = link.fetch
+def quick(config, url, **more):
     config["read_timeout_s"] = 0.4
-    return config
-agent.config.load = quick
+    return fetch(config, url, **more)
+link.fetch = quick
 """
 
 # What each fault may end an update with; a fault that is not here never does.

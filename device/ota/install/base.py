@@ -1,8 +1,7 @@
 """Which file that a release names is shorter than its image: the delta from the image that runs, or the image compressed. Let
 go once that is known."""
 
-from ..errors import require
-from ..fits import fits
+from ..errors import fits, require
 from ..net import url
 
 _COMPRESSED = {

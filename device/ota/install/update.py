@@ -33,11 +33,6 @@ class Update:
         self._slots = slots.Slots()
         self._slots.require_confirmed()
         self._record = record.load()
-        if self._config["data"] or self._record.job.get("data"):
-            from . import staged  # before anything else takes the place of a release that is confirmed
-
-            staged.place(self._slots, self._record, self._view)
-            let_go("staged")
         self._engine = None  # a ddi.Engine, where one says which release is meant for this board
         if self._config["ddi"]:
             from ..fleet import ddi
@@ -47,6 +42,11 @@ class Update:
     def steps(self):
         """Look, install, switch. Raises OtaError; why there was no update outlives a reset (P10)."""
         try:
+            if self._config["data"] or self._record.job.get("data"):
+                from . import staged  # before anything else takes the place of a release that is confirmed
+
+                staged.place(self._slots, self._record, self._view)
+                let_go("staged")
             self._config["keep"] = True  # the look's connection, for the image
             found = yield from patiently(self._tries, self.look, lambda: 0)
             if self._engine:

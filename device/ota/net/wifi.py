@@ -23,10 +23,8 @@ def join(networks: "list[dict]", hostname: "str | None", timeout_ms: int):
         if wlan.isconnected():
             return
         if hostname:
-            network.hostname(hostname)
+            _name(hostname)
         wlan.active(True)
-    except ValueError:  # MicroPython takes 32 bytes, or fewer in a version of before
-        raise OtaError("config-invalid", "hostname")
     except _ERRORS as e:
         raise OtaError("wifi-failed", e)
     failure = None
@@ -35,6 +33,13 @@ def join(networks: "list[dict]", hostname: "str | None", timeout_ms: int):
         if failure is None:
             return
     raise failure  # type: ignore[misc]
+
+
+def _name(hostname: str) -> None:
+    try:
+        network.hostname(hostname)
+    except ValueError:  # MicroPython takes 32 bytes, or fewer in a version of before
+        raise OtaError("config-invalid", "hostname")
 
 
 def _try(wlan, wifi: dict, timeout_ms: int):

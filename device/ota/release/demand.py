@@ -1,8 +1,7 @@
 """What a board asks of an app image's own signature, beside the release's. The code that verifies one comes in when the
 download is over, and TLS has given its memory back."""
 
-from ..errors import require
-from ..fits import fits
+from ..errors import fits, require
 
 
 class Demand:

@@ -5,8 +5,7 @@ import binascii
 import hashlib
 import json
 
-from ..errors import OtaError, require
-from ..fits import fits
+from ..errors import OtaError, fits, require
 from . import signature
 
 MOST = 8192  # bytes

@@ -1,7 +1,6 @@
 """Is a release for this board, and may it be installed? Its fields are checked before they are looked at."""
 
-from ..errors import require
-from ..fits import fits
+from ..errors import fits, require
 from .envelope import MOST
 
 _MAX_INT = 0x7FFFFFFF  # what an i32 of NVS holds

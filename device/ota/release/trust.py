@@ -14,8 +14,7 @@ import os
 from micropython import const
 
 from ..console import say
-from ..errors import OtaError, require
-from ..fits import fits
+from ..errors import OtaError, fits, require
 from . import envelope, keys
 
 PAYLOAD_TYPE = "application/vnd.micropython-ota.trust+json"

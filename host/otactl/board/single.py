@@ -13,7 +13,7 @@ _DOORS = {
     "boot/__init__.py": b'"""Every boot of a board without two slots."""\n\nfrom ..single.boot import *\n',
 }
 _SHARED = {
-    *("__init__.py", "console.py", "errors.py", "fits.py", "steps.py"),
+    *("__init__.py", "console.py", "errors.py", "steps.py"),
     *("install/__init__.py", "install/archive.py", "install/room.py", "install/tree.py"),
     *("net/__init__.py", "net/url.py"),
     *("release/__init__.py", "release/envelope.py", "release/keys.py", "release/policy.py", "release/signature.py"),

@@ -21,10 +21,15 @@ WAITS = """
         def steps(self, *_):
             raise OtaError(ends.pop())
             yield
+    class Record:
+        job = {}
+        def note(self, *_):
+            pass
     class Update(update.Update):
         def __init__(self):
-            self._tries, self._config, self._engine = 1, {}, None
-            self._slots = self._record = self._view = Missing()
+            self._tries, self._config, self._engine = 1, {"data": None}, None
+            self._slots = self._view = Missing()
+            self._record = Record()
         def look(self):
             if not looks:
                 raise KeyboardInterrupt
