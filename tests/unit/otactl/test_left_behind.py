@@ -144,6 +144,22 @@ def test_a_loan_is_no_way_round_a_press(site: Site) -> None:
     assert back(site, 6)[0] == "1.1.0"
 
 
+@pytest.mark.parametrize("given_back", [True, False])
+def test_what_somebody_developed_there_waits_for_a_press_as_a_release_does(site: Site, given_back: bool) -> None:
+    named(site)
+    approval.hold(site.store, True)
+    site.borrow(A)
+    has = site.save("one", A)
+    if given_back:
+        has = developing.give_back(site.place, site.store, [A])[A]
+    site.looks(A, has, f"phase=confirmed;seq={has}")
+    newest = site.publish("1.1.0")
+    site.now += 5 * MINUTE + HOUR + 1
+    assert (site.looks(A, has)[0], site.looks(B, 1)[0]) == (has, 1)
+    assert approval.want(site.store, A) == newest
+    assert (site.looks(A, has)[0], lending.every(site.store)) == (newest, [])
+
+
 def test_a_release_that_a_board_went_back_from_waits_for_no_press_there(site: Site) -> None:
     named(site)
     site.publish("1.1.0")
