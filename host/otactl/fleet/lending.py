@@ -154,12 +154,13 @@ def channel_of(store: Store, board: str) -> str:
 
 
 def rolled_back(store: Store, board: str, versions: Mapping[int, str]) -> set[str]:
-    """The versions that a board went back from, and has not confirmed since. `versions`: by sequence."""
+    """The versions that a board went back from, and has not confirmed since; not what it tries again by itself (`held`).
+    `versions`: by sequence."""
     with _reading(store) as db:
         found = {row[0] for row in db.execute("SELECT version FROM met WHERE board = ?", (board,))}
     for _, event in store.events(board):
         version = versions.get(event.sequence, "")
-        if event.event in ("rolled-back", "held"):
+        if event.event == "rolled-back":
             found.add(version)
         elif event.event == "confirmed":
             found.discard(version)

@@ -30,10 +30,9 @@ def named(site: Site) -> None:
     (site.place.root / "boards.csv").write_text(f"{A},desk-1\n{B},desk-2\n")
 
 
-@pytest.mark.parametrize("said", ["phase=failed;seq=2;why=app-crashed", "phase=held;seq=2;why=check-wifi"])
-def test_a_release_that_a_board_went_back_from_does_not_come_to_it_under_another_number(site: Site, said: str) -> None:
+def test_a_release_that_a_board_went_back_from_does_not_come_to_it_under_another_number(site: Site) -> None:
     assert site.publish("1.1.0") == 2
-    site.looks(A, 1, said)
+    site.looks(A, 1, FAILED.format(2))
     assert site.borrow(A) == ["1.0.0"]
     site.save("one", A)
     site.looks(A, 3, "phase=confirmed;seq=3")
@@ -44,6 +43,16 @@ def test_a_release_that_a_board_went_back_from_does_not_come_to_it_under_another
     assert [site.looks(board, have)[0] for board, have in ((A, 3), (A, 4), (B, 1))] == [4, 4, 2]
     assert site.publish("1.2.0") == 5
     assert site.looks(A, 4)[0] == 5
+
+
+def test_a_release_that_met_a_network_that_was_down_is_what_a_board_comes_back_to(site: Site) -> None:
+    site.publish("1.1.0")
+    site.looks(A, 1, "phase=held;seq=2;why=check-wifi")
+    site.borrow(A)
+    site.save("one", A)
+    site.looks(A, 3, "phase=confirmed;seq=3")
+    assert developing.give_back(site.place, site.store, [A]) == {A: 4}
+    assert back(site, 4)[0] == "1.1.0"
 
 
 def test_what_it_has_confirmed_since_may_come_again(site: Site) -> None:
