@@ -113,6 +113,21 @@ def require_no_rollout(place: Workspace, store: Store) -> None:
         )
 
 
+def require_lent(place: Workspace, store: Store, guests: Sequence[Guest]) -> None:
+    """For a loop that may have slept, before it asks for its boards anew. Raises UsageError where they are no longer its own."""
+    require_no_rollout(place, store)
+    have = {one.said.id: one.said.have for one in store.boards()}
+    rows = {guest: lending.of(store, guest.id) for guest in guests}
+    on = [guest.name for guest, lent in rows.items() if not lent or lending.has_gone_on(lent, have.get(guest.id, 0))]
+    if on:
+        raise UsageError(f"{', '.join(on)} has gone on to something newer than what came from here: begin again")
+    left = [guest.name for guest, lent in rows.items() if lent and lending.is_left(lent, store.now())]
+    if left:
+        raise UsageError(
+            f"the loan of {', '.join(left)} is over, as this was silent for more than an hour: begin again"
+        )
+
+
 def way_back(place: Workspace, store: Store, lent: Lent) -> tuple[str, bool]:
     """(the release that a board is to come back to, whether that is one of its channel which it has not had: then all of it). Not
     one that it went back from, which would run on it under another number, nor one that waits for a press."""

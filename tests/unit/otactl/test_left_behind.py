@@ -8,14 +8,11 @@ from collections.abc import Callable
 
 import pytest
 from lessons import HOUR, MINUTE, A, B, Site, payload
-from otactl.board.dev.folder import Folder
 from otactl.cli.main import main
 from otactl.errors import ReleaseError, UsageError
 from otactl.fleet import approval, borrowing, developing, lending, loans, rollout
-from otactl.fleet.developing import Development
 from otactl.fleet.plan import steps
 from otactl.release import channels, drafts
-from otactl.workspace.workspace import Workspace
 
 FAILED = "phase=failed;seq={};why=app-crashed"
 
@@ -272,36 +269,3 @@ def test_a_command_gives_back_what_went_wrong_and_says_where_that_fails_too(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{A}: 1.0.0 is offered again, as sequence 4"
     assert lines[1].startswith(f"✗ {A} does not take 1.0.0: app-crashed: ")
-
-
-class Screen:
-    """What is shown of board A, which answers a draft with `says`. The first line that has `until` ends it."""
-
-    def __init__(self, site: Site, says: str, until: str) -> None:
-        self.lines: list[str] = []
-        self._site, self._says, self._until = site, says, until
-
-    def note(self, line: str, sign: bool | None = None) -> None:
-        self.lines.append(line)
-        if "is offered" in line:
-            self._site.looks(A, 1, self._says)
-        if self._until in line:
-            raise KeyboardInterrupt
-
-    def wait(self, what: str, *, counts: bool = True) -> None:
-        pass
-
-
-@pytest.mark.timeout(30)
-@pytest.mark.parametrize("said", ["phase=held;seq=2;why=check-wifi", "phase=idle;seq=2;why=on-hold"])
-def test_a_save_that_met_a_network_that_was_down_is_told_to_be_tried_again(site: Site, said: str) -> None:
-    settings = site.place.root / "otactl.toml"
-    settings.write_text(settings.read_text().replace("https://127.0.0.1:8443", f"http://127.0.0.1:{site.port}"))
-    place = Workspace.find(site.place.root)
-    site.program("one")
-    screen = Screen(site, said, "tried again")
-    (guest,) = borrowing.borrow(place, site.store, {A: "desk-1"})
-    with pytest.raises(KeyboardInterrupt):
-        Development(place, site.store, Folder(site.root), {"desk-1": screen}, [guest], 60).run()
-    assert screen.lines[-1].startswith(f"all files: {said.rpartition('=')[2]}: ")
-    assert "refused" not in screen.lines[-1]
