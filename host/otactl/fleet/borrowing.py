@@ -132,17 +132,24 @@ def way_back(place: Workspace, store: Store, lent: Lent) -> tuple[str, bool]:
     """(the release that a board is to come back to, whether that is one of its channel which it has not had: then all of it). Not
     one that it went back from, which would run on it under another number, nor one that waits for a press."""
     newest = channels.current(place)
-    if newest and newest["sequence"] > lent.have and not passed_by(place, store, lent):
+    if newest and newest["sequence"] > lent.have and not _kept_from(place, store, lent, newest):
         return newest["version"], True
     return lent.version, False
 
 
 def passed_by(place: Workspace, store: Store, lent: Lent) -> str:
-    """Why a board that is given back does not come to what its channel names, a newer one than it had; empty where it does, or
+    """Why a board that was given back does not come to what its channel names, a newer one than it had; empty where it does, or
     where there is none."""
     newest = channels.current(place)
-    if newest is None or newest["sequence"] <= lent.have:
+    if newest is None or not lent.have < newest["sequence"] < lent.sequence:
         return ""
+    if look.named_in(drafts.path(place, lent.sequence))[1] == newest["version"]:
+        return ""
+    return _kept_from(place, store, lent, newest) or f"what it ran at first passes {newest['version']} by"
+
+
+def _kept_from(place: Workspace, store: Store, lent: Lent, newest: Mapping[str, Any]) -> str:
+    """Why a board is not to come to what its channel names; empty where nothing is against it."""
     if _went_back(place, store, lent, newest):
         return f"it went back from {newest['version']} before"
     return f"{newest['version']} waits for a press of its button" if _is_held(place, store, lent, newest) else ""

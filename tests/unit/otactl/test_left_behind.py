@@ -89,6 +89,25 @@ def test_a_board_that_fails_what_it_comes_back_to_is_told_at_once_and_has_a_seco
     assert (site.looks(A, 5)[0], loans.states(site.store)) == (5, {})
 
 
+def test_what_passes_by_the_release_of_the_channel_says_so(site: Site) -> None:
+    site.borrow(A)
+    site.save("one", A)
+    site.publish("1.1.0")
+    developing.give_back(site.place, site.store, [A])
+
+    def passed() -> str:
+        lent = lending.of(site.store, A)
+        assert lent
+        return borrowing.passed_by(site.place, site.store, lent)
+
+    assert passed() == ""
+    site.looks(A, 2, "phase=idle;seq=4;why=no-target")
+    assert developing.give_back(site.place, site.store, [A]) == {A: 5}
+    assert (back(site, 5)[0], passed()) == ("1.0.0", "what it ran at first passes 1.1.0 by")
+    site.publish("1.2.0")
+    assert passed() == ""  # it comes to that
+
+
 def test_a_board_that_ran_nothing_before_is_told_of_and_others_come_back(site: Site) -> None:
     for board in (A, B):
         site.looks(board, 0)
