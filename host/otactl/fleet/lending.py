@@ -96,12 +96,6 @@ def under_way(store: Store) -> list[Lent]:
     return [one for one in every(store) if not one.back and not is_left(one, now)]
 
 
-def left(store: Store) -> list[Lent]:
-    """The boards that a loop has left: they keep the draft until their channel names something newer."""
-    now = store.now()
-    return [one for one in every(store) if is_left(one, now)]
-
-
 def instead(place: Workspace, store: Store, lent: Lent | None, have: int) -> Path | None:
     """The draft that a board which has `have` is answered with, where somebody develops on it; None: what any board is."""
     if lent is None or lent.back or is_left(lent, store.now()):

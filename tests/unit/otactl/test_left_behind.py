@@ -128,7 +128,9 @@ def test_a_loan_that_nobody_ends_is_over_once_the_channel_goes_on(site: Site) ->
     site.borrow(A, B)
     site.save("one", A, B)
     site.publish("1.1.0")
-    site.now += 5 * MINUTE + HOUR
+    site.now += 5 * MINUTE + 1
+    assert loans.states(site.store) == {A: "silent", B: "silent"}
+    site.now += HOUR - 1
     assert site.looks(A, 2) == (2, None)  # somebody may come back to it
     site.now += 1
     assert site.looks(A, 2)[0] == 3
@@ -143,7 +145,7 @@ def test_what_is_left_stays_until_the_channel_has_something_newer_and_stops_no_r
     site.save("one", A)
     site.now += 5 * MINUTE + HOUR + 1
     assert site.looks(A, 2)[0] == 2  # 1 would be `replayed`
-    assert loans.states(site.store) == {A: "left"}
+    assert loans.states(site.store) == {A: "silent"}
     site.publish("1.1.0", named=False)
     rollout.start(site.place, site.store, "1.1.0", rollout.Asked(steps(None, "100")), {A: "default", B: "default"})
     assert site.looks(A, 2)[0] == 3
@@ -252,7 +254,7 @@ def test_people_read_which_boards_are_lent(site: Site, capsys: pytest.CaptureFix
     site.save("two", A)  # and nobody since
     assert main(["boards", "--seen", *words]) == 0
     assert re.search(
-        r"^left by a `dev --wifi` that is silent; .* gives back: desk-1$", capsys.readouterr().out, re.MULTILINE
+        r"^lent to a `dev --wifi` that is silent; .* gives back: desk-1$", capsys.readouterr().out, re.MULTILINE
     )
     assert main(["releases", "withdraw", "1.1.0", *words]) == 0
     assert "! desk-1: lent to `otactl dev --wifi" in capsys.readouterr().out
