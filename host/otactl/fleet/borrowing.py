@@ -83,12 +83,11 @@ def borrow(place: Workspace, store: Store, boards: dict[str, str]) -> list[Guest
     until = store.now() + lending.LEASE_S
     found = []
     for board, name in boards.items():
-        before = lending.of(store, board)
-        if before and (not before.back or seen[board].said.have != before.sequence):
+        before, have = lending.of(store, board), seen[board].said.have
+        if before and not lending.has_gone_on(before, have) and (not before.back or have != before.sequence):
             version, have = before.version, before.have  # it has not come back yet
             sequence = before.sequence
         else:
-            have = seen[board].said.have
             version = versions.get(have, "")
             sequence = (
                 have if drafts.path(place, have).is_file() else 0
