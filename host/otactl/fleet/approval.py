@@ -9,7 +9,7 @@ from otactl.files import write_atomic
 from otactl.fleet import look
 from otactl.fleet.checkin import CheckIn
 from otactl.fleet.store import Store
-from otactl.release import ledger
+from otactl.release import drafts, ledger
 from otactl.workspace.workspace import Workspace
 
 FOLDER = "held"  # of the workspace: what boards have, as they were answered with it last
@@ -70,8 +70,10 @@ def _has_met(said: CheckIn, sequence: int) -> bool:
 
 
 def _released(place: Workspace, sequence: int) -> Path | None:
-    """The signed release of that sequence as boards were answered with it last, or as it was published."""
-    found = [place.root / FOLDER / f"{sequence}.json", *ledger.signed_files(place)] if sequence else []
+    """The signed release of that sequence as boards were answered with it last, or as it was published, or made as a draft."""
+    if not sequence:
+        return None
+    found = [place.root / FOLDER / f"{sequence}.json", drafts.path(place, sequence), *ledger.signed_files(place)]
     return next((path for path in found if look.named_in(path)[0] == sequence), None)
 
 

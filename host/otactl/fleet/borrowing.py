@@ -83,12 +83,11 @@ def borrow(place: Workspace, store: Store, boards: dict[str, str]) -> list[Guest
     until = store.now() + lending.LEASE_S
     found = []
     for board, name in boards.items():
-        before = lending.of(store, board)
-        if before and (not before.back or seen[board].said.have != before.sequence):
+        before, have = lending.of(store, board), seen[board].said.have
+        if before and not lending.has_gone_on(before, have) and (not before.back or have != before.sequence):
             version, have = before.version, before.have  # it has not come back yet
             sequence = before.sequence
         else:
-            have = seen[board].said.have
             version = versions.get(have, "")
             sequence = (
                 have if drafts.path(place, have).is_file() else 0
@@ -113,21 +112,43 @@ def require_no_rollout(place: Workspace, store: Store) -> None:
         )
 
 
+def require_lent(place: Workspace, store: Store, guests: Sequence[Guest]) -> None:
+    """For a loop that may have slept, before it asks for its boards anew. Raises UsageError where they are no longer its own."""
+    require_no_rollout(place, store)
+    have = {one.said.id: one.said.have for one in store.boards()}
+    rows = {guest: lending.of(store, guest.id) for guest in guests}
+    on = [guest.name for guest, lent in rows.items() if not lent or lending.has_gone_on(lent, have.get(guest.id, 0))]
+    if on:
+        raise UsageError(f"{', '.join(on)} has gone on to something newer than what came from here: begin again")
+    left = [guest.name for guest, lent in rows.items() if lent and lending.is_left(lent, store.now())]
+    if left:
+        raise UsageError(
+            f"the loan of {', '.join(left)} is over, as this was silent for more than an hour: begin again"
+        )
+
+
 def way_back(place: Workspace, store: Store, lent: Lent) -> tuple[str, bool]:
     """(the release that a board is to come back to, whether that is one of its channel which it has not had: then all of it). Not
     one that it went back from, which would run on it under another number, nor one that waits for a press."""
     newest = channels.current(place)
-    if newest and newest["sequence"] > lent.have and not passed_by(place, store, lent):
+    if newest and newest["sequence"] > lent.have and not _kept_from(place, store, lent, newest):
         return newest["version"], True
     return lent.version, False
 
 
 def passed_by(place: Workspace, store: Store, lent: Lent) -> str:
-    """Why a board that is given back does not come to what its channel names, a newer one than it had; empty where it does, or
+    """Why a board that was given back does not come to what its channel names, a newer one than it had; empty where it does, or
     where there is none."""
     newest = channels.current(place)
-    if newest is None or newest["sequence"] <= lent.have:
+    if newest is None or not lent.have < newest["sequence"] < lent.sequence:
         return ""
+    if look.named_in(drafts.path(place, lent.sequence))[1] == newest["version"]:
+        return ""
+    return _kept_from(place, store, lent, newest) or f"what it ran at first passes {newest['version']} by"
+
+
+def _kept_from(place: Workspace, store: Store, lent: Lent, newest: Mapping[str, Any]) -> str:
+    """Why a board is not to come to what its channel names; empty where nothing is against it."""
     if _went_back(place, store, lent, newest):
         return f"it went back from {newest['version']} before"
     return f"{newest['version']} waits for a press of its button" if _is_held(place, store, lent, newest) else ""

@@ -76,7 +76,8 @@ class Development:
         self._renewed = 0.0
 
     def run(self) -> None:
-        """Until Ctrl-C, which is raised. Raises OtactlError where the folder cannot be published at first."""
+        """Until Ctrl-C, which is raised. Raises OtactlError where the folder cannot be published at first, and UsageError where the
+        boards were lent no longer, as after a machine's sleep."""
         self._put()
         try:
             borrowing.require_hub(self._place, self._boards[0].guest.id)
@@ -89,6 +90,7 @@ class Development:
         save = self._folder.newest()
         self._offer(save)
         while True:
+            borrowing.require_lent(self._place, self._store, [board.guest for board in self._boards])
             newest = self._folder.newest()
             if newest.number != save.number:
                 save = newest
@@ -206,11 +208,13 @@ def _listed(names: Sequence[str]) -> str:
 
 def give_back(place: Workspace, store: Store, boards: Sequence[str]) -> dict[str, int]:
     """What each of these boards ran before is offered to it under a new sequence, by their ids, also to one that was given back and
-    did not take it. One that has not come back yet goes on being offered that; one that was never offered a draft is let go. Raises
-    ReleaseError, UsageError, RigError, and boards of which that is not so yet stay as they are."""
+    did not take it. One that has not come back yet goes on being offered that; one that was never offered a draft, or has something
+    newer, is let go. Raises ReleaseError, UsageError (as while a rollout runs), RigError, and boards of which that is not so yet stay
+    as they are."""
     lent = [one for one in borrowing.outstanding(store) if one.board in boards]
-    lent = [one for one in lent if one.back or not lending.let_go(store, one)]
     seen = {one.said.id: one for one in store.boards()}
+    have = {board: one.said.have for board, one in seen.items()}
+    lent = [one for one in lent if one.back or not lending.let_go(store, one, have.get(one.board, 0))]
     ways: dict[str, tuple[str, bool]] = {}
     until = store.now() + lending.LEASE_S
     for one in lent:
@@ -220,6 +224,8 @@ def give_back(place: Workspace, store: Store, boards: Sequence[str]) -> dict[str
             ways[one.board] = one.version, False
         else:
             lending.put(store, replace(one, until=until))
+    if ways:
+        borrowing.require_no_rollout(place, store)
     for way in sorted(set(ways.values()) - {("", False)}):
         together = [one for one in lent if ways.get(one.board) == way]
         sequence = drafting.again(place, way[0], [one.board for one in together], whole=way[1])

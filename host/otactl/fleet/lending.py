@@ -57,13 +57,20 @@ def drop(store: Store, board: str) -> None:
         db.execute("DELETE FROM lent WHERE board = ?", (board,))
 
 
-def let_go(store: Store, lent: Lent) -> bool:
-    """A board that was offered nothing new is as it was, and is said not to be lent. Whether it is such a one."""
-    if not lent.sequence:
+def has_gone_on(lent: Lent, have: int) -> bool:
+    """Whether a board has something newer (`have`) than the draft that it was offered."""
+    return 0 < lent.sequence < have
+
+
+def let_go(store: Store, lent: Lent, have: int = 0) -> bool:
+    """A board that was offered nothing new, or has gone on, keeps what it has, and is said not to be lent. Whether it is such a
+    one."""
+    gone_on = has_gone_on(lent, have)
+    if gone_on or not lent.sequence:
         drop(store, lent.board)
     elif lent.sequence == lent.have:  # the draft that it came back to before
         put(store, replace(lent, until=0, back=True))
-    return lent.sequence in (0, lent.have)
+    return gone_on or lent.sequence in (0, lent.have)
 
 
 def every(store: Store) -> list[Lent]:
@@ -89,17 +96,11 @@ def under_way(store: Store) -> list[Lent]:
     return [one for one in every(store) if not one.back and not is_left(one, now)]
 
 
-def left(store: Store) -> list[Lent]:
-    """The boards that a loop has left: they keep the draft until their channel names something newer."""
-    now = store.now()
-    return [one for one in every(store) if is_left(one, now)]
-
-
 def instead(place: Workspace, store: Store, lent: Lent | None, have: int) -> Path | None:
     """The draft that a board which has `have` is answered with, where somebody develops on it; None: what any board is."""
     if lent is None or lent.back or is_left(lent, store.now()):
         return None
-    if have > lent.sequence:  # a loop that slept has come back: the draft would be `older` there
+    if have > lent.sequence:  # it has gone on: the draft would be `older` there
         return None
     path = drafts.path(place, lent.sequence)
     return path if path.is_file() else None
@@ -154,12 +155,13 @@ def channel_of(store: Store, board: str) -> str:
 
 
 def rolled_back(store: Store, board: str, versions: Mapping[int, str]) -> set[str]:
-    """The versions that a board went back from, and has not confirmed since. `versions`: by sequence."""
+    """The versions that a board went back from, and has not confirmed since; not what it tries again by itself (`held`).
+    `versions`: by sequence."""
     with _reading(store) as db:
         found = {row[0] for row in db.execute("SELECT version FROM met WHERE board = ?", (board,))}
     for _, event in store.events(board):
         version = versions.get(event.sequence, "")
-        if event.event in ("rolled-back", "held"):
+        if event.event == "rolled-back":
             found.add(version)
         elif event.event == "confirmed":
             found.discard(version)

@@ -9,21 +9,21 @@ from otactl.fleet.names import Names
 from otactl.fleet.store import FILE, Store
 from otactl.workspace.workspace import Workspace
 
-LENT, LEFT, RETURNING = "lent", "left", "returning"
+LENT, SILENT, RETURNING = "lent", "silent", "returning"
 _WORDS = {
     LENT: "lent to `otactl dev --wifi`: {}",
-    LEFT: "left by a `dev --wifi` that is silent; `otactl dev --wifi --back` gives back: {}",
+    SILENT: "lent to a `dev --wifi` that is silent; `otactl dev --wifi --back` gives back: {}",
     RETURNING: "given back, and not come back yet; a reset makes them look: {}",
 }
 
 
 def states(store: Store) -> dict[str, str]:
-    """Each board that does not run what its channel has for it, by its id: `lent`, `left` (its loop has said nothing for five minutes)
-    or `returning`."""
+    """Each board that does not run what its channel has for it, by its id: `lent`, `silent` (its loop has said nothing for five
+    minutes) or `returning`."""
     now = store.now()
     found = {}
     for one in borrowing.outstanding(store):
-        found[one.board] = RETURNING if one.back else LENT if now <= one.until else LEFT
+        found[one.board] = RETURNING if one.back else LENT if now <= one.until else SILENT
     return found
 
 

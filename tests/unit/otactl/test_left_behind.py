@@ -8,14 +8,11 @@ from collections.abc import Callable
 
 import pytest
 from lessons import HOUR, MINUTE, A, B, Site, payload
-from otactl.board.dev.folder import Folder
 from otactl.cli.main import main
 from otactl.errors import ReleaseError, UsageError
 from otactl.fleet import approval, borrowing, developing, lending, loans, rollout
-from otactl.fleet.developing import Development
 from otactl.fleet.plan import steps
 from otactl.release import channels, drafts
-from otactl.workspace.workspace import Workspace
 
 FAILED = "phase=failed;seq={};why=app-crashed"
 
@@ -30,10 +27,9 @@ def named(site: Site) -> None:
     (site.place.root / "boards.csv").write_text(f"{A},desk-1\n{B},desk-2\n")
 
 
-@pytest.mark.parametrize("said", ["phase=failed;seq=2;why=app-crashed", "phase=held;seq=2;why=check-wifi"])
-def test_a_release_that_a_board_went_back_from_does_not_come_to_it_under_another_number(site: Site, said: str) -> None:
+def test_a_release_that_a_board_went_back_from_does_not_come_to_it_under_another_number(site: Site) -> None:
     assert site.publish("1.1.0") == 2
-    site.looks(A, 1, said)
+    site.looks(A, 1, FAILED.format(2))
     assert site.borrow(A) == ["1.0.0"]
     site.save("one", A)
     site.looks(A, 3, "phase=confirmed;seq=3")
@@ -44,6 +40,16 @@ def test_a_release_that_a_board_went_back_from_does_not_come_to_it_under_another
     assert [site.looks(board, have)[0] for board, have in ((A, 3), (A, 4), (B, 1))] == [4, 4, 2]
     assert site.publish("1.2.0") == 5
     assert site.looks(A, 4)[0] == 5
+
+
+def test_a_release_that_met_a_network_that_was_down_is_what_a_board_comes_back_to(site: Site) -> None:
+    site.publish("1.1.0")
+    site.looks(A, 1, "phase=held;seq=2;why=check-wifi")
+    site.borrow(A)
+    site.save("one", A)
+    site.looks(A, 3, "phase=confirmed;seq=3")
+    assert developing.give_back(site.place, site.store, [A]) == {A: 4}
+    assert back(site, 4)[0] == "1.1.0"
 
 
 def test_what_it_has_confirmed_since_may_come_again(site: Site) -> None:
@@ -83,6 +89,25 @@ def test_a_board_that_fails_what_it_comes_back_to_is_told_at_once_and_has_a_seco
     assert (site.looks(A, 5)[0], loans.states(site.store)) == (5, {})
 
 
+def test_what_passes_by_the_release_of_the_channel_says_so(site: Site) -> None:
+    site.borrow(A)
+    site.save("one", A)
+    site.publish("1.1.0")
+    developing.give_back(site.place, site.store, [A])
+
+    def passed() -> str:
+        lent = lending.of(site.store, A)
+        assert lent
+        return borrowing.passed_by(site.place, site.store, lent)
+
+    assert passed() == ""
+    site.looks(A, 2, "phase=idle;seq=4;why=no-target")
+    assert developing.give_back(site.place, site.store, [A]) == {A: 5}
+    assert (back(site, 5)[0], passed()) == ("1.0.0", "what it ran at first passes 1.1.0 by")
+    site.publish("1.2.0")
+    assert passed() == ""  # it comes to that
+
+
 def test_a_board_that_ran_nothing_before_is_told_of_and_others_come_back(site: Site) -> None:
     for board in (A, B):
         site.looks(board, 0)
@@ -103,7 +128,9 @@ def test_a_loan_that_nobody_ends_is_over_once_the_channel_goes_on(site: Site) ->
     site.borrow(A, B)
     site.save("one", A, B)
     site.publish("1.1.0")
-    site.now += 5 * MINUTE + HOUR
+    site.now += 5 * MINUTE + 1
+    assert loans.states(site.store) == {A: "silent", B: "silent"}
+    site.now += HOUR - 1
     assert site.looks(A, 2) == (2, None)  # somebody may come back to it
     site.now += 1
     assert site.looks(A, 2)[0] == 3
@@ -118,7 +145,7 @@ def test_what_is_left_stays_until_the_channel_has_something_newer_and_stops_no_r
     site.save("one", A)
     site.now += 5 * MINUTE + HOUR + 1
     assert site.looks(A, 2)[0] == 2  # 1 would be `replayed`
-    assert loans.states(site.store) == {A: "left"}
+    assert loans.states(site.store) == {A: "silent"}
     site.publish("1.1.0", named=False)
     rollout.start(site.place, site.store, "1.1.0", rollout.Asked(steps(None, "100")), {A: "default", B: "default"})
     assert site.looks(A, 2)[0] == 3
@@ -142,6 +169,22 @@ def test_a_loan_is_no_way_round_a_press(site: Site) -> None:
     site.save("two", B)
     assert developing.give_back(site.place, site.store, [B]) == {B: 6}
     assert back(site, 6)[0] == "1.1.0"
+
+
+@pytest.mark.parametrize("given_back", [True, False])
+def test_what_somebody_developed_there_waits_for_a_press_as_a_release_does(site: Site, given_back: bool) -> None:
+    named(site)
+    approval.hold(site.store, True)
+    site.borrow(A)
+    has = site.save("one", A)
+    if given_back:
+        has = developing.give_back(site.place, site.store, [A])[A]
+    site.looks(A, has, f"phase=confirmed;seq={has}")
+    newest = site.publish("1.1.0")
+    site.now += 5 * MINUTE + HOUR + 1
+    assert (site.looks(A, has)[0], site.looks(B, 1)[0]) == (has, 1)
+    assert approval.want(site.store, A) == newest
+    assert (site.looks(A, has)[0], lending.every(site.store)) == (newest, [])
 
 
 def test_a_release_that_a_board_went_back_from_waits_for_no_press_there(site: Site) -> None:
@@ -211,7 +254,7 @@ def test_people_read_which_boards_are_lent(site: Site, capsys: pytest.CaptureFix
     site.save("two", A)  # and nobody since
     assert main(["boards", "--seen", *words]) == 0
     assert re.search(
-        r"^left by a `dev --wifi` that is silent; .* gives back: desk-1$", capsys.readouterr().out, re.MULTILINE
+        r"^lent to a `dev --wifi` that is silent; .* gives back: desk-1$", capsys.readouterr().out, re.MULTILINE
     )
     assert main(["releases", "withdraw", "1.1.0", *words]) == 0
     assert "! desk-1: lent to `otactl dev --wifi" in capsys.readouterr().out
@@ -247,36 +290,3 @@ def test_a_command_gives_back_what_went_wrong_and_says_where_that_fails_too(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{A}: 1.0.0 is offered again, as sequence 4"
     assert lines[1].startswith(f"✗ {A} does not take 1.0.0: app-crashed: ")
-
-
-class Screen:
-    """What is shown of board A, which answers a draft with `says`. The first line that has `until` ends it."""
-
-    def __init__(self, site: Site, says: str, until: str) -> None:
-        self.lines: list[str] = []
-        self._site, self._says, self._until = site, says, until
-
-    def note(self, line: str, sign: bool | None = None) -> None:
-        self.lines.append(line)
-        if "is offered" in line:
-            self._site.looks(A, 1, self._says)
-        if self._until in line:
-            raise KeyboardInterrupt
-
-    def wait(self, what: str, *, counts: bool = True) -> None:
-        pass
-
-
-@pytest.mark.timeout(30)
-@pytest.mark.parametrize("said", ["phase=held;seq=2;why=check-wifi", "phase=idle;seq=2;why=on-hold"])
-def test_a_save_that_met_a_network_that_was_down_is_told_to_be_tried_again(site: Site, said: str) -> None:
-    settings = site.place.root / "otactl.toml"
-    settings.write_text(settings.read_text().replace("https://127.0.0.1:8443", f"http://127.0.0.1:{site.port}"))
-    place = Workspace.find(site.place.root)
-    site.program("one")
-    screen = Screen(site, said, "tried again")
-    (guest,) = borrowing.borrow(place, site.store, {A: "desk-1"})
-    with pytest.raises(KeyboardInterrupt):
-        Development(place, site.store, Folder(site.root), {"desk-1": screen}, [guest], 60).run()
-    assert screen.lines[-1].startswith(f"all files: {said.rpartition('=')[2]}: ")
-    assert "refused" not in screen.lines[-1]

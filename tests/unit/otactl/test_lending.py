@@ -98,6 +98,15 @@ def test_a_loop_that_was_killed_has_left_what_the_next_one_needs(site: Site) -> 
     assert developing.give_back(site.place, site.store, [A]) == {A: 3}
 
 
+def test_a_board_that_has_something_newer_than_a_killed_loop_left_comes_back_to_that(site: Site) -> None:
+    site.borrow(A)
+    site.save("one", A)
+    assert site.publish("1.1.0") == 3
+    site.looks(A, 3, "phase=confirmed;seq=3")
+    assert site.borrow(A) == ["1.1.0"]
+    assert developing.give_back(site.place, site.store, [A]) == {}
+
+
 def test_a_board_that_was_offered_nothing_is_let_go_as_it_was(site: Site) -> None:
     site.borrow(A, B)
     site.save("one", A)
