@@ -137,13 +137,25 @@ MEASURE = "gc.collect()\nprint(gc.mem_alloc(), idf())"
 MANY = 100 if os.environ.get("MATRICES") == "all" else 5
 
 
+def held(link: Link, looks: int) -> tuple[int, int]:
+    """Bytes that Python has taken and that the system's heap lacks after so many looks, and one more: the least of two counts."""
+    python, lacking = [], []
+    for n in (looks, 1):
+        link.run(f"looks({n})", timeout_s=300)
+        taken, free = map(int, link.run(MEASURE).split())
+        python.append(taken)
+        lacking.append(-free)
+    return min(python), min(lacking)
+
+
 def test_looks_that_keep_their_connection_leave_nothing_behind(rig: Rig) -> None:
     """P9: each has an envelope that comes by a connection that is kept, and let go, as there is nothing to install."""
     board = started(rig.board(idf_heap_kib=SPIRAM))
     board.wait_text("ota: up-to-date", 20)
     with rigs.repl(board) as link:
         link.run(LOOKS, timeout_s=60)
-        first = link.run(MEASURE).split()
-        link.run(f"looks({MANY})", timeout_s=300)
-        assert link.run(MEASURE).split() == first
-        assert link.run("print(kept[0])").split() == [str(MANY + 3)]
+        first = held(link, 1)
+        now = held(link, MANY)
+        # The collector takes a number for a pointer now and then; a hundred looks (`make matrices`) may add no more than five.
+        assert now[0] <= first[0] + 128 and now[1] <= first[1]
+        assert link.run("print(kept[0])").split() == [str(MANY + 6)]
