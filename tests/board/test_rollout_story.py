@@ -51,7 +51,9 @@ class Site:
         rollout.start(place, self.store, version, asked, known_boards(place, self.store))
 
     def name_canaries(self, *boards: str) -> None:
-        (self.rig.workspace.root / "boards.csv").write_text("".join(f"{board},one-{board},canary\n" for board in boards))
+        (self.rig.workspace.root / "boards.csv").write_text(
+            "".join(f"{board},one-{board},canary\n" for board in boards)
+        )
 
     def state(self) -> str:
         found = rollout.current(self.rig.workspace, self.store)

@@ -52,7 +52,10 @@ class Link:
         except (ValueError, TypeError, OSError, RuntimeError) as error:
             status, answer = -1, json.dumps([type(error).__name__, error.args]).encode()
         if self._soc.wants is None:
-            self._wire.sendall(_ANSWER.pack(status, len(answer)) + answer)
+            try:
+                self._wire.sendall(_ANSWER.pack(status, len(answer)) + answer)
+            except (BrokenPipeError, ConnectionResetError):  # the process ended while it waited
+                raise Gone from None
 
     def _quick(self, op: int, flag: int, row: int, x: int, y: int, data: bytes, wanted: int) -> tuple[int, bytes]:
         soc = self._soc
