@@ -10,7 +10,7 @@ import pytest
 
 SEED = 20261126
 FOLDERS = ("tests/board/", "tests/attacks/")  # of tests with a virtual board
-MANY = 4  # rows: of such tests with so many or more a third is run, two at the least, or as many as stand here
+MANY = 4  # rows: of such tests with so many or more a quarter is run, two at the least, or as many as stand here
 KEPT = {  # a table of another folder is sliced where it stands here
     "tests/board/test_application.py::test_bad_archive": 3,
     "tests/board/test_application.py::test_both_go_back_where_the_application": 2,
@@ -56,7 +56,7 @@ def sliced(items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Ite
             tables.setdefault(_name(item), []).append(item.nodeid)
     left_out: set[str] = set()
     for name, rows in tables.items():
-        kept = KEPT.get(name, max(2, len(rows) // 3)) if len(rows) >= MANY else len(rows)
+        kept = KEPT.get(name, max(2, len(rows) // 4)) if len(rows) >= MANY else len(rows)
         left_out |= set(rows) - set(random.Random(f"{SEED}/{name}").sample(sorted(rows), min(kept, len(rows))))
     run = [item for item in items if item.nodeid not in left_out]
     return run, [item for item in items if item.nodeid in left_out]
