@@ -1,72 +1,39 @@
 """`otactl dev` on a virtual board: saves as an editor makes them, judged by what the program says and by the flash."""
 
 import os
-import queue
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from devloop import Loop
 from otactl.board.link import Link
 from otactl.cli.main import main
 from rig import NEW, TRIAL, Rig, boots, configure, started
 from vboard.board import Board
 
-HOST = Path(__file__).resolve().parents[2] / "host"
 APP = "import time\nfrom lib import words\ndef main():\n    while True:\n        print(words.hello)\n        time.sleep(0.2)\n"
 
 
-class Dev:
-    """A board and `otactl dev` at it. `said`: all lines up to now."""
+class Dev(Loop):
+    """A board and `otactl dev` at it."""
 
     def __init__(self, root: Path, board: Board) -> None:
-        self.folder, self.board, self.said = root / "lesson", board, list[str]()
+        super().__init__(root / "lesson")
+        self.board = board
         (self.folder / "lib").mkdir(parents=True)
         self.save("app.py", APP)
         self.save("lib/words.py", "hello = 'one'")
-        self._lines: queue.Queue[str] = queue.Queue()
-
-    def save(self, name: str, text: str) -> None:
-        """As an editor does: another file takes the name."""
-        (self.folder / ".new").write_text(text)
-        os.replace(self.folder / ".new", self.folder / name)
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "otactl", "dev", str(self.folder), str(self.board.port)],
-            env={**os.environ, "PYTHONPATH": str(HOST), "PYTHONUNBUFFERED": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
-            self._lines.put(line.rstrip("\n"))
-
-    def wait(self, pattern: str, timeout_s: float = 30) -> str:
-        """The next line that has it."""
-        until = time.monotonic() + timeout_s
-        while time.monotonic() < until:
-            try:
-                line = self._lines.get(timeout=0.2)
-            except queue.Empty:
-                continue
-            self.said.append(line)
-            if re.search(pattern, line):
-                return line
-        raise AssertionError(f"no {pattern!r} in {self.said[-30:]}")
+        self.dev(self.folder, self.board.port)
 
     def end(self) -> int:
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(30)
+        self.interrupt()
+        return self.ended(30)
 
 
 @pytest.fixture
@@ -78,8 +45,7 @@ def dev(tmp_path: Path) -> Iterator[Dev]:
         try:
             yield made
         finally:
-            made.process.kill()
-            made.process.wait()
+            made.kill()
 
 
 def test_saves_run_and_faults_are_told_and_flash_is_as_it_was(dev: Dev) -> None:
@@ -118,7 +84,7 @@ def test_folder_without_a_main_module(dev: Dev) -> None:
     (dev.folder / "app.py").rename(dev.folder / "main.py")
     dev.start()
     dev.wait(r"has no app\.py: an application begins there: main\.py is not it")
-    assert dev.process.wait(10) == 2
+    assert dev.ended(10) == 2
 
 
 def test_two_boards_and_one_that_is_not_there(rig: Rig, capfd: pytest.CaptureFixture[str]) -> None:

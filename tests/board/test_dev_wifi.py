@@ -3,21 +3,13 @@
 Judged by what each board's flash holds, and by what its program says. The boards look once an hour: sooner only as they are asked to."""
 
 import json
-import os
-import queue
-import re
-import signal
 import ssl
-import subprocess
-import sys
-import threading
-import time
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import apps
 import pytest
+from devloop import Loop
 from otactl.cli.main import main
 from otactl.fleet.store import FILE, Store
 from otactl.release import drafts, envelope
@@ -30,28 +22,23 @@ from vboard import factory
 from vboard.board import Board
 from vboard.flash.otadata import State
 
-TOOLS = Path(__file__).resolve().parents[2] / "host"
 APP = "import words\nfrom ota import agent\nprint('says', words.hello)\ndef main():\n    agent.loop()\n"
 
 
-class Desk:
-    """A served workspace with a program in its channel, a folder to develop in, and `otactl dev --wifi`. `said`: all of its lines."""
+class Desk(Loop):
+    """A served workspace with a program in its channel, a folder to develop in, and `otactl dev --wifi`."""
+
+    patience_s = 60
 
     def __init__(self, rig: Rig, port: int) -> None:
-        self.rig, self.place, self.said = rig, rig.workspace, list[str]()
-        settings = self.place.root / "otactl.toml"  # this machine has another way there than the boards
+        super().__init__(rig.root / "lesson")
+        self.rig = rig
+        settings = rig.workspace.root / "otactl.toml"  # this machine has another way there than the boards
         settings.write_text(settings.read_text().replace(f"{HOST}:{PORT}", f"localhost:{port}"))
-        self.place = Workspace.find(self.place.root)
-        self.folder = rig.root / "lesson"
+        self.place = Workspace.find(rig.workspace.root)
         self.folder.mkdir()
         self.save("app.py", APP)
         self.save("words.py", "hello = 'lesson'")
-        self._lines: queue.Queue[str] = queue.Queue()
-
-    def save(self, name: str, text: str) -> None:
-        """As an editor does: another file takes the name."""
-        (self.folder / ".new").write_text(text)
-        os.replace(self.folder / ".new", self.folder / name)
 
     def publish(self, version: str, firmware: bytes) -> None:
         file = self.rig.root / f"{version}.bin"
@@ -68,33 +55,8 @@ class Desk:
             assert "Ota-Look" not in answer.headers
         return str(json.loads(content)["version"])
 
-    def dev(self, *words: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "otactl", "dev", *words, "-w", str(self.place.root), "--wifi"],
-            env={**os.environ, "PYTHONPATH": str(TOOLS), "PYTHONUNBUFFERED": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
-            self._lines.put(line.rstrip("\n"))
-
-    def wait(self, pattern: str, timeout_s: float = 60) -> str:
-        """The next line that has it."""
-        until = time.monotonic() + timeout_s
-        while time.monotonic() < until:
-            try:
-                line = self._lines.get(timeout=0.2)
-            except queue.Empty:
-                continue
-            self.said.append(line)
-            if re.search(pattern, line):
-                return line
-        raise AssertionError(f"no {pattern!r} in {self.said[-30:]}")
+    def develop(self, *words: str) -> None:
+        self.dev(*words, "-w", self.place.root, "--wifi")
 
 
 @pytest.fixture
@@ -109,9 +71,7 @@ def desk(rig: Rig) -> Iterator[Desk]:
             try:
                 yield made
             finally:
-                if hasattr(made, "process"):
-                    made.process.kill()
-                    made.process.wait()
+                made.kill()
 
 
 def looks(board: Board, until: str) -> None:
@@ -136,7 +96,7 @@ def test_saves_run_a_broken_one_goes_back_and_ctrl_c_brings_back_what_ran(desk: 
     lesson = apps.trees(board)["ota_1"]
 
     desk.save("words.py", "hello = 'one'")
-    desk.dev(str(desk.folder), "desk-0")
+    desk.develop(str(desk.folder), "desk-0")
     desk.wait("desk-0: its first look is awaited")
     desk.wait(r"all files: 1\.1\.0\+dev\.3 is offered")
     looks(board, "says one")  # from here on nobody touches the board
@@ -152,10 +112,10 @@ def test_saves_run_a_broken_one_goes_back_and_ctrl_c_brings_back_what_ran(desk: 
     desk.wait(r"words\.py: runs, confirmed")
     board.wait_text("says three", 20)
 
-    desk.process.send_signal(signal.SIGINT)
+    desk.interrupt()
     desk.wait("desk-0: 1.1.0 is offered again")
     desk.wait("desk-0: given back, it runs 1.1.0")
-    assert desk.process.wait(20) == 0
+    assert desk.ended(20) == 0
     slot, state = boots(board)
     assert (apps.trees(board)[slot], state) == (lesson, State.VALID)
     assert [touched(board, one, written) for one in ("ota_0", "ota_1")] == [[], []]  # its firmware was there already

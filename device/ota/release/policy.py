@@ -30,8 +30,9 @@ def choose(payload: dict, product: str, chip: str, build: "str | None", board: s
     kinds = _KINDS if data else _KINDS[1:]
     for target in payload["targets"]:
         check(target, _ANY_TARGET)
-        for_us = board in (target.get("boards") or board)
-        if not for_us or target.get("chip", chip) != chip or not glob(target.get("build") or "*", build or ""):
+        named = target.get("boards")
+        for_others = named and board not in named
+        if for_others or target.get("chip", chip) != chip or not glob(target.get("build") or "*", build or ""):
             continue
         kind = target["kind"]
         require(kind in kinds or target.get("optional") is True, "unknown-kind", kind)
