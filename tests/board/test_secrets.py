@@ -67,7 +67,7 @@ def passphrase_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def board(rig: Rig) -> Board:
     rig.network.access_points["virtual"] = RIGHT
-    return started(rig.board())  # with all that can be configured: memory is no part of this
+    return started(rig.board())
 
 
 def test_no_secret_is_said(
