@@ -13,6 +13,7 @@ from pathlib import Path
 import provisioning
 import pytest
 import rig as rigs
+from otactl.board.provision import prompt
 from otactl.release import fullflash
 from otactl.workspace.roster import Roster
 from provisioning import FILES, cut_at, held, otactl, stock_file
@@ -287,3 +288,10 @@ def test_boards_that_are_plugged_in_are_ticked_off_and_done_once(tmp_path: Path)
     said = log.read_text()
     assert said.count("provisioned") == 4 and "not seen: desk-03" in said  # two lines, and two rows of the table
     assert {entry.name for entry in Roster.load(tmp_path).entries} == {"desk-01", "desk-02"}
+
+
+def test_the_prompt_is_heard_through_a_port_on_the_network(tmp_path: Path) -> None:
+    with Board(tmp_path / "board", network_port=0) as board:
+        board.power_on()
+        heard = prompt.wait(board.url, 20)
+    assert heard.at_prompt, heard

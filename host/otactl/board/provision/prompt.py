@@ -1,5 +1,6 @@
 """Whether a board that was reset comes to MicroPython's prompt: what runs on it may be anything, or nothing."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,9 +41,11 @@ def wait(device: str, seconds: float, check: Callable[[], None] = lambda: None) 
             path = ports.candidates(device)[0]
             with (
                 lock.take(path),
-                serial.serial_for_url(path, 115200, timeout=0.1, write_timeout=1, exclusive=True) as port,
+                serial.serial_for_url(path, 115200, timeout=0.1, exclusive=True) as port,
             ):
                 there = True
+                with contextlib.suppress(NotImplementedError):  # rfc2217:// has no such limit
+                    port.write_timeout = 1
                 said = _ask(port, min(until, time.monotonic() + _OPEN_FOR_S), said)
         except (RigError, serial.SerialException, OSError):
             continue
