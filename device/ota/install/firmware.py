@@ -74,7 +74,7 @@ class Firmware:
         if self.offset % _JOURNAL == 0 or self.offset == self.size:
             self._record.progress(self.offset)
 
-    def verify(self) -> bool:
+    def verify(self) -> "bool | None":
         """What came is what was signed. True: nothing was hashed yet, prepare() and verify() once more. Raises OtaError
         hash-mismatch."""
         self._sectors = None  # type: ignore # what comes needs the memory
@@ -83,7 +83,7 @@ class Firmware:
             self._torn = False  # all of that was written anew
             return True
         require(self._hash.digest().hex() == self.sha256, "hash-mismatch", self._record.job["version"])
-        return False
+        return None
 
     def commit(self, view: memoryview):
         """Switch (P3), after the read-back, where verify() was not that: a generator of the bytes read. Raises OtaError
