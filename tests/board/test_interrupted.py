@@ -23,6 +23,25 @@ def _downloading(rig: Rig, until: str) -> tuple[Board, int]:
     return board, seen
 
 
+def _switchless(rig: Rig) -> tuple[Board, int]:
+    """A board that is off: power went between the erase and the program of the new otadata entry."""
+    board = started(rig.board())
+    rig.publish("1.1.0", BIG)
+    row = board.table.otadata
+    assert row
+
+    def cut(op: Operation, _: bytes | None) -> None:
+        if op.kind == "program" and op.address == row.offset + 4096:
+            board.flash.before = None
+            raise PowerLost
+
+    board.flash.before = cut
+    seen = len(board.text)
+    board.reset()
+    board.wait(lambda: board.flash.before is None and board.soc is None, 40, "power cut")
+    return board, seen
+
+
 def test_wifi_lost_in_mid_download_resumes_from_the_byte_where_it_broke(rig: Rig) -> None:
     board, seen = _downloading(rig, "21")  # 200,000 bytes and more
     rig.network.bytes_per_s = None
@@ -55,20 +74,7 @@ def test_reset_in_mid_download_goes_on_from_the_journal(rig: Rig) -> None:
 
 
 def test_switch_lost_to_power_is_repeated_without_a_download(rig: Rig) -> None:
-    board = started(rig.board())
-    rig.publish("1.1.0", BIG)
-    # power goes between the erase and the program of the new otadata entry
-    row = board.table.otadata
-    assert row
-
-    def cut(op: Operation, _: bytes | None) -> None:
-        if op.kind == "program" and op.address == row.offset + 4096:
-            board.flash.before = None
-            raise PowerLost
-
-    board.flash.before = cut
-    board.reset()
-    board.wait(lambda: board.flash.before is None and board.soc is None, 40, "power cut")
+    board, _ = _switchless(rig)
     fetched = len(rig.transfers)
     board.power_on()
     board.wait_text("ota: up-to-date 1.1.0", 40)
@@ -76,15 +82,11 @@ def test_switch_lost_to_power_is_repeated_without_a_download(rig: Rig) -> None:
     assert not [t for t in rig.transfers[fetched:] if t.path.endswith(".bin")]
 
 
-def _damaged(rig: Rig, at: int) -> tuple[Board, int]:
-    """A board that is off, in mid-download, where bits have fallen at byte `at` of what has come."""
-    board, seen = _downloading(rig, "31")
-    rig.network.bytes_per_s = None
+def _damage(board: Board, at: int) -> None:
+    """Bits fall at byte `at` of what has come."""
     row = board.table.find("ota_1")
     assert row
-    board.power_off()
     board.flash.program(row.offset + at, bytes(16), actor="host")
-    return board, seen
 
 
 def _starts(rig: Rig) -> list[int]:
@@ -94,7 +96,10 @@ def _starts(rig: Rig) -> list[int]:
 
 def test_damage_to_what_was_downloaded_is_mended_in_the_same_pass(rig: Rig) -> None:
     """All of it comes once more, and no sector is written but the one that is damaged."""
-    board, seen = _damaged(rig, 100_000)
+    board, seen = _downloading(rig, "31")
+    rig.network.bytes_per_s = None
+    board.power_off()
+    _damage(board, 100_000)
     begun = len(board.flash.trace)
     board.power_on()
     board.wait_text("ota: up-to-date 1.1.0", 60, since=seen)
@@ -110,9 +115,14 @@ def test_damage_to_what_was_downloaded_is_mended_in_the_same_pass(rig: Rig) -> N
     assert below == [f"erase {sector}", f"program {sector}"]
 
 
-def test_power_cut_while_it_comes_once_more_leaves_nothing_that_is_believed(rig: Rig) -> None:
+@pytest.mark.parametrize("switched", [False, True], ids=["in mid-download", "at the switch"])
+def test_power_cut_while_it_comes_once_more_leaves_nothing_that_is_believed(switched: bool, rig: Rig) -> None:
     """The sector that was written last reads right, and may be half written: the note of before is gone by then."""
-    board, seen = _damaged(rig, 20_000)
+    board, seen = _switchless(rig) if switched else _downloading(rig, "31")
+    rig.network.bytes_per_s = None
+    if not switched:
+        board.power_off()
+    _damage(board, 20_000)
     row = board.table.find("ota_1")
     assert row
     mended = []

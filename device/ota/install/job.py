@@ -104,6 +104,7 @@ class Job:
                 raise
             else:
                 say("again", e)
+            job["phase"] = "writing"  # it was whole once, maybe
             target.hashes = True
             target.rewind()  # whatever was wrong, none of it stays
             parts[0] = source, target
