@@ -218,7 +218,7 @@ class Bench:
     def _look(link: Link) -> str:
         out = link.run("go()", timeout_s=30)
         lines = [line for line in out.replace("\r\n", "\n").split("\n") if line]
-        events = [line for line in lines if not line.startswith(("ota: release ", "ota: switch "))]
+        events = [line for line in lines if not line.startswith(("ota: release ", "ota: again ", "ota: switch "))]
         assert len(events) == 1, out
         assert events[0].isascii() and events[0].isprintable(), out  # nothing of his is taken for the board's words
         return events[0].removeprefix("ota: error ").removeprefix("ota: ")

@@ -74,7 +74,9 @@ ELSEWHERE = [
         "a signature without the key",
         _PSS + "test_the_encoding_is_checked_to_the_byte",
     ),
-    Elsewhere("altered image: one byte", "hash-mismatch", _SOFTWARE, _FAULTS + "[wrong byte]", reaches="slot"),
+    Elsewhere(
+        "altered image: one byte", "hash-mismatch", _SOFTWARE, _FAULTS + "[wrong byte, and again]", reaches="slot"
+    ),
     Elsewhere(
         "altered image: its first byte", "not-an-image", _SOFTWARE, _FAULTS + "[wrong byte in the head]", reaches="file"
     ),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from otactl.release import firmware
 from rig import image, rebuilt
+from vboard.flash.images import build_app
 
 SIZE = 1_672_976  # of ESP32_GENERIC v1.26.1
 # As the agent was before it compared: every sector erased by itself, and written.
@@ -43,8 +44,8 @@ class Images:
 
     @cached_property
     def older(self) -> bytes:
-        """What the slot holds on a board that runs `old`, and is no kin of it."""
-        return image(33, "esp32s3", SIZE)
+        """What the slot holds on a board that runs `old`, and is no kin of it: built with another ESP-IDF, as v1.25.0 was."""
+        return build_app("esp32s3", size=SIZE, seed=33, idf="v5.4")
 
     @cached_property
     def near(self) -> bytes:
@@ -93,7 +94,23 @@ CASES = (
     Case("the same again", lambda i: i.new, lambda i: i.new),
     Case("compressed", lambda i: i.old, lambda i: i.new, takes="compressed"),
     Case("delta, patch release", lambda i: i.older, lambda i: i.new, runs=lambda i: i.old, takes="deltas"),
+    Case(
+        "delta, patch release, no SPIRAM",
+        lambda i: i.older,
+        lambda i: i.new,
+        runs=lambda i: i.old,
+        takes="deltas",
+        stock=True,
+    ),
     Case("delta, a third changed", lambda i: i.older, lambda i: i.new, runs=lambda i: i.near, takes="deltas"),
     Case("delta, one constant", lambda i: i.before, lambda i: i.new, runs=lambda i: i.constant, takes="deltas"),
+    Case(
+        "delta, one constant, no SPIRAM",
+        lambda i: i.before,
+        lambda i: i.new,
+        runs=lambda i: i.constant,
+        takes="deltas",
+        stock=True,
+    ),
     Case("delta, the same again", lambda i: i.new, lambda i: i.new, runs=lambda i: i.old, takes="deltas"),
 )

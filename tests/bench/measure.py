@@ -36,11 +36,10 @@ _reads = {{"compare": [0, 0], "check": [0, 0], "copy": [0, 0]}}
 _readblocks = esp32.Partition.readblocks
 _running = esp32.Partition(esp32.Partition.RUNNING).info()[4]
 def _counted(self, n, buf, *offset):
-    small = len(buf) <= {small}
-    if self.info()[4] == _running and len(buf) < 4096:
+    if self.info()[4] == _running:  # the base of a delta, whole sectors of it too
         of = _reads["copy"]
     else:
-        of = _reads["compare" if small else "check"]
+        of = _reads["compare" if len(buf) <= {small} else "check"]
     of[0] += 1
     of[1] += len(buf)
     _readblocks(self, n, buf, *offset)

@@ -12,7 +12,7 @@ from bench.measure import Measured
 PHASES = [field.name for field in fields(Phases)]
 _COLOURS = ("#2f6fb3", "#7fa8d1", "#b58321", "#d9b36a", "#8a4fa3", "#2c8a57", "#6b7785", "#a3a9b0")  # in their order
 _BEGIN, _END = "<!-- from make bench -->\n", "<!-- to here -->\n"
-_WIDTH, _LEFT, _RIGHT, _BAR, _STEP = 860, 165, 90, 18, 26
+_WIDTH, _LEFT, _RIGHT, _BAR, _STEP = 900, 215, 90, 18, 26
 
 
 def rows(measured: Sequence[Measured], link: str) -> list[list[str]]:

@@ -19,7 +19,7 @@ from vboard.board import Board
 from vboard.flash.images import build_app
 from vboard.flash.otadata import State
 
-PARTS = {"install/base.mpy", "install/delta.mpy", "install/readback.mpy"}
+PARTS = {"install/base.mpy", "install/delta.mpy"}
 SMALL = 152  # KiB of heap
 
 

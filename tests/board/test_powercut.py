@@ -131,6 +131,10 @@ def ahead(self, at):
 sectors.Sectors.write = ahead
 """
 TRUSTS_WHAT_IS_IN_FLASH = """
+from ota.install import firmware
+firmware.Firmware.verify = lambda self: False
+"""
+TRUSTS_WHAT_COMES = """
 from ota.boot import slots
 slots.Slots.switch = lambda self, slot, size, sha256, buf: self.set_boot(slot) or iter(())
 """
@@ -215,6 +219,7 @@ staged.finish = early
             ("marks valid when RUNNING is not BOOT", MARKS_VALID_WHEN_RUNNING_IS_NOT_BOOT, "damaged", "P4: ota_1"),
             ("notes the offset before it writes", NOTES_THE_OFFSET_BEFORE_IT_WRITES, "first", "ends on 1.0.0"),
             ("does not read back", TRUSTS_WHAT_IS_IN_FLASH, "weak", "P3: otadata names ota_1"),
+            ("does not read back what was hashed", TRUSTS_WHAT_COMES, "weak", "P3: otadata names ota_1"),
             ("forgets the record of a factory app", FORGETS_THE_RECORD, "factory-failing", "it never settles"),
             ("compares the first bytes alone", COMPARES_THE_FIRST_BYTES_ALONE, "rebuild", "ends on 1.1.0"),
             ("leaves the files of before", LEAVES_THE_FILES_OF_BEFORE, "both", "P3: otadata names ota_0"),

@@ -27,15 +27,15 @@ print("WEAR", *sectors.wear)
 @dataclass(frozen=True)
 class Row:
     """`changed`: sectors of the slot that hold something else at first. `wear`: sectors left as they were, sectors erased,
-    blocks erased. Sectors are written from `torn` on, and what is before `mended` cannot be believed. `version`: it is not
-    that of the image, where an app image has its version."""
+    blocks erased. Sectors are written from `torn` on, and what is before `mended` cannot be believed. `idf`: it is not
+    that of the image, where an app image has the version of its ESP-IDF."""
 
     changed: tuple[int, ...]
     wear: tuple[int, int, int]
     torn: int = 0
     mended: int = 0
     sectors: int = 48
-    version: bool = False
+    idf: bool = False
 
 
 ROWS = {
@@ -47,7 +47,7 @@ ROWS = {
     "six of a block, and the next begins the same": Row((1, 2, 3, 4, 5, 6, 17, 18), (40, 8, 0)),
     "six are left of the last block": Row(tuple(range(38)), (0, 16, 2), sectors=38),
     "five are left of the last block": Row(tuple(range(37)), (0, 21, 1), sectors=37),
-    "another version lies there": Row((0, 17), (31, 1, 1), version=True),
+    "one of another ESP-IDF lies there": Row((0, 17), (31, 1, 1), idf=True),
     "power went after a note": Row((), (16, 0, 1), torn=BLOCK, mended=2 * BLOCK),
     "power went after a note within a block": Row((), (16, 12, 1), torn=4 * SECTOR, mended=20 * SECTOR),
     "power went before any note": Row((), (0, 0, 3), mended=48 * SECTOR),
@@ -62,8 +62,8 @@ def written(board: Board, row: Row) -> tuple[tuple[int, ...], list[tuple[str, in
     board.flash.force(slot.offset, right)
     for n in row.changed:  # by its last byte
         board.flash.force(slot.offset + (n + 1) * SECTOR - 1, b"\0")
-    if row.version:
-        board.flash.force(slot.offset + 79, b"\0")
+    if row.idf:
+        board.flash.force(slot.offset + 175, b"\0")
     board.flash.trace.clear()
     size = row.sectors * SECTOR
     said = rigs.ask(board, WRITE.format(size=size, torn=row.torn, mended=row.mended))

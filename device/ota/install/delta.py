@@ -31,14 +31,11 @@ def by_delta(found: dict, slot):
     base."""
 
     def made(config: dict, image: str, size: int):
-        from .readback import ReadBack
         from .source import HttpSource
 
         whole = HttpSource(config, image, size)
         try:
-            delta = Delta(HttpSource(config, found["url"], found["size"]), whole, found, slot)
-            delta.target = ReadBack
-            return delta
+            return Delta(HttpSource(config, found["url"], found["size"]), whole, found, slot)
         except MemoryError:  # it takes 6 KB more than the whole image does
             say("delta", "no-memory")
             return whole
@@ -52,8 +49,6 @@ class Delta:
 
     etag = None
     tries = 2  # in a row that may get no further, before the whole image is tried
-
-    target: type  # of the target that goes with it
 
     def __init__(self, file, image, found: dict, slot) -> None:
         self._file, self._image, self._slot, self.close = file, image, slot, file.close

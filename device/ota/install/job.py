@@ -61,15 +61,13 @@ class Job:
 
     def _firmware(self, address: "str | None", source, alone: bool):
         # Source and target of the image: from an address, or what runs. `alone`: nothing else comes after it.
-        found, kept, job = self._slots, self._record, self._record.job
-        facts = job["size"], job["sha256"], self._torn
+        facts = self._slots, self._record, self._torn, not alone
         if address is None:
             from . import carried
 
-            return carried.RunningSlot(found.running), carried.Copied(found, kept, *facts)
-        made = (source or HttpSource)(self._config, address, job["size"])
-        target = getattr(made, "target", Firmware) if alone else Firmware
-        return made, target(found, kept, *facts)
+            return carried.RunningSlot(self._slots.running), carried.Copied(*facts)
+        target = Firmware(*facts)
+        return (source or HttpSource)(self._config, address, target.size), target
 
     def _take_up(self, job: dict, offer: dict, slot: str) -> None:
         # Go on with the job that is there, if it is of this content; else begin one.
@@ -96,14 +94,21 @@ class Job:
         job = kept.job
         try:
             yield from self._fill(*parts[0])
-        except OtaError as e:  # of a delta: the whole image, in the same pass
-            source = parts[0][0]
-            if not hasattr(source, "instead"):
+        except (
+            OtaError
+        ) as e:  # all of it once more, in the same pass, and hashed: that tells a wrong file from bad flash
+            source, target = parts[0]
+            if hasattr(source, "instead"):  # of a delta: the whole image
+                source = yield from source.instead(e, job)
+            elif target.hashes or e.code != "hash-mismatch":
                 raise
-            whole = yield from source.instead(e, job)
-            parts[0] = whole, Firmware(self._slots, kept, job["size"], job["sha256"], self._torn)
-            parts[0][1].rewind()  # whatever was wrong, none of it stays
-            yield from self._fill(*parts[0])
+            else:
+                say("again", e)
+            job["phase"] = "writing"  # it was whole once, maybe
+            target.hashes = True
+            target.rewind()  # whatever was wrong, none of it stays
+            parts[0] = source, target
+            yield from self._fill(source, target)
         job["data"] = None
         if data:  # after the image, each time: what is erased ahead of that may reach where it is staged
             yield from self._stage(parts, data)
@@ -113,10 +118,10 @@ class Job:
 
             parts.append(application.part(self._config, job["slot"], kept, self._slots.label, wanted))
             yield from self._fill(*parts[-1])
-        firmware = parts[0][1]
+        firmware, slot = parts[0][1], self._slots.next
         if self._demand:
-            yield from self._demand.verify(self._slots.next, firmware.size, firmware.sha256, view)
-        job["phase"], job["mark"], job["wear"] = "ready", firmware.mark(), firmware.wear
+            yield from self._demand.verify(slot, firmware.size, firmware.sha256, view)
+        job["phase"], job["mark"], job["wear"] = "ready", slots.mark(slot, firmware.size), firmware.wear
         say("wear", *firmware.wear)
         job["switches"] += 1
         kept.save("job")

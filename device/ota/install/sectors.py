@@ -13,8 +13,9 @@ from ..errors import OtaError
 
 _BLOCK = const(65536)
 _PIECE = const(512)  # bytes that are compared at a time
-_VERSION = const(48)  # where it is in an app image, with 32 bytes (esp_app_desc.h)
-_TO = const(80)
+# Where an app image has the version of its ESP-IDF, 32 bytes (esp_app_desc.h): MicroPython leaves its own empty.
+_IDF = const(144)
+_TO = const(176)
 # Sectors of one block that had to change, from which on the next is erased as a whole: 150 ms and 16 programs of 8 ms
 # against 53 ms for each sector that changes.
 _MANY = const(6)
@@ -44,8 +45,8 @@ class Sectors:
                 if not self._torn <= at < self._mended and self._holds(at):
                     self.wear[0] += 1
                     return
-                if not at and self._piece[_VERSION:_TO] != self._view[_VERSION:_TO]:
-                    before = _MANY  # no build of the same source: all of it moves
+                if not at and self._piece[_IDF:_TO] != self._view[_IDF:_TO]:
+                    before = _MANY  # no build of nearly the same source: all of it moves
                 if before >= _MANY and self._size - at >= _MANY * SECTOR:
                     self._erase(at)
             self._changed += 1

@@ -15,7 +15,7 @@ from .retry import patiently
 _NOT_HERE = "trial interval_s jitter_s start_timeout_s".split()
 # What a job that broke leaves behind would take the room that the next look's connection needs.
 _OF_A_JOB = (
-    "job firmware pipeline source sectors application archive tree carried delta readback decrypt data"
+    "job firmware pipeline source sectors application archive tree carried delta decrypt data"
 ).split()  # one text takes less of a board
 
 

@@ -41,7 +41,6 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "install/speed.py": ("freq_mhz",),
     "install/base.py": ("deltas", "compressed"),
     "install/delta.py": ("deltas", "compressed"),
-    "install/readback.py": ("deltas", "compressed"),
 }  # module -> the entries that ask for it
 _UNLESS_OFF = {"release/trust.py": "trust", "net/checkin.py": "checkin"}  # module -> the entry, true by default
 SINGLE = "single/"  # the room of the agent of boards without two slots

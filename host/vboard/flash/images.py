@@ -44,6 +44,7 @@ def build_app(
     seed: int = 0,
     version: str = "",
     project: str = "",
+    idf: str = _IDF,
     secure_version: int = 0,
     min_revision: int = 0,
     max_revision: int = 0,
@@ -64,7 +65,7 @@ def build_app(
         project=project,
         time="12:00:00",
         date="Jan  1 2026",
-        idf=_IDF,
+        idf=idf,
         elf_sha256=hashlib.sha256(noise + version.encode()).digest(),
         secure_version=secure_version,
     ).to_bytes()
