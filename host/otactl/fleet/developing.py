@@ -21,6 +21,7 @@ from otactl.release.drafts import Draft
 from otactl.workspace.workspace import Workspace
 
 _POLL_S = 0.2
+_SAVED_S = 0.05  # between two looks at the folder, which itself says what it looks at
 _RENEW_S = 60.0  # the boards are asked for anew
 _QUIET_S = 20.0  # without a look of a board that should look every two seconds
 _KEPT = 3  # the newest drafts, beside those that boards name: one may be on its way
@@ -91,13 +92,14 @@ class Development:
         self._offer(save)
         while True:
             borrowing.require_lent(self._place, self._store, [board.guest for board in self._boards])
-            newest = self._folder.newest()
+            until = time.monotonic() + _POLL_S
+            while (newest := self._folder.newest()).number == save.number and time.monotonic() < until:
+                time.sleep(_SAVED_S)
             if newest.number != save.number:
                 save = newest
                 self._offer(save)
             self._hear()
             self._renew()
-            time.sleep(_POLL_S)
 
     @property
     def tallies(self) -> dict[str, Tally]:

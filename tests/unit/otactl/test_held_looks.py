@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from lessons import MINUTE, A, B, Site
@@ -14,7 +15,6 @@ from otactl.fleet import developing, lending
 from otactl.server import held
 from otactl.server.hub import Hub
 from otactl.server.server import Server
-from otactl.workspace.workspace import Workspace
 
 ROOM = 2_000_000  # bytes that a board with SPIRAM has free
 
@@ -221,6 +221,5 @@ def test_many_that_wait_keep_nobody_else_waiting(site: Site, monkeypatch) -> Non
 
 def test_boards_that_wait_less_for_an_answer_get_it_in_half_of_that(site: Site) -> None:
     assert site.hub and site.hub.held.longest_s == held.LONGEST_S == 10
-    settings = site.place.root / "otactl.toml"
-    settings.write_text(settings.read_text().replace("[board]\n", "[board]\nread_timeout_s = 2\n"))
-    assert Hub(Workspace.find(site.place.root), site.store).held.longest_s == 1
+    place = replace(site.place, board={"read_timeout_s": 2})
+    assert Hub(place, site.store).held.longest_s == 1
