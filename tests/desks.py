@@ -26,9 +26,9 @@ class Desk(Loop):
 
     patience_s = 60
 
-    def __init__(self, rig: Rig, port: int) -> None:
+    def __init__(self, rig: Rig, hub: Hub, port: int) -> None:
         super().__init__(rig.root / "lesson")
-        self.rig = rig
+        self.rig, self.hub = rig, hub
         settings = rig.workspace.root / "otactl.toml"  # this machine has another way there than the boards
         settings.write_text(settings.read_text().replace(f"{HOST}:{PORT}", f"localhost:{port}"))
         self.place = Workspace.find(rig.workspace.root)
@@ -64,7 +64,7 @@ def opened(rig: Rig, *rooms: Room) -> Iterator[Desk]:
         hub = Hub(place, store)
         with Server(place.releases, place.tls, "127.0.0.1", 0, lambda _: None, rooms=[*rooms, hub.room]) as server:
             rig.route(server.port)
-            made = Desk(rig, server.port)
+            made = Desk(rig, hub, server.port)
             try:
                 yield made
             finally:

@@ -238,8 +238,8 @@ def _polling(progress):
                 spent_ms = time.ticks_diff(time.ticks_ms(), began)
                 interval_ms = min(interval_ms, max(int(steps.soon), least_s) * 1000 - spent_ms)
         gc.collect()
-        for _ in range(0, interval_ms, 1000):  # in short waits: Ctrl-C and other tasks are served
-            yield 1000
+        for left_ms in range(interval_ms, 0, -1000):  # in short waits: Ctrl-C and other tasks are served
+            yield min(left_ms, 1000)
 
 
 def _report(e: OtaError) -> None:

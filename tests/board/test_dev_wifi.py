@@ -60,3 +60,39 @@ def test_saves_run_a_broken_one_goes_back_and_ctrl_c_brings_back_what_ran(desk: 
     assert drafts.sequences(desk.place) == [6]
     assert sorted(path.name for path in desk.place.releases.iterdir()) == ["1.0.0", "1.1.0", "stable.json"]
     looks(board, "ota: up-to-date 1.1.0")
+
+
+GOES_ON = """import asyncio, time, words
+from ota import agent
+print('says', words.hello)
+async def ticks():
+    last = time.ticks_ms()
+    while True:
+        await asyncio.sleep_ms(10)
+        now = time.ticks_ms()
+        if time.ticks_diff(now, last) > 1300:  # a second, and what a busy test machine adds
+            print('was stopped')
+        last = now
+async def both():
+    asyncio.create_task(ticks())
+    await agent.task()
+def main():
+    asyncio.run(both())
+"""
+
+
+@pytest.mark.timeout(200)
+def test_a_board_whose_look_waits_goes_on_and_has_the_save_as_its_answer(desk: Desk) -> None:
+    desk.save("app.py", GOES_ON)
+    desk.publish("1.1.0", NEW)
+    board = started(desk.rig.board(heap_kib=2048, idf_heap_kib=2048))  # as with SPIRAM
+    board.wait_text("ota: up-to-date 1.1.0", 60)
+    desk.develop(str(desk.folder))
+    desk.wait("is offered")
+    looks(board, r"says lesson")
+    desk.wait("all files: runs, confirmed")
+    board.wait(lambda: len(desk.hub.held) == 1, 30, "a look to be held")
+    desk.save("words.py", "hello = 'one'")
+    desk.wait(r"words\.py: runs, confirmed")
+    board.wait_text("says one", 20)
+    assert "was stopped" not in board.text

@@ -34,7 +34,7 @@ WAITS = """
             if not looks:
                 raise KeyboardInterrupt
             soon, code, *took_s = looks.pop(0)
-            Clock.now += sum(took_s) * 1000
+            Clock.now += int(sum(took_s) * 1000)
             if soon is not None:
                 steps.soon = soon
             if code[:4] != "job ":
@@ -61,7 +61,7 @@ WAITS = """
         except KeyboardInterrupt:  # no more looks
             pass
         waits.append(waited)
-        found.append([(after - before) // 1000 for before, after in zip(waits, waits[1:])])
+        found.append([(after - before) / 1000 for before, after in zip(waits, waits[1:])])
     print(json.dumps(found))
 """
 SAME = "up-to-date"
@@ -69,8 +69,8 @@ SAME = "up-to-date"
 
 # what each look is answered with: Ota-Look (None: no answer came), its outcome, and after how many seconds, if any; seconds until the
 # next; the interval
-Looks = list[tuple[str | None, str] | tuple[str | None, str, int]]
-ROWS: list[tuple[Looks, list[int], int]] = [
+Looks = list[tuple[str | None, str] | tuple[str | None, str, float]]
+ROWS: list[tuple[Looks, list[float], int]] = [
     ([("", SAME)], [HOUR], HOUR),
     ([("2", SAME), ("2", SAME), ("", SAME)], [2, 2, HOUR], HOUR),  # asked for anew each time
     ([("2", SAME), (None, SAME)], [2, HOUR], HOUR),  # no answer came
@@ -83,7 +83,7 @@ ROWS: list[tuple[Looks, list[int], int]] = [
     ([("soon", SAME)], [HOUR], HOUR),
     ([("2", "failed-before"), ("2", "failed-before"), ("2", SAME)], [2, 2, 2], HOUR),
     # from look to look, where the server holds an answer
-    ([("2", SAME, 10), ("2", SAME, 1), ("30", SAME, 10), ("", SAME, 10)], [0, 1, 20, HOUR], HOUR),
+    ([("2", SAME, 10), ("2", SAME, 1), ("30", SAME, 10), ("2", SAME, 0.75), ("", SAME, 10)], [0, 1, 20, 1.25, HOUR], HOUR),
     ([("2", "unknown-key", 10), ("2", "on-hold", 10), (None, SAME, 10)], [50, HOUR, HOUR], HOUR),
     # each new word, and each new detail of the same, is a write to NVS
     ([("2", SAME), ("2", "http-status"), ("2", SAME), ("2", SAME)], [2, 60, 2, 2], HOUR),
