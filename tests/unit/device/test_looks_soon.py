@@ -83,7 +83,11 @@ ROWS: list[tuple[Looks, list[float], int]] = [
     ([("soon", SAME)], [HOUR], HOUR),
     ([("2", "failed-before"), ("2", "failed-before"), ("2", SAME)], [2, 2, 2], HOUR),
     # from look to look, where the server holds an answer
-    ([("2", SAME, 10), ("2", SAME, 1), ("30", SAME, 10), ("2", SAME, 0.75), ("", SAME, 10)], [0, 1, 20, 1.25, HOUR], HOUR),
+    (
+        [("2", SAME, 10), ("2", SAME, 1), ("30", SAME, 10), ("2", SAME, 0.75), ("", SAME, 10)],
+        [0, 1, 20, 1.25, HOUR],
+        HOUR,
+    ),
     ([("2", "unknown-key", 10), ("2", "on-hold", 10), (None, SAME, 10)], [50, HOUR, HOUR], HOUR),
     # each new word, and each new detail of the same, is a write to NVS
     ([("2", SAME), ("2", "http-status"), ("2", SAME), ("2", SAME)], [2, 60, 2, 2], HOUR),
