@@ -38,7 +38,8 @@ class Hub:
         self._told = ""
         # one thread: sqlite has one writer, and nobody who downloads waits for it
         self._worker = ThreadPoolExecutor(1, "otactl-hub")
-        self.held = Held(self._every, store.now, place.board.get("read_timeout_s"))
+        answer_s = place.board.get("read_timeout_s")  # boards refuse one that is no number
+        self.held = Held(self._every, store.now, answer_s if isinstance(answer_s, int | float) else None)
 
     def room(self, app: web.Application) -> None:
         """What a Server takes in `rooms`."""
