@@ -45,7 +45,7 @@ class _Place:
 
 class Held:
     """`read`: gives all who are lent, by their boards. `now`: seconds since 1970. `answer_s`: what boards wait for an answer, None: as
-    they do by themselves."""
+    they do by themselves. `longest_s`: how long a look waits at the most."""
 
     def __init__(self, read: Read, now: Callable[[], float], answer_s: float | None = None) -> None:
         self._read, self._now = read, now
@@ -68,9 +68,13 @@ class Held:
         if not lent:
             self._left.discard(said.id)
             return False
+        seconds = None
         if said.uptime is not None:
-            self._last[said.id] = _Last(self._now(), said.uptime)
-        if not (self._may_wait(said, lent, offered) and _as_asked(last, self._last.get(said.id))):
+            self._last[said.id] = this = _Last(self._now(), said.uptime)
+            seconds = _between(last, this)
+        if seconds is None:
+            self._left.discard(said.id)  # it has started anew, which cut the connection
+        if seconds is None or seconds < _SOONEST_S or not self._may_wait(said, lent, offered):
             return False
         place = self._places[said.id] = _Place(request, lent, asyncio.Event())
         if not self._watch:
@@ -119,13 +123,10 @@ class Held:
             self._watch = None
 
 
-def _as_asked(last: _Last | None, this: _Last | None) -> bool:
-    """Whether nothing but the wait lies between two looks: no reset, at which a program waits for its start, and no call of the
-    program."""
-    if last is None or this is None:
-        return False
-    seconds = this.came - last.came
-    return seconds >= _SOONEST_S and abs(this.uptime - last.uptime - seconds) <= _STILL_S
+def _between(last: _Last | None, this: _Last) -> float | None:
+    """Seconds between two looks of a board; None where it has started meanwhile, so that a program may wait for its start."""
+    seconds = this.came - last.came if last else 0.0
+    return seconds if last and abs(this.uptime - last.uptime - seconds) <= _STILL_S else None
 
 
 def _gone(request: web.Request) -> bool:
