@@ -215,7 +215,7 @@ def _polling(progress):
     """Updates for ever: a generator of the milliseconds to wait before the next step."""
     wasted, block = 0, None
     while True:
-        interval_ms = _HOUR_MS
+        interval_ms, began = _HOUR_MS, time.ticks_ms()
         steps.soon = ""  # it was for one wait: each answer asks anew
         try:
             settings = _settings()
@@ -234,10 +234,12 @@ def _polling(progress):
             interval_ms = max(interval_ms, min(interval_ms << wasted, _LONGEST_MS))
             if steps.soon.isdigit() and why.code != "on-hold":  # a hold is counted in looks (P6)
                 least_s = _SOONEST_S if why.code in _QUIET else _WRITTEN_S
-                interval_ms = min(interval_ms, max(int(steps.soon), least_s) * 1000)
+                # a server may have held its answer: from look to look
+                spent_ms = time.ticks_diff(time.ticks_ms(), began)
+                interval_ms = min(interval_ms, max(int(steps.soon), least_s) * 1000 - spent_ms)
         gc.collect()
-        for _ in range(0, interval_ms, 1000):  # in short waits: Ctrl-C and other tasks are served
-            yield 1000
+        for left_ms in range(interval_ms, 0, -1000):  # in short waits: Ctrl-C and other tasks are served
+            yield min(left_ms, 1000)
 
 
 def _report(e: OtaError) -> None:

@@ -2,89 +2,27 @@
 
 Judged by what each board's flash holds, and by what its program says. The boards look once an hour: sooner only as they are asked to."""
 
-import json
-import ssl
-import urllib.request
 from collections.abc import Iterator
 
 import apps
 import pytest
-from devloop import Loop
-from otactl.cli.main import main
-from otactl.fleet.store import FILE, Store
-from otactl.release import drafts, envelope
-from otactl.server.hub import Hub
-from otactl.server.server import Server
-from otactl.workspace import dsse, tls
-from otactl.workspace.workspace import Workspace
-from rig import HOST, NEW, PORT, Rig, boots, started, touched
-from vboard import factory
+from desks import Desk, name, opened
+from otactl.release import drafts
+from rig import NEW, Rig, boots, started, touched
 from vboard.board import Board
 from vboard.flash.otadata import State
-
-APP = "import words\nfrom ota import agent\nprint('says', words.hello)\ndef main():\n    agent.loop()\n"
-
-
-class Desk(Loop):
-    """A served workspace with a program in its channel, a folder to develop in, and `otactl dev --wifi`."""
-
-    patience_s = 60
-
-    def __init__(self, rig: Rig, port: int) -> None:
-        super().__init__(rig.root / "lesson")
-        self.rig = rig
-        settings = rig.workspace.root / "otactl.toml"  # this machine has another way there than the boards
-        settings.write_text(settings.read_text().replace(f"{HOST}:{PORT}", f"localhost:{port}"))
-        self.place = Workspace.find(rig.workspace.root)
-        self.folder.mkdir()
-        self.save("app.py", APP)
-        self.save("words.py", "hello = 'lesson'")
-
-    def publish(self, version: str, firmware: bytes) -> None:
-        file = self.rig.root / f"{version}.bin"
-        file.write_bytes(firmware)
-        words = [str(file), "--app", str(self.folder), "--version", version]
-        assert main(["publish", "-w", str(self.place.root), *words]) == 0
-
-    def offered(self, board: str) -> str:
-        """What another board of the channel is answered with."""
-        request = urllib.request.Request(f"{self.place.url}/stable.json", headers={"Ota-Board": f"id={board};have=2"})
-        context = ssl.create_default_context(cafile=str(self.place.tls / "ca.pem"))
-        with urllib.request.urlopen(request, context=context, timeout=20) as answer:
-            content, _ = dsse.unwrap(answer.read(), envelope.PAYLOAD_TYPE, "release")
-            assert "Ota-Look" not in answer.headers
-        return str(json.loads(content)["version"])
-
-    def develop(self, *words: str) -> None:
-        self.dev(*words, "-w", self.place.root, "--wifi")
 
 
 @pytest.fixture
 def desk(rig: Rig) -> Iterator[Desk]:
-    place = rig.workspace
-    tls.make_server(place.tls, [HOST, "localhost"])
-    with Store(place.root / FILE) as store:
-        hub = Hub(place, store)
-        with Server(place.releases, place.tls, "127.0.0.1", 0, lambda _: None, rooms=[hub.room]) as server:
-            rig.route(server.port)
-            made = Desk(rig, server.port)
-            try:
-                yield made
-            finally:
-                made.kill()
+    with opened(rig) as made:
+        yield made
 
 
 def looks(board: Board, until: str) -> None:
     seen = len(board.text)
     board.reset()
     board.wait_text(until, 60, since=seen)
-
-
-def name(desk: Desk, number: int) -> None:
-    """The board of that number is called desk-NUMBER."""
-    mac = factory.mac(desk.rig.root / f"board-{number}").hex(":")
-    with (desk.place.root / "boards.csv").open("a") as file:
-        file.write(f"{mac},desk-{number}\n")
 
 
 @pytest.mark.timeout(300)
@@ -122,3 +60,39 @@ def test_saves_run_a_broken_one_goes_back_and_ctrl_c_brings_back_what_ran(desk: 
     assert drafts.sequences(desk.place) == [6]
     assert sorted(path.name for path in desk.place.releases.iterdir()) == ["1.0.0", "1.1.0", "stable.json"]
     looks(board, "ota: up-to-date 1.1.0")
+
+
+GOES_ON = """import asyncio, time, words
+from ota import agent
+print('says', words.hello)
+async def ticks():
+    last = time.ticks_ms()
+    while True:
+        await asyncio.sleep_ms(10)
+        now = time.ticks_ms()
+        if time.ticks_diff(now, last) > 1300:  # a second, and what a busy test machine adds
+            print('was stopped')
+        last = now
+async def both():
+    asyncio.create_task(ticks())
+    await agent.task()
+def main():
+    asyncio.run(both())
+"""
+
+
+@pytest.mark.timeout(200)
+def test_a_board_whose_look_waits_goes_on_and_has_the_save_as_its_answer(desk: Desk) -> None:
+    desk.save("app.py", GOES_ON)
+    desk.publish("1.1.0", NEW)
+    board = started(desk.rig.board(heap_kib=2048, idf_heap_kib=2048))  # as with SPIRAM
+    board.wait_text("ota: up-to-date 1.1.0", 60)
+    desk.develop(str(desk.folder))
+    desk.wait("is offered")
+    looks(board, r"says lesson")
+    desk.wait("all files: runs, confirmed")
+    board.wait(lambda: len(desk.hub.held) == 1, 30, "a look to be held")
+    desk.save("words.py", "hello = 'one'")
+    desk.wait(r"words\.py: runs, confirmed")
+    board.wait_text("says one", 20)
+    assert "was stopped" not in board.text

@@ -21,8 +21,12 @@ from otactl.release.drafts import Draft
 from otactl.workspace.workspace import Workspace
 
 _POLL_S = 0.2
+_SAVED_S = 0.05  # between two looks at the folder, which itself says what it looks at
 _RENEW_S = 60.0  # the boards are asked for anew
 _QUIET_S = 20.0  # without a look of a board that should look every two seconds
+_LOST_S = (
+    60.0  # without a word of a board that has been offered a save: a look, a download or a trial takes less, most often
+)
 _KEPT = 3  # the newest drafts, beside those that boards name: one may be on its way
 _NAMES = 3  # of files in a line
 _NEXT = "the next save goes on"
@@ -91,13 +95,14 @@ class Development:
         self._offer(save)
         while True:
             borrowing.require_lent(self._place, self._store, [board.guest for board in self._boards])
-            newest = self._folder.newest()
+            until = time.monotonic() + _POLL_S
+            while (newest := self._folder.newest()).number == save.number and time.monotonic() < until:
+                time.sleep(_SAVED_S)
             if newest.number != save.number:
                 save = newest
                 self._offer(save)
             self._hear()
             self._renew()
-            time.sleep(_POLL_S)
 
     @property
     def tallies(self) -> dict[str, Tally]:
@@ -175,8 +180,13 @@ class Development:
         elif said.phase == "idle" and said.reason and said.reason not in PASSING and seen.offered == newest:
             self._say(board, "refused", newest, f"refused, {why(said.reason)}", sign=False)
         quiet = time.time() - max(seen.last_seen, self._sent[newest].at if newest else 0)
-        if newest and quiet > _QUIET_S and seen.offered < newest and said.phase not in ON_TRIAL:
+        if not newest or said.phase in ON_TRIAL:
+            return
+        if quiet > _QUIET_S and seen.offered < newest:
             self._say(board, "quiet", newest, f"the board has not looked yet: {unheard(self._between_s)}")
+        elif quiet > _LOST_S and seen.offered == newest and newest not in (said.have, said.sequence):
+            gone = "nothing was heard of the board since it was offered that: what broke off there is tried again when it looks"
+            self._say(board, "lost", newest, f"{gone}; {unheard(self._between_s)}")
 
     def _say(self, board: _Board, word: str, sequence: int, line: str, *, sign: bool | None = None) -> None:
         """Once for each draft of this loop."""

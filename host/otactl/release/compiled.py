@@ -3,6 +3,7 @@
 Source: MicroPython py/persistentcode.h (the four bytes of a header) and tools/mpy-tool.py (the numbers of architectures).
 """
 
+import functools
 import re
 import subprocess
 import tempfile
@@ -45,6 +46,7 @@ def header(data: bytes, name: str) -> Header:
     return Header(data[1], _ARCHITECTURES[number] if known else f"architecture {number}")
 
 
+@functools.lru_cache(maxsize=512)  # a save changes one file of many
 def module(name: str, source: bytes, native: str = "") -> bytes:
     """`source` as .mpy. `name`: for tracebacks on the board. `native`: of its machine code, where it asks for that.
 

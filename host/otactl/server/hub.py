@@ -19,6 +19,7 @@ from otactl.fleet.lending import Lent
 from otactl.fleet.names import Names, is_named
 from otactl.fleet.store import Store
 from otactl.server.files import FILE, TAKEN, Transfer
+from otactl.server.held import Held
 from otactl.workspace.workspace import Workspace
 
 _PAUSE_S = 1.0  # between two notes of how far a board is
@@ -26,7 +27,7 @@ _SOON = web.RequestKey("SOON", int)  # seconds until the board's next look, wher
 
 
 class Hub:
-    """Of a workspace that is served. `tell` gets a line where something is wrong with its files."""
+    """Of a workspace that is served. `held`: looks that wait for a save. `tell` gets a line where something is wrong with its files."""
 
     def __init__(self, place: Workspace, store: Store, tell: Callable[[str], None] = lambda line: None) -> None:
         """Raises UsageError where boards.toml or boards.csv is damaged."""
@@ -37,6 +38,8 @@ class Hub:
         self._told = ""
         # one thread: sqlite has one writer, and nobody who downloads waits for it
         self._worker = ThreadPoolExecutor(1, "otactl-hub")
+        answer_s = place.board.get("read_timeout_s")  # boards refuse one that is no number
+        self.held = Held(self._every, store.now, answer_s if isinstance(answer_s, int | float) else None)
 
     def room(self, app: web.Application) -> None:
         """What a Server takes in `rooms`."""
@@ -59,12 +62,16 @@ class Hub:
 
         app.middlewares.append(hear)
         app.on_response_prepare.append(hasten)
+        app.on_shutdown.append(self.held.end)
 
     async def _heard(self, request: web.Request, said: CheckIn) -> None:
         peer, channel = request.remote or "", self._channel(request.path)
         if channel:
-            answer = asyncio.get_running_loop().run_in_executor(self._worker, self._answer, said, peer, channel)
-            if path := await answer:
+            loop = asyncio.get_running_loop()
+            path, offered = await loop.run_in_executor(self._worker, self._answer, said, peer, channel)
+            if await self.held.until_news(request, said, self._lends.get(said.id), offered):
+                path, _ = await loop.run_in_executor(self._worker, self._answer, said, peer, channel)
+            if path:
                 request[FILE] = path
         elif not request.path.endswith(".json"):
             request[TAKEN] = lambda transfer: self._taken(said.id, transfer)
@@ -80,7 +87,9 @@ class Hub:
             return None
         return found if name == self._place.channel or found.channel_file.is_file() else None
 
-    def _answer(self, said: CheckIn, peer: str, channel: Workspace) -> Path | None:
+    def _answer(self, said: CheckIn, peer: str, channel: Workspace) -> tuple[Path | None, int]:
+        """What a board is answered with, and its sequence."""
+        sequence = 0
         try:
             lent = self._lent(said.id)
             if lent:
@@ -101,7 +110,7 @@ class Hub:
             self._told = trouble
             if trouble:
                 self._tell(trouble)
-        return path
+        return path, sequence
 
     def _usual(self, channel: Workspace, said: CheckIn) -> Path:
         """What a board gets on which nobody develops."""
@@ -117,6 +126,13 @@ class Hub:
         else:
             self._lends.pop(board, None)
         return lent
+
+    async def _every(self) -> dict[str, Lent]:
+        """All who are lent, by their boards; none where the memory does not say."""
+        with contextlib.suppress(OtactlError):
+            lends = await asyncio.get_running_loop().run_in_executor(self._worker, lending.every, self._store)
+            return {one.board: one for one in lends}
+        return {}
 
     def _taken(self, board: str, transfer: Transfer) -> None:
         now = time.monotonic()

@@ -33,7 +33,8 @@ WAITS = """
         def look(self):
             if not looks:
                 raise KeyboardInterrupt
-            soon, code = looks.pop(0)
+            soon, code, *took_s = looks.pop(0)
+            Clock.now += int(sum(took_s) * 1000)
             if soon is not None:
                 steps.soon = soon
             if code[:4] != "job ":
@@ -42,6 +43,11 @@ WAITS = """
             sys.modules["ota.install.job"] = type("job", (), {"Job": Job})
             return {}, None, None, None
             yield
+    class Clock:
+        now = 0
+        ticks_ms = staticmethod(lambda: Clock.now)
+        ticks_diff = staticmethod(lambda after, before: after - before)
+    agent.time = Clock
     ends = []
     agent._update = lambda tries, block: Update()
     found = []
@@ -55,14 +61,16 @@ WAITS = """
         except KeyboardInterrupt:  # no more looks
             pass
         waits.append(waited)
-        found.append([(after - before) // 1000 for before, after in zip(waits, waits[1:])])
+        found.append([(after - before) / 1000 for before, after in zip(waits, waits[1:])])
     print(json.dumps(found))
 """
 SAME = "up-to-date"
 
 
-# what each look is answered with: Ota-Look (None: no answer came) and its outcome; seconds until the next; the interval
-ROWS: list[tuple[list[tuple[str | None, str]], list[int], int]] = [
+# what each look is answered with: Ota-Look (None: no answer came), its outcome, and after how many seconds, if any; seconds until the
+# next; the interval
+Looks = list[tuple[str | None, str] | tuple[str | None, str, float]]
+ROWS: list[tuple[Looks, list[float], int]] = [
     ([("", SAME)], [HOUR], HOUR),
     ([("2", SAME), ("2", SAME), ("", SAME)], [2, 2, HOUR], HOUR),  # asked for anew each time
     ([("2", SAME), (None, SAME)], [2, HOUR], HOUR),  # no answer came
@@ -74,6 +82,13 @@ ROWS: list[tuple[list[tuple[str | None, str]], list[int], int]] = [
     ([("-5", SAME)], [HOUR], HOUR),
     ([("soon", SAME)], [HOUR], HOUR),
     ([("2", "failed-before"), ("2", "failed-before"), ("2", SAME)], [2, 2, 2], HOUR),
+    # from look to look, where the server holds an answer
+    (
+        [("2", SAME, 10), ("2", SAME, 1), ("30", SAME, 10), ("2", SAME, 0.75), ("", SAME, 10)],
+        [0, 1, 20, 1.25, HOUR],
+        HOUR,
+    ),
+    ([("2", "unknown-key", 10), ("2", "on-hold", 10), (None, SAME, 10)], [50, HOUR, HOUR], HOUR),
     # each new word, and each new detail of the same, is a write to NVS
     ([("2", SAME), ("2", "http-status"), ("2", SAME), ("2", SAME)], [2, 60, 2, 2], HOUR),
     ([("2", "unknown-key"), ("2", "unknown-key"), ("90", "unknown-key")], [60, 60, 90], HOUR),

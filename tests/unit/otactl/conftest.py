@@ -64,7 +64,7 @@ def site(place: Workspace, tmp_path: Path, firmware_file) -> Iterator[Site]:
         made = Site(place, store, tmp_path / "lesson")
         hub = Hub(place, store)
         with Server(place.releases, None, "127.0.0.1", 0, lambda _: None, rooms=[hub.room]) as server:
-            made.port = server.port
+            made.port, made.hub, made.server = server.port, hub, server
             assert made.publish("1.0.0", [firmware_file()]) == 1
             assert [made.looks(board, 1) for board in (A, B)] == [(1, None), (1, None)]
             yield made

@@ -11,6 +11,8 @@ from otactl.release import drafting, envelope
 from otactl.release.application import Asked
 from otactl.release.drafts import Draft
 from otactl.release.publish import publish
+from otactl.server.hub import Hub
+from otactl.server.server import Server
 from otactl.workspace import dsse
 from otactl.workspace.workspace import Workspace
 
@@ -27,6 +29,8 @@ class Site:
     root: Path
     port: int = 0
     now: float = 1e9
+    hub: Hub | None = None
+    server: Server | None = None
 
     def looks(
         self, board: str, have: int, said: str = "phase=idle", method: str = "GET", channel: str = "stable"

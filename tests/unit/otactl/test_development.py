@@ -55,6 +55,16 @@ def test_a_save_that_met_a_network_that_was_down_is_told_to_be_tried_again(site:
     assert "refused" not in screen.lines[-1]
 
 
+@pytest.mark.timeout(30)
+def test_a_board_that_has_been_silent_since_it_was_offered_a_save_is_told_of(site: Site, monkeypatch) -> None:
+    """As one whose download broke off, and which looks again by its interval."""
+    monkeypatch.setattr(developing, "_LOST_S", 0.5)
+    screen = Screen(lambda: site.looks(A, 1), "nothing was heard of the board")
+    with pytest.raises(Ended):
+        loop(site, screen).run()
+    assert "a reset makes it look now" in screen.lines[-1]
+
+
 def _nobody_was_here(site: Site) -> None:
     site.now += 5 * MINUTE + HOUR + 1
 

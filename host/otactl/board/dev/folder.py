@@ -1,4 +1,4 @@
-"""The folder of an application, and the saves in it: its files are looked at five times a second, by no more than names,
+"""The folder of an application, and the saves in it: its files are looked at ten times a second, by no more than names,
 times and lengths. No library for that is needed, and none misses what a network drive or a container does not report. What
 stays behind of a release stays behind here too: the folder may be a workspace, with keys and what a server writes."""
 
@@ -12,7 +12,7 @@ from otactl.errors import UsageError
 from otactl.release import ignored
 
 MAIN = ("app.py", "app.mpy", "app/__init__.py", "app/__init__.mpy")  # which of them is first is taken
-_EVERY_S = 0.2
+_EVERY_S = 0.1
 _SETTLED_S = 0.05  # an editor writes a file under another name first, and "save all" writes several
 
 _Stamp = tuple[
