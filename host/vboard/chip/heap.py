@@ -1,21 +1,40 @@
 """The IDF heap: what is left of the chip's RAM outside MicroPython's first heap, and who takes it.
 
-Python's heap grows into it, Wi-Fi, TLS and NVS handles live in it. The sizes are those of an ESP32 without SPIRAM
-(facts 10.7 and 10.8, bytes); the other chips have at least as much and count the same here. Growth of Python's heap:
-MicroPython py/gc.c (gc_try_add_heap), ports/esp32/gccollect.c.
+Python's heap grows into it, Wi-Fi, TLS and NVS handles live in it. The sizes are those of an ESP32 without SPIRAM, v1.23.0
+(facts 10.7 and 10.8, bytes), and of a C3, v1.24.1 (emulated, with its real firmware); the other chips have at least as much as
+the first, and count the same here. Growth of Python's heap: MicroPython py/gc.c (gc_try_add_heap),
+ports/esp32/gccollect.c.
 
-    fresh boot                          main 112,640  rest 25,980
-    Wi-Fi active                        main  98,304  rest  1,728
-    Python's heap doubled, TLS open     main   7,936  rest  1,728
+                                    ESP32                       C3
+    fresh boot                      main 112,640  rest 25,980
+    Wi-Fi active                    main  98,304  rest  1,728   main 98,340  rest 15,852
+    Python's heap doubled                                       main 32,330  rest 15,852  largest piece 18,432 to 25,600
+    ... and TLS open                main   7,936  rest  1,728   together 15,470
 """
+
+from dataclasses import dataclass
 
 from vboard.chip.panic import Panic
 
-_MAIN, _REST = 112_640, 25_980  # the largest piece, and what lies in smaller ones
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Bytes. `main`: the largest region, `rest`: what lies in smaller ones, `piece` of it in one; `first`: Python's first heap;
+    `hole`: what of the main region lies apart once Python's heap has grown into it."""
+
+    main: int
+    rest: int
+    piece: int
+    first: int
+    hole: int = 0
+
+
+_ESP32 = Sizes(main=112_640, rest=25_980, piece=25_980, first=57_344)
+_SIZES = {"esp32c3": Sizes(main=112_676, rest=40_104, piece=10_160, first=65_580, hole=13_900)}
 _WIFI_MAIN, _WIFI_REST = 14_336, 24_252
-_FIRST_GC_HEAP = 57_344
 _TLS_OPEN = 33_024  # 16 KiB to receive, 4 KiB to send, contexts
-_TLS_HANDSHAKE = 39_000  # what it takes at its most, in the largest piece
+_TLS_HANDSHAKE = 40_700  # what it takes at its most
+_TLS_PIECE = 16_717  # its largest buffer: what comes in
 _NVS_HANDLE = 53
 _GRAIN = 256  # the largest piece is told in steps
 # Objects are larger here than on a chip, buffers are not: the first part of what the program holds counts for less.
@@ -27,15 +46,16 @@ _STREAM = 11_000  # what Python takes while data comes in over TLS
 
 
 class IdfHeap:
-    """`start_kib`: what there is at the start, None as a stock board. All sizes in bytes."""
+    """`start_kib`: what there is at the start, None as a stock board of that chip. All sizes in bytes."""
 
-    def __init__(self, start_kib: int | None = None) -> None:
-        self._main = _MAIN if start_kib is None else max(0, (start_kib << 10) - _REST)
+    def __init__(self, start_kib: int | None = None, chip: str = "esp32") -> None:
+        self._sizes = sizes = _SIZES.get(chip, _ESP32)
+        self._main = sizes.main if start_kib is None else max(0, (start_kib << 10) - sizes.rest)
         self.wifi = False  # whether its driver runs
         self._connections: set[int] = set()
         self._opened = 0
         self._used = _PORT  # by Python, as far as is known
-        self._lowest = self._main + _REST
+        self._lowest = self._main + sizes.rest
         self.nvs_handles = 0
 
     # --- who takes of it ------------------------------------------------------------------------------------------
@@ -61,7 +81,7 @@ class IdfHeap:
 
     def open_tls(self) -> int:
         """A number for `close_tls`. Raises Panic where mbedTLS gets no memory (facts 10.7: no MemoryError comes)."""
-        if self.main < _TLS_HANDSHAKE:
+        if self.free < _TLS_HANDSHAKE or self.largest < _TLS_PIECE:
             raise Panic("LoadProhibited", core=1)
         self._opened += 1
         self._connections.add(self._opened)
@@ -86,7 +106,7 @@ class IdfHeap:
     @property
     def starved(self) -> bool:
         """Whether data over TLS stops: Python's heap must grow for it and takes the last large piece."""
-        held, total = self._used + _STREAM, _FIRST_GC_HEAP + self._growth
+        held, total = self._used + _STREAM, self._sizes.first + self._growth
         return bool(self._connections) and held > _FULL * total and self.main < total
 
     @property
@@ -94,14 +114,14 @@ class IdfHeap:
         """What Python's heap has taken: it doubles as long as it is full, or takes the largest piece."""
         grown = 0
         room = self._main - _WIFI_MAIN * self.wifi
-        while self._used > _FULL * (_FIRST_GC_HEAP + grown) and grown < room:
-            grown = min(room, grown + _FIRST_GC_HEAP + grown)
+        while self._used > _FULL * (self._sizes.first + grown) and grown < room:
+            grown = min(room, grown + self._sizes.first + grown)
         return grown
 
     @property
     def main(self) -> int:
         taken = _WIFI_MAIN * self.wifi + self._growth + _TLS_OPEN * len(self._connections)
-        return max(0, self._main - taken - max(0, self._nvs - (_REST - _WIFI_REST * self.wifi)))
+        return max(0, self._main - taken - max(0, self._nvs - (self._sizes.rest - _WIFI_REST * self.wifi)))
 
     @property
     def _nvs(self) -> int:
@@ -109,7 +129,7 @@ class IdfHeap:
 
     @property
     def _rest(self) -> int:
-        return max(0, _REST - _WIFI_REST * self.wifi - self._nvs)
+        return max(0, self._sizes.rest - _WIFI_REST * self.wifi - self._nvs)
 
     @property
     def free(self) -> int:
@@ -117,13 +137,22 @@ class IdfHeap:
 
     @property
     def largest(self) -> int:
-        return max(self.main, self._rest) // _GRAIN * _GRAIN
+        return max(self._main_piece, self._rest_piece)
+
+    @property
+    def _main_piece(self) -> int:
+        return max(0, self.main - self._sizes.hole * bool(self._growth)) // _GRAIN * _GRAIN
+
+    @property
+    def _rest_piece(self) -> int:
+        return min(self._rest, self._sizes.piece) // _GRAIN * _GRAIN
 
     def info(self) -> list[tuple[int, int, int, int]]:
         """esp32.idf_heap_info(HEAP_DATA): size, free, largest free piece and lowest free so far, of each region."""
         self._lowest = min(self._lowest, self.free)
         rest = self._rest
+        sizes = self._sizes
         return [
-            (_FIRST_GC_HEAP + self._main, self.main, self.main // _GRAIN * _GRAIN, max(0, self._lowest - rest)),
-            (_REST, rest, rest // _GRAIN * _GRAIN, rest),
+            (sizes.first + self._main, self.main, self._main_piece, max(0, self._lowest - rest)),
+            (sizes.rest, rest, self._rest_piece, rest),
         ]

@@ -8,8 +8,8 @@ AGENT = 52_000  # what the agent holds here as it opens a connection
 KIB = 1024
 
 
-def joined(holds: int) -> IdfHeap:
-    heap = IdfHeap()
+def joined(holds: int, chip: str = "esp32") -> IdfHeap:
+    heap = IdfHeap(chip=chip)
     assert heap.start_wifi()
     heap.python_holds(holds)
     return heap
@@ -50,6 +50,17 @@ def test_streaming_over_tls(block: int, free: int, largest: int) -> None:
     heap.python_holds(AGENT + block * KIB + 8_000)
     assert near(heap.free, free)
     assert near(heap.largest, largest)
+
+
+def test_a_c3_has_a_smaller_piece_once_the_heap_of_python_has_grown() -> None:
+    heap = joined(13_000, "esp32c3")
+    assert near(heap.free, 114_196)
+    heap.python_holds(AGENT + 20 * KIB)
+    assert near(heap.free, 48_170, 0.02)
+    assert near(heap.largest, 18_432, 0.02)
+    heap.open_tls()
+    assert near(heap.free, 15_470, 0.05)
+    assert heap.largest < 10_240
 
 
 def test_buffer_of_64_kib_leaves_no_room_for_tls() -> None:
