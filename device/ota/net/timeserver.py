@@ -1,6 +1,5 @@
 """Who tells the time: a time server, else the release server itself. Neither is authenticated (clock.py)."""
 
-import sys
 import time
 
 import ntptime
@@ -9,19 +8,18 @@ from .. import steps
 from ..errors import OtaError
 from . import clock, dates, http, names
 
+_NTP_PORT = 123
 _NEWS_S = 60  # a clock that was wrong by less refused no certificate
 
 
 def ask(config: dict, url: str, time_server: bool):
     """Ask a time server, and the release server where that tells nothing new: steps that return whether the clock was set
-    otherwise than it was. Raises nothing. This module is let go."""
-    sys.modules.pop(__name__)
-    del sys.modules[__name__.rpartition(".")[0]].timeserver
+    otherwise than it was. Raises nothing."""
     before = time.time()
     for _ in range(3 if time_server and config["ntp_host"] else 0):
         was = ntptime.host, ntptime.timeout
         try:
-            where = yield from names.resolve(config["ntp_host"], 123)
+            where = yield from names.resolve(config["ntp_host"], _NTP_PORT)
             ntptime.host, ntptime.timeout = where[0][0], 1
             if clock.believe(ntptime.time()):
                 break
