@@ -53,9 +53,8 @@ class Firmware:
         good = etag is not None and len(etag) <= 64 and clean(etag) == etag
         self.etag = self._record.job["etag"] = etag if good else None
         self._record.save("job")
-        self._record.forget(
-            self._slot.info()[4]
-        )  # not before: a server that has no image takes no rollback from a board
+        # Not before: a server that has no image takes no rollback from a board.
+        self._record.forget(self._slot.info()[4])
 
     def write(self, view: memoryview, n: int) -> None:
         """The next `n` bytes, the first of `view`; the rest of the sector is filled up. Allocates nothing for a whole one.

@@ -94,9 +94,8 @@ class Job:
         job = kept.job
         try:
             yield from self._fill(*parts[0])
-        except (
-            OtaError
-        ) as e:  # all of it once more, in the same pass, and hashed: that tells a wrong file from bad flash
+        except OtaError as e:
+            # All of it once more, in the same pass, and hashed as it comes: that tells a wrong file from bad flash.
             source, target = parts[0]
             if hasattr(source, "instead"):  # of a delta: the whole image
                 source = yield from source.instead(e, job)
