@@ -40,7 +40,11 @@ class Broker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._do(self._broker.shutdown())
+        self._do(self._deaf())
+        try:
+            self._do(self._broker.shutdown(), 10)
+        except TimeoutError:  # amqtt may wait for ever for what it has yet to tell a client that is gone
+            self._do(self._cancel())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -49,8 +53,19 @@ class Broker:
         self._broker = amqtt.Broker(self._config, loop=self._loop)
         await self._broker.start()
 
-    def _do(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+    async def _deaf(self) -> None:
+        """Nobody comes any more: who is sent away would be back before the end."""
+        for server in self._broker._servers.values():
+            server.instance.close()
+
+    async def _cancel(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.wait(others, timeout=5)
+
+    def _do(self, work: Any, limit_s: float = 20) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(limit_s)
 
     def kept(self) -> dict[str, Any]:
         """What it keeps by topic: JSON, or text."""
