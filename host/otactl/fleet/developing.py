@@ -24,9 +24,8 @@ _POLL_S = 0.2
 _SAVED_S = 0.05  # between two looks at the folder, which itself says what it looks at
 _RENEW_S = 60.0  # the boards are asked for anew
 _QUIET_S = 20.0  # without a look of a board that should look every two seconds
-_LOST_S = (
-    60.0  # without a word of a board that has been offered a save: a look, a download or a trial takes less, most often
-)
+# Without a word of a board that has been offered a save: a look, a download or a trial takes less, most often.
+_LOST_S = 60.0
 _KEPT = 3  # the newest drafts, beside those that boards name: one may be on its way
 _NAMES = 3  # of files in a line
 _NEXT = "the next save goes on"

@@ -20,20 +20,21 @@ from vboard.chip.panic import Panic
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """Bytes. `main`: the largest region, `rest`: what lies in smaller ones, `piece` of it in one; `first`: Python's first heap;
-    `hole`: what of the main region lies apart once Python's heap has grown into it."""
+    `hole`: what of the main region lies apart once Python's heap has grown into it; `shared`: what TLS was seen to take of the rest."""
 
     main: int
     rest: int
     piece: int
     first: int
     hole: int = 0
+    shared: int = 0
 
 
 _ESP32 = Sizes(main=112_640, rest=25_980, piece=25_980, first=57_344)
-_SIZES = {"esp32c3": Sizes(main=112_676, rest=40_104, piece=10_160, first=65_580, hole=13_900)}
+_SIZES = {"esp32c3": Sizes(main=112_676, rest=40_104, piece=10_160, first=65_580, hole=13_900, shared=15_852)}
 _WIFI_MAIN, _WIFI_REST = 14_336, 24_252
 _TLS_OPEN = 33_024  # 16 KiB to receive, 4 KiB to send, contexts
-_TLS_HANDSHAKE = 40_700  # what it takes at its most
+_TLS_HANDSHAKE = 39_000  # what it takes at its most
 _TLS_PIECE = 16_717  # its largest buffer: what comes in
 _NVS_HANDLE = 53
 _GRAIN = 256  # the largest piece is told in steps
@@ -81,7 +82,7 @@ class IdfHeap:
 
     def open_tls(self) -> int:
         """A number for `close_tls`. Raises Panic where mbedTLS gets no memory (facts 10.7: no MemoryError comes)."""
-        if self.free < _TLS_HANDSHAKE or self.largest < _TLS_PIECE:
+        if self.main + min(self._rest, self._sizes.shared) < _TLS_HANDSHAKE or self.largest < _TLS_PIECE:
             raise Panic("LoadProhibited", core=1)
         self._opened += 1
         self._connections.add(self._opened)

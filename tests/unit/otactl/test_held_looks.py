@@ -170,7 +170,8 @@ def open_look(site: Site, board: str, up: int) -> Iterator[socket.socket]:
         yield sock
 
 
-def test_a_client_that_goes_away_frees_its_place_and_is_not_held_again(site: Site) -> None:
+def hung_up(site: Site) -> None:
+    """A board on loan, up for 63 s, has gone while its look was held."""
     patient(site)
     site.borrow(A)
     site.looks(A, 1, f"up=60;heap={ROOM}")
@@ -178,18 +179,16 @@ def test_a_client_that_goes_away_frees_its_place_and_is_not_held_again(site: Sit
     with open_look(site, A, 63):
         until(lambda: held_now(site) == 1)
     until(lambda: held_now(site) == 0)
+
+
+def test_a_client_that_goes_away_frees_its_place_and_is_not_held_again(site: Site) -> None:
+    hung_up(site)
     site.now += 3
     assert Look(site, A, 1, 66).answered() == (1, "2")
 
 
 def test_a_board_whose_look_was_cut_by_its_reset_is_held_again(site: Site) -> None:
-    patient(site)
-    site.borrow(A)
-    site.looks(A, 1, f"up=60;heap={ROOM}")
-    site.now += 3
-    with open_look(site, A, 63):
-        until(lambda: held_now(site) == 1)
-    until(lambda: held_now(site) == 0)
+    hung_up(site)
     site.now += 9
     site.looks(A, 1, f"up=1;heap={ROOM}")
     site.now += 3

@@ -63,6 +63,13 @@ def test_a_c3_has_a_smaller_piece_once_the_heap_of_python_has_grown() -> None:
     assert heap.largest < 10_240
 
 
+def test_smaller_pieces_of_an_esp32_are_none_for_tls() -> None:
+    heap = IdfHeap(start_kib=62)  # some 37 KB in the main region, and no Wi-Fi that would have taken the rest
+    assert heap.free > 60_000
+    with pytest.raises(Panic):
+        heap.open_tls()
+
+
 def test_buffer_of_64_kib_leaves_no_room_for_tls() -> None:
     with pytest.raises(Panic, match="LoadProhibited"):
         joined(AGENT + 64 * KIB).open_tls()
