@@ -41,6 +41,13 @@ def boards(*names: str) -> list[Entry]:
     return [Entry(name, name) for name in names]
 
 
+def taken_and_given_back(folder: Path, *names: str) -> str:
+    """Which of the boards was free."""
+    taken = lease.take(boards(*names), 0, folder=folder)
+    taken.release()
+    return taken.entry.name
+
+
 def test_a_board_that_another_session_holds_is_not_taken_and_its_holder_is_named(tmp_path: Path) -> None:
     with another_session("/dev/desk", tmp_path) as process, pytest.raises(RigError) as told:
         lease.take(boards("/dev/desk"), 0, folder=tmp_path)
@@ -49,7 +56,7 @@ def test_a_board_that_another_session_holds_is_not_taken_and_its_holder_is_named
 
 def test_of_a_pool_the_one_that_is_free_is_taken(tmp_path: Path) -> None:
     with another_session("/dev/desk", tmp_path):
-        assert lease.take(boards("/dev/desk", "/dev/shelf"), 0, folder=tmp_path).entry.name == "/dev/shelf"
+        assert taken_and_given_back(tmp_path, "/dev/desk", "/dev/shelf") == "/dev/shelf"
 
 
 @pytest.mark.parametrize("how", ["ends", "is killed"])
@@ -65,13 +72,14 @@ def test_a_board_is_waited_for_and_taken_once_the_other_session(tmp_path: Path, 
                 process.kill()
 
         taken = lease.take(boards("/dev/desk"), 30, tell, folder=tmp_path)
+    taken.release()
     assert taken.entry.name == "/dev/desk"
     assert [text.startswith("waiting 30 s at most for a board: /dev/desk is held by") for text in said] == [True]
 
 
 def test_a_board_given_back_can_be_taken_again(tmp_path: Path) -> None:
-    lease.take(boards("/dev/desk"), 0, folder=tmp_path).release()
-    assert lease.take(boards("/dev/desk"), 0, folder=tmp_path).entry.name == "/dev/desk"
+    for _ in range(2):
+        assert taken_and_given_back(tmp_path, "/dev/desk") == "/dev/desk"
 
 
 def test_two_names_of_one_port_are_one_board(tmp_path: Path) -> None:
@@ -82,7 +90,7 @@ def test_two_names_of_one_port_are_one_board(tmp_path: Path) -> None:
 
 def test_each_session_has_a_virtual_board_of_its_own(tmp_path: Path) -> None:
     with another_session("virtual", tmp_path):
-        assert lease.take(boards("virtual"), 0, folder=tmp_path).entry.name == "virtual"
+        assert taken_and_given_back(tmp_path, "virtual") == "virtual"
 
 
 BOARDS = """
