@@ -89,7 +89,8 @@ def test_a_bad_release_stops_at_two_boards_and_its_successor_goes_through(site: 
     site.start("1.1.0")
     assert {site.says(one, have=1) for one in CANARIES} == {2}
     assert {site.says(one, have=1) for one in REST} == {1}
-    assert update(board).name == "rolled-back"
+    ended = update(board)
+    assert ended.name == "rolled-back", ended
     assert update(board).name == "refused"  # its look tells the server
     assert site.state() == "running"
     assert site.says(CANARIES[0], 1, "failed", 2, "deadline") == 2

@@ -40,10 +40,10 @@ def drawn(svg: Path) -> list[str]:
 
 
 def measured(line: str) -> str:
-    """Seconds, sizes and dates as N."""
+    """Seconds, sizes and dates as N: midnight may come in the middle."""
     return " ".join(
         re.sub(
-            r"\b\d{4}-\d\d-\d\d\b|\b\d+(\.\d)? s\b|\b\d+ bytes|\b\d+ written|\b\d+\.\d\b(?!\.)",
+            r"\b\d{4}-\d\d-\d\d\b|\btoday\b|\b1 day ago\b|\b\d+(\.\d)? s\b|\b\d+ bytes|\b\d+ written|\b\d+\.\d\b(?!\.)",
             "N",
             line.replace("\N{NO-BREAK SPACE}", " "),
         ).split()
