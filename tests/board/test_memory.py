@@ -3,6 +3,7 @@
 import ast
 import json
 
+import apps
 import rig as rigs
 from otactl.board import agent
 from otactl.board import deploy as deploying
@@ -274,3 +275,18 @@ def test_connection_of_a_look_opens_without_what_the_look_and_the_job_before_hav
         assert lines[-1] == "ended hash-mismatch"
         (loaded,) = [line.split()[1:] for line in lines if line.startswith("stable.json ")]
         assert not NOT_THERE & set(loaded)
+
+
+def test_connection_of_a_look_opens_without_what_the_look_before_has_seen_of_the_application(rig: Rig) -> None:
+    """P9: with it a stock board that runs an application had 8 KB less from its second look on."""
+    board = started(rig.board())
+    board.wait_text("ota: up-to-date 1.0.0", 20)
+    apps.publish(rig, "1.1.0", {"app.py": b"def main(): pass"})
+    board.reset()
+    board.wait_text("ota: up-to-date 1.1.0", 60)
+    with rigs.repl(board) as link:
+        link.run(AT_THE_CONNECTION)
+        looks = [link.run("go()", timeout_s=60).splitlines() for _ in range(2)]
+    for lines in looks:
+        assert lines[-1] == "ended up-to-date"
+        assert not {"install.parts", "install.tree", "install.archive"} & set(lines[0].split())

@@ -15,6 +15,7 @@ from ..net import clock, dates, link, url
 from ..release import image
 from . import applications, let_go
 
+_OF_PARTS = "parts data room tree archive".split()  # one text takes less of a board
 _MOST = const(8193)  # bytes: one more than release/envelope.py takes, which says so
 
 
@@ -111,7 +112,7 @@ class Look:
             from . import data
 
             self.data = yield from data.look(self._config, self._slots.next, target, offer, self._runs)
-        let_go("parts", "data", "room", "tree", "archive")
+        let_go(*_OF_PARTS)
         if not same or self.data or known not in (None, "", offer["sha256"]):
             return False
         return not firmware or (yield from self._runs(offer["size"], offer["sha256"]))
@@ -143,7 +144,8 @@ class Look:
         else:
             if hasattr(release, "unchanged"):
                 last = release.unchanged.take(self._hangs_on(installed)[1])  # type: ignore[attr-defined]
-            release.make_room()  # the last look has left it
+            release.make_room()  # the last look has left it, and what follows
+            let_go(*_OF_PARTS)
             gc.collect()  # what was loaded has left pieces behind
             try:
                 response = yield from link.fetch(config, config["url"], known=last and last[0], keep="keep" in config)
