@@ -4,7 +4,7 @@ import sys
 
 current = None  # type: ignore  # the Trial of this boot, while one runs
 _settled = False
-_ONCE = ("settle", "decision", "rare", "back", "takeover")  # after the start their memory is the program's again
+_ONCE = "settle decision remains rare back takeover".split()  # after the start their memory is the program's again
 
 
 def start() -> None:
