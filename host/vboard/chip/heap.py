@@ -46,6 +46,11 @@ _FULL = 0.85
 _STREAM = 11_000  # what Python takes while data comes in over TLS
 
 
+def _on_a_chip(used: int) -> int:
+    objects = min(used, _OBJECTS)
+    return _PORT + int(objects * _OBJECT_SHARE) + used - objects
+
+
 class IdfHeap:
     """`start_kib`: what there is at the start, None as a stock board of that chip. All sizes in bytes."""
 
@@ -70,8 +75,7 @@ class IdfHeap:
 
     def python_holds(self, used: int) -> None:
         """What the program holds on the virtual board's heap."""
-        objects = min(used, _OBJECTS)
-        self._used = _PORT + int(objects * _OBJECT_SHARE) + used - objects
+        self._used = _on_a_chip(used)
 
     def open_nvs(self) -> bool:
         """Room for one more handle, which nothing ever closes; False where there is none."""
@@ -101,6 +105,11 @@ class IdfHeap:
         """Python's objects are gone, and TLS with them; what C code took is not."""
         self._connections.clear()
         self._used = _PORT
+
+    def python_free(self, used: int) -> int:
+        """gc.mem_free() where the program's objects, garbage among them, take that much of the virtual board's heap: with the
+        system's largest piece, by which Python's heap may grow (py/gc.c, since 1.21)."""
+        return max(0, self._sizes.first + self._growth - _on_a_chip(used)) + self.largest
 
     # --- what is left ---------------------------------------------------------------------------------------------
 

@@ -189,6 +189,9 @@ class Soc:
         self.heap.python_holds(used)
         return self.heap.info() if capabilities & _HEAP_DATA else []
 
+    def call_mem_free(self, used: int) -> int:
+        return self.heap.python_free(used)
+
     def call_tls_open(self, used: int) -> int:
         """A number for tls_close. The chip panics where there is not enough memory; with too little beside it no data come."""
         self.heap.python_holds(used)

@@ -79,6 +79,7 @@ def _install():
         modules["network"] = _vb_wlan.network
         modules["esp32"] = _vb_esp32.esp32
         modules["esp"] = _vb_esp32.esp
+        modules["gc"] = _vb_esp32.collector
         modules["machine"] = _vb_machine.machine
     import _vb_ntp  # stands on the board's own socket, time and machine
 

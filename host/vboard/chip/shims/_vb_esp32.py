@@ -1,5 +1,7 @@
 """`esp32` as the port's C module offers it: Partition and NVS. Their rules live in vboard/chip/idf.py and vboard/flash/nvs.py."""
 
+import gc
+
 import micropython
 from _vb_link import (
     FROM_NOWHERE,
@@ -11,6 +13,7 @@ from _vb_link import (
     WRITE,
     Missing,
     call,
+    holds_with_garbage,
     in_c,
     missing,
     program_holds,
@@ -146,6 +149,21 @@ class esp32:
     @staticmethod
     def idf_heap_info(capabilities):
         return [tuple(region) for region in call("idf_heap_info", capabilities, program_holds())]
+
+
+class collector:
+    """`gc`, whose mem_free() is a chip's."""
+
+    collect = gc.collect
+    enable = gc.enable
+    disable = gc.disable
+    isenabled = gc.isenabled
+    mem_alloc = gc.mem_alloc
+    threshold = gc.threshold
+
+    @staticmethod
+    def mem_free():
+        return call("mem_free", holds_with_garbage())
 
 
 class esp:
