@@ -209,6 +209,7 @@ def push(envelope: bytes, how: str, progress, slow: float = 1.0) -> None:
         if size is None:
             # nobody at the cable has trust documents; what it sends is compressed by itself
             config["trust"] = config["compressed"] = False
+            config.pop("keep", None)
             return told
         cable.open(url, start)
         return cable

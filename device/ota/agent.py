@@ -93,7 +93,9 @@ def check() -> "dict | None":
     """The release that update() would install, or None: version, sequence, security_version, size (bytes), sha256,
     url. Raises OtaError with the reason why this board refuses the newest one."""
     try:
-        return steps.run(_update(None).look())[0]
+        offer = steps.run(_update(None).look())[0]
+        offer.pop("source", None)
+        return offer
     except Exception as e:
         why = coded(e)
         if why.code == "up-to-date":

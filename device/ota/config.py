@@ -16,7 +16,7 @@ _TOP = {
     "url": ((str,), 8, 512, _NEEDED), "product": ((str,), 1, 64, _NEEDED), "allow_http": ((bool,), 0, 1, False),
     "ca": ((str, None), 1, 128, "/etc/ota/ca.pem"), "keys": ((str,), 1, 128, "/etc/ota/keys.json"),
     "wifi": ((list, dict, None), 0, _MANY, None), "trust": ((bool,), 0, 1, True), "checkin": ((bool,), 0, 1, True),
-    "deltas": ((bool,), 0, 1, False), "compressed": ((bool,), 0, 1, False),
+    "deltas": ((bool,), 0, 1, True), "compressed": ((bool,), 0, 1, False),
     "ethernet": _ENTRY, "image_signature": _ENTRY, "encryption": _ENTRY, "client": _ENTRY, "ddi": _ENTRY,
     "pins": ((list, None), 1, 8, None), "data": ((list, None), 1, 16, None),
     "freq_mhz": ((int, None), 80, 400, None),  # Wi-Fi needs the least

@@ -265,10 +265,38 @@ def test_delta_takes_a_little_more_memory_than_a_whole_image(rig: Rig) -> None:
     assert most[1] - most[0] <= MORE
 
 
-def test_parts_are_deployed_only_where_they_are_configured(place: Workspace) -> None:
+BESIDE = """
+import gc
+from ota import agent
+held = [bytearray(1024) for _ in range({kib})]
+agent.machine = type("", (), {{"reset": staticmethod(lambda: print("resets"))}})
+try:
+    agent.update(lambda *_: None, tries=1)
+except Exception as e:
+    print(e)
+"""
+
+
+@pytest.mark.parametrize(
+    ("kib", "idf_heap_kib", "files"),
+    [(2, None, ["delta"]), (10, None, ["bin"]), (60, 2048, ["delta"])],
+    ids=["a small program", "a larger one", "a larger one with SPIRAM"],
+)
+def test_delta_is_left_alone_where_the_program_leaves_too_little_memory(
+    rig: Rig, kib: int, idf_heap_kib: int | None, files: list[str]
+) -> None:
+    """Beside TLS: a heap that grows there takes the memory by which data come, and the connection stalls."""
+    board = configured(rig, started(rig.board(heap_kib=512, idf_heap_kib=idf_heap_kib)))
+    rig.publish("1.1.0", near(OLD, 1), deltas=Asked())
+    told = rigs.ask(board, BESIDE.format(kib=kib), 60)
+    print(told)
+    assert ("ota: delta no-memory" in told, told.split()[-1]) == (files == ["bin"], "resets")
+    assert fetched(rig) == files
+
+
+def test_parts_are_deployed_unless_they_are_switched_off(place: Workspace) -> None:
     config = place.board_config()
-    assert not PARTS & agent.compiled(config).keys()
     assert not PARTS & agent.compiled({**config, "deltas": False}).keys()
-    asked = agent.compiled({**config, "deltas": True})
+    asked = agent.compiled(config)
     assert asked.keys() >= PARTS
     assert sum(len(asked[name]) for name in PARTS) <= 6 << 10

@@ -16,12 +16,16 @@ from micropython import const
 from .. import steps
 from ..console import say
 from ..errors import OtaError, require
+from . import let_go
 
 _SECTOR = const(4096)
 _BLOCK = const(65536)
 _HEADER, _HEAD = const(16), const(20)  # bytes of the file's, and of a record's
 _BITS = const(10)
 _GROUP = const(256)  # corrections at a time
+# Bytes of Python's heap that are free beside a delta, where there is no SPIRAM: TLS's objects and what comes in take 12 to 15 KB
+# of them. With less the heap would have to grow, and on an ESP32 take the memory by which data come.
+_FREE = const(38000)
 # What the whole image would meet as well.
 _LASTING = ("flash-write", "record", "cable", "connect", "dns", "wifi-not-found", "wifi-failed", "ethernet-failed")
 
@@ -35,12 +39,29 @@ def by_delta(found: dict, slot):
 
         whole = HttpSource(config, image, size)
         try:
-            return Delta(HttpSource(config, found["url"], found["size"]), whole, found, slot)
+            delta = Delta(HttpSource(config, found["url"], found["size"]), whole, found, slot)
+            if "keep" not in config or _fits():  # by cable there is no connection
+                return delta
         except MemoryError:  # it takes 6 KB more than the whole image does
-            say("delta", "no-memory")
-            return whole
+            pass
+        delta = None
+        let_go("delta")
+        gc.collect()
+        say("delta", "no-memory")
+        return whole
 
     return made
+
+
+def _fits() -> bool:
+    # Whether Python's heap need not grow; gc.mem_free() counts by how much it could, the largest piece of the system's heap.
+    import esp32
+
+    from ..net import connection
+
+    gc.collect()
+    may_grow = max(heap[2] for heap in esp32.idf_heap_info(esp32.HEAP_DATA))
+    return connection.may_keep() or gc.mem_free() - may_grow >= _FREE
 
 
 class Delta:
@@ -83,6 +104,7 @@ class Delta:
             if digest.digest().hex() != self._base_hash:  # what was installed is not what is there now
                 e = OtaError("wrong-base", self._base_hash[:16])
         self._raw = self._packed = self._inflate = None  # type: ignore  # their memory
+        let_go("delta")
         say("delta", e)
         job.update(reason=e.code, detail=e.detail)
         return self._image

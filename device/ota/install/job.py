@@ -24,16 +24,16 @@ class Job:
         self._config, self._slots, self._record, self._view = config, found, kept, view
         self._demand = demand
 
-    def steps(self, offer: dict, source, data: "list | None"):
-        """Install the offer of look.Look. `source(config, url, size)` makes the source of the image; `data`: as data.look()
-        returns it. Raises OtaError."""
+    def steps(self, offer: dict, data: "list | None"):
+        """Install the offer of look.Look; nothing is left in it. `source(config, url, size)` in it makes the source of the image;
+        `data`: as data.look() returns it. Raises OtaError."""
         kept, config = self._record, self._config
         self._take_up(kept.job, offer, self._slots.next.info()[4])
         job = kept.job
         say("release", job["version"], job["size"], "bytes from", kept.offset)
         power_save, hz = link.power_save(0), 0
         application = offer.get("application")
-        parts = [self._firmware(offer["url"], source, not (data or application))]
+        parts = [self._firmware(offer["url"], offer.pop("source", None), not (data or application))]
         offer.clear()  # the job has it all: nothing twice while memory is scarce
         try:
             if config["freq_mhz"]:

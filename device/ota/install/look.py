@@ -21,13 +21,13 @@ _MOST = const(8193)  # bytes: one more than release/envelope.py takes, which say
 
 class Look:
     """`config`: an update's; `view`: whole sectors to work with; `engine`: a ddi.Engine, or None. Once steps() is over: `offer`, the
-    facts of the release; `demand`, a demand.Demand where its image has to carry a signature of its own; `source`, what makes a
-    source of the image where that is no HttpSource; `data`, as data.look() returns it."""
+    facts of the release, among them `source`, what makes a source of the image, None where that is an HttpSource; `demand`, a
+    demand.Demand where its image has to carry a signature of its own; `data`, as data.look() returns it."""
 
     def __init__(self, config: dict, found: slots.Slots, kept, view: memoryview, engine) -> None:
         self._config, self._slots, self._record, self._view, self._engine = config, found, kept, view, engine
         self.offer: dict = {}
-        self.demand = self.source = self.data = None
+        self.demand = self.data = None
 
     def steps(self):
         """Steps until `offer` is the newest release. Raises OtaError with why this board refuses it."""
@@ -79,7 +79,7 @@ class Look:
             raise OtaError("up-to-date", payload["version"])
         self._not_held(payload["sequence"])
         if firmware:
-            yield from self._open(firmware, installed.get("sha256"))
+            offer["source"] = yield from self._open(firmware, installed.get("sha256"))
         self.offer = offer
         release.make_room()
         release.let_go("unchanged")
@@ -118,21 +118,22 @@ class Look:
         return not firmware or (yield from self._runs(offer["size"], offer["sha256"]))
 
     def _open(self, firmware: dict, known: "str | None"):
-        # Steps that find the way into an encrypted image, where the configuration says that images are; else a shorter one to
-        # a plain image. `known`: as for _there().
+        # Steps that return the way into an encrypted image, where the configuration says that images are; else a shorter one to
+        # a plain image, or None. `known`: as for _there().
         wanted = self._config["encryption"]
         if wanted:
             from .decrypt import source
 
-            self.source = yield from source(wanted, firmware)
+            found = yield from source(wanted, firmware)
             gc.collect()
-        else:
-            require(not firmware.get("encryption"), "encryption")
-            if self._config["deltas"] or self._config["compressed"]:
-                from . import base
+            return found
+        require(not firmware.get("encryption"), "encryption")
+        if any([self._config[shorter] and shorter in firmware for shorter in ("deltas", "compressed")]):
+            from . import base
 
-                self.source = yield from base.source(self._config, firmware, known, self._runs, self._slots.running)
-                let_go("base")
+            found = yield from base.source(self._config, firmware, known, self._runs, self._slots.running)
+            let_go("base")
+            return found
 
     def _channel(self, installed: dict):
         # Steps that return the server's response, the payload of what the channel names, and what an answer to that hangs on:

@@ -65,21 +65,21 @@ class Update:
             connection.kept()
 
     def look(self):
-        """Steps that return what one look has found: offer, demand, source and data, as look.Look has them. Raises OtaError with
+        """Steps that return what one look has found: offer, demand and data, as look.Look has them. Raises OtaError with
         why this board refuses the newest release."""
         from .look import Look
 
         made = Look(self._config, self._slots, self._record, self._view, self._engine)
         yield from made.steps()
         let_go("look")
-        return made.offer, made.demand, made.source, made.data
+        return made.offer, made.demand, made.data
 
-    def _install(self, offer: dict, demand, source, data):
+    def _install(self, offer: dict, demand, data):
         from . import job
 
         found = job.Job(self._config, self._slots, self._record, self._view, demand)
         try:
-            yield from found.steps(offer, source, data)
+            yield from found.steps(offer, data)
         except Exception:
             let_go(*_OF_A_JOB)
             steps.soon = ""  # whatever a server asks for: a job has written NVS, and most often flash

@@ -17,10 +17,10 @@ from ..errors import OtaError, require
 _POLL_MS = const(10)
 _TLS_EOF = const(-0x7280)  # MBEDTLS_ERR_SSL_CONN_EOF: closed without close_notify
 _TIMED_OUT = (errno.ETIMEDOUT, errno.EAGAIN, errno.EINPROGRESS)
-# No memory for a handshake is no MemoryError on a chip but a panic. On a stock ESP32 with v1.23 it goes well with 42,688
-# bytes free, which is what Python's heap leaves of it once it has grown. mbedTLS's largest buffer has 16.7 KB; a C3 with v1.24
-# has its memory in two pieces by then, the larger one of 18 to 25 KB.
-_TLS_FREE = const(41000)
+# No memory for a handshake is no MemoryError on a chip but a panic, or a connection over which nothing comes. Once Python's heap
+# has grown a stock ESP32 has 42,688 bytes with v1.23, and 35,200 to 35,700 with v1.26, of which whole images came; with 33,200 none
+# did. mbedTLS's largest buffer has 16.7 KB; a C3 with v1.24 has its memory in two pieces by then, the larger one of 18 to 25 KB.
+_TLS_FREE = const(34000)
 _TLS_PIECE = const(17000)
 # A connection is kept for a second request only where this much is free beside it, as meanwhile a release is judged. Python's
 # heap may grow for that: by as much as it has, and out of the same memory. Chips without SPIRAM have some 320 KB for both, so

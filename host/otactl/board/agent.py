@@ -41,8 +41,10 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "install/speed.py": ("freq_mhz",),
     "install/base.py": ("deltas", "compressed"),
     "install/delta.py": ("deltas", "compressed"),
+    "release/trust.py": ("trust",),
+    "net/checkin.py": ("checkin",),
 }  # module -> the entries that ask for it
-_UNLESS_OFF = {"release/trust.py": "trust", "net/checkin.py": "checkin"}  # module -> the entry, true by default
+_ON = {"deltas", "trust", "checkin"}  # entries that are true by default
 SINGLE = "single/"  # the room of the agent of boards without two slots
 _NAME = 32  # bytes of a hostname that MicroPython takes
 _DEFAULT_CHECKS = [{"check": "wifi"}, {"check": "server"}]
@@ -78,9 +80,7 @@ def every_source() -> dict[str, bytes]:
 def _needed(name: str, config: dict[str, Any]) -> bool:
     """Whether a board with that configuration ever imports a module: what is not configured is not installed."""
     if name in _PARTS:
-        return any(config.get(entry) not in (None, False, []) for entry in _PARTS[name])  # {}: with its defaults
-    if name in _UNLESS_OFF:
-        return bool(config.get(_UNLESS_OFF[name], True))
+        return any(config.get(entry, entry in _ON) not in (None, False, []) for entry in _PARTS[name])  # {}: with its defaults
     if name.startswith("checks/") and name != "checks/__init__.py":
         asked = config.get("trial", {}).get("checks", _DEFAULT_CHECKS)
         _rules()

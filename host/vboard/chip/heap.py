@@ -1,15 +1,18 @@
 """The IDF heap: what is left of the chip's RAM outside MicroPython's first heap, and who takes it.
 
 Python's heap grows into it, Wi-Fi, TLS and NVS handles live in it. The sizes are those of an ESP32 without SPIRAM, v1.23.0
-(facts 10.7 and 10.8, bytes), and of a C3, v1.24.1 (emulated, with its real firmware); the other chips have at least as much as
-the first, and count the same here. Growth of Python's heap: MicroPython py/gc.c (gc_try_add_heap),
+(facts 10.7 and 10.8, bytes) and v1.26.1, and of a C3, v1.24.1 (these two emulated, with their real firmware); the other chips have
+at least as much as the first, and count the same here. Growth of Python's heap: MicroPython py/gc.c (gc_try_add_heap),
 ports/esp32/gccollect.c.
 
-                                    ESP32                       C3
-    fresh boot                      main 112,640  rest 25,980
-    Wi-Fi active                    main  98,304  rest  1,728   main 98,340  rest 15,852
-    Python's heap doubled                                       main 32,330  rest 15,852  largest piece 18,432 to 25,600
-    ... and TLS open                main   7,936  rest  1,728   together 15,470
+                                    ESP32, v1.23                C3                          ESP32, v1.26
+    fresh boot                      main 112,640  rest 25,980                               together 139,852
+    Wi-Fi active                    main  98,304  rest  1,728   main 98,340  rest 15,852    together  95,624
+    Python's heap doubled                                       main 32,330  rest 15,852    together  35,430 to 35,730
+                                                                largest piece 18,432 to 25,600
+    ... and TLS open                main   7,936  rest  1,728   together 15,470             together  11,200
+    ... and data come in                                                                    together   1,600
+    it failed at                                                                            33,200
 """
 
 from dataclasses import dataclass
@@ -28,13 +31,14 @@ class Sizes:
     first: int
     hole: int = 0
     shared: int = 0
+    handshake: int = 39_000  # what it takes of TLS at its most
 
 
 _ESP32 = Sizes(main=112_640, rest=25_980, piece=25_980, first=57_344)
+_ESP32_126 = Sizes(main=105_500, rest=25_980, piece=25_980, first=57_344, shared=1_728, handshake=34_000)
 _SIZES = {"esp32c3": Sizes(main=112_676, rest=40_104, piece=10_160, first=65_580, hole=13_900, shared=15_852)}
 _WIFI_MAIN, _WIFI_REST = 14_336, 24_252
 _TLS_OPEN = 33_024  # 16 KiB to receive, 4 KiB to send, contexts
-_TLS_HANDSHAKE = 39_000  # what it takes at its most
 _TLS_PIECE = 16_717  # its largest buffer: what comes in
 _NVS_HANDLE = 53
 _GRAIN = 256  # the largest piece is told in steps
@@ -52,10 +56,11 @@ def _on_a_chip(used: int) -> int:
 
 
 class IdfHeap:
-    """`start_kib`: what there is at the start, None as a stock board of that chip. All sizes in bytes."""
+    """`start_kib`: what there is at the start, None as a stock board of that chip with that `version` of MicroPython. All sizes in
+    bytes."""
 
-    def __init__(self, start_kib: int | None = None, chip: str = "esp32") -> None:
-        self._sizes = sizes = _SIZES.get(chip, _ESP32)
+    def __init__(self, start_kib: int | None = None, chip: str = "esp32", version: tuple[int, ...] = (1, 23)) -> None:
+        self._sizes = sizes = _SIZES.get(chip, _ESP32_126 if version >= (1, 26) else _ESP32)
         self._main = sizes.main if start_kib is None else max(0, (start_kib << 10) - sizes.rest)
         self.wifi = False  # whether its driver runs
         self._connections: set[int] = set()
@@ -86,11 +91,11 @@ class IdfHeap:
 
     def open_tls(self) -> int:
         """A number for `close_tls`. Raises Panic where mbedTLS gets no memory (facts 10.7: no MemoryError comes)."""
-        if self.main + min(self._rest, self._sizes.shared) < _TLS_HANDSHAKE or self.largest < _TLS_PIECE:
+        if self.main + min(self._rest, self._sizes.shared) < self._sizes.handshake or self.largest < _TLS_PIECE:
             raise Panic("LoadProhibited", core=1)
         self._opened += 1
         self._connections.add(self._opened)
-        self._lowest = min(self._lowest, self.free - _TLS_HANDSHAKE + _TLS_OPEN)
+        self._lowest = min(self._lowest, self.free - self._sizes.handshake + _TLS_OPEN)
         return self._opened
 
     @property

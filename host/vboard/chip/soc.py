@@ -61,7 +61,7 @@ class Soc:
         self.friendly = True
         self.on_boot: Callable[[], None] = lambda: None  # told when boot.py begins
         self.wants: tuple[str, float] | None = None  # ("reset" | "soft" | "sleep", seconds)
-        self.heap = IdfHeap(idf_heap_kib, chip.name)
+        self.heap = IdfHeap(idf_heap_kib, chip.name, firmware.numbers)
         self.mhz = chip.mhz  # its clock
         self._heap_kib = heap_kib  # what a program has
         self._told_flash_size = told_flash_size or flash.size

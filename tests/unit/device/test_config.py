@@ -36,7 +36,7 @@ def test_two_lines_are_enough(load: Any) -> None:
             "ca": "/etc/ota/ca.pem",
             "keys": "/etc/ota/keys.json",
             "trust": True,
-            "deltas": False,
+            "deltas": True,
             "compressed": False,
             "checkin": True,
             "freq_mhz": None,

@@ -41,7 +41,7 @@ WAITS = """
                 raise OtaError(code)
             ends.append(code[4:])
             sys.modules["ota.install.job"] = type("job", (), {"Job": Job})
-            return {}, None, None, None
+            return {}, None, None
             yield
     class Clock:
         now = 0

@@ -1,4 +1,4 @@
-"""The IDF heap's model against what a stock ESP32 showed (facts 10.7, 10.8)."""
+"""The IDF heap's model against what a stock ESP32 showed with v1.23 (facts 10.7, 10.8) and v1.26, and a C3."""
 
 import pytest
 from vboard.chip.heap import IdfHeap
@@ -8,8 +8,8 @@ AGENT = 52_000  # what the agent holds here as it opens a connection
 KIB = 1024
 
 
-def joined(holds: int, chip: str = "esp32") -> IdfHeap:
-    heap = IdfHeap(chip=chip)
+def joined(holds: int, chip: str = "esp32", version: tuple[int, ...] = (1, 23)) -> IdfHeap:
+    heap = IdfHeap(chip=chip, version=version)
     assert heap.start_wifi()
     heap.python_holds(holds)
     return heap
@@ -61,6 +61,27 @@ def test_a_c3_has_a_smaller_piece_once_the_heap_of_python_has_grown() -> None:
     heap.open_tls()
     assert near(heap.free, 15_470, 0.05)
     assert heap.largest < 10_240
+
+
+def test_an_esp32_has_less_since_1_26() -> None:
+    heap = joined(13_000, version=(1, 26, 1))
+    assert near(heap.free, 95_624, 0.05)
+    assert near(heap.largest, 94_208, 0.05)
+    heap.python_holds(AGENT + 16 * KIB)
+    assert near(heap.free, 35_430, 0.02)
+    assert near(heap.largest, 34_816, 0.05)
+    heap.open_tls()
+    assert heap.free < 2_600
+
+
+def test_an_esp32_with_1_26_and_a_little_less_for_tls() -> None:
+    """At 33,200 bytes no data came after the handshake; at 35,200 all of it did, eleven times."""
+    heap = IdfHeap(start_kib=126, version=(1, 26, 1))
+    assert heap.start_wifi()
+    heap.python_holds(AGENT + 16 * KIB)
+    assert 32_000 < heap.free < 34_000
+    with pytest.raises(Panic):
+        heap.open_tls()
 
 
 def test_smaller_pieces_of_an_esp32_are_none_for_tls() -> None:

@@ -10,7 +10,7 @@ _RECORD = 46  # entries that the agent's largest document takes while it is writ
 _FIRST = 20  # entries of the document that announces a download
 _WRITTEN = 0b10
 _DEPLOYMENT = 32 << 10  # bytes: a file of the agent twice, and room for the program's own
-_TLS_FREE, _TLS_PIECE = 41_000, 17_000  # bytes of the system's heap that ota/net/connection.py asks for
+_TLS_FREE, _TLS_PIECE = 34_000, 17_000  # bytes of the system's heap that ota/net/connection.py asks for
 
 
 def nvs(case: Case) -> Finding:

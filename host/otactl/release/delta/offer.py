@@ -84,9 +84,9 @@ def add(
     for path, one in named:
         if one.chip not in {image.chip for image in loaded}:
             raise ReleaseError(f"--from {path}: an image for {one.chip}, which the release has none for")
-    wanted = bool(workspace.board.get("deltas"))
+    wanted = bool(workspace.board.get("deltas", True))
     if named and not wanted:
-        offer.notes.append(f"no deltas: boards of this workspace take none; `deltas = true` in {SETTINGS}, [board]")
+        offer.notes.append(f"no deltas: boards of this workspace take none; take `deltas = false` out of {SETTINGS}, [board]")
     for image, target in zip(loaded, made, strict=False):
         if "encryption" in target:
             if named and wanted:
