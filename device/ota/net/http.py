@@ -12,6 +12,16 @@ _HOPS = const(5)  # of redirects, and the last
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
+def settings(config: dict) -> dict:
+    """What get() takes of a board's configuration."""
+    found = {key: config[key] for key in ("allow_http", "connect_timeout_s", "read_timeout_s")}
+    if config["pins"] or config["client"]:
+        from . import guard
+
+        guard.stand(config, found)
+    return found
+
+
 def get(
     address: str,
     ca=None,
