@@ -82,7 +82,7 @@ class Update:
             yield from found.steps(offer, source, data)
         except Exception:
             let_go(*_OF_A_JOB)
-            steps.soon = ""  # whatever a server asks for: a job has written NVS, and most often flash
+            steps.astray = True  # whatever a server asks for: a job has written NVS, and most often flash
             raise
 
 

@@ -75,8 +75,9 @@ def get(
             if peek:
                 return response
             if send or response.status not in _REDIRECTS or b"location" not in headers:
-                if told[:3] == "Ota":  # checkin.py's line: nobody but the release server is heard, no engine
-                    steps.soon = headers.get(b"ota-look", "")[:6]
+                # checkin.py's whole line: nobody but the release server is heard, no engine, and once a look
+                if told[:3] == "Ota" and ";" in told:
+                    steps.soon, steps.astray = headers.get(b"ota-look", "")[:6], False
                 response.open(headers, start, etag, size)
                 ca = own = said = told = headers = kept = None  # an ended generator may be found, and what it held
                 return response
