@@ -149,5 +149,6 @@ class Timers:
     def next_fired(self) -> tuple[int | None, bool]:
         """The handle of one that has fired and was not taken here since, None for none; whether there are more."""
         handle = min(self._fired, default=None)
-        self._fired.discard(handle)  # type: ignore[arg-type]
+        if handle is not None:
+            self._fired.discard(handle)
         return handle, bool(self._fired)
