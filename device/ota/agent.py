@@ -174,7 +174,7 @@ def _update(tries: "int | None", block: "bytearray | None" = None):
 def _driven(tries: "int | None", progress, block: "bytearray | None" = None):
     """The steps of one update as milliseconds to wait. Raises OtaError."""
     try:
-        generator = _update(tries, block).steps()
+        generator = _update(tries, block).steps(block is not None)
     except Exception as e:
         raise coded(e)
     from .install.update import line
@@ -204,8 +204,9 @@ def _look_once() -> None:
         for wait_ms in driven:
             left_ms = limit_ms - time.ticks_diff(time.ticks_ms(), began)
             if left_ms <= 0:
-                record.load().note("refused", ["start-timeout", str(limit_ms // 1000)])
-                raise OtaError("start-timeout", limit_ms // 1000)
+                why = OtaError("start-timeout", limit_ms // 1000)
+                record.load().note("refused", [why.code, why.detail])
+                raise why
             time.sleep_ms(min(wait_ms, left_ms))
     finally:
         driven.close()
@@ -234,15 +235,14 @@ def _polling(progress):
             wasted = min(wasted + 1, 10) if why.code in _WASTED else 0
             interval_ms = max(interval_ms, min(interval_ms << wasted, _LONGEST_MS))
             if steps.soon.isdigit():
-                least_s = _WRITTEN_S
+                # a server may have held its answer: from look to look
+                least_s, spent_ms = _WRITTEN_S, time.ticks_diff(time.ticks_ms(), began)
                 if why.code in _QUIET:
                     least_s = late_s = _SOONEST_S
                 elif steps.astray or why.code == "on-hold":  # a hold is counted in looks (P6)
                     # twice as long each time, from the end on: a job costs wear, and who is not there has asked before
                     least_s = late_s = min(late_s * 2, _LONGEST_S)
-                    began = time.ticks_ms()
-                # a server may have held its answer: from look to look
-                spent_ms = time.ticks_diff(time.ticks_ms(), began)
+                    spent_ms = 0
                 interval_ms = min(interval_ms, max(int(steps.soon), least_s) * 1000 - spent_ms)
         gc.collect()
         for left_ms in range(interval_ms, 0, -1000):  # in short waits: Ctrl-C and other tasks are served

@@ -100,6 +100,35 @@ def test_a_board_whose_look_waits_goes_on_and_has_the_save_as_its_answer(desk: D
     assert "was stopped" not in board.text
 
 
+CHECKS = """import time, words
+from ota import agent
+print('says', words.hello)
+def main():
+    while True:
+        time.sleep(2)
+        try:
+            print('looked', agent.check())
+        except Exception as e:
+            print('looked', e)
+"""
+
+
+@pytest.mark.timeout(200)
+def test_a_program_that_looks_by_itself_does_not_stand_still_for_a_save(desk: Desk) -> None:
+    desk.save("app.py", CHECKS)
+    desk.publish("1.1.0", NEW)
+    board = started(desk.rig.board(heap_kib=2048, idf_heap_kib=2048))  # as with SPIRAM
+    board.wait_text("ota: up-to-date 1.1.0", 60)
+    desk.hub.held.longest_s = 3600
+    desk.develop(str(desk.folder))
+    desk.wait("is offered")
+    desk.wait("runs, confirmed")  # it is what ran before
+    seen = len(board.text)
+    board.wait(lambda: board.text[seen:].count("looked") > 5, 60, "five looks")
+    assert "looked stalled" not in board.text[seen:]
+    assert len(desk.hub.held) == 0
+
+
 class Spoiler:
     """Answers for the files of saves as `how` says: wrong, cut, or "" as the server has them."""
 
