@@ -16,10 +16,11 @@ from .errors import OtaError, coded, require
 
 _HOUR_MS = const(3600000)
 _LONGEST_MS = const(86400000)
+_LONGEST_S = const(86400)
 # Between two looks, whatever a server asks for: NVS is written where a look ends in another word, or detail, than the last.
 _SOONEST_S = const(2)
 _WRITTEN_S = const(60)
-_QUIET = ("up-to-date", "failed-before")  # who has not signed a newer release cannot have these two in turn
+_QUIET = ("up-to-date", "failed-before")  # who has not signed a newer release cannot have these in turn, or with a job
 # a download that another would repeat
 _WASTED = "hash-mismatch size-mismatch not-an-image wrong-chip bad-archive".split()
 
@@ -175,7 +176,7 @@ def _update(tries: "int | None", block: "bytearray | None" = None):
 def _driven(tries: "int | None", progress, block: "bytearray | None" = None):
     """The steps of one update as milliseconds to wait. Raises OtaError."""
     try:
-        generator = _update(tries, block).steps()
+        generator = _update(tries, block).steps(block is not None)
     except Exception as e:
         raise coded(e)
     from .install.update import line
@@ -205,8 +206,9 @@ def _look_once() -> None:
         for wait_ms in driven:
             left_ms = limit_ms - time.ticks_diff(time.ticks_ms(), began)
             if left_ms <= 0:
-                record.load().note("refused", ["start-timeout", str(limit_ms // 1000)])
-                raise OtaError("start-timeout", limit_ms // 1000)
+                why = OtaError("start-timeout", limit_ms // 1000)
+                record.load().note("refused", [why.code, why.detail])
+                raise why
             time.sleep_ms(min(wait_ms, left_ms))
     finally:
         driven.close()
@@ -215,10 +217,10 @@ def _look_once() -> None:
 
 def _polling(progress):
     """Updates for ever: a generator of the milliseconds to wait before the next step."""
-    wasted, block = 0, None
+    wasted, late_s, block = 0, _SOONEST_S, None
     while True:
         interval_ms, began = _HOUR_MS, time.ticks_ms()
-        steps.soon = ""  # it was for one wait: each answer asks anew
+        steps.astray = True  # until an answer comes
         try:
             settings = _settings()
             interval_ms = (settings["interval_s"] + random.getrandbits(28) % (settings["jitter_s"] + 1)) * 1000
@@ -234,10 +236,15 @@ def _polling(progress):
             # A server that has the wrong file costs a slot's wear each time: twice as long, up to a day.
             wasted = min(wasted + 1, 10) if why.code in _WASTED else 0
             interval_ms = max(interval_ms, min(interval_ms << wasted, _LONGEST_MS))
-            if steps.soon.isdigit() and why.code != "on-hold":  # a hold is counted in looks (P6)
-                least_s = _SOONEST_S if why.code in _QUIET else _WRITTEN_S
+            if steps.soon.isdigit():
                 # a server may have held its answer: from look to look
-                spent_ms = time.ticks_diff(time.ticks_ms(), began)
+                least_s, spent_ms = _WRITTEN_S, time.ticks_diff(time.ticks_ms(), began)
+                if why.code in _QUIET:
+                    least_s = late_s = _SOONEST_S
+                elif steps.astray or why.code == "on-hold":  # a hold is counted in looks (P6)
+                    # twice as long each time, from the end on: a job costs wear, and who is not there has asked before
+                    least_s = late_s = min(late_s * 2, _LONGEST_S)
+                    spent_ms = 0
                 interval_ms = min(interval_ms, max(int(steps.soon), least_s) * 1000 - spent_ms)
         gc.collect()
         for left_ms in range(interval_ms, 0, -1000):  # in short waits: Ctrl-C and other tasks are served

@@ -3,8 +3,9 @@ has just been done, or what is waited for. There is one object for all of them: 
 
 import time
 
-# seconds until the next look, as the release server asked last (its header Ota-Look); none after a job
+# seconds until the next look, as the release server asked last (its header Ota-Look)
 soon = ""
+astray = False  # whether a look has had no answer from there, or a job has broken
 
 
 class Step:

@@ -3,9 +3,11 @@
 Judged by what each board's flash holds, and by what its program says. The boards look once an hour: sooner only as they are asked to."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import apps
 import pytest
+from aiohttp import web
 from desks import Desk, name, opened
 from otactl.release import drafts
 from rig import NEW, Rig, boots, started, touched
@@ -96,3 +98,78 @@ def test_a_board_whose_look_waits_goes_on_and_has_the_save_as_its_answer(desk: D
     desk.wait(r"words\.py: runs, confirmed")
     board.wait_text("says one", 20)
     assert "was stopped" not in board.text
+
+
+CHECKS = """import time, words
+from ota import agent
+print('says', words.hello)
+def main():
+    while True:
+        time.sleep(2)
+        try:
+            print('looked', agent.check())
+        except Exception as e:
+            print('looked', e)
+"""
+
+
+@pytest.mark.timeout(200)
+def test_a_program_that_looks_by_itself_does_not_stand_still_for_a_save(desk: Desk) -> None:
+    desk.save("app.py", CHECKS)
+    desk.publish("1.1.0", NEW)
+    board = started(desk.rig.board(heap_kib=2048, idf_heap_kib=2048))  # as with SPIRAM
+    board.wait_text("ota: up-to-date 1.1.0", 60)
+    desk.hub.held.longest_s = 3600
+    desk.develop(str(desk.folder))
+    desk.wait("is offered")
+    desk.wait("runs, confirmed")  # it is what ran before
+    seen = len(board.text)
+    board.wait(lambda: board.text[seen:].count("looked") > 5, 60, "five looks")
+    assert "looked stalled" not in board.text[seen:]
+    assert len(desk.hub.held) == 0
+
+
+class Spoiler:
+    """Answers for the files of saves as `how` says: wrong, cut, or "" as the server has them."""
+
+    def __init__(self, releases: Path) -> None:
+        self.releases, self.how, self.asked = releases, "", 0
+
+    def room(self, app: web.Application) -> None:
+        @web.middleware
+        async def spoil(request: web.Request, handler) -> web.StreamResponse:
+            if not self.how or not request.path.endswith(".cpio"):
+                return await handler(request)
+            self.asked += 1
+            if self.how == "cut":
+                assert request.transport
+                request.transport.close()
+            size = (self.releases / request.path[1:]).stat().st_size
+            return web.Response(body=b"0" * size)
+
+        app.middlewares.append(spoil)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("how", "said"), [("wrong", "refused, bad-archive"), ("cut", "is offered")])
+def test_after_a_save_that_comes_broken_the_next_one_is_seen_soon(rig: Rig, how: str, said: str) -> None:
+    spoiler = Spoiler(rig.workspace.releases)
+    with opened(rig, spoiler.room) as desk:
+        desk.publish("1.1.0", NEW)
+        board = started(desk.rig.board())
+        board.wait_text("ota: up-to-date 1.1.0", 60)
+        desk.develop(str(desk.folder))
+        desk.wait("is offered")
+        looks(board, "says lesson")
+        desk.wait("runs, confirmed")
+        board.wait_text("ota: up-to-date", 60, since=len(board.text))  # the program's own look
+        spoiler.how = how
+        desk.save("words.py", "hello = 'one'")
+        desk.wait(said)
+        tries = 3 if how == "cut" else 1
+        board.wait(lambda: spoiler.asked >= tries, 60, "the save to be asked for")
+        board.wait_text("ota: error", 60)
+        spoiler.how = ""
+        desk.save("words.py", "hello = 'two'")
+        desk.wait(r"words\.py: runs, confirmed")
+        board.wait_text("says two", 20)

@@ -240,3 +240,18 @@ def test_what_a_server_sends_never_blacklists_a_release(bench: Bench, script: li
     other = "ota_1" if bench.board.slot == "ota_0" else "ota_0"
     assert slot_bytes(bench.board, other, len(data)) == data
     confirmed(bench.board, version)
+
+
+def test_a_file_that_stays_wrong_comes_twice_in_the_first_pass_and_once_in_each_other(bench: Bench) -> None:
+    bench.publish()
+    wrong = ["flip:50000"] * 2
+    with rigs.repl(bench.board) as link:
+        link.run(SETUP)
+        transfers = []
+        for _ in range(3):
+            assert bench.run(link, wrong)[0] == "hash-mismatch"
+            transfers.append(sum(event.request.endswith(".bin") for event in bench.events))
+        version, _ = bench.publish()  # nothing is known of that one's
+        assert bench.run(link, ["flip:50000"])[0] == INSTALLED
+    assert transfers == [2, 1, 1]
+    confirmed(bench.board, version)

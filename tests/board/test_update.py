@@ -18,6 +18,14 @@ def test_update_is_tried_confirmed_and_booted(rig: Rig) -> None:
     assert status(board)["installed"] == {"version": "1.1.0", "sequence": 2, "security_version": 0}
 
 
+def test_a_name_that_micropython_does_not_take_ends_no_trial(rig: Rig) -> None:
+    board = started(rig.board())
+    rigs.configure(board, hostname="\xfc" * 17)  # 34 bytes
+    rig.publish("1.1.0", NEW)
+    board.reset()
+    board.wait_text("ota: confirmed 1.1.0", 60)
+
+
 def test_board_that_came_with_the_release_adopts_it_without_an_erase(rig: Rig) -> None:
     board = started(rig.board())
     board.wait_text("ota: up-to-date 1.0.0", 20)

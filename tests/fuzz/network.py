@@ -191,7 +191,7 @@ def parse_ntp(data: bytes):
     clock.machine = Machine()
     clock.store = type("", (), {"number": staticmethod(lambda name: 0)})
     timeserver.names = type("", (), {"resolve": staticmethod(_resolve)})
-    timeserver.http = type("", (), {"get": staticmethod(refused)})
+    timeserver.http = type("", (), {"get": staticmethod(refused), "settings": staticmethod(lambda _: {})})
     timeserver.ntptime.socket = Datagrams(lambda _: data)
     settings = {
         "ntp_host": "pool.test",

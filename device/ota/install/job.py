@@ -28,12 +28,17 @@ class Job:
         """Install the offer of look.Look; nothing is left in it. `source(config, url, size)` in it makes the source of the image;
         `data`: as data.look() returns it. Raises OtaError."""
         kept, config = self._record, self._config
-        self._take_up(kept.job, offer, self._slots.next.info()[4])
+        job = kept.job
+        # that file was wrong: hashed as it comes, one transfer tells whether it still is
+        wrong = job["reason"] == "hash-mismatch" and job["sha256"] == offer["sha256"]
+        self._take_up(job, offer, self._slots.next.info()[4])
         job = kept.job
         say("release", job["version"], job["size"], "bytes from", kept.offset)
         power_save, hz = link.power_save(0), 0
         application = offer.get("application")
-        parts = [self._firmware(offer["url"], offer.pop("source", None), not (data or application))]
+        source = offer.pop("source", None)
+        parts = [self._firmware(offer["url"], source, not (wrong or data or application))]
+        source = None
         offer.clear()  # the job has it all: nothing twice while memory is scarce
         try:
             if config["freq_mhz"]:

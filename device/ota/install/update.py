@@ -39,15 +39,18 @@ class Update:
 
             self._engine = ddi.Engine(self._config, self._slots.running, self._record)  # type: ignore
 
-    def steps(self):
-        """Look, install, switch. Raises OtaError; why there was no update outlives a reset (P10)."""
+    def steps(self, waits: bool = False):
+        """Look, install, switch. Raises OtaError; why there was no update outlives a reset (P10). `waits`: no program stands still
+        meanwhile, so that its server may hold back the answer to the look."""
         try:
             if self._config["data"] or self._record.job.get("data"):
                 from . import staged  # before anything else takes the place of a release that is confirmed
 
                 staged.place(self._slots, self._record, self._view)
                 let_go("staged")
-            self._config["keep"] = True  # the look's connection, for the image
+            self._config["keep"] = (
+                waits  # the look's connection, for the image, in any case; net/checkin.py tells the rest
+            )
             found = yield from patiently(self._tries, self.look, lambda: 0)
             if self._engine:
                 yield from self._engine.begins(found[0]["version"])
@@ -82,7 +85,7 @@ class Update:
             yield from found.steps(offer, data)
         except Exception:
             let_go(*_OF_A_JOB)
-            steps.soon = ""  # whatever a server asks for: a job has written NVS, and most often flash
+            steps.astray = True  # whatever a server asks for: a job has written NVS, and most often flash
             raise
 
 

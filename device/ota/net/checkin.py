@@ -18,9 +18,10 @@ _TICKS = const(0x3FFFFFFF)  # the most that time.ticks_ms() counts
 def own(config: dict) -> "tuple[tuple, tuple]":
     """(TLS, host, port) of the channel with the line that is told there alone: who this is, and the same with all else, of
     400 bytes at most. Called once: this module is let go."""
-    package = __name__.rpartition(".")[0]
+    from .. import net
+
     sys.modules.pop(__name__)
-    del sys.modules[package].checkin
+    del net.checkin
     kept = record.load()
     phase, sequence, why = _last(kept.job, kept.state)
     # ticks begin again after 12 days: they are counted on from the look before
@@ -28,6 +29,8 @@ def own(config: dict) -> "tuple[tuple, tuple]":
     who = "Ota-Board: id=" + machine.unique_id().hex()
     line = f"{who};product={_word(config['product'])};have={config.get('have', 0)};phase={phase};seq={sequence}"
     line += f";why={_word(why)};up={kept.up_ms // 1000};heap={gc.mem_free()}"
+    if config.get("keep"):
+        line += ";wait=1"
     if why in ("app-crashed", "app-import"):  # what the program raised; another reason may have the name of a network
         line += ";what=" + _word(kept.job["detail"])
     if config["wifi"] and not config["ethernet"]:  # who asks where no Wi-Fi runs starts its driver, which takes memory

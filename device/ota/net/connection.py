@@ -154,9 +154,7 @@ def failed(e: BaseException, doing: str, host: str = "") -> BaseException:
             if words in str(e):
                 return OtaError(code, host)
     if isinstance(e, ValueError):
-        return OtaError(
-            "bad-response" if doing != "tls" else "tls", str(e).split("\n")[0][:40] if doing == "tls" else doing
-        )
+        return OtaError("tls", str(e).split("\n")[0][:40]) if doing == "tls" else OtaError("bad-response", doing)
     if not isinstance(e, OSError):
         return e
     n = e.errno or 0

@@ -13,13 +13,13 @@ _lan = None  # one for the life of the program: the driver is installed once
 
 
 def join(settings: dict, hostname: "str | None", timeout_ms: int):
-    """Steps until the interface has an address. Raises OtaError ethernet-config, ethernet-failed, config-invalid."""
+    """Steps until the interface has an address. Raises OtaError ethernet-config, ethernet-failed."""
     global _lan
     try:
         if hostname:
             network.hostname(hostname)
     except ValueError:  # as in wifi.py
-        raise OtaError("config-invalid", "hostname")
+        pass
     if _lan is None:
         _lan = _make(settings)
     try:

@@ -12,6 +12,16 @@ _HOPS = const(5)  # of redirects, and the last
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
+def settings(config: dict) -> dict:
+    """What get() takes of a board's configuration."""
+    found = {key: config[key] for key in ("allow_http", "connect_timeout_s", "read_timeout_s")}
+    if config["pins"] or config["client"]:
+        from . import guard
+
+        guard.stand(config, found)
+    return found
+
+
 def get(
     address: str,
     ca=None,
@@ -65,8 +75,9 @@ def get(
             if peek:
                 return response
             if send or response.status not in _REDIRECTS or b"location" not in headers:
-                if told[:3] == "Ota":  # checkin.py's line: nobody but the release server is heard, no engine
-                    steps.soon = headers.get(b"ota-look", "")[:6]
+                # checkin.py's whole line: nobody but the release server is heard, no engine, and once a look
+                if told[:3] == "Ota" and ";" in told:
+                    steps.soon, steps.astray = headers.get(b"ota-look", "")[:6], False
                 response.open(headers, start, etag, size)
                 ca = own = said = told = headers = kept = None  # an ended generator may be found, and what it held
                 return response

@@ -36,7 +36,6 @@ def fetch(config: dict, url: str, **more):
     server, then by the release server, as the first may lie."""
     yield from join(config)
     more["own"] = config.get("own") or _own(config)
-    more.update({key: config[key] for key in ("allow_http", "connect_timeout_s", "read_timeout_s")})
     secure = url.startswith("https:")
     if secure:
         yield from clock.ready(config)
@@ -46,10 +45,7 @@ def fetch(config: dict, url: str, **more):
     except OSError:
         if secure:  # plain HTTP may still be sent to a server with TLS
             raise OtaError("ca-missing", config["ca"])
-    if config["pins"] or config["client"]:
-        from . import guard
-
-        guard.stand(config, more)
+    more.update(http.settings(config))
     gc.collect()  # while nothing of the connection is there yet
     for turn in range(3):
         try:

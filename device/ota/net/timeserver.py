@@ -30,13 +30,8 @@ def ask(config: dict, url: str, time_server: bool):
         yield steps.wait("clock", 200)
     if abs(time.time() - before) > _NEWS_S:
         return True
-    settings = {key: config[key] for key in ("allow_http", "connect_timeout_s", "read_timeout_s")}
-    if config["client"]:  # a server that asks for it tells its date to nobody else
-        from . import guard
-
-        guard.stand(config, settings)
     try:
-        response = yield from http.get(url, peek=True, **settings)
+        response = yield from http.get(url, peek=True, **http.settings(config))
         response.close()
         clock.believe(dates.parse(response.date))
     except OtaError:

@@ -171,7 +171,7 @@ def check_config(config: dict[str, Any], where: str) -> None:
         fault = importlib.import_module(f"{_PACKAGE}.errors").OtaError
     try:
         rules.check(config)
-        if len((config.get("hostname") or "").encode()) > _NAME:  # the agent says so where the network gets it
+        if len((config.get("hostname") or "").encode()) > _NAME:  # the agent goes without it
             raise fault("config-invalid", "hostname")
     except fault as error:
         raise UsageError(

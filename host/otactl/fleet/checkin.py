@@ -30,7 +30,8 @@ _NUMBER = re.compile(r"-?[0-9]{1,10}\Z")
 class CheckIn:
     """One board's word. `have`: the sequence of the release that runs, 0 where the board does not know; `sequence`, `phase`
     and `reason` (a code, "" for none) of its last job, or of a look after it that came to nothing (phase idle); `uptime` in seconds;
-    `heap`: bytes free; `rssi` in dBm; `what` a program on trial raised, blanks as `_`. None: not told."""
+    `heap`: bytes free; `rssi` in dBm; `what` a program on trial raised, blanks as `_`; `waits`: no program stands still while this
+    look is not answered. None: not told."""
 
     id: str
     product: str = ""
@@ -42,6 +43,7 @@ class CheckIn:
     heap: int | None = None
     rssi: int | None = None
     what: str = ""
+    waits: bool = False
 
 
 def parse(header: str) -> CheckIn | None:
@@ -65,6 +67,7 @@ def parse(header: str) -> CheckIn | None:
         heap=_number(said, "heap"),
         rssi=_number(said, "rssi"),
         what=_word(said, "what"),
+        waits=said.get("wait") == "1",
     )
 
 

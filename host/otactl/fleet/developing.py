@@ -176,7 +176,9 @@ class Development:
         elif said.phase == "held" or said.reason == "on-hold":
             held = f"{why(said.reason)}; what ran before runs on, and this is tried again by itself"
             self._say(board, "held", said.sequence, held, sign=False)
-        elif said.phase == "idle" and said.reason and said.reason not in PASSING and seen.offered == newest:
+        elif (
+            said.phase in ("idle", "writing") and said.reason and said.reason not in PASSING and seen.offered == newest
+        ):
             self._say(board, "refused", newest, f"refused, {why(said.reason)}", sign=False)
         quiet = time.time() - max(seen.last_seen, self._sent[newest].at if newest else 0)
         if not newest or said.phase in ON_TRIAL:

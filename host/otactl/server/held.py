@@ -1,7 +1,7 @@
 """Looks that are not answered yet: of boards on which somebody develops, who have nothing new until the next save.
 
-A held look is a connection that stays open, on the board too, and its client waits with it. So few are held, none for long, and
-none that has not come because this server had asked for it."""
+A held look is a connection that stays open, on the board too, and its client waits with it. So few are held, none for long, none
+that has not come because this server had asked for it, and none for which a program stands still: the board says so."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -106,7 +106,9 @@ class Held:
         failed = said.phase == "failed" and said.sequence == offered  # `failed-before`
         nothing_new = offered <= said.have or failed
         roomy = said.heap is not None and said.heap >= _HEAP
-        return nothing_new and roomy and said.phase not in ON_TRIAL and lending.soon(lent, self._now()) > 0
+        return (
+            said.waits and nothing_new and roomy and said.phase not in ON_TRIAL and lending.soon(lent, self._now()) > 0
+        )
 
     async def _watching(self) -> None:
         """While looks are held."""

@@ -45,6 +45,7 @@ _VIRTUAL = (1, 29)
 _COUNTING = ((1, 26), _VIRTUAL)
 _INITS = 255
 _GRAIN_S = 0.001
+_AGAIN_S = 0.005  # until the program is told once more of those that it has not taken
 _BROKEN = 100  # handles from here on are of numbers that no hardware timer stands behind
 
 
@@ -74,6 +75,7 @@ class Timers:
         self._version = version
         self._running: dict[int, _Running] = {}
         self._fired: set[int] = set()
+        self._told = 0.0  # when the program was, last (time.monotonic())
         self._virtual = 0
         self._inits = 0  # a soft reset does not set it back
         self._counts = chip.name == "esp32" and _COUNTING[0] <= version < _COUNTING[1]
@@ -123,12 +125,15 @@ class Timers:
         self._fired.clear()
 
     def due(self) -> float | None:
-        """When the next one fires (time.monotonic())."""
-        return min((timer.due for timer in self._running.values()), default=None)
+        """When the next one fires, or the program is to be told again (time.monotonic())."""
+        moments = [timer.due for timer in self._running.values()]
+        if self._fired:
+            moments.append(self._told + _AGAIN_S)
+        return min(moments, default=None)
 
     def tick(self, now: float) -> bool:
-        """Whether one's time has come that the program has not been told of yet."""
-        news = False
+        """Whether the program is to be told: one's time has come, or it has not taken one, as where it was in a C call."""
+        news = bool(self._fired) and now >= self._told + _AGAIN_S
         for handle, timer in list(self._running.items()):
             if now + _GRAIN_S >= timer.due:
                 self._fired.add(handle)
@@ -137,10 +142,13 @@ class Timers:
                 timer.due = max(now, timer.due + timer.period_s)
                 if not timer.repeats:
                     del self._running[handle]
+        if news:
+            self._told = now
         return news
 
-    def take_fired(self) -> list[int]:
-        """The handles of those that fired since the last call."""
-        fired = sorted(self._fired)
-        self._fired.clear()
-        return fired
+    def next_fired(self) -> tuple[int | None, bool]:
+        """The handle of one that has fired and was not taken here since, None for none; whether there are more."""
+        handle = min(self._fired, default=None)
+        if handle is not None:
+            self._fired.discard(handle)
+        return handle, bool(self._fired)

@@ -11,7 +11,7 @@ from vboard.flash.nvs import NvsError
 
 _HEAD = struct.Struct("<BBHiiII")
 _ANSWER = struct.Struct("<iI")
-_READ, _WRITE, _ERASE, _FEED, _GET_BLOB, _SET_BLOB, _SET_I32, _CALL = 1, 2, 3, 4, 5, 6, 7, 9
+_READ, _WRITE, _ERASE, _FEED, _GET_BLOB, _SET_BLOB, _SET_I32, _CALL, _FIRED = 1, 2, 3, 4, 5, 6, 7, 9, 10
 _FROM_NOWHERE = 2  # of a write
 
 
@@ -75,6 +75,8 @@ class Link:
         if op == _FEED:
             soc.watchdogs.feed()
             return 0, b""
+        if op == _FIRED:
+            return soc.next_fired(), b""
         namespace, key = flag, data[:row].decode()
         if op == _SET_BLOB:
             soc.store().set_blob(namespace, key, data[row:])

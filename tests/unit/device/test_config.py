@@ -248,24 +248,43 @@ LONG = "\xfc" * 17  # 34 bytes; MicroPython takes 32
 JOINS = """
     import sys
     class Station:
-        def __getattr__(self, name):
-            return lambda *_: False
+        connects = False
+        def isconnected(self):
+            return self.connects
+        def connect(self, *_):
+            self.connects = True
+        def status(self, *_):
+            return 0
+        active = status
+    class Lan(Station):
+        def __init__(self, **_):
+            pass
+        def active(self, on=None):
+            self.connects = True
+        def ifconfig(self):
+            return ("10.0.0.2",)
     class network:
-        STA_IF = 0
+        STA_IF = STAT_CONNECTING = 1
+        PHY_X = 0
+        LAN = Lan
         WLAN = staticmethod(lambda _: Station())
         def hostname(name):
+            asked.append(name)
             raise ValueError
     sys.modules["network"] = network
+    sys.modules["machine"] = network
     from ota import steps
-    from ota.net import wifi
-    print(json.dumps(attempt(lambda: steps.run(wifi.join([], args["name"], 10)))))
+    from ota.net import ethernet, wifi
+    asked, one = [], {"ssid": "here", "password": None}
+    pins = dict.fromkeys(("mdc", "mdio", "ref_clk", "cs", "int", "power", "reset", "ref_clk_mode", "spi"))
+    ways = [wifi.join([one], args["name"], 10), ethernet.join(dict(pins, phy="X", phy_addr=0), args["name"], 10)]
+    print(json.dumps([[attempt(lambda: steps.run(way)), len(asked)] for way in ways]))
 """
 
 
-def test_a_name_that_the_network_does_not_take_is_named_where_it_is_given(load: Any, mpy: Run) -> None:
-    """A board has it already, which joins by its program: the configuration counts all the same."""
+def test_a_name_that_the_network_does_not_take_keeps_no_board_from_it(load: Any, mpy: Run) -> None:
     assert load({**LEAST, "hostname": LONG})["ok"]["hostname"] == LONG
-    assert mpy(JOINS, name=LONG) == {"code": "config-invalid", "detail": "hostname"}
+    assert mpy(JOINS, name=LONG) == [[{"ok": None}, 1], [{"ok": None}, 2]]
 
 
 def test_deploy_refuses_a_name_that_the_network_does_not_take() -> None:

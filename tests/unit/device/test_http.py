@@ -648,13 +648,15 @@ def test_what_a_board_says_of_itself_is_told_its_own_server_alone(mpy: Run, serv
         from ota import steps
         def fetch(url, ca, port):
             own = (True, "127.0.0.1", port), told + "\\r\\n"
-            steps.soon = ""
+            steps.soon, steps.astray = "", True
             r = get(url, ca=open(ca, "rb").read(), allow_http=True, own=own)
             r.close()
-            return r.url, steps.soon
-        told = "Ota-Board: id=1"
+            return r.url, steps.soon, steps.astray
+        told = "Ota-Board: id=1;have=1"
         found = [fetch(url, args["ca"], args["port"]) for url in args["urls"]]
         told = "Authorization: TargetToken x"  # this is an engine
+        found.append(fetch(args["urls"][1], args["ca"], args["port"]))
+        told = "Ota-Board: id=1"  # a file of the release
         found.append(fetch(args["urls"][1], args["ca"], args["port"]))
         print(json.dumps(found))
         """,
@@ -663,9 +665,11 @@ def test_what_a_board_says_of_itself_is_told_its_own_server_alone(mpy: Run, serv
         port=server.port,
     )
     # nor is another one heard, nor more of what it says
-    assert got == [[f"{stranger.base}/", ""], [f"{server.base}/end", "222222"], [f"{server.base}/end", ""]]
-    assert ["Ota-Board: id=1\r\n" in one for one in server.requests] == [True, True, False, False]
-    assert ["Ota-Board" in one for one in plain_one.requests + other.requests] == [False] * 4
+    end_url = f"{server.base}/end"
+    assert got == [[f"{stranger.base}/", "", True], [end_url, "222222", False], *[[end_url, "", True]] * 2]
+    assert ["Ota-Board: id=1;have=1\r\n" in one for one in server.requests] == [True] * 2 + [False] * 4
+    assert ["Ota-Board: id=1\r\n" in one for one in server.requests] == [False] * 4 + [True] * 2
+    assert ["Ota-Board" in one for one in plain_one.requests + other.requests] == [False] * 6
 
 
 # Range

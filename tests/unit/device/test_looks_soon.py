@@ -36,7 +36,7 @@ WAITS = """
             soon, code, *took_s = looks.pop(0)
             Clock.now += int(sum(took_s) * 1000)
             if soon is not None:
-                steps.soon = soon
+                steps.soon, steps.astray = soon, False
             if code[:4] != "job ":
                 raise OtaError(code)
             ends.append(code[4:])
@@ -53,7 +53,7 @@ WAITS = """
     found = []
     for looks, interval_s in args["rows"]:
         agent._settings = lambda: {"interval_s": interval_s, "jitter_s": 0}
-        waited, waits = 0, []
+        waited, waits, steps.soon = 0, [], ""
         agent._report = lambda e: waits.append(waited)
         try:
             for ms in agent._polling(None):
@@ -73,7 +73,6 @@ Looks = list[tuple[str | None, str] | tuple[str | None, str, float]]
 ROWS: list[tuple[Looks, list[float], int]] = [
     ([("", SAME)], [HOUR], HOUR),
     ([("2", SAME), ("2", SAME), ("", SAME)], [2, 2, HOUR], HOUR),  # asked for anew each time
-    ([("2", SAME), (None, SAME)], [2, HOUR], HOUR),  # no answer came
     ([("0", SAME)], [2], HOUR),
     ([("1", SAME)], [2], HOUR),
     ([("30", SAME)], [30], HOUR),
@@ -88,16 +87,30 @@ ROWS: list[tuple[Looks, list[float], int]] = [
         [0, 1, 20, 1.25, HOUR],
         HOUR,
     ),
-    ([("2", "unknown-key", 10), ("2", "on-hold", 10), (None, SAME, 10)], [50, HOUR, HOUR], HOUR),
+    ([("2", "unknown-key", 10), ("", SAME, 10)], [50, HOUR], HOUR),
     # each new word, and each new detail of the same, is a write to NVS
     ([("2", SAME), ("2", "http-status"), ("2", SAME), ("2", SAME)], [2, 60, 2, 2], HOUR),
     ([("2", "unknown-key"), ("2", "unknown-key"), ("90", "unknown-key")], [60, 60, 90], HOUR),
     ([("2", "unknown-key")], [30], 30),
-    # counted in looks
-    ([("2", "on-hold"), ("2", "on-hold"), ("2", SAME)], [HOUR, HOUR, 2], HOUR),
-    # a slot's wear each
-    ([("2", "job hash-mismatch"), ("2", "job hash-mismatch")], [2 * HOUR, 4 * HOUR], HOUR),
-    ([("2", "job no-space"), ("2", "job no-space"), ("2", SAME)], [HOUR, HOUR, 2], HOUR),
+    # what costs a slot's wear, or is counted in looks, comes at growing distances, from its end on; the first soon: somebody waits
+    ([("2", "job dropped", 90), ("2", "job dropped", 90), ("2", "job dropped", 90)], [4, 8, 16], HOUR),
+    ([("2", "job no-memory"), ("2", "on-hold"), ("2", "job bad-archive"), ("2", SAME)], [4, 8, 16, 2], HOUR),
+    ([("2", "job hash-mismatch"), ("60", "job hash-mismatch")], [4, 60], HOUR),
+    ([("2", "job read-back")] * 12, [4 << n for n in range(10)] + [HOUR, HOUR], HOUR),
+    ([("2", "job read-back")] * 18, [4 << n for n in range(15)] + [24 * HOUR] * 3, 24 * HOUR),
+    # a word that can be had in turn does not count anew
+    ([("2", "job dropped"), ("2", "http-status"), ("2", "job dropped")], [4, 60, 8], HOUR),
+    # one that nobody can have in turn who has not signed a newer release
+    ([("2", "job dropped"), ("2", "failed-before"), ("2", "job dropped")], [4, 2, 4], HOUR),
+    ([("2", "job dropped")], [1], 1),
+    ([("", "job dropped")], [HOUR], HOUR),
+    ([("", "job hash-mismatch"), ("", "job hash-mismatch"), ("", "on-hold")], [2 * HOUR, 4 * HOUR, HOUR], HOUR),
+    # nobody answers, who has asked for it before
+    ([("2", SAME), (None, "connect", 30), (None, "dns", 30), ("2", SAME)], [2, 4, 8, 2], HOUR),
+    ([("2", "job dropped", 90), (None, "connect", 30), (None, "dns", 30), ("2", SAME)], [4, 8, 16, 2], HOUR),
+    ([("2", SAME)] + [(None, "wifi-failed")] * 12, [2] + [4 << n for n in range(10)] + [HOUR, HOUR], HOUR),
+    ([(None, "connect"), ("", SAME), (None, "connect")], [HOUR] * 3, HOUR),
+    ([("2", SAME), ("", SAME), (None, "connect")], [2, HOUR, HOUR], HOUR),
 ]
 
 

@@ -56,6 +56,15 @@ def test_a_save_that_met_a_network_that_was_down_is_told_to_be_tried_again(site:
 
 
 @pytest.mark.timeout(30)
+@pytest.mark.parametrize("phase", ["idle", "writing"])  # the other: its image was in place already
+def test_a_save_that_breaks_before_its_switch_is_told_with_the_reason(site: Site, phase: str) -> None:
+    screen = Screen(lambda: site.looks(A, 1, f"phase={phase};seq=2;why=bad-archive"), "bad-archive")
+    with pytest.raises(Ended):
+        loop(site, screen).run()
+    assert screen.lines[-1].startswith("all files: refused, bad-archive: ")
+
+
+@pytest.mark.timeout(30)
 def test_a_board_that_has_been_silent_since_it_was_offered_a_save_is_told_of(site: Site, monkeypatch) -> None:
     """As one whose download broke off, and which looks again by its interval."""
     monkeypatch.setattr(developing, "_LOST_S", 0.5)

@@ -26,7 +26,7 @@ class Look(threading.Thread):
         self, site: Site, board: str, have: int, up: int, *, heap: int = ROOM, phase: str = "phase=confirmed"
     ) -> None:
         super().__init__(daemon=True)
-        self._ask = lambda: site.looks(board, have, f"{phase};up={up};heap={heap}")
+        self._ask = lambda: site.looks(board, have, f"{phase};up={up};heap={heap};wait=1")
         self.answer: tuple[int, str | None] | None = None
         self.start()
 
@@ -143,11 +143,12 @@ def test_who_is_not_lent_is_answered_at_once(site: Site) -> None:
 @pytest.mark.parametrize(
     ("why", "first", "then"),
     [
-        ("the program waits for its start", "up=60;heap=2000000", "up=1;heap=2000000"),
-        ("a board without SPIRAM", "up=60;heap=120000", "up=63;heap=120000"),
+        ("the program waits for its start", "up=60;heap=2000000;wait=1", "up=1;heap=2000000;wait=1"),
+        ("a board without SPIRAM", "up=60;heap=120000;wait=1", "up=63;heap=120000;wait=1"),
         ("an ESP8266", "up=60", "up=63"),
-        ("the program looks by itself", "up=63;heap=2000000", "up=63;heap=2000000"),
-        ("a trial is on", "up=60;heap=2000000", "up=63;heap=2000000;phase=trial;seq=2"),
+        ("the program looks by itself", "up=63;heap=2000000;wait=1", "up=63;heap=2000000;wait=1"),
+        ("the program calls agent.check()", "up=60;heap=2000000", "up=63;heap=2000000"),
+        ("a trial is on", "up=60;heap=2000000;wait=1", "up=63;heap=2000000;wait=1;phase=trial;seq=2"),
     ],
 )
 def test_who_cannot_wait_is_answered_at_once(site: Site, why: str, first: str, then: str) -> None:
@@ -165,7 +166,7 @@ def test_who_cannot_wait_is_answered_at_once(site: Site, why: str, first: str, t
 @contextmanager
 def open_look(site: Site, board: str, up: int) -> Iterator[socket.socket]:
     with socket.create_connection(("127.0.0.1", site.port)) as sock:
-        said = f"id={board};product=lamp;have=1;phase=idle;up={up};heap={ROOM}"
+        said = f"id={board};product=lamp;have=1;phase=idle;up={up};heap={ROOM};wait=1"
         sock.sendall(f"GET /stable.json HTTP/1.1\r\nHost: here\r\nOta-Board: {said}\r\n\r\n".encode())
         yield sock
 
@@ -174,7 +175,7 @@ def hung_up(site: Site) -> None:
     """A board on loan, up for 63 s, has gone while its look was held."""
     patient(site)
     site.borrow(A)
-    site.looks(A, 1, f"up=60;heap={ROOM}")
+    site.looks(A, 1, f"up=60;heap={ROOM};wait=1")
     site.now += 3
     with open_look(site, A, 63):
         until(lambda: held_now(site) == 1)
@@ -190,7 +191,7 @@ def test_a_client_that_goes_away_frees_its_place_and_is_not_held_again(site: Sit
 def test_a_board_whose_look_was_cut_by_its_reset_is_held_again(site: Site) -> None:
     hung_up(site)
     site.now += 9
-    site.looks(A, 1, f"up=1;heap={ROOM}")
+    site.looks(A, 1, f"up=1;heap={ROOM};wait=1")
     site.now += 3
     with open_look(site, A, 4):
         until(lambda: held_now(site) == 1)
@@ -199,7 +200,7 @@ def test_a_board_whose_look_was_cut_by_its_reset_is_held_again(site: Site) -> No
 def test_a_board_has_one_place(site: Site) -> None:
     patient(site)
     site.borrow(A)
-    site.looks(A, 1, f"up=60;heap={ROOM}")
+    site.looks(A, 1, f"up=60;heap={ROOM};wait=1")
     site.now += 3
     with open_look(site, A, 63) as first:
         until(lambda: held_now(site) == 1)
@@ -219,13 +220,13 @@ def test_many_that_wait_keep_nobody_else_waiting(site: Site, monkeypatch) -> Non
     until_s = site.now + 5 * MINUTE
     lending.put(site.store, *(lending.Lent(board, 0, until_s, "1.0.0", 1, back=False) for board in boards))
     for board in boards:
-        site.looks(board, 1, f"up=60;heap={ROOM}")
+        site.looks(board, 1, f"up=60;heap={ROOM};wait=1")
     site.now += 3
     with contextlib.ExitStack() as opened:
         for board in boards[:20]:
             opened.enter_context(open_look(site, board, 63))
         until(lambda: held_now(site) == 20)
-        assert [site.looks(board, 1, f"up=63;heap={ROOM}") for board in boards[20:]] == [(1, "2")] * 4
+        assert [site.looks(board, 1, f"up=63;heap={ROOM};wait=1") for board in boards[20:]] == [(1, "2")] * 4
         assert site.looks(B, 1) == (1, None)
         files = next(site.place.releases.glob("1.0.0/app.cpio"))
         with urllib.request.urlopen(f"http://127.0.0.1:{site.port}/1.0.0/app.cpio", timeout=20) as answer:

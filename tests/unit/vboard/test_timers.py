@@ -89,5 +89,5 @@ def test_a_late_timer_fires_once() -> None:
     timers = Timers(CHIPS["esp32"], (1, 26))
     timers.start(0, 0.01, repeats=True)
     assert timers.tick(time.monotonic() + 1)
-    assert timers.take_fired() == [0]
-    assert timers.take_fired() == []
+    assert timers.next_fired() == (0, False)
+    assert timers.next_fired() == (None, False)

@@ -46,13 +46,14 @@ GET_BLOB = const(5)
 SET_BLOB = const(6)
 SET_I32 = const(7)
 CALL = const(9)
+FIRED = const(10)
 
 FROM_NOWHERE = const(2)  # of WRITE: the buffer is at address 0
 
 
 def busy():
-    """Whether an exchange is under way in the code that a callback has interrupted."""
-    return _busy
+    """Whether an exchange, or what is C on a chip, is under way in the code that a callback has interrupted."""
+    return _busy or _in_c
 
 
 def _fill(buf, n):

@@ -7,7 +7,9 @@ import sys
 import time as _real_time
 import uctypes
 
-from _vb_link import FEED, Missing, busy, call, missing, park, request
+from _vb_link import FEED, FIRED, Missing, busy, call, missing, park, request
+
+_DEPTH = const(8)  # callbacks that wait at the most (MICROPY_SCHEDULER_DEPTH)
 
 
 class Pin:
@@ -101,6 +103,7 @@ def _time():
 class Timer:
     ONE_SHOT = 0
     PERIODIC = 1
+    __waits = False  # whether a call of __fire() waits for the end of a C call
     __made = {}  # handle -> the one Timer object of a hardware timer, and virtual ones that run
 
     def __new__(cls, id, **kw):
@@ -133,18 +136,31 @@ class Timer:
         missing()
 
     @staticmethod
-    def __fire(_):
-        """Scheduled by the supervisor's signal: the VM calls it between two bytecodes, as on the chip."""
+    def __fire(waits):
+        """Scheduled by the supervisor's signal: the VM calls it between two bytecodes, as on the chip. Allocates nothing: nobody
+        there asks whether the program has locked the heap (ports/esp32/machine_timer.c). What it leaves, another signal follows for.
+        `waits`: true for one that has waited."""
         if busy():  # later, then: on the chip a callback never comes in the middle of a C call
-            micropython.schedule(Timer.__fire, None)
+            if waits or not Timer.__waits:
+                Timer.__waits = False
+                try:
+                    micropython.schedule(Timer.__fire, True)
+                    Timer.__waits = True
+                except RuntimeError:  # the queue is full
+                    pass
             return
-        for number in call("timers_fired"):
-            timer = Timer.__made.get(number)
+        if waits:
+            Timer.__waits = False
+        for _ in range(_DEPTH):
+            fired = request(FIRED, 0, 0, 0, 0, b"", b"", None)
+            timer = fired and Timer.__made.get(-(fired >> 2) if fired & 2 else (fired >> 2) - 1)
             if timer and timer.__callback:
                 try:
                     timer.__callback(timer)
                 except Exception as e:
                     sys.print_exception(e)
+            if not fired & 1:
+                return
 
 
 def _listen():
