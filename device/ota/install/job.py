@@ -36,9 +36,8 @@ class Job:
         say("release", job["version"], job["size"], "bytes from", kept.offset)
         power_save, hz = link.power_save(0), 0
         application = offer.get("application")
-        source = offer.pop("source", None)
-        parts = [self._firmware(offer["url"], source, not (wrong or data or application))]
-        source = None
+        alone = not (wrong or data or application)
+        parts = [self._firmware(offer["url"], offer.pop("source", None), alone)]
         offer.clear()  # the job has it all: nothing twice while memory is scarce
         try:
             if config["freq_mhz"]:

@@ -120,18 +120,19 @@ class Look:
     def _open(self, firmware: dict, known: "str | None"):
         # Steps that return the way into an encrypted image, where the configuration says that images are; else a shorter one to
         # a plain image, or None. `known`: as for _there().
-        wanted = self._config["encryption"]
-        if wanted:
+        config = self._config
+        if config["encryption"]:
             from .decrypt import source
 
-            found = yield from source(wanted, firmware)
+            found = yield from source(config["encryption"], firmware)
             gc.collect()
             return found
         require(not firmware.get("encryption"), "encryption")
-        if any([self._config[shorter] and shorter in firmware for shorter in ("deltas", "compressed")]):
+        named = "deltas" in firmware and config["deltas"]
+        if named or ("compressed" in firmware and config["compressed"]):
             from . import base
 
-            found = yield from base.source(self._config, firmware, known, self._runs, self._slots.running)
+            found = yield from base.source(config, firmware, known, self._runs, self._slots.running)
             let_go("base")
             return found
 

@@ -86,7 +86,9 @@ def add(
             raise ReleaseError(f"--from {path}: an image for {one.chip}, which the release has none for")
     wanted = bool(workspace.board.get("deltas", True))
     if named and not wanted:
-        offer.notes.append(f"no deltas: boards of this workspace take none; take `deltas = false` out of {SETTINGS}, [board]")
+        offer.notes.append(
+            f"no deltas: boards of this workspace take none; take `deltas = false` out of {SETTINGS}, [board]"
+        )
     for image, target in zip(loaded, made, strict=False):
         if "encryption" in target:
             if named and wanted:
