@@ -44,7 +44,7 @@ def by_delta(found: dict, slot):
                 return delta
         except MemoryError:  # it takes 6 KB more than the whole image does
             pass
-        delta = None
+        delta = None  # type: ignore[assignment]
         let_go("delta")
         gc.collect()
         say("delta", "no-memory")
