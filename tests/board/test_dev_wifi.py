@@ -64,31 +64,6 @@ def test_saves_run_a_broken_one_goes_back_and_ctrl_c_brings_back_what_ran(desk: 
     looks(board, "ota: up-to-date 1.1.0")
 
 
-TASK = """import asyncio, words
-from ota import agent
-print('says', words.hello)
-def main():
-    asyncio.run(agent.task())
-"""
-
-
-@pytest.mark.timeout(200)
-def test_asyncio_program_without_spiram_takes_a_save_with_a_copy_of_the_firmware(desk: Desk) -> None:
-    """What a look had loaded of the application stayed, and the files' connection stood still."""
-    desk.save("app.py", TASK)
-    desk.publish("1.1.0", NEW)
-    board = started(desk.rig.board())
-    board.wait_text("ota: up-to-date 1.1.0", 60)
-    desk.develop(str(desk.folder))
-    desk.wait("is offered")
-    looks(board, "says lesson")
-    desk.wait("all files: runs, confirmed")
-    desk.save("words.py", "hello = 'one'")
-    desk.wait(r"words\.py: runs, confirmed")
-    board.wait_text("says one", 20)
-    assert "stalled" not in board.text
-
-
 GOES_ON = """import asyncio, time, words
 from ota import agent
 print('says', words.hello)
