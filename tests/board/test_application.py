@@ -20,7 +20,7 @@ ONE = {
     "lib/__init__.py": b"",
     "lib/tool.py": b"NAME = 'tool 1'\n",
     "plain.py": b"NAME = 'plain 1'\n",
-    "pictures/a/logo.bin": bytes(range(256)) * 24,
+    "pictures/logo.bin": bytes(range(256)) * 24,
 }
 TWO = {"app.py": b"print('app: two')\n", "new.bin": b"\x01\x02\x03"}
 

@@ -25,7 +25,7 @@ _SHIMS = Path(__file__).parent / "shims"
 _START = "_vb_start.py"
 
 # What the shims take of the heap before the program starts: added, so that the program has what it was promised.
-SHIM_HEAP = (86 << 10) + 3040
+SHIM_HEAP = (86 << 10) + 3680
 SHIM_HEAP_8266 = 256 << 10  # and more: what is over is taken away again, to the byte (shims/_vb_boot.py)
 
 

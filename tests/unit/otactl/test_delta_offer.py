@@ -20,8 +20,8 @@ FIRST = build_app("esp32", seed=1, size=60_000)
 
 @pytest.fixture
 def willing(place: Workspace) -> Workspace:
-    """Its boards take deltas."""
-    return replace(place, board={**place.board, "deltas": True})
+    """Its boards take deltas, as nothing else is said."""
+    return place
 
 
 def released(place: Workspace, version: str, app: bytes, asked: Asked | None = Asked()) -> publish.Published:
@@ -63,7 +63,7 @@ def test_what_is_not_worth_it_is_not_there(willing: Workspace) -> None:
 
 @pytest.mark.parametrize("asked", [None, Asked()])
 def test_boards_that_take_none_get_none(place: Workspace, willing: Workspace, asked: Asked | None) -> None:
-    there = place if asked else willing
+    there = replace(place, board={**place.board, "deltas": False}) if asked else willing
     released(there, "1.0.0", FIRST, asked)
     assert bases(released(there, "1.1.0", near(FIRST, 1), asked)) == []
 
