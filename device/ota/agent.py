@@ -15,8 +15,8 @@ from .console import say
 from .errors import OtaError, coded, require
 
 _HOUR_MS = const(3600000)
-_LONGEST_MS = const(86400000)
 _LONGEST_S = const(86400)
+_LONGEST_MS = const(_LONGEST_S * 1000)
 # Between two looks, whatever a server asks for: NVS is written where a look ends in another word, or detail, than the last.
 _SOONEST_S = const(2)
 _WRITTEN_S = const(60)
@@ -95,7 +95,7 @@ def check() -> "dict | None":
     url. Raises OtaError with the reason why this board refuses the newest one."""
     try:
         offer = steps.run(_update(None).look())[0]
-        offer.pop("source", None)
+        offer.pop("source", None)  # no fact of the release, and it holds a module
         return offer
     except Exception as e:
         why = coded(e)

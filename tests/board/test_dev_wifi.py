@@ -83,12 +83,18 @@ def main():
 """
 
 
+def spiram(desk: Desk, program: str) -> Board:
+    """A board with the memory of one with SPIRAM, which runs `program`."""
+    desk.save("app.py", program)
+    desk.publish("1.1.0", NEW)
+    board = started(desk.rig.board(heap_kib=2048, idf_heap_kib=2048))
+    board.wait_text("ota: up-to-date 1.1.0", 60)
+    return board
+
+
 @pytest.mark.timeout(200)
 def test_a_board_whose_look_waits_goes_on_and_has_the_save_as_its_answer(desk: Desk) -> None:
-    desk.save("app.py", GOES_ON)
-    desk.publish("1.1.0", NEW)
-    board = started(desk.rig.board(heap_kib=2048, idf_heap_kib=2048))  # as with SPIRAM
-    board.wait_text("ota: up-to-date 1.1.0", 60)
+    board = spiram(desk, GOES_ON)
     desk.develop(str(desk.folder))
     desk.wait("is offered")
     looks(board, r"says lesson")
@@ -115,10 +121,7 @@ def main():
 
 @pytest.mark.timeout(200)
 def test_a_program_that_looks_by_itself_does_not_stand_still_for_a_save(desk: Desk) -> None:
-    desk.save("app.py", CHECKS)
-    desk.publish("1.1.0", NEW)
-    board = started(desk.rig.board(heap_kib=2048, idf_heap_kib=2048))  # as with SPIRAM
-    board.wait_text("ota: up-to-date 1.1.0", 60)
+    board = spiram(desk, CHECKS)
     desk.hub.held.longest_s = 3600
     desk.develop(str(desk.folder))
     desk.wait("is offered")

@@ -23,8 +23,8 @@ _BLOCK = const(65536)
 _HEADER, _HEAD = const(16), const(20)  # bytes of the file's, and of a record's
 _BITS = const(10)
 _GROUP = const(256)  # corrections at a time
-# Bytes of Python's heap that are free beside a delta, where there is no SPIRAM: TLS's objects and what comes in take 12 to 15 KB
-# of them. With less the heap would have to grow, and on an ESP32 take the memory by which data come.
+# Bytes of Python's heap that are free beside a delta before its connection opens, where there is no SPIRAM. TLS's objects and the
+# first record take 10 KB of them; with less than the 28 KB that are left the heap may have to grow, out of the memory by which data come.
 _FREE = const(38000)
 # What the whole image would meet as well.
 _LASTING = ("flash-write", "record", "cable", "connect", "dns", "wifi-not-found", "wifi-failed", "ethernet-failed")

@@ -48,9 +48,8 @@ class Update:
 
                 staged.place(self._slots, self._record, self._view)
                 let_go("staged")
-            self._config["keep"] = (
-                waits  # the look's connection, for the image, in any case; net/checkin.py tells the rest
-            )
+            # There, whatever it is: the look's connection may serve for the image. Its value net/checkin.py tells the server.
+            self._config["keep"] = waits
             found = yield from patiently(self._tries, self.look, lambda: 0)
             if self._engine:
                 yield from self._engine.begins(found[0]["version"])

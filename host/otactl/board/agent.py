@@ -80,9 +80,8 @@ def every_source() -> dict[str, bytes]:
 def _needed(name: str, config: dict[str, Any]) -> bool:
     """Whether a board with that configuration ever imports a module: what is not configured is not installed."""
     if name in _PARTS:
-        return any(
-            config.get(entry, entry in _ON) not in (None, False, []) for entry in _PARTS[name]
-        )  # {}: with its defaults
+        asked = [config.get(entry, entry in _ON) for entry in _PARTS[name]]
+        return any(one not in (None, False, []) for one in asked)  # {}: with its defaults
     if name.startswith("checks/") and name != "checks/__init__.py":
         asked = config.get("trial", {}).get("checks", _DEFAULT_CHECKS)
         _rules()

@@ -169,6 +169,7 @@ class Development:
             seconds = seen.last_seen - sent.at
             board.tally.seconds.append(seconds)
             self._say(board, "runs", said.have, f"runs, confirmed {seconds:.1f} s after the save", sign=True)
+        came_to_nothing = said.phase in ("idle", "writing") and said.reason and said.reason not in PASSING
         if said.phase == "failed":
             raised = lending.raised(self._store, seen.said.id, said.sequence)
             told = why(said.reason, raised)
@@ -176,9 +177,7 @@ class Development:
         elif said.phase == "held" or said.reason == "on-hold":
             held = f"{why(said.reason)}; what ran before runs on, and this is tried again by itself"
             self._say(board, "held", said.sequence, held, sign=False)
-        elif (
-            said.phase in ("idle", "writing") and said.reason and said.reason not in PASSING and seen.offered == newest
-        ):
+        elif came_to_nothing and seen.offered == newest:
             self._say(board, "refused", newest, f"refused, {why(said.reason)}", sign=False)
         quiet = time.time() - max(seen.last_seen, self._sent[newest].at if newest else 0)
         if not newest or said.phase in ON_TRIAL:

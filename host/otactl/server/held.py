@@ -106,9 +106,9 @@ class Held:
         failed = said.phase == "failed" and said.sequence == offered  # `failed-before`
         nothing_new = offered <= said.have or failed
         roomy = said.heap is not None and said.heap >= _HEAP
-        return (
-            said.waits and nothing_new and roomy and said.phase not in ON_TRIAL and lending.soon(lent, self._now()) > 0
-        )
+        developed_on = said.phase not in ON_TRIAL and lending.soon(lent, self._now()) > 0
+        able = said.waits and roomy
+        return able and nothing_new and developed_on
 
     async def _watching(self) -> None:
         """While looks are held."""

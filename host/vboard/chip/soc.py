@@ -96,14 +96,6 @@ class Soc:
         """Whether a timer's time has come that the program has not been told of yet."""
         return not self.watchdogs.interrupts_off and self.timers.tick(now)
 
-    def next_fired(self) -> int:
-        """A timer that has fired, as shims/_vb_machine.py reads it: 0 for none; else 1 where there are more, added to 4 for handle 0, 8
-        for 1, 6 for -1, 10 for -2 and so on."""
-        handle, more = self.timers.next_fired()
-        if handle is None:
-            return 0
-        return (2 * handle + 2 if handle >= 0 else 1 - 2 * handle) * 2 + more
-
     # --- flash ----------------------------------------------------------------------------------------------------
 
     def rows(self, index: int) -> Row:

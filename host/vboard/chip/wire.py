@@ -76,7 +76,7 @@ class Link:
             soc.watchdogs.feed()
             return 0, b""
         if op == _FIRED:
-            return soc.next_fired(), b""
+            return _fired(*soc.timers.next_fired()), b""
         namespace, key = flag, data[:row].decode()
         if op == _SET_BLOB:
             soc.store().set_blob(namespace, key, data[row:])
@@ -98,3 +98,11 @@ class Link:
 
     def close(self) -> None:
         self._wire.close()
+
+
+def _fired(handle: int | None, more: bool) -> int:
+    """A timer that has fired, as shims/_vb_machine.py reads it: 0 for none; else 1 where there are more, added to 4 for handle 0, 8
+    for 1, 6 for -1, 10 for -2 and so on."""
+    if handle is None:
+        return 0
+    return (2 * handle + 2 if handle >= 0 else 1 - 2 * handle) * 2 + more
