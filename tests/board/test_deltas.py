@@ -289,7 +289,6 @@ def test_delta_is_left_alone_where_the_program_leaves_too_little_memory(
     board = configured(rig, started(rig.board(heap_kib=512, idf_heap_kib=idf_heap_kib)))
     rig.publish("1.1.0", near(OLD, 1), deltas=Asked())
     told = rigs.ask(board, BESIDE.format(kib=kib), 60)
-    print(told)
     assert ("ota: delta no-memory" in told, told.split()[-1]) == (files == ["bin"], "resets")
     assert fetched(rig) == files
 
